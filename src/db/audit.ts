@@ -1,0 +1,98 @@
+import { sql } from 'kysely';
+import type { Db } from './database.ts';
+import { entityTypes } from '../domain/transition.ts';
+import type { AuditEventRow } from './rows.ts';
+
+/** A place where the audit table and an entity's row do not tell the same story. */
+export interface AuditBreak {
+  readonly entity_type: string;
+  readonly entity_id: string;
+  readonly fault:
+    | 'version_differs'
+    | 'version_gap'
+    | 'from_differs'
+    | 'state_differs'
+    | 'entity_missing';
+}
+
+/**
+ * Proves for the whole database that each entity's version equals its number of audit rows, that they are gapless, that each
+ * starts where the one before ended, and that the last one ends in the entity's state. Returns what breaks the rule.
+ *
+ * One query and therefore one snapshot: changes that commit meanwhile are seen whole or not at all.
+ */
+export async function findAuditBreaks(db: Db, rowsMax = 100): Promise<readonly AuditBreak[]> {
+  const entityRows = entityTypes
+    .map((entity) => `select '${entity}' as entity_type, id as entity_id, version, state from ${entity}`)
+    .join(' union all ');
+  const { rows } = await sql<AuditBreak>`
+    with entity as (${sql.raw(entityRows)}),
+    link as (
+      select entity_type, entity_id, version, from_state, to_state,
+        row_number() over w as position, lag(to_state) over w as previous_state
+      from audit_event window w as (partition by entity_type, entity_id order by version, id)
+    ), chain as (
+      select entity_type, entity_id, count(*) as length,
+        bool_or(version <> position) as has_gap,
+        bool_or(from_state is distinct from previous_state) as has_jump,
+        (array_agg(to_state order by version desc, position desc))[1] as last_state
+      from link group by entity_type, entity_id
+    )
+    select coalesce(e.entity_type, c.entity_type) as entity_type,
+      coalesce(e.entity_id, c.entity_id) as entity_id,
+      case
+        when e.entity_id is null then 'entity_missing'
+        when c.entity_id is null or c.length <> e.version then 'version_differs'
+        when c.has_gap then 'version_gap'
+        when c.has_jump then 'from_differs'
+        else 'state_differs'
+      end as fault
+    from entity e full join chain c
+      on c.entity_type = e.entity_type and c.entity_id = e.entity_id
+    where e.entity_id is null or c.entity_id is null or c.length <> e.version
+      or c.has_gap or c.has_jump or c.last_state is distinct from e.state
+    limit ${rowsMax}`.execute(db);
+  return rows;
+}
+
+/** How many audit rows there are. */
+export async function countAuditEvents(db: Db): Promise<number> {
+  const row = await db
+    .selectFrom('audit_event')
+    .select(sql<number>`count(*)::integer`.as('count'))
+    .executeTakeFirst();
+  return row?.count ?? 0;
+}
+
+/** Every audit row of a tokenization and of the callbacks about it, in the order they happened. */
+export async function findTimeline(
+  db: Db,
+  tokenizationId: string,
+): Promise<readonly AuditEventRow[]> {
+  return await db
+    .selectFrom('audit_event')
+    .selectAll()
+    .where((eb) =>
+      eb.or([
+        eb.and([eb('entity_type', '=', 'tokenization'), eb('entity_id', '=', tokenizationId)]),
+        eb.and([
+          eb('entity_type', '=', 'callback'),
+          eb(
+            'entity_id',
+            'in',
+            eb.selectFrom('callback').select('id').where('tokenization_id', '=', tokenizationId),
+          ),
+        ]),
+      ]),
+    )
+    .orderBy('occurred_at')
+    .orderBy('id')
+    .execute();
+}
+
+/** Makes sure that the audit table has a partition for this month and the next `monthsAhead`; returns how many were made. */
+export async function ensureAuditPartitions(db: Db, monthsAhead: number): Promise<number> {
+  const { rows } = await sql<{ created: number }>`
+    select token_lifecycle.ensure_audit_partitions(${monthsAhead}) as created`.execute(db);
+  return rows[0]?.created ?? 0;
+}

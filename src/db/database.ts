@@ -1,0 +1,144 @@
+import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
+import pg from 'pg';
+import { AppError } from '../domain/errors.ts';
+import type { Schema } from './schema.ts';
+
+/** A connection pool or an open transaction: repository functions take either, so they compose. */
+export type Db = Kysely<Schema> | Transaction<Schema>;
+
+/** The long-lived database handle of a process. */
+export interface Database {
+  readonly db: Kysely<Schema>;
+  /** Whether statements run as `token_lifecycle_app`, which can't change audit rows, or as the login itself. */
+  readonly isRestricted: boolean;
+  readonly close: () => Promise<void>;
+}
+
+/** Where and how to connect. Timeouts in milliseconds. */
+export interface DatabaseOptions {
+  readonly url: string;
+  readonly poolSizeMax: number;
+  readonly statementTimeoutMs?: number;
+  /** Called when an idle connection breaks; the pool replaces it by itself. */
+  readonly onConnectionError?: (error: Error) => void;
+}
+
+/** The role that may not change audit rows; the worker's statements run as it. */
+export const applicationRole = 'token_lifecycle_app';
+const connectTimeoutMs = 5_000;
+const statementTimeoutDefaultMs = 30_000;
+
+/**
+ * Opens the pool as the application role where the login may take it on.
+ * Throws `database_unavailable` or `database_schema_outdated` with one sentence that names what to change.
+ */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const isRestricted = await canTakeRole(options.url);
+  const pool = createPool(options, isRestricted ? `-c role=${applicationRole}` : '');
+  const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  return { db, isRestricted, close: () => db.destroy() };
+}
+
+/** A pool whose clients find the tables of schema `token_lifecycle` without a prefix. */
+function createPool(options: DatabaseOptions, roleOption: string): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.poolSizeMax,
+    connectionTimeoutMillis: connectTimeoutMs,
+    idleTimeoutMillis: 30_000,
+    statement_timeout: options.statementTimeoutMs ?? statementTimeoutDefaultMs,
+    idle_in_transaction_session_timeout: statementTimeoutDefaultMs,
+    application_name: 'token-lifecycle-worker',
+    keepAlive: true,
+    options: `-c search_path=token_lifecycle ${roleOption}`.trim(),
+  });
+  // Without a listener, one idle connection that breaks would end the process.
+  pool.on('error', (error) => options.onConnectionError?.(error));
+  return pool;
+}
+
+async function canTakeRole(url: string): Promise<boolean> {
+  return await withClient(url, async (client) => {
+    const { rows } = await client.query<{ migrated: boolean; member: boolean }>(
+      `select to_regclass('token_lifecycle.outbox') is not null
+          and to_regclass('token_lifecycle.timeline') is not null as migrated,
+        exists (select from pg_roles where rolname = $1) and pg_has_role(current_user, $1, 'member') as member`,
+      [applicationRole],
+    );
+    if (rows[0]?.migrated !== true) {
+      throw new AppError(
+        'database_schema_outdated',
+        'The database has no up-to-date token_lifecycle schema: run "token-worker migrate" first.',
+      );
+    }
+    return rows[0].member;
+  });
+}
+
+/**
+ * Runs `use` on one connection of its own. Connection faults become `database_unavailable` with a sentence that names
+ * the host but never the credentials of the URL.
+ */
+export async function withClient<Result>(
+  url: string,
+  use: (client: pg.Client) => Promise<Result>,
+): Promise<Result> {
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: connectTimeoutMs,
+    application_name: 'token-lifecycle-worker',
+  });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+  } catch (cause) {
+    throw unavailable(url, cause);
+  }
+  try {
+    return await use(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Proves that the database answers; used by the readiness check. */
+export async function ping(db: Db): Promise<void> {
+  await sql`select 1`.execute(db);
+}
+
+function unavailable(url: string, cause: unknown): AppError {
+  const place = placeOf(url);
+  const code = isCoded(cause) ? cause.code : undefined;
+  if (code === '3D000') {
+    return new AppError(
+      'database_unavailable',
+      `The database named in DATABASE_URL does not exist on ${place}: create it or correct the name.`,
+      { cause },
+    );
+  }
+  if (code === '28P01' || code === '28000') {
+    return new AppError(
+      'database_unavailable',
+      `PostgreSQL on ${place} refused the user or password in DATABASE_URL.`,
+      { cause },
+    );
+  }
+  return new AppError(
+    'database_unavailable',
+    `PostgreSQL does not answer on ${place}: start it, or correct DATABASE_URL.`,
+    { cause },
+  );
+}
+
+function placeOf(url: string): string {
+  try {
+    const { hostname, port } = new URL(url);
+    return `${hostname === '' ? 'the local socket' : hostname}:${port === '' ? '5432' : port}`;
+  } catch {
+    return 'the host in DATABASE_URL';
+  }
+}
+
+function isCoded(error: unknown): error is { code: string } {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string';
+}

@@ -1,0 +1,130 @@
+import { accessTokenTransitions } from '../domain/access-token.ts';
+import { callbackTransitions } from '../domain/callback.ts';
+import { credentialTransitions } from '../domain/credential.ts';
+import { deadLetterTransitions } from '../domain/dead-letter.ts';
+import { tokenizationTransitions } from '../domain/tokenization.ts';
+import type { EntityType, Transition } from '../domain/transition.ts';
+
+/** What the transition door has to know of an entity's table. */
+export interface EntitySpec {
+  readonly transitions: readonly Transition<string, string>[];
+  /** Columns that a change may set, besides id, state, version, created_at and updated_at. */
+  readonly columns: readonly string[];
+  /**
+   * Instants that a change may also set as `<column>_in_ms`, milliseconds from now on the database's clock, so that
+   * leases and deadlines do not depend on the clock of the worker that wrote them.
+   */
+  readonly clockColumns: readonly string[];
+  /** Values of a new row's columns that its creator leaves out; all other columns are null. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+}
+
+/** Every entity that the door can change. */
+export const entities: Readonly<Record<EntityType, EntitySpec>> = {
+  credential: {
+    transitions: credentialTransitions,
+    columns: ['name', 'family', 'environment', 'account', 'terminal', 'secrets_sealed'],
+    clockColumns: [],
+    defaults: {},
+  },
+  tokenization: {
+    transitions: tokenizationTransitions,
+    columns: [
+      'credential_id',
+      'account',
+      'terminal',
+      'merchant_reference_id',
+      'gateway_reference',
+      'abandoned_references',
+      'order_reference_id',
+      'customer_index',
+      'request_digest',
+      'request_sealed',
+      'currency',
+      'amount',
+      'methods',
+      'return_url',
+      'redirect_url',
+      'quickpay_id_sealed',
+      'quickpay_id_index',
+      'evidence_index',
+      'review',
+      'attempt',
+      'none_count',
+      'none_at',
+      'is_deadline_extended',
+      'deadline_at',
+      'lease_until',
+      'reconcile_step',
+      'reconcile_at',
+      'expires_at',
+    ],
+    clockColumns: ['none_at', 'deadline_at', 'lease_until', 'reconcile_at'],
+    defaults: {
+      abandoned_references: [],
+      attempt: 0,
+      none_count: 0,
+      is_deadline_extended: false,
+      reconcile_step: 0,
+    },
+  },
+  callback: {
+    transitions: callbackTransitions,
+    columns: [
+      'channel',
+      'semantic_key',
+      'message_digest',
+      'content_type',
+      'body_sealed',
+      'body_bytes',
+      'account',
+      'terminal',
+      'merchant_reference_id',
+      'order_reference_id',
+      'tokenization_id',
+      'reason',
+      'source_index',
+      'seen_count',
+      'last_seen_at',
+      'received_at',
+      'due_at',
+    ],
+    clockColumns: ['received_at', 'last_seen_at', 'due_at'],
+    defaults: { seen_count: 1 },
+  },
+  access_token: {
+    transitions: accessTokenTransitions,
+    columns: [
+      'credential_id',
+      'generation',
+      'access_token_sealed',
+      'refresh_token_sealed',
+      'candidate_sealed',
+      'issued_at',
+      'expires_at',
+      'due_at',
+      'lease_owner',
+      'lease_until',
+      'attempt_id',
+      'attempt_started_at',
+      'failures',
+    ],
+    clockColumns: ['due_at', 'lease_until', 'attempt_started_at'],
+    defaults: { generation: 0, failures: 0 },
+  },
+  dead_letter: {
+    transitions: deadLetterTransitions,
+    columns: [
+      'queue',
+      'job_name',
+      'job_id',
+      'code',
+      'paths',
+      'payload_sealed',
+      'attempts',
+      'redrives',
+    ],
+    clockColumns: [],
+    defaults: { paths: [], redrives: 0 },
+  },
+};

@@ -1,0 +1,29 @@
+const socketCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'ETIMEDOUT',
+  'EPIPE',
+  'EAI_AGAIN',
+  'ENOENT',
+]);
+
+/** SQLSTATE classes: connection exception, insufficient resources, operator intervention. */
+const outageStates = /^(?:08|53|57P)/;
+
+/** What pg says, without any code, when a connection goes away or none can be had. */
+const outageWords =
+  /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i;
+
+/**
+ * Whether a fault means that PostgreSQL is away, rather than that it refused something. Such a fault is never the fault of the job that
+ * met it: the job waits and loses no attempt.
+ */
+export function isDatabaseOutage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if ('code' in error && typeof error.code === 'string') {
+    if (error.code === 'database_unavailable' || socketCodes.has(error.code)) return true;
+    if (outageStates.test(error.code)) return true;
+  }
+  return outageWords.test(error.message) || isDatabaseOutage(error.cause);
+}

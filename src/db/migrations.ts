@@ -1,0 +1,21 @@
+import type { Migration } from 'kysely/migration';
+import * as roles from '../../migrations/0001_roles.ts';
+import * as credential from '../../migrations/0002_credential.ts';
+import * as tokenization from '../../migrations/0003_tokenization.ts';
+import * as callback from '../../migrations/0004_callback.ts';
+import * as accessToken from '../../migrations/0005_access_token.ts';
+import * as auditEvent from '../../migrations/0006_audit_event.ts';
+import * as outbox from '../../migrations/0007_outbox.ts';
+import * as timeline from '../../migrations/0008_timeline.ts';
+
+/** Every migration by name, in order. An explicit list works the same from sources and from the built package. */
+export const migrations: Record<string, Migration> = {
+  '0001_roles': roles,
+  '0002_credential': credential,
+  '0003_tokenization': tokenization,
+  '0004_callback': callback,
+  '0005_access_token': accessToken,
+  '0006_audit_event': auditEvent,
+  '0007_outbox': outbox,
+  '0008_timeline': timeline,
+};

@@ -1,0 +1,51 @@
+import pg from 'pg';
+import { applicationRole, withClient } from './database.ts';
+
+/** The schema that BullMQ keeps its tables in. */
+const queueSchema = 'bullmq';
+
+/**
+ * A pool for BullMQ's PostgreSQL backend, whose clients find BullMQ's tables without a prefix. Each worker takes one
+ * connection for good, to LISTEN on, so the pool must hold more connections than there are workers.
+ */
+export function createQueuePool(options: {
+  readonly url: string;
+  readonly poolSizeMax: number;
+  readonly isRestricted: boolean;
+  readonly onConnectionError: (error: Error) => void;
+}): pg.Pool {
+  const role = options.isRestricted ? ` -c role=${applicationRole}` : '';
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.poolSizeMax,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    application_name: 'token-lifecycle-queues',
+    options: `-c search_path=${queueSchema}${role}`,
+  });
+  pool.on('error', options.onConnectionError);
+  return pool;
+}
+
+/**
+ * Brings BullMQ's own schema up to date with `runMigrations`, as the owner that the URL logs in as, and lets the application
+ * role use it.
+ */
+export async function migrateQueues(
+  databaseUrl: string,
+  runMigrations: (client: pg.Client, schema: string) => Promise<unknown>,
+): Promise<void> {
+  await withClient(databaseUrl, async (client) => {
+    await runMigrations(client, queueSchema);
+    await client.query(`
+      do $$
+      begin
+        if exists (select from pg_roles where rolname = '${applicationRole}') then
+          grant usage on schema ${queueSchema} to ${applicationRole};
+          grant select, insert, update, delete on all tables in schema ${queueSchema} to ${applicationRole};
+          grant usage, select on all sequences in schema ${queueSchema} to ${applicationRole};
+          grant execute on all functions in schema ${queueSchema} to ${applicationRole};
+        end if;
+      end $$`);
+  });
+}

@@ -1,0 +1,150 @@
+import type { ColumnType, Generated } from 'kysely';
+import type { AccessTokenState } from '../domain/access-token.ts';
+import type { CallbackState, Channel } from '../domain/callback.ts';
+import type { CredentialFamily, CredentialState } from '../domain/credential.ts';
+import type { DeadLetterState } from '../domain/dead-letter.ts';
+import type { TokenizationState } from '../domain/tokenization.ts';
+
+/** Tables of schema `token_lifecycle`, as psql shows them. `*_sealed` columns hold ciphertext, `*_index` keyed digests. */
+export interface Schema {
+  readonly credential: CredentialTable;
+  readonly tokenization: TokenizationTable;
+  readonly callback: CallbackTable;
+  readonly access_token: AccessTokenTable;
+  readonly dead_letter: DeadLetterTable;
+  readonly outbox: OutboxTable;
+  readonly audit_event: AuditEventTable;
+}
+
+interface EntityColumns<State extends string> {
+  readonly id: string;
+  readonly state: State;
+  readonly version: number;
+  readonly created_at: Date;
+  readonly updated_at: Date;
+}
+
+interface CredentialTable extends EntityColumns<CredentialState> {
+  readonly name: string;
+  readonly family: CredentialFamily;
+  readonly environment: 'sandbox' | 'production';
+  readonly account: string | null;
+  readonly terminal: string | null;
+  readonly secrets_sealed: string;
+}
+
+interface TokenizationTable extends EntityColumns<TokenizationState> {
+  readonly credential_id: string;
+  readonly account: string;
+  readonly terminal: string;
+  readonly merchant_reference_id: string;
+  readonly gateway_reference: string;
+  readonly abandoned_references: readonly string[];
+  readonly order_reference_id: string | null;
+  readonly customer_index: string | null;
+  readonly request_digest: string;
+  readonly request_sealed: string;
+  readonly currency: string;
+  readonly amount: string;
+  readonly methods: string;
+  readonly return_url: string | null;
+  readonly redirect_url: string | null;
+  readonly quickpay_id_sealed: string | null;
+  readonly quickpay_id_index: string | null;
+  readonly evidence_index: string | null;
+  readonly review: string | null;
+  readonly attempt: number;
+  readonly none_count: number;
+  readonly none_at: Date | null;
+  readonly is_deadline_extended: boolean;
+  readonly deadline_at: Date | null;
+  readonly lease_until: Date | null;
+  readonly reconcile_step: number;
+  readonly reconcile_at: Date | null;
+  readonly expires_at: Date | null;
+}
+
+interface CallbackTable extends EntityColumns<CallbackState> {
+  readonly channel: Channel;
+  readonly semantic_key: string;
+  readonly message_digest: string;
+  readonly content_type: string | null;
+  readonly body_sealed: string;
+  readonly body_bytes: number;
+  readonly account: string | null;
+  readonly terminal: string | null;
+  readonly merchant_reference_id: string | null;
+  readonly order_reference_id: string | null;
+  readonly tokenization_id: string | null;
+  readonly reason: string | null;
+  readonly source_index: string | null;
+  readonly seen_count: number;
+  readonly last_seen_at: Date;
+  readonly received_at: Date;
+  readonly due_at: Date | null;
+}
+
+interface AccessTokenTable extends EntityColumns<AccessTokenState> {
+  readonly credential_id: string;
+  readonly generation: number;
+  readonly access_token_sealed: string | null;
+  readonly refresh_token_sealed: string | null;
+  readonly candidate_sealed: string | null;
+  readonly issued_at: Date | null;
+  readonly expires_at: Date | null;
+  readonly due_at: Date | null;
+  readonly lease_owner: string | null;
+  readonly lease_until: Date | null;
+  readonly attempt_id: string | null;
+  readonly attempt_started_at: Date | null;
+  readonly failures: number;
+}
+
+interface DeadLetterTable extends EntityColumns<DeadLetterState> {
+  readonly queue: string;
+  readonly job_name: string;
+  readonly job_id: string;
+  readonly code: string;
+  readonly paths: readonly string[];
+  readonly payload_sealed: string | null;
+  readonly attempts: number;
+  readonly redrives: number;
+}
+
+interface OutboxTable {
+  readonly id: Generated<string>;
+  readonly queue: string;
+  readonly job_name: string;
+  readonly job_id: string;
+  readonly payload: ColumnType<Record<string, unknown>, string, string>;
+  readonly not_before: Generated<Date>;
+  readonly lease_until: Date | null;
+  readonly lease_owner: string | null;
+  readonly tries: Generated<number>;
+  readonly created_at: Generated<Date>;
+}
+
+interface AuditEventTable {
+  readonly id: Generated<string>;
+  readonly occurred_at: Generated<Date>;
+  readonly transaction_id: Generated<string>;
+  readonly entity_type: string;
+  readonly entity_id: string;
+  readonly version: number;
+  readonly event: string;
+  readonly from_state: string | null;
+  readonly to_state: string;
+  readonly actor_type: string;
+  readonly actor_id: string;
+  readonly queue: string | null;
+  readonly job_id: string | null;
+  readonly attempt: number | null;
+  readonly channel: string | null;
+  readonly evidence_id: string | null;
+  readonly evidence_digest: string | null;
+  readonly reason: string | null;
+  readonly gateway_code: string | null;
+  readonly trace_id: string | null;
+  readonly policy_version: number;
+  readonly detail: Record<string, unknown>;
+}

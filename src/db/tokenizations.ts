@@ -1,0 +1,92 @@
+import { sql } from 'kysely';
+import type { Db } from './database.ts';
+import type { TokenizationRow } from './rows.ts';
+
+/** The tokenization with this id, if there is one. */
+export async function findTokenization(db: Db, id: string): Promise<TokenizationRow | undefined> {
+  return await db
+    .selectFrom('tokenization')
+    .selectAll()
+    .where('id', '=', id)
+    .executeTakeFirst();
+}
+
+/** The tokenization that a merchant reference stands for at one terminal. */
+export async function findTokenizationByReference(
+  db: Db,
+  key: { account: string; terminal: string; merchantReferenceId: string },
+): Promise<TokenizationRow | undefined> {
+  return await db
+    .selectFrom('tokenization')
+    .selectAll()
+    .where('account', '=', key.account)
+    .where('terminal', '=', key.terminal)
+    .where('merchant_reference_id', '=', key.merchantReferenceId)
+    .executeTakeFirst();
+}
+
+/**
+ * The tokenization that a message of the gateway is about: by the merchant's reference, by the reference that was sent in its place after an
+ * ambiguous attempt, or by the gateway's own reference where the message has no other.
+ */
+export async function findTokenizationByEvidence(
+  db: Db,
+  evidence: {
+    account: string;
+    terminal: string;
+    merchantReferenceId: string | undefined;
+    orderReferenceId: string | undefined;
+  },
+): Promise<TokenizationRow | undefined> {
+  const ofTerminal = db
+    .selectFrom('tokenization')
+    .selectAll()
+    .where('account', '=', evidence.account)
+    .where('terminal', '=', evidence.terminal);
+  const reference = evidence.merchantReferenceId;
+  if (reference !== undefined) {
+    return (
+      (await ofTerminal.where('merchant_reference_id', '=', reference).executeTakeFirst()) ??
+      (await ofTerminal.where('gateway_reference', '=', reference).executeTakeFirst()) ??
+      (await ofTerminal
+        .where(sql<boolean>`abandoned_references ? ${reference}`)
+        .executeTakeFirst())
+    );
+  }
+  if (evidence.orderReferenceId === undefined) return undefined;
+  return await ofTerminal
+    .where('order_reference_id', '=', evidence.orderReferenceId)
+    .executeTakeFirst();
+}
+
+/** An open tokenization that somebody has to look at now. */
+export type DueTokenization = Pick<TokenizationRow, 'id' | 'state' | 'version'>;
+
+/**
+ * Tokenizations in `state` whose `reconcile_at` has come, the longest overdue first. Each state is scanned by itself, on its
+ * part of the partial index: a backlog in one state cannot hide another's due rows behind its limit.
+ */
+export async function findDueTokenizations(
+  db: Db,
+  state: TokenizationRow['state'],
+  rowsMax: number,
+): Promise<readonly DueTokenization[]> {
+  return await db
+    .selectFrom('tokenization')
+    .select(['id', 'state', 'version'])
+    .where('state', '=', state)
+    .where('reconcile_at', '<=', sql<Date>`clock_timestamp()`)
+    .orderBy('reconcile_at')
+    .limit(rowsMax)
+    .execute();
+}
+
+/** How many tokenizations are in each state. */
+export async function countTokenizations(db: Db): Promise<Readonly<Record<string, number>>> {
+  const rows = await db
+    .selectFrom('tokenization')
+    .select(['state', sql<number>`count(*)::integer`.as('count')])
+    .groupBy('state')
+    .execute();
+  return Object.fromEntries(rows.map(({ state, count }) => [state, count]));
+}

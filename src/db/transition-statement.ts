@@ -1,0 +1,110 @@
+import { sql } from 'kysely';
+import type { EntityType } from '../domain/transition.ts';
+import type { Db } from './database.ts';
+import { entities } from './entities.ts';
+
+/** A transition as the statement takes it: every decision is made, only the database's answer is open. */
+export interface PreparedTransition {
+  readonly entity: EntityType;
+  readonly id: string;
+  /** 0 creates the row. */
+  readonly expectedVersion: number;
+  readonly event: string;
+  readonly from: string | null;
+  readonly to: string;
+  /** Columns to set, and `<column>_in_ms` for instants relative to the database's clock. */
+  readonly patch: Readonly<Record<string, unknown>>;
+  /** Columns of the audit row besides the change itself. */
+  readonly audit: Readonly<Record<string, unknown>>;
+  /** Outbox rows: `{queue, job_name, job_id, payload, delay_ms}`. */
+  readonly jobs: readonly Readonly<Record<string, unknown>>[];
+}
+
+/**
+ * Commits transitions of one entity type, at most one per entity, as one statement: compare-and-set, audit rows and
+ * outbox rows, together or not at all. Resolves to the ids that were changed; the others were stale.
+ *
+ * The shape: rows travel as one JSON parameter, so the statement's text is the same for every batch size and
+ * PostgreSQL plans it once per connection. `jsonb_populate_record(t, patch)` starts from the present row, so columns that a patch leaves
+ * out keep their value.
+ */
+export async function commitTransitions(
+  db: Db,
+  entity: EntityType,
+  kind: 'create' | 'change',
+  batch: readonly PreparedTransition[],
+): Promise<ReadonlySet<string>> {
+  const rows = JSON.stringify(
+    batch.map(({ id, expectedVersion, event, from, to, patch, audit, jobs }) => ({
+      id,
+      expected_version: expectedVersion,
+      event,
+      from_state: from,
+      to_state: to,
+      patch,
+      audit,
+      jobs,
+    })),
+  );
+  const written = kind === 'create' ? createdRows(entity) : changedRows(entity);
+  const result = await sql<{ id: string }>`
+    with input as materialized (
+      select * from jsonb_to_recordset(${rows}::jsonb) as i(id uuid, expected_version integer, event text,
+        from_state text, to_state text, patch jsonb, audit jsonb, jobs jsonb)
+    ), written as (${sql.raw(written)}), audited as (
+      insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type, actor_id,
+        queue, job_id, attempt, channel, evidence_id, evidence_digest, reason, gateway_code, trace_id,
+        policy_version, detail)
+      select ${entity}, i.id, w.version, i.event, i.from_state, i.to_state, a.actor_type, a.actor_id,
+        a.queue, a.job_id, a.attempt, a.channel, a.evidence_id, a.evidence_digest, a.reason, a.gateway_code, a.trace_id,
+        a.policy_version, a.detail
+      from written w join input i on i.id = w.id
+      cross join lateral jsonb_populate_record(null::audit_event, i.audit) a
+    ), queued as (
+      insert into outbox (queue, job_name, job_id, payload, not_before)
+      select o.queue, o.job_name, o.job_id, o.payload, clock_timestamp() + o.delay_ms * interval '1 millisecond'
+      from written w join input i on i.id = w.id
+      cross join lateral jsonb_to_recordset(i.jobs)
+        as o(queue text, job_name text, job_id text, payload jsonb, delay_ms bigint)
+    )
+    select id from written`.execute(db);
+  return new Set(result.rows.map((row) => row.id));
+}
+
+/**
+ * Rows of new entities. A row that breaks a uniqueness rule is left out instead of failing its neighbours, which its caller
+ * sees as stale and reads who came first.
+ */
+function createdRows(entity: EntityType): string {
+  const { columns, defaults } = entities[entity];
+  const base = `'${JSON.stringify(defaults)}'::jsonb`;
+  return `
+    insert into ${entity} (id, state, version, created_at, updated_at, ${columns.join(', ')})
+    select i.id, i.to_state, 1, clock_timestamp(), clock_timestamp(), ${values(entity)}
+    from input i cross join lateral jsonb_populate_record(null::${entity}, ${base} || i.patch) p
+    on conflict do nothing
+    returning id, version`;
+}
+
+function changedRows(entity: EntityType): string {
+  const { columns } = entities[entity];
+  return `
+    update ${entity} t
+    set (state, version, updated_at, ${columns.join(', ')}) = (
+      select i.to_state, t.version + 1, clock_timestamp(), ${values(entity)}
+      from jsonb_populate_record(t, i.patch) p)
+    from input i
+    where t.id = i.id and t.version = i.expected_version and t.state = i.from_state
+    returning t.id, t.version`;
+}
+
+function values(entity: EntityType): string {
+  const { columns, clockColumns } = entities[entity];
+  return columns
+    .map((column) =>
+      clockColumns.includes(column)
+        ? `coalesce(clock_timestamp() + (i.patch ->> '${column}_in_ms')::bigint * interval '1 millisecond', p.${column})`
+        : `p.${column}`,
+    )
+    .join(', ');
+}

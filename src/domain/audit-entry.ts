@@ -1,0 +1,66 @@
+import type { Channel } from './callback.ts';
+import { AppError } from './errors.ts';
+
+/** Who caused a change: this worker, a backend's key, a person, or the gateway through a callback. */
+export interface Actor {
+  readonly type: 'worker' | 'backend' | 'operator' | 'gateway';
+  readonly id: string;
+}
+
+/**
+ * The only keys that an audit row's `detail` may hold. None of them can carry personal data or a secret: they are counts,
+ * instants, names of rules and words of closed sets.
+ */
+export const auditDetailKeys = [
+  'attempt',
+  'cause',
+  'deadlineExtended',
+  'expiresAt',
+  'generation',
+  'isLate',
+  'methods',
+  'paths',
+  'query',
+  'rawStatus',
+  'reconcileStep',
+  'redirectHost',
+  'resubmitPolicy',
+  'signatureList',
+  'signatureVerdict',
+  'supersedes',
+] as const;
+
+/** A key of an audit row's `detail`. */
+export type AuditDetailKey = (typeof auditDetailKeys)[number];
+
+/** The free part of an audit row, limited to the allowed keys. */
+export type AuditDetail = Partial<
+  Record<AuditDetailKey, string | number | boolean | readonly string[] | null>
+>;
+
+/** What an audit row says besides the change itself. */
+export interface AuditContext {
+  readonly actor: Actor;
+  readonly queue?: string | undefined;
+  readonly jobId?: string | undefined;
+  readonly attempt?: number | undefined;
+  readonly channel?: Channel | 'create_reply' | 'query' | undefined;
+  readonly evidenceId?: string | undefined;
+  readonly evidenceDigest?: string | undefined;
+  readonly reason?: string | undefined;
+  readonly gatewayCode?: string | undefined;
+  readonly traceId?: string | undefined;
+  readonly detail?: AuditDetail | undefined;
+}
+
+/** Throws when a detail holds a key that is not allowed. A type error would say the same; jsonb does not read types. */
+export function assertAuditDetail(detail: AuditDetail): void {
+  const foreign = Object.keys(detail).filter(
+    (key) => !(auditDetailKeys as readonly string[]).includes(key),
+  );
+  if (foreign.length > 0) {
+    throw new AppError('internal', 'An audit detail holds keys that are not allowed.', {
+      paths: foreign,
+    });
+  }
+}

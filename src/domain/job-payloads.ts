@@ -1,0 +1,98 @@
+import { z } from 'zod';
+
+/** The payload version that this release writes. Every payload carries it as `v`. */
+export const payloadVersion = 1;
+
+const v = z.literal(payloadVersion);
+const text = (lengthMax: number) => z.string().max(lengthMax);
+const filled = (lengthMax: number) => z.string().min(1).max(lengthMax);
+const url = z.url({ protocol: /^https?$/ }).max(500);
+
+/** A name given to a stored credential; `default` is the one from the environment. */
+export const credentialName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/);
+
+/** A decimal amount as text, at most two decimals, not zero (protocol: amounts are at most 10 characters). */
+export const amount = z
+  .string()
+  .max(10)
+  .regex(/^(?:0|[1-9]\d*)(?:\.\d{1,2})?$/)
+  .refine((value) => /[1-9]/.test(value), { error: 'must not be zero' });
+
+/** The merchant's reference: 1 to 50 printable characters. */
+export const merchantReferenceId = z.string().regex(/^[\x21-\x7e]{1,50}$/);
+
+/** The vendor's body of a QuickPay creation, and what we add: the credential and where the customer ends up. */
+export const tokenizationRequestPayload = z.strictObject({
+  v,
+  credential: credentialName.optional(),
+  order: z.strictObject({
+    currency: z.string().regex(/^[A-Z]{3}$/),
+    amount,
+    methods: filled(50),
+    redirectUrl: url.optional(),
+    notifyUrl: url.optional(),
+    remark: text(255).optional(),
+    ip: text(50).optional(),
+    description: text(255).optional(),
+  }),
+  merchant: z.strictObject({ referenceId: merchantReferenceId }),
+  billing: z.strictObject({
+    firstname: filled(50),
+    lastname: filled(50),
+    email: filled(254),
+    phone: text(50).optional(),
+    country: z.string().regex(/^[A-Z]{2}$/),
+    state: text(100).optional(),
+    city: text(500).optional(),
+    address: text(500).optional(),
+    zip: text(50).optional(),
+  }),
+  customer: z.strictObject({ id: filled(100) }),
+  device: z
+    .strictObject({ environment: text(100).optional(), osType: text(100).optional() })
+    .optional(),
+  subscription: z
+    .strictObject({
+      name: text(255).optional(),
+      interval: text(10).optional(),
+      intervalCount: text(10).optional(),
+    })
+    .optional(),
+  customer_info: text(8_000).optional(),
+  voucher_info: text(8_000).optional(),
+  returnUrl: url.optional(),
+});
+
+/** A request for a QuickPay ID as a backend hands it over. */
+export type TokenizationRequestPayload = z.infer<typeof tokenizationRequestPayload>;
+
+/** What the worker's own jobs about a tokenization carry. */
+export const tokenizationIdPayload = z.strictObject({ v, tokenizationId: z.uuid() });
+
+/** A message of the gateway that a backend received itself, as it came. */
+export const rawCallbackPayload = z.strictObject({
+  v,
+  contentType: text(255).optional(),
+  body: z.string().max(65_536),
+  receivedAt: z.iso.datetime({ offset: true }).optional(),
+  sourceIp: text(50).optional(),
+});
+
+/** What the worker's own jobs about a callback carry. */
+export const callbackIdPayload = z.strictObject({ v, callbackId: z.uuid() });
+
+/** Asks for a new access token; with `generation`, only while that generation is the present one. */
+export const accessTokenRefreshPayload = z.strictObject({
+  v,
+  credential: credentialName,
+  generation: z.int().min(0).optional(),
+});
+
+/** Names a token to disable, by our id or by the merchant's reference. */
+export const tokenDisablePayload = z.union([
+  z.strictObject({ v, tokenizationId: z.uuid() }),
+  z.strictObject({ v, merchantReferenceId, credential: credentialName.optional() }),
+]);
+
+/** What repeating jobs carry. */
+export const scanPayload = z.strictObject({ v });

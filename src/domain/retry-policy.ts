@@ -1,0 +1,27 @@
+/** How often and how fast a job that threw is tried again. */
+export interface RetryPolicy {
+  readonly attemptsMax: number;
+  readonly baseMs: number;
+  readonly capMs: number;
+}
+
+/** Exponential back-off: `baseMs`, twice that, four times that .., never above `capMs`. */
+export function exponential(policy: RetryPolicy): RetryPolicy {
+  return policy;
+}
+
+/**
+ * The wait before the next attempt, in milliseconds, with full jitter so that many failures do not come back at once.
+ *
+ * @param attemptsMade attempts that have failed so far, from 1
+ * @param random a number in [0, 1)
+ */
+export function backoffMs(policy: RetryPolicy, attemptsMade: number, random: number): number {
+  const ceilingMs = Math.min(policy.capMs, policy.baseMs * 2 ** Math.max(0, attemptsMade - 1));
+  return Math.max(1, Math.round(ceilingMs * (0.5 + random * 0.5)));
+}
+
+/** The wait before query number `step` (from 0), or undefined when the schedule has no more. */
+export function reconcileDelayMs(scheduleMs: readonly number[], step: number): number | undefined {
+  return scheduleMs[step];
+}

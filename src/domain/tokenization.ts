@@ -1,0 +1,81 @@
+import type { Transition } from './transition.ts';
+
+/** The states of one request for a QuickPay ID, in the words used by code, SQL, logs and metrics. */
+export const tokenizationStates = [
+  'requested',
+  'submitting',
+  'submit_unknown',
+  'awaiting_customer',
+  'confirming',
+  'active',
+  'failed',
+  'expired',
+  'disabling',
+  'disabled',
+  'token_expired',
+] as const;
+
+/** A state of a tokenization. */
+export type TokenizationState = (typeof tokenizationStates)[number];
+
+/**
+ * What can happen to a tokenization. No other change exists: the transition door refuses an event that is not listed for
+ * the present state. A second row for an event is a second outcome that depends on where it happens.
+ */
+export const tokenizationTransitions = [
+  { event: 'tokenization.requested', from: [null], to: 'requested' },
+  { event: 'tokenization.submitting', from: ['requested'], to: 'submitting' },
+  { event: 'tokenization.redirect_issued', from: ['submitting'], to: 'awaiting_customer' },
+  { event: 'tokenization.outcome_unknown', from: ['submitting'], to: 'submit_unknown' },
+  // The gateway knows the reference but has no result yet; the redirect address went down with the lost reply.
+  { event: 'tokenization.located', from: ['submit_unknown'], to: 'confirming' },
+  { event: 'tokenization.resubmitted', from: ['submit_unknown'], to: 'requested' },
+  { event: 'evidence.accepted', from: ['awaiting_customer', 'submit_unknown'], to: 'confirming' },
+  {
+    event: 'evidence.pending',
+    from: ['awaiting_customer', 'confirming', 'submit_unknown'],
+    to: 'same',
+  },
+  // A query that settled nothing: the next one is scheduled.
+  {
+    event: 'reconcile.pending',
+    from: ['awaiting_customer', 'confirming', 'submit_unknown', 'expired'],
+    to: 'same',
+  },
+  // The schedule has no further query; an operator decides. A late result is still accepted.
+  { event: 'reconcile.exhausted', from: ['submit_unknown', 'expired', 'confirming'], to: 'same' },
+  {
+    event: 'tokenization.activated',
+    from: ['submitting', 'submit_unknown', 'awaiting_customer', 'confirming', 'expired', 'failed'],
+    to: 'active',
+  },
+  {
+    event: 'tokenization.failed',
+    from: ['submitting', 'submit_unknown', 'awaiting_customer', 'confirming'],
+    to: 'failed',
+  },
+  { event: 'tokenization.expired', from: ['awaiting_customer', 'confirming'], to: 'expired' },
+  { event: 'conflict.second_token', from: ['active'], to: 'same' },
+  { event: 'conflict.failed_after_success', from: ['active'], to: 'same' },
+  { event: 'token.disabling', from: ['active'], to: 'disabling' },
+  { event: 'token.disabled', from: ['active', 'disabling'], to: 'disabled' },
+  { event: 'token.expiring', from: ['active'], to: 'same' },
+  { event: 'token.expired', from: ['active'], to: 'token_expired' },
+] as const satisfies readonly Transition<TokenizationState, string>[];
+
+/** An event of a tokenization, which is also the `event` of its audit row. */
+export type TokenizationEvent = (typeof tokenizationTransitions)[number]['event'];
+
+/** States in which the gateway, the customer or we still owe a result. */
+export const openTokenizationStates = [
+  'requested',
+  'submitting',
+  'submit_unknown',
+  'awaiting_customer',
+  'confirming',
+] as const satisfies readonly TokenizationState[];
+
+/** Whether a result is still owed. */
+export function isOpen(state: TokenizationState): boolean {
+  return (openTokenizationStates as readonly string[]).includes(state);
+}

@@ -1,0 +1,133 @@
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto';
+import { AppError } from '../domain/errors.ts';
+import { Secret } from './secret.ts';
+
+/** One encryption key: an id that is stored beside what it sealed, and 32 bytes in base64. */
+export interface EncryptionKey {
+  readonly id: string;
+  readonly key: Secret;
+}
+
+/** The place a sealed value belongs to. A value that is moved to another place can no longer be opened. */
+export interface SealedPlace {
+  readonly table: string;
+  readonly column: string;
+  readonly rowId: string;
+}
+
+/** Seals values at rest and makes blind indexes, with the first key; opens with any key of the ring. */
+export interface Keyring {
+  /** Seals with AES-256-GCM; the text is `v1.<key id>.<iv | tag | ciphertext in base64url>`. */
+  readonly seal: (place: SealedPlace, value: string) => string;
+  /** Opens a sealed value. Throws `key_unknown` or `seal_broken`, and never says what was inside. */
+  readonly open: (place: SealedPlace, sealed: string) => Secret;
+  /** A keyed digest, under the current key, by which an equal value can be found without being stored. */
+  readonly blindIndex: (purpose: string, value: string) => string;
+  /** The digests of a value under every key of the ring, for look-ups while a rotation is under way. */
+  readonly blindIndexes: (purpose: string, value: string) => readonly string[];
+  /** Whether `index` was made from `value`, under whichever key of the ring. Constant time per key. */
+  readonly matchesBlindIndex: (purpose: string, value: string, index: string) => boolean;
+}
+
+const ivBytes = 12;
+const tagBytes = 16;
+const keyBytes = 32;
+
+/** A fresh key in the form that `ENCRYPTION_KEYS` takes, `id:base64`. */
+export function generateEncryptionKey(id: string): EncryptionKey {
+  return { id, key: new Secret(randomBytes(keyBytes).toString('base64')) };
+}
+
+/** Builds a keyring; the first key seals, all of them open. */
+export function createKeyring(keys: readonly EncryptionKey[]): Keyring {
+  const ring = keys.map(deriveKeys);
+  const current = ring[0];
+  if (current === undefined) {
+    throw new AppError('config_invalid', 'ENCRYPTION_KEYS: name at least one key.');
+  }
+  const blindIndex = (key: DerivedKey, purpose: string, value: string): string =>
+    `${key.id}.${createHmac('sha256', key.indexKey).update(`${purpose}\0${value}`).digest('base64url')}`;
+
+  return {
+    seal(place, value) {
+      const iv = randomBytes(ivBytes);
+      const cipher = createCipheriv('aes-256-gcm', current.sealKey, iv);
+      cipher.setAAD(boundTo(place));
+      const ciphertext = Buffer.concat([cipher.update(value, 'utf8'), cipher.final()]);
+      const box = Buffer.concat([iv, cipher.getAuthTag(), ciphertext]);
+      return `v1.${current.id}.${box.toString('base64url')}`;
+    },
+    open(place, sealed) {
+      const [format, keyId, text] = sealed.split('.');
+      if (format !== 'v1' || text === undefined) throw broken(place);
+      const key = ring.find((candidate) => candidate.id === keyId);
+      if (key === undefined) {
+        throw new AppError(
+          'key_unknown',
+          `A sealed ${place.table}.${place.column} needs a key that ENCRYPTION_KEYS does not hold.`,
+        );
+      }
+      const box = Buffer.from(text, 'base64url');
+      if (box.length < ivBytes + tagBytes) throw broken(place);
+      const decipher = createDecipheriv('aes-256-gcm', key.sealKey, box.subarray(0, ivBytes));
+      decipher.setAAD(boundTo(place));
+      decipher.setAuthTag(box.subarray(ivBytes, ivBytes + tagBytes));
+      try {
+        const opened = Buffer.concat([
+          decipher.update(box.subarray(ivBytes + tagBytes)),
+          decipher.final(),
+        ]);
+        return new Secret(opened.toString('utf8'));
+      } catch (cause) {
+        throw broken(place, cause);
+      }
+    },
+    blindIndex: (purpose, value) => blindIndex(current, purpose, value),
+    blindIndexes: (purpose, value) => ring.map((key) => blindIndex(key, purpose, value)),
+    matchesBlindIndex: (purpose, value, index) =>
+      ring.some((key) => isEqual(blindIndex(key, purpose, value), index)),
+  };
+}
+
+interface DerivedKey {
+  readonly id: string;
+  readonly sealKey: Buffer;
+  readonly indexKey: Buffer;
+}
+
+/** Sealing and indexing use separate keys, so that a leaked index key opens nothing. */
+function deriveKeys({ id, key }: EncryptionKey): DerivedKey {
+  const master = Buffer.from(key.reveal(), 'base64');
+  if (master.length !== keyBytes) {
+    throw new AppError('config_invalid', `ENCRYPTION_KEYS: each key must be ${keyBytes} bytes.`);
+  }
+  const derive = (info: string): Buffer =>
+    Buffer.from(hkdfSync('sha256', master, Buffer.alloc(0), `token-lifecycle ${info}`, keyBytes));
+  return { id, sealKey: derive('seal v1'), indexKey: derive('blind index v1') };
+}
+
+/** Table, column and row are length-prefixed by being JSON: no two places share an encoding. */
+function boundTo({ table, column, rowId }: SealedPlace): Buffer {
+  return Buffer.from(JSON.stringify([table, column, rowId]), 'utf8');
+}
+
+function broken(place: SealedPlace, cause?: unknown): AppError {
+  return new AppError(
+    'seal_broken',
+    `A sealed ${place.table}.${place.column} could not be opened: it was altered or moved.`,
+    { cause },
+  );
+}
+
+function isEqual(left: string, right: string): boolean {
+  const a = Buffer.from(left);
+  const b = Buffer.from(right);
+  return a.length === b.length && timingSafeEqual(a, b);
+}

@@ -1,0 +1,120 @@
+import { Secret } from '../security/secret.ts';
+import { parseForm } from './parse-form.ts';
+import { parseJson } from './parse-json.ts';
+import { parseXml } from './parse-xml.ts';
+
+/** Why a body could not be read. The set is closed. */
+export type ParseFault =
+  | 'empty'
+  | 'too_large'
+  | 'invalid_utf8'
+  | 'nul_character'
+  | 'doctype_forbidden'
+  | 'xml_invalid'
+  | 'json_invalid'
+  | 'not_an_object'
+  | 'too_deep'
+  | 'too_many_fields';
+
+/** The outcome of a format's own parser: flat names with their text. */
+export type ParsedFields =
+  | { readonly ok: true; readonly raw: Readonly<Record<string, string>> }
+  | { readonly ok: false; readonly reason: ParseFault };
+
+/** One inbound message in one shape, whatever its format was. */
+export interface CallbackMessage {
+  readonly format: 'xml' | 'json' | 'form';
+  /** Every field by the redirect's flat name, as received: what signatures are computed over. */
+  readonly raw: Readonly<Record<string, string>>;
+  /** What the worker acts on. Empty text and the literal text `null` count as absent. */
+  readonly fields: CallbackFields;
+}
+
+/** The fields that the worker acts on. */
+export interface CallbackFields {
+  readonly code: string | undefined;
+  readonly account: string | undefined;
+  readonly terminal: string | undefined;
+  readonly signature: string | undefined;
+  readonly orderReferenceId: string | undefined;
+  readonly merchantReferenceId: string | undefined;
+  readonly quickpayId: Secret | undefined;
+  readonly status: string | undefined;
+  readonly currency: string | undefined;
+  readonly amount: string | undefined;
+  readonly noticeType: string | undefined;
+}
+
+/** A parsed message, or why there is none. */
+export type ParseResult =
+  | { readonly ok: true; readonly message: CallbackMessage }
+  | { readonly ok: false; readonly reason: ParseFault };
+
+/** The largest body that is read, in bytes. */
+export const callbackBytesMax = 64 * 1_024;
+
+const parsers = { xml: parseXml, json: parseJson, form: parseForm } as const;
+
+/**
+ * Reads a redirect or push in any of the three formats that the gateway may use, by content type and then by looking at the first
+ * character. Never throws: what can't be read has a reason.
+ */
+export function parseCallback(inbound: {
+  readonly contentType: string | undefined;
+  readonly body: Uint8Array | string;
+}): ParseResult {
+  const bytes = typeof inbound.body === 'string' ? Buffer.from(inbound.body) : inbound.body;
+  if (bytes.byteLength > callbackBytesMax) return { ok: false, reason: 'too_large' };
+  const text = decode(bytes);
+  if (text === undefined) return { ok: false, reason: 'invalid_utf8' };
+  if (text.trim() === '') return { ok: false, reason: 'empty' };
+  if (text.includes('\0')) return { ok: false, reason: 'nul_character' };
+  const format = formatOf(inbound.contentType, text);
+  const parsed = parsers[format](text);
+  if (!parsed.ok) return parsed;
+  // PostgreSQL stores no NUL, and an escape can smuggle one in behind the check of the body.
+  if (Object.values(parsed.raw).some((value) => value.includes('\0'))) {
+    return { ok: false, reason: 'nul_character' };
+  }
+  return { ok: true, message: { format, raw: parsed.raw, fields: fieldsOf(parsed.raw) } };
+}
+
+function decode(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The body decides where it clearly is XML or JSON: a wrong content type must not cost the message. */
+function formatOf(contentType: string | undefined, text: string): CallbackMessage['format'] {
+  const first = text.trimStart()[0];
+  if (first === '<') return 'xml';
+  if (first === '{' || first === '[') return 'json';
+  const type = contentType?.toLowerCase() ?? '';
+  if (type.includes('json')) return 'json';
+  if (type.includes('xml')) return 'xml';
+  return 'form';
+}
+
+function fieldsOf(raw: Readonly<Record<string, string>>): CallbackFields {
+  const read = (name: string): string | undefined => {
+    const value = Object.hasOwn(raw, name) ? raw[name] : undefined;
+    return value === undefined || value === '' || value === 'null' ? undefined : value;
+  };
+  const quickpayId = read('quickpay_id');
+  return {
+    code: read('code'),
+    account: read('account'),
+    terminal: read('terminal'),
+    signature: read('signature') ?? read('signValue'),
+    orderReferenceId: read('order_reference_id'),
+    merchantReferenceId: read('merchant_reference_id'),
+    quickpayId: quickpayId === undefined ? undefined : new Secret(quickpayId),
+    status: read('quickpay_status'),
+    currency: read('order_currency'),
+    amount: read('order_amount'),
+    noticeType: read('notice_type'),
+  };
+}

@@ -1,0 +1,62 @@
+import { isHostAllowed } from '../domain/host-allow-list.ts';
+import { Secret } from '../security/secret.ts';
+import { readEnvelope } from './envelope.ts';
+import { type JsonNode, textAt } from './json-node.ts';
+import { readQuickPay } from './quickpay-record.ts';
+import type { CreateReply } from './replies.ts';
+import type { ReplyRules } from './reply-rules.ts';
+import type { RawReply } from './transport.ts';
+
+/** What the request was about; a reply about something else can't be believed. */
+export interface Asked {
+  readonly account: { readonly account: string; readonly terminal: string };
+  readonly reference: string;
+}
+
+/** Classifies the reply to a creation. */
+export function classifyCreate(reply: RawReply, asked: Asked, rules: ReplyRules): CreateReply {
+  const envelope = readEnvelope(reply);
+  if (envelope.kind !== 'envelope') return envelope;
+  const { code, root } = envelope;
+  if (code === undefined) return { kind: 'unknown', cause: 'body_unreadable' };
+  if (rules.retryableCodes.includes(code)) return { kind: 'unknown', cause: 'retryable_code' };
+  if (!rules.successCodes.includes(code)) return { kind: 'refused', gatewayCode: code };
+  if (!isAboutRequest(root, asked)) return { kind: 'unknown', cause: 'reference_mismatch' };
+
+  const orderReferenceId = textAt(root, 'data.order.referenceId');
+  const url = textAt(root, 'data.url');
+  if (url !== undefined) {
+    return isAllowedUrl(url, rules.redirectHostAllowList)
+      ? { kind: 'redirect', url, orderReferenceId }
+      : { kind: 'unknown', cause: 'redirect_host' };
+  }
+  const { id, status, rawStatus } = readQuickPay(root, 'data', rules);
+  if (status === 'failed') return { kind: 'refused', gatewayCode: `status_${rawStatus}` };
+  if (id === undefined) return { kind: 'unknown', cause: 'body_unreadable' };
+  return { kind: 'done', quickpayId: new Secret(id), status, rawStatus, orderReferenceId };
+}
+
+function isAboutRequest(root: JsonNode, { account, reference }: Asked): boolean {
+  return (
+    isAbsentOr(textAt(root, 'data.account'), account.account) &&
+    isAbsentOr(textAt(root, 'data.terminal'), account.terminal) &&
+    isAbsentOr(textAt(root, 'data.merchant.referenceId'), reference)
+  );
+}
+
+function isAbsentOr(value: string | undefined, expected: string): boolean {
+  return value === undefined || value === expected;
+}
+
+/** A customer is sent only to allowed hosts over https; a sandbox on the loopback interface may speak http. */
+function isAllowedUrl(text: string, allowed: readonly string[]): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, username, password } = new URL(text);
+  if (username !== '' || password !== '') return false;
+  const isSafe = protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
+  return isSafe && isHostAllowed(hostname, allowed);
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]';
+}

@@ -1,0 +1,50 @@
+import { parse } from 'lossless-json';
+import { isNode, type JsonNode, textAt } from './json-node.ts';
+import type { RawReply } from './transport.ts';
+import type { RefusedReply, UnknownReply } from './replies.ts';
+
+/** A reply that was read: its business code and its whole content. */
+export interface Envelope {
+  readonly kind: 'envelope';
+  readonly code: string | undefined;
+  readonly root: JsonNode;
+  readonly status: number;
+}
+
+/**
+ * Reads the envelope `{code, msg | message, data}`. The HTTP status tells only whether the call was delivered, so a 2xx or 4xx is
+ * judged by its code; a 5xx says nothing about what happened, whatever its body claims.
+ */
+export function readEnvelope(reply: RawReply): Envelope | UnknownReply | RefusedReply {
+  if (reply.kind === 'unknown') return reply;
+  const { status } = reply;
+  if (status >= 500) return { kind: 'unknown', cause: 'http_5xx' };
+  if (status >= 300 && status < 400) return { kind: 'unknown', cause: 'http_redirect' };
+  // Too early or too many: the call was not taken, and nothing is wrong with it.
+  if (status === 408 || status === 429) return { kind: 'unknown', cause: 'retryable_code' };
+  const root = parseNode(reply.body);
+  const code = root === undefined ? undefined : codeOf(root);
+  if (root !== undefined && (code !== undefined || status < 300)) {
+    return { kind: 'envelope', code, root, status };
+  }
+  // A 4xx without a readable body still says that the request was not taken.
+  return status >= 400
+    ? { kind: 'refused', gatewayCode: `http_${status}` }
+    : { kind: 'unknown', cause: 'body_unreadable' };
+}
+
+/** Codes end in audit rows and metrics, so a text that is no code is named rather than kept. */
+function codeOf(root: JsonNode): string | undefined {
+  const code = textAt(root, 'code');
+  return code === undefined || /^[A-Za-z0-9_.-]{1,32}$/.test(code) ? code : 'unreadable';
+}
+
+/** Numbers keep their digits: identifiers of 19 digits do not survive a double. */
+function parseNode(body: string): JsonNode | undefined {
+  try {
+    const value: unknown = parse(body);
+    return isNode(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

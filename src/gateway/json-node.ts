@@ -1,0 +1,38 @@
+import { isLosslessNumber } from 'lossless-json';
+
+/** A JSON object of unknown content. */
+export type JsonNode = Readonly<Record<string, unknown>>;
+
+/** Whether a value is a JSON object; arrays and numbers are not. */
+export function isNode(value: unknown): value is JsonNode {
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !isLosslessNumber(value)
+  );
+}
+
+/** The value at a dotted path; own properties only. */
+export function valueAt(node: JsonNode, path: string): unknown {
+  let value: unknown = node;
+  for (const key of path.split('.')) {
+    if (!isNode(value) || !Object.hasOwn(value, key)) return undefined;
+    value = value[key];
+  }
+  return value;
+}
+
+/** Text or a number as text, at the first of the paths that has it. Empty text counts as absent. */
+export function textAt(node: JsonNode, ...paths: readonly string[]): string | undefined {
+  for (const path of paths) {
+    const value = valueAt(node, path);
+    if (typeof value === 'string' && value !== '') return value;
+    if (isLosslessNumber(value)) return value.toString();
+  }
+  return undefined;
+}
+
+/** The object, or the objects of an array, at a path; anything else, such as the many ways to say empty, is none. */
+export function nodesAt(node: JsonNode, path: string): readonly JsonNode[] {
+  const value = valueAt(node, path);
+  const candidates: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return candidates.filter(isNode).filter((candidate) => Object.keys(candidate).length > 0);
+}

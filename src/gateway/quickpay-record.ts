@@ -1,0 +1,30 @@
+import { type JsonNode, textAt } from './json-node.ts';
+import type { QuickPayStatus } from './replies.ts';
+import type { ReplyRules } from './reply-rules.ts';
+
+/** The token part of a reply. */
+export interface QuickPayPart {
+  readonly id: string | undefined;
+  readonly status: QuickPayStatus;
+  /** As sent, as text; `absent` where there was none. */
+  readonly rawStatus: string;
+}
+
+/**
+ * Reads the token part below `at`. A creation says `quickPay` with a number, a query `quickpay` with a string: both are read.
+ * The raw status ends in audit rows, so anything but a short number is named rather than kept.
+ */
+export function readQuickPay(node: JsonNode, at: string, rules: ReplyRules): QuickPayPart {
+  const below = at === '' ? '' : `${at}.`;
+  const id = textAt(node, `${below}quickPay.id`, `${below}quickpay.id`);
+  const raw = textAt(node, `${below}quickPay.status`, `${below}quickpay.status`);
+  return {
+    id: id !== undefined && id.length <= 64 ? id : undefined,
+    status: raw === undefined ? 'unknown' : statusOf(raw, rules),
+    rawStatus: raw === undefined ? 'absent' : /^-?\d{1,4}$/.test(raw) ? raw : 'other',
+  };
+}
+
+function statusOf(raw: string, { statusMap }: ReplyRules): QuickPayStatus {
+  return Object.hasOwn(statusMap, raw) ? (statusMap[raw] ?? 'unknown') : 'unknown';
+}

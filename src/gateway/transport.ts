@@ -1,0 +1,87 @@
+import { Agent, request } from 'undici';
+import type { UnknownCause } from './replies.ts';
+
+/** A reply as it came, or why there is none. */
+export type RawReply =
+  | { readonly kind: 'reply'; readonly status: number; readonly body: string }
+  | { readonly kind: 'unknown'; readonly cause: UnknownCause };
+
+/** Sends JSON and brings back text. */
+export interface Transport {
+  readonly post: (
+    url: string,
+    headers: Readonly<Record<string, string>>,
+    body: unknown,
+    signal?: AbortSignal,
+  ) => Promise<RawReply>;
+  readonly close: () => Promise<void>;
+}
+
+const bodyBytesMax = 256 * 1_024;
+const connectionsMax = 64;
+
+/**
+ * Creates a transport with one deadline for the whole call. Redirects are not followed: the secure code travels in a header, and must not
+ * reach a host that a reply names. Nothing is retried here; a call that may have had an effect is not ours to repeat.
+ */
+export function createTransport(options: { readonly timeoutMs: number }): Transport {
+  const { timeoutMs } = options;
+  const dispatcher = new Agent({
+    connections: connectionsMax,
+    pipelining: 1,
+    connect: { timeout: timeoutMs },
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+    keepAliveTimeout: 10_000,
+  });
+  return {
+    async post(url, headers, body, signal) {
+      const timeout = AbortSignal.timeout(timeoutMs);
+      try {
+        const response = await request(url, {
+          method: 'POST',
+          dispatcher,
+          headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
+          body: JSON.stringify(body),
+          signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
+        });
+        const text = await readBody(response.body);
+        if (text === undefined) return { kind: 'unknown', cause: 'body_too_large' };
+        return { kind: 'reply', status: response.statusCode, body: text };
+      } catch (error) {
+        return { kind: 'unknown', cause: causeOf(error, timeout, signal) };
+      }
+    },
+    close: async () => {
+      await dispatcher.destroy();
+    },
+  };
+}
+
+/** The body as UTF-8 text, or undefined when it is too large; the rest is then not read. */
+async function readBody(
+  body: AsyncIterable<Buffer> & { destroy: () => unknown },
+): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.byteLength;
+    if (bytes > bodyBytesMax) {
+      body.destroy();
+      return undefined;
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function causeOf(error: unknown, timeout: AbortSignal, signal: AbortSignal | undefined): UnknownCause {
+  if (timeout.aborted) return 'timeout';
+  if (signal?.aborted === true) return 'aborted';
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const isTimeout =
+    code === 'UND_ERR_CONNECT_TIMEOUT' ||
+    code === 'UND_ERR_HEADERS_TIMEOUT' ||
+    code === 'UND_ERR_BODY_TIMEOUT';
+  return isTimeout ? 'timeout' : 'connection';
+}

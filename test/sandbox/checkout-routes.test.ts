@@ -1,0 +1,228 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts';
+import { accountHeaders, clientOf, createBody, postJson } from './client.ts';
+
+let sandbox: Sandbox;
+let client: ReturnType<typeof clientOf>;
+
+beforeAll(async () => {
+  sandbox = await startSandbox({ faults: { autoDecisionMs: 0 } });
+  client = clientOf(sandbox);
+});
+afterEach(() => fetch(`${sandbox.url}/sandbox/reset`, { method: 'POST' }));
+afterAll(() => sandbox.close());
+
+describe('create', () => {
+  it('answers a url with msg and without a token while the customer must authorise', async () => {
+    const answer = await client.create('ref-1', { remark: 'plan' });
+    expect(answer).toMatchObject({
+      msg: 'SUCCESS',
+      code: '000',
+      data: {
+        account: '995149',
+        terminal: '99514901',
+        order: { methods: 'Klarna', remark: 'plan', description: 'Gold plan' },
+        merchant: { referenceId: 'ref-1' },
+      },
+    });
+    const { referenceId } = answer.data.order;
+    expect(referenceId).toMatch(/^\d{21}$/);
+    expect(answer.data.url).toBe(`${sandbox.url}/bank/quickPay/create?opRefId=${referenceId}`);
+    expect(answer.data).not.toHaveProperty('quickPay');
+    expect(answer).not.toHaveProperty('message');
+  });
+
+  it.each([
+    { methods: 'Credit Card', remark: '' },
+    { methods: 'Klarna', remark: 'sandbox:direct' },
+  ])('answers the token with a numeric status at once for %o', async (order) => {
+    const answer = await client.create('ref-1', order);
+    expect(answer.data.quickPay).toStrictEqual({
+      id: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-/),
+      status: 1,
+    });
+    expect(answer.data).not.toHaveProperty('url');
+    expect(answer.data.order).toMatchObject({ currency: 'EUR', amount: '12.50' });
+  });
+
+  it('answers status 0 without an id for a direct failure', async () => {
+    const answer = await client.create('ref-1', { remark: 'sandbox:direct-failed' });
+    expect(answer.code).toBe('000');
+    expect(answer.data.quickPay).toStrictEqual({ status: 0 });
+  });
+
+  it('creates nothing when it refuses', async () => {
+    expect(await client.create('ref-1', { remark: 'sandbox:refuse' })).toStrictEqual({
+      code: '40003',
+      message: 'REFUSED',
+      data: {},
+    });
+    expect((await client.queryReference('ref-1')).code).toBe('40004');
+  });
+
+  it.each([
+    ['sandbox:approve', '1'],
+    ['sandbox:decline', '0'],
+  ])('decides %s by itself', async (remark, status) => {
+    expect((await client.create('ref-1', { remark })).data.url).toBeTypeOf('string');
+    await sandbox.settled();
+    expect((await client.queryReference('ref-1')).data.quickpay.status).toBe(status);
+  });
+
+  it.each([
+    ['a misspelt directive', { remark: 'sandbox:aprove' }],
+    ['two behaviours', { remark: 'sandbox:approve+decline' }],
+    ['three decimals', { amount: '1.005' }],
+    ['a script as redirect url', { redirectUrl: 'javascript:alert(1)' }],
+  ])('answers PARAM_ERROR to %s', async (_name, order) => {
+    expect(await client.create('ref-1', order)).toStrictEqual({
+      code: '40000',
+      message: 'PARAM_ERROR',
+      data: {},
+    });
+  });
+
+  it('answers PARAM_ERROR with HTTP 200 to broken JSON', async () => {
+    const response = await fetch(`${sandbox.url}/pg/quickPay/create`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...accountHeaders },
+      body: '{"order":',
+    });
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ message: 'PARAM_ERROR' });
+  });
+
+  it.each([
+    ['account', '995150'],
+    ['terminal', '99514902'],
+    ['secureCode', 'sandbox-secret-02'],
+  ])('refuses a wrong %s', async (name, value) => {
+    const url = `${sandbox.url}/pg/quickPay/create`;
+    const headers = { ...accountHeaders, [name]: value };
+    const answer = await postJson(url, createBody('ref-1'), headers);
+    expect(answer).toMatchObject({ code: '40001', data: {} });
+    expect(sandbox.state().creations).toStrictEqual([]);
+  });
+});
+
+describe('a second create with the same reference', () => {
+  it('answers the same by default', async () => {
+    const first = await client.create('ref-1');
+    expect(await client.create('ref-1')).toStrictEqual(first);
+    expect(sandbox.state().creations).toHaveLength(1);
+  });
+
+  it('is refused under duplicate-error', async () => {
+    sandbox.setFaults({ createIdempotency: 'duplicate-error' });
+    await client.create('ref-1');
+    expect(await client.create('ref-1')).toMatchObject({ code: '40009', data: {} });
+  });
+
+  it('makes a second token under second-token, and the snapshot shows both', async () => {
+    sandbox.setFaults({ createIdempotency: 'second-token' });
+    const first = await client.create('ref-1', { remark: 'sandbox:direct' });
+    const second = await client.create('ref-1', { remark: 'sandbox:direct' });
+    expect(second.data.quickPay.id).not.toBe(first.data.quickPay.id);
+    expect(sandbox.state().tokensByMerchantReference).toStrictEqual({ 'ref-1': 2 });
+  });
+});
+
+describe('query', () => {
+  it('answers message, quickpay in lower case, a string status, expiry and customer', async () => {
+    const { data } = await client.create('ref-1', { remark: 'sandbox:direct' });
+    const answer = await client.queryReference('ref-1');
+    expect(answer).toStrictEqual({
+      message: 'SUCCESS',
+      code: '000',
+      data: {
+        account: '995149',
+        terminal: '99514901',
+        order: {
+          methods: 'Klarna',
+          referenceId: data.order.referenceId,
+          remark: 'sandbox:direct',
+          description: 'Gold plan',
+        },
+        merchant: { referenceId: 'ref-1' },
+        quickpay: { id: data.quickPay.id, status: '1', expiryTime: '2030-10-01' },
+        customer: { id: 'cust-77' },
+      },
+    });
+  });
+
+  it('finds a token by each of the four keys', async () => {
+    const { data } = await client.create('ref-1', { remark: 'sandbox:direct' });
+    for (const body of [
+      { order: { referenceId: data.order.referenceId } },
+      { merchant: { referenceId: 'ref-1' } },
+      { quickpay: { id: data.quickPay.id } },
+      { customer: { id: 'cust-77' } },
+    ]) {
+      expect((await client.query(body)).data.quickpay.id).toBe(data.quickPay.id);
+    }
+  });
+
+  it('shows an undecided creation as pending, or not at all when switched so', async () => {
+    await client.create('ref-1');
+    expect((await client.queryReference('ref-1')).data.quickpay).toStrictEqual({ status: '-1' });
+    sandbox.setFaults({ pendingVisible: false });
+    expect((await client.queryReference('ref-1')).code).toBe('40004');
+  });
+
+  it('does not see a creation before the visibility delay is over', async () => {
+    await client.create('ref-1', { remark: 'sandbox:direct' });
+    sandbox.setFaults({ queryVisibilityDelayMs: 60_000 });
+    expect((await client.queryReference('ref-1')).code).toBe('40004');
+    sandbox.setFaults({ queryVisibilityDelayMs: 0 });
+    expect((await client.queryReference('ref-1')).code).toBe('000');
+  });
+
+  it('answers a customer with several tokens with the latest, or with all when switched so', async () => {
+    await client.create('ref-1', { remark: 'sandbox:direct' });
+    await client.create('ref-2', { remark: 'sandbox:direct' });
+    const body = { customer: { id: 'cust-77' } };
+    expect((await client.query(body)).data.merchant.referenceId).toBe('ref-2');
+    sandbox.setFaults({ customerQuery: 'array' });
+    expect((await client.query(body)).data).toHaveLength(2);
+  });
+
+  it('answers 40004 for the unknown and PARAM_ERROR without a key', async () => {
+    expect(await client.queryReference('ref-x')).toStrictEqual({
+      code: '40004',
+      message: 'NOT_FOUND',
+      data: {},
+    });
+    expect((await client.query({})).message).toBe('PARAM_ERROR');
+  });
+});
+
+describe('cancel', () => {
+  it('answers the status of the vendor sample and queries say disabled, however often', async () => {
+    const { data } = await client.create('ref-1', { remark: 'sandbox:direct' });
+    const first = await client.cancel(data.quickPay.id);
+    expect(first.data.quickpay.status).toBe('1');
+    expect(await client.cancel(data.quickPay.id)).toStrictEqual(first);
+    expect((await client.queryReference('ref-1')).data.quickpay.status).toBe('0');
+    expect(sandbox.state().creations[0]?.status).toBe('disabled');
+  });
+
+  it('shows the statuses it was switched to', async () => {
+    sandbox.setFaults({ cancelStatus: '0', queryStatusAfterCancel: '1' });
+    const { data } = await client.create('ref-1', { remark: 'sandbox:direct' });
+    expect((await client.cancel(data.quickPay.id)).data.quickpay.status).toBe('0');
+    expect((await client.queryReference('ref-1')).data.quickpay.status).toBe('1');
+  });
+
+  it('answers 40004 for an unknown token and for one that nobody approved', async () => {
+    await client.create('ref-1');
+    expect((await client.cancel('3f1c8c1e-5a0e-4b0e-9a53-7d1f2c9b1a10')).code).toBe('40004');
+  });
+});
+
+describe('check-account', () => {
+  it('tells right headers from wrong ones', async () => {
+    const url = `${sandbox.url}/pinc/check-account`;
+    expect((await postJson(url, {}, accountHeaders)).code).toBe('000');
+    expect((await postJson(url, {}, { ...accountHeaders, secureCode: 'x' })).code).toBe('40001');
+  });
+});

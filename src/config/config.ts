@@ -1,0 +1,256 @@
+import { AppError } from '../domain/errors.ts';
+import type { QueueName } from '../domain/queue-names.ts';
+import type { EncryptionKey } from '../security/keyring.ts';
+import { Secret } from '../security/secret.ts';
+import {
+  type Environment,
+  environmentSchema,
+  type SoundEnvironment,
+} from './environment-schema.ts';
+import { misspelt } from './misspelt.ts';
+import { rulesBroken } from './rules.ts';
+import { type Variable, variables } from './variables.ts';
+
+/** How one channel's signatures are treated. */
+export interface SignatureConfig {
+  readonly mode: 'off' | 'observe' | 'verify';
+  readonly fields: readonly string[] | undefined;
+}
+
+/** The configuration of a process, by who uses it. Times in milliseconds. */
+export interface Config {
+  readonly database: { readonly poolSizeMax: number } & (
+    | { readonly kind: 'url'; readonly url: string }
+    | { readonly kind: 'embedded' }
+  );
+  readonly queue: {
+    readonly backend: 'redis' | 'postgres';
+    readonly redisUrls: readonly string[];
+    readonly prefix: string;
+    readonly concurrency: Readonly<Record<QueueName, number>>;
+  };
+  readonly gateway: {
+    readonly environment: 'sandbox' | 'production';
+    readonly checkoutUrl: string;
+    readonly openApiUrl: string;
+    readonly timeoutMs: number;
+    readonly redirectHostAllowList: readonly string[];
+    readonly successCodes: readonly string[];
+    readonly retryableCodes: readonly string[];
+  };
+  readonly credentials: {
+    readonly acceptPayments:
+      | {
+          readonly account: string;
+          readonly terminal: string;
+          readonly secureCode: Secret;
+          readonly secureCodePrevious: Secret | undefined;
+          readonly publicKey: Secret | undefined;
+        }
+      | undefined;
+    readonly opcard: { readonly appKey: Secret; readonly appSecret: Secret } | undefined;
+    readonly opccount:
+      | { readonly number: string; readonly vaCode: Secret; readonly privateKey: Secret }
+      | undefined;
+  };
+  readonly encryptionKeys: readonly EncryptionKey[];
+  readonly lifecycle: {
+    readonly awaitingCustomerDeadlineMs: number;
+    readonly reconcileScheduleMs: readonly number[];
+    readonly scanIntervalMs: number;
+    readonly resubmitPolicy: 'new-reference' | 'same-reference' | 'manual';
+    readonly confirmPolicy: 'query' | 'signed';
+    readonly returnUrlHosts: readonly string[];
+    readonly callbackPublicUrl: string | undefined;
+    readonly expiryZone: string;
+  };
+  readonly accessToken: {
+    readonly ttlMs: number;
+    readonly skewMs: number;
+    readonly dueFraction: number;
+  };
+  readonly signatures: {
+    readonly redirect: SignatureConfig;
+    readonly notify: SignatureConfig;
+    readonly onBadNotifySignature: 'ack-and-quarantine' | 'reject';
+  };
+  readonly publicHttp: {
+    readonly host: string;
+    readonly port: number;
+    readonly trustProxy: boolean;
+  };
+  readonly privateHttp: {
+    readonly host: string;
+    readonly port: number;
+    readonly console: { readonly user: string; readonly passwordHash: Secret } | undefined;
+  };
+  readonly shutdownDeadlineMs: number;
+  readonly logLevel: string;
+}
+
+/** Variations for commands that need less than a worker does. */
+export interface LoadOptions {
+  /** The demo and `migrate` seal nothing that has to be opened later, so they can do without `ENCRYPTION_KEYS`. */
+  readonly isKeyless?: boolean;
+}
+
+/**
+ * Reads the environment once. Throws `config_invalid` with every fault at once, one `NAME: what to change` per line; a value
+ * is never shown, since it may be a secret in the wrong place.
+ */
+export function loadConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  options: LoadOptions = {},
+): Config {
+  const values = withFallbacks(env);
+  const parsed = environmentSchema.safeParse(values);
+  const issues = parsed.success ? [] : parsed.error.issues;
+  const all = [
+    ...issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
+    ...rulesBroken(
+      parsed.success ? parsed.data : soundPart(values, issues),
+      new Set(Object.keys(values)),
+      options,
+    ),
+    ...misspelt(Object.keys(env)),
+  ];
+  if (!parsed.success || all.length > 0) {
+    throw new AppError(
+      'config_invalid',
+      `The configuration has to be mended:\n  ${all.join('\n  ')}`,
+    );
+  }
+  return toConfig(parsed.data);
+}
+
+/** What can be said of the rest although some variables have faults, so that all faults are told at once. */
+function soundPart(
+  values: Readonly<Record<string, string>>,
+  issues: readonly { readonly path: readonly PropertyKey[] }[],
+): SoundEnvironment {
+  const faulty = new Set(issues.map(({ path }) => path[0]));
+  const sound = Object.entries(values).filter(([name]) => !faulty.has(name));
+  return environmentSchema.partial().parse(Object.fromEntries(sound));
+}
+
+function withFallbacks(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const entries = Object.entries(variables).map(([name, variable]: [string, Variable]) => {
+    const value = env[name]?.trim();
+    return [name, value === undefined || value === '' ? variable.fallback : value] as const;
+  });
+  return Object.fromEntries(
+    entries.filter((entry): entry is readonly [string, string] => entry[1] !== undefined),
+  );
+}
+
+const dailyMs = 86_400_000;
+const dailyLooks = 5;
+
+function toConfig(env: Environment): Config {
+  return {
+    database:
+      env.DATABASE_URL === undefined
+        ? { kind: 'embedded', poolSizeMax: env.DATABASE_POOL_SIZE }
+        : { kind: 'url', url: env.DATABASE_URL, poolSizeMax: env.DATABASE_POOL_SIZE },
+    queue: {
+      backend: env.QUEUE_BACKEND ?? (env.REDIS_URL === undefined ? 'postgres' : 'redis'),
+      redisUrls: env.REDIS_URL ?? [],
+      prefix: env.QUEUE_PREFIX,
+      concurrency: {
+        tokenization: env.CONCURRENCY_TOKENIZATION,
+        'callback-verification': env.CONCURRENCY_CALLBACK_VERIFICATION,
+        notify: env.CONCURRENCY_NOTIFY,
+        'access-token': env.CONCURRENCY_ACCESS_TOKEN,
+        reconciliation: env.CONCURRENCY_RECONCILIATION,
+        delivery: env.CONCURRENCY_DELIVERY,
+        maintenance: env.CONCURRENCY_MAINTENANCE,
+      },
+    },
+    gateway: gatewayOf(env),
+    credentials: credentialsOf(env),
+    encryptionKeys: (env.ENCRYPTION_KEYS ?? []).map(({ id, key }) => ({
+      id,
+      key: new Secret(key),
+    })),
+    lifecycle: {
+      awaitingCustomerDeadlineMs: env.AWAITING_CUSTOMER_DEADLINE_MS,
+      reconcileScheduleMs: [
+        ...env.RECONCILE_SCHEDULE_MS,
+        ...Array.from({ length: dailyLooks }, () => dailyMs),
+      ],
+      scanIntervalMs: env.SCAN_INTERVAL_MS,
+      resubmitPolicy: env.RESUBMIT_POLICY,
+      confirmPolicy: env.CONFIRM_POLICY,
+      returnUrlHosts: env.RETURN_URL_HOSTS ?? [],
+      callbackPublicUrl: env.CALLBACK_PUBLIC_URL,
+      expiryZone: env.EXPIRY_ZONE,
+    },
+    accessToken: {
+      ttlMs: env.ACCESS_TOKEN_TTL_MS,
+      skewMs: env.ACCESS_TOKEN_SKEW_MS,
+      dueFraction: env.ACCESS_TOKEN_DUE_FRACTION,
+    },
+    signatures: {
+      redirect: { mode: env.REDIRECT_SIGNATURE_MODE, fields: env.REDIRECT_SIGNATURE_FIELDS },
+      notify: { mode: env.NOTIFY_SIGNATURE_MODE, fields: env.NOTIFY_SIGNATURE_FIELDS },
+      onBadNotifySignature: env.NOTIFY_ON_BAD_SIGNATURE,
+    },
+    publicHttp: { host: env.CALLBACK_HOST, port: env.CALLBACK_PORT, trustProxy: env.TRUST_PROXY },
+    privateHttp: {
+      host: env.OPS_HOST,
+      port: env.OPS_PORT,
+      console:
+        env.CONSOLE_USER === undefined || env.CONSOLE_PASSWORD_HASH === undefined
+          ? undefined
+          : { user: env.CONSOLE_USER, passwordHash: new Secret(env.CONSOLE_PASSWORD_HASH) },
+    },
+    shutdownDeadlineMs: env.SHUTDOWN_DEADLINE_MS,
+    logLevel: env.LOG_LEVEL,
+  };
+}
+
+const checkoutUrls = {
+  sandbox: 'https://checkout-s.oceanpayment.com',
+  production: 'https://checkout.oceanpayment.com',
+} as const;
+
+function gatewayOf(env: Environment): Config['gateway'] {
+  const base = checkoutUrls[env.OCEANPAYMENT_ENV];
+  return {
+    environment: env.OCEANPAYMENT_ENV,
+    checkoutUrl: env.OCEANPAYMENT_CHECKOUT_URL ?? base,
+    openApiUrl: env.OCEANPAYMENT_OPEN_API_URL ?? `${base}/open-api/v1`,
+    timeoutMs: env.GATEWAY_TIMEOUT_MS,
+    redirectHostAllowList: env.REDIRECT_HOST_ALLOW_LIST,
+    successCodes: env.GATEWAY_SUCCESS_CODES,
+    retryableCodes: env.GATEWAY_RETRYABLE_CODES ?? [],
+  };
+}
+
+function credentialsOf(env: Environment): Config['credentials'] {
+  const secret = (value: string | undefined): Secret | undefined =>
+    value === undefined ? undefined : new Secret(value);
+  const secureCode = secret(env.OCEANPAYMENT_SECURE_CODE);
+  const appKey = secret(env.OPCARD_APP_KEY);
+  const appSecret = secret(env.OPCARD_APP_SECRET);
+  const vaCode = secret(env.OPCCOUNT_VA_CODE);
+  const privateKey = secret(env.OPCCOUNT_PRIVATE_KEY);
+  const { OCEANPAYMENT_ACCOUNT: account, OCEANPAYMENT_TERMINAL: terminal } = env;
+  return {
+    acceptPayments:
+      account === undefined || terminal === undefined || secureCode === undefined
+        ? undefined
+        : {
+            account,
+            terminal,
+            secureCode,
+            secureCodePrevious: secret(env.OCEANPAYMENT_SECURE_CODE_PREVIOUS),
+            publicKey: secret(env.OCEANPAYMENT_PUBLIC_KEY),
+          },
+    opcard: appKey === undefined || appSecret === undefined ? undefined : { appKey, appSecret },
+    opccount:
+      env.OPCCOUNT_NO === undefined || vaCode === undefined || privateKey === undefined
+        ? undefined
+        : { number: env.OPCCOUNT_NO, vaCode, privateKey },
+  };
+}

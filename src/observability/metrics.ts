@@ -1,0 +1,137 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** What is read from outside when metrics are scraped. */
+export interface Scraped {
+  readonly queueDepths: readonly {
+    readonly queue: string;
+    readonly state: string;
+    readonly jobs: number;
+  }[];
+  readonly outboxBacklog: number;
+  readonly tokenizations: Readonly<Record<string, number>>;
+}
+
+/** A finished run of a job. */
+export interface ObservedRun {
+  readonly queue: string;
+  readonly job: string;
+  readonly outcome: string;
+  readonly durationMs: number;
+}
+
+/** A finished call to the gateway. */
+export interface ObservedCall {
+  readonly operation: string;
+  readonly outcome: string;
+  readonly durationMs: number;
+}
+
+/** The metrics of a process. Labels are words of closed sets only. */
+export interface Metrics {
+  readonly observeJob: (run: ObservedRun) => void;
+  readonly observeGatewayCall: (call: ObservedCall) => void;
+  readonly countTransition: (entity: string, event: string) => void;
+  readonly observeBatch: (size: number) => void;
+  readonly countCallback: (channel: string, result: string) => void;
+  /** Registers what is read on each scrape. A source that fails leaves its gauges out and counts as an error. */
+  readonly onScrape: (read: () => Promise<Scraped>) => void;
+  readonly render: () => Promise<{ readonly contentType: string; readonly body: string }>;
+}
+
+/** Every metric of our own, with its meaning. */
+export const metricTable = {
+  token_worker_job_seconds: 'How long job runs took, by queue, job and outcome',
+  token_worker_gateway_call_seconds: 'How long gateway calls took, by operation and outcome',
+  token_worker_transitions_total: 'Committed state changes, by entity and event',
+  token_worker_transition_batch_size: 'State changes committed by one statement',
+  token_worker_callbacks_total: 'Messages at the callback routes, by channel and result',
+  token_worker_queue_jobs: 'Jobs in each queue, by state',
+  token_worker_outbox_rows: 'Committed jobs that wait to be relayed to their queue',
+  token_worker_tokenizations: 'Tokenizations, by state',
+  token_worker_scrape_errors_total: 'Scrapes that could not read the queues or the database',
+} as const;
+
+const secondsBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20];
+
+/** Creates the metrics of a process, in a registry of their own. */
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const common = <Name extends keyof typeof metricTable>(name: Name) => ({
+    name,
+    help: metricTable[name],
+    registers: [registry],
+  });
+  const jobs = new Histogram({
+    ...common('token_worker_job_seconds'),
+    labelNames: ['queue', 'job', 'outcome'],
+    buckets: secondsBuckets,
+  });
+  const calls = new Histogram({
+    ...common('token_worker_gateway_call_seconds'),
+    labelNames: ['operation', 'outcome'],
+    buckets: secondsBuckets,
+  });
+  const transitions = new Counter({
+    ...common('token_worker_transitions_total'),
+    labelNames: ['entity', 'event'],
+  });
+  const batches = new Histogram({
+    ...common('token_worker_transition_batch_size'),
+    buckets: [1, 2, 5, 10, 25, 50, 100, 250, 500],
+  });
+  const callbacks = new Counter({
+    ...common('token_worker_callbacks_total'),
+    labelNames: ['channel', 'result'],
+  });
+  const scrape = createScrape(common);
+
+  return {
+    observeJob: ({ queue, job, outcome, durationMs }) =>
+      jobs.observe({ queue, job, outcome }, durationMs / 1_000),
+    observeGatewayCall: ({ operation, outcome, durationMs }) =>
+      calls.observe({ operation, outcome }, durationMs / 1_000),
+    countTransition: (entity, event) => transitions.inc({ entity, event }),
+    observeBatch: (size) => batches.observe(size),
+    countCallback: (channel, result) => callbacks.inc({ channel, result }),
+    onScrape: scrape.register,
+    async render() {
+      await scrape.read();
+      return { contentType: registry.contentType, body: await registry.metrics() };
+    },
+  };
+}
+
+type Common = <Name extends keyof typeof metricTable>(
+  name: Name,
+) => { name: Name; help: string; registers: Registry[] };
+
+function createScrape(common: Common): {
+  register: Metrics['onScrape'];
+  read: () => Promise<void>;
+} {
+  const depth = new Gauge({ ...common('token_worker_queue_jobs'), labelNames: ['queue', 'state'] });
+  const outbox = new Gauge(common('token_worker_outbox_rows'));
+  const states = new Gauge({ ...common('token_worker_tokenizations'), labelNames: ['state'] });
+  const errors = new Counter(common('token_worker_scrape_errors_total'));
+  const readers: (() => Promise<Scraped>)[] = [];
+  return {
+    register: (read) => readers.push(read),
+    async read() {
+      // What can't be read now must not show what was read before.
+      for (const gauge of [depth, states]) gauge.reset();
+      // Without labels, a reset gauge says 0; an outbox that can't be read must not look empty.
+      outbox.remove();
+      for (const reader of readers) {
+        try {
+          const { queueDepths, outboxBacklog, tokenizations } = await reader();
+          for (const { queue, state, jobs } of queueDepths) depth.set({ queue, state }, jobs);
+          outbox.set(outboxBacklog);
+          for (const [state, count] of Object.entries(tokenizations)) states.set({ state }, count);
+        } catch {
+          errors.inc();
+        }
+      }
+    },
+  };
+}

@@ -52,13 +52,18 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     where reconcile_at is not null`.execute(db);
   await sql`
     create index tokenization_gateway_reference
-    on token_lifecycle.tokenization (gateway_reference)`.execute(db);
+    on token_lifecycle.tokenization (gateway_reference)
+    where gateway_reference <> merchant_reference_id`.execute(db);
   await sql`
     create index tokenization_order_reference
-    on token_lifecycle.tokenization (order_reference_id) where order_reference_id is not null`.execute(db);
+    on token_lifecycle.tokenization (order_reference_id) where order_reference_id is not null`.execute(
+    db,
+  );
   await sql`
     create index tokenization_quickpay_id
-    on token_lifecycle.tokenization (quickpay_id_index) where quickpay_id_index is not null`.execute(db);
+    on token_lifecycle.tokenization (quickpay_id_index) where quickpay_id_index is not null`.execute(
+    db,
+  );
   await sql`
     create index tokenization_customer
     on token_lifecycle.tokenization (customer_index) where customer_index is not null`.execute(db);

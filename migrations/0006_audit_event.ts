@@ -95,7 +95,9 @@ async function createPartitionFunction(db: Kysely<unknown>): Promise<void> {
       return created;
     end $$`.execute(db);
   await sql`
-    revoke all on function token_lifecycle.ensure_audit_partitions(integer) from public`.execute(db);
+    revoke all on function token_lifecycle.ensure_audit_partitions(integer) from public`.execute(
+    db,
+  );
 }
 
 async function grantAppendOnly(db: Kysely<unknown>): Promise<void> {

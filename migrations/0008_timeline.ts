@@ -18,5 +18,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       a.version, a.event, a.from_state, a.to_state, a.actor_type, a.actor_id, a.queue, a.job_id,
       a.attempt, a.channel, a.reason, a.gateway_code, a.detail
     from token_lifecycle.callback c
-    join token_lifecycle.audit_event a on a.entity_type = 'callback' and a.entity_id = c.id`.execute(db);
+    join token_lifecycle.audit_event a on a.entity_type = 'callback' and a.entity_id = c.id`.execute(
+    db,
+  );
 }

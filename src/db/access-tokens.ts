@@ -43,9 +43,3 @@ export async function findDueAccessTokens(
     .limit(rowsMax)
     .execute();
 }
-
-/** The database's present instant, against which leases and expiry are read. */
-export async function databaseNow(db: Db): Promise<Date> {
-  const { rows } = await sql<{ now: Date }>`select clock_timestamp() as now`.execute(db);
-  return rows[0]?.now ?? new Date(Number.NaN);
-}

@@ -11,7 +11,9 @@ export async function withAdvisoryLock<Result>(
   work: () => Promise<Result>,
 ): Promise<Result> {
   return await db.transaction().execute(async (trx) => {
-    await sql`select pg_advisory_xact_lock(hashtextextended(${`token-lifecycle ${name}`}, 0))`.execute(trx);
+    await sql`select pg_advisory_xact_lock(hashtextextended(${`token-lifecycle ${name}`}, 0))`.execute(
+      trx,
+    );
     return await work();
   });
 }

@@ -23,7 +23,10 @@ export interface AuditBreak {
  */
 export async function findAuditBreaks(db: Db, rowsMax = 100): Promise<readonly AuditBreak[]> {
   const entityRows = entityTypes
-    .map((entity) => `select '${entity}' as entity_type, id as entity_id, version, state from ${entity}`)
+    .map(
+      (entity) =>
+        `select '${entity}' as entity_type, id as entity_id, version, state from ${entity}`,
+    )
     .join(' union all ');
   const { rows } = await sql<AuditBreak>`
     with entity as (${sql.raw(entityRows)}),
@@ -95,4 +98,14 @@ export async function ensureAuditPartitions(db: Db, monthsAhead: number): Promis
   const { rows } = await sql<{ created: number }>`
     select token_lifecycle.ensure_audit_partitions(${monthsAhead}) as created`.execute(db);
   return rows[0]?.created ?? 0;
+}
+
+/** Names of the audit partitions for this month and later. */
+export async function listAuditPartitions(db: Db): Promise<readonly string[]> {
+  const { rows } = await sql<{ name: string }>`
+    select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'token_lifecycle.audit_event'::regclass
+      and c.relname >= 'audit_event_' || to_char(now() at time zone 'UTC', 'YYYY_MM')
+    order by c.relname`.execute(db);
+  return rows.map((row) => row.name);
 }

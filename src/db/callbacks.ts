@@ -58,3 +58,17 @@ export async function findMatchableOrphans(
     .limit(rowsMax)
     .execute();
 }
+
+/** How many callbacks about these tokenizations are in each state, and, as `repeated`, how often one came again. */
+export async function countCallbacks(
+  db: Db,
+  tokenizationIds: readonly string[],
+): Promise<Readonly<Record<string, number>>> {
+  const { rows } = await sql<{ state: string; count: number; repeated: number }>`
+    select state, count(*)::integer as count, sum(seen_count - 1)::integer as repeated
+    from callback where tokenization_id = any(${[...tokenizationIds]}::uuid[])
+    group by state`.execute(db);
+  const counts = rows.map(({ state, count }): [string, number] => [state, count]);
+  const repeated = rows.reduce((sum, row) => sum + row.repeated, 0);
+  return { ...Object.fromEntries(counts), repeated };
+}

@@ -36,25 +36,3 @@ export async function findCredentialByAccount(
     .where('state', '=', 'active')
     .executeTakeFirst();
 }
-
-/** Every stored credential, without its secrets. */
-export async function listCredentials(
-  db: Db,
-): Promise<readonly Omit<CredentialRow, 'secrets_sealed'>[]> {
-  return await db
-    .selectFrom('credential')
-    .select([
-      'id',
-      'name',
-      'family',
-      'environment',
-      'account',
-      'terminal',
-      'state',
-      'version',
-      'created_at',
-      'updated_at',
-    ])
-    .orderBy('name')
-    .execute();
-}

@@ -52,9 +52,17 @@ function createPool(options: DatabaseOptions, roleOption: string): pg.Pool {
     keepAlive: true,
     options: `-c search_path=token_lifecycle ${roleOption}`.trim(),
   });
-  // Without a listener, one idle connection that breaks would end the process.
-  pool.on('error', (error) => options.onConnectionError?.(error));
+  survivesBreaks(pool, (error) => options.onConnectionError?.(error));
   return pool;
+}
+
+/**
+ * Listens to every connection of a pool. Without a listener, one connection that breaks would end the process: the pool
+ * hears of idle ones only, and one that is in use, or LISTENs for good, has nobody.
+ */
+export function survivesBreaks(pool: pg.Pool, onBreak: (error: Error) => void): void {
+  pool.on('error', onBreak);
+  pool.on('connect', (client) => client.on('error', () => undefined));
 }
 
 async function canTakeRole(url: string): Promise<boolean> {
@@ -104,6 +112,12 @@ export async function withClient<Result>(
 /** Proves that the database answers; used by the readiness check. */
 export async function ping(db: Db): Promise<void> {
   await sql`select 1`.execute(db);
+}
+
+/** The database's present instant, against which leases and expiry are read. */
+export async function databaseNow(db: Db): Promise<Date> {
+  const { rows } = await sql<{ now: Date }>`select clock_timestamp() as now`.execute(db);
+  return rows[0]?.now ?? new Date(Number.NaN);
 }
 
 function unavailable(url: string, cause: unknown): AppError {

@@ -18,7 +18,7 @@ export async function claimOutbox(
     where id in (
       select id from outbox
       where not_before <= clock_timestamp() and (lease_until is null or lease_until <= clock_timestamp())
-      order by not_before, id limit ${rowsMax} for update skip locked)
+      order by id limit ${rowsMax} for update skip locked)
     returning *`.execute(db);
   return [...rows].sort((a, b) => Number(BigInt(a.id) - BigInt(b.id)));
 }

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { applicationRole, withClient } from './database.ts';
+import { applicationRole, survivesBreaks, withClient } from './database.ts';
 
 /** The schema that BullMQ keeps its tables in. */
 const queueSchema = 'bullmq';
@@ -23,13 +23,15 @@ export function createQueuePool(options: {
     application_name: 'token-lifecycle-queues',
     options: `-c search_path=${queueSchema}${role}`,
   });
-  pool.on('error', options.onConnectionError);
+  // Every queue and worker listens to the pool they share; that many listeners are no leak.
+  pool.setMaxListeners(64);
+  survivesBreaks(pool, options.onConnectionError);
   return pool;
 }
 
 /**
  * Brings BullMQ's own schema up to date with `runMigrations`, as the owner that the URL logs in as, and lets the application
- * role use it.
+ * role use it. BullMQ makes a sequence for each queue when it is first used, so the role may create in that one schema.
  */
 export async function migrateQueues(
   databaseUrl: string,
@@ -41,7 +43,7 @@ export async function migrateQueues(
       do $$
       begin
         if exists (select from pg_roles where rolname = '${applicationRole}') then
-          grant usage on schema ${queueSchema} to ${applicationRole};
+          grant usage, create on schema ${queueSchema} to ${applicationRole};
           grant select, insert, update, delete on all tables in schema ${queueSchema} to ${applicationRole};
           grant usage, select on all sequences in schema ${queueSchema} to ${applicationRole};
           grant execute on all functions in schema ${queueSchema} to ${applicationRole};

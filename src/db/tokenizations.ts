@@ -4,11 +4,7 @@ import type { TokenizationRow } from './rows.ts';
 
 /** The tokenization with this id, if there is one. */
 export async function findTokenization(db: Db, id: string): Promise<TokenizationRow | undefined> {
-  return await db
-    .selectFrom('tokenization')
-    .selectAll()
-    .where('id', '=', id)
-    .executeTakeFirst();
+  return await db.selectFrom('tokenization').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
 /** The tokenization that a merchant reference stands for at one terminal. */
@@ -47,10 +43,11 @@ export async function findTokenizationByEvidence(
   if (reference !== undefined) {
     return (
       (await ofTerminal.where('merchant_reference_id', '=', reference).executeTakeFirst()) ??
-      (await ofTerminal.where('gateway_reference', '=', reference).executeTakeFirst()) ??
       (await ofTerminal
-        .where(sql<boolean>`abandoned_references ? ${reference}`)
-        .executeTakeFirst())
+        .where('gateway_reference', '=', reference)
+        .whereRef('gateway_reference', '<>', 'merchant_reference_id')
+        .executeTakeFirst()) ??
+      (await ofTerminal.where(sql<boolean>`abandoned_references ? ${reference}`).executeTakeFirst())
     );
   }
   if (evidence.orderReferenceId === undefined) return undefined;
@@ -89,4 +86,26 @@ export async function countTokenizations(db: Db): Promise<Readonly<Record<string
     .groupBy('state')
     .execute();
   return Object.fromEntries(rows.map(({ state, count }) => [state, count]));
+}
+
+/** Every tokenization of a merchant reference; each terminal has a namespace of its own. */
+export async function findTokenizationsByMerchantReference(
+  db: Db,
+  merchantReferenceId: string,
+): Promise<readonly TokenizationRow[]> {
+  return await db
+    .selectFrom('tokenization')
+    .selectAll()
+    .where('merchant_reference_id', '=', merchantReferenceId)
+    .execute();
+}
+
+/** The state of each of these tokenizations, by id. */
+export async function findStates(
+  db: Db,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, TokenizationRow['state']>> {
+  const { rows } = await sql<Pick<TokenizationRow, 'id' | 'state'>>`
+    select id, state from tokenization where id = any(${[...ids]}::uuid[])`.execute(db);
+  return new Map(rows.map(({ id, state }) => [id, state]));
 }

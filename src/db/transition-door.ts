@@ -77,7 +77,7 @@ interface Pending {
   readonly reject: (error: unknown) => void;
 }
 
-const statementsMaxDefault = 4;
+const statementsMaxDefault = 2;
 const batchMaxDefault = 500;
 const policyVersion = 1;
 

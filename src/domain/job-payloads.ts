@@ -88,11 +88,5 @@ export const accessTokenRefreshPayload = z.strictObject({
   generation: z.int().min(0).optional(),
 });
 
-/** Names a token to disable, by our id or by the merchant's reference. */
-export const tokenDisablePayload = z.union([
-  z.strictObject({ v, tokenizationId: z.uuid() }),
-  z.strictObject({ v, merchantReferenceId, credential: credentialName.optional() }),
-]);
-
 /** What repeating jobs carry. */
 export const scanPayload = z.strictObject({ v });

@@ -20,8 +20,3 @@ export function backoffMs(policy: RetryPolicy, attemptsMade: number, random: num
   const ceilingMs = Math.min(policy.capMs, policy.baseMs * 2 ** Math.max(0, attemptsMade - 1));
   return Math.max(1, Math.round(ceilingMs * (0.5 + random * 0.5)));
 }
-
-/** The wait before query number `step` (from 0), or undefined when the schedule has no more. */
-export function reconcileDelayMs(scheduleMs: readonly number[], step: number): number | undefined {
-  return scheduleMs[step];
-}

@@ -31,6 +31,8 @@ export const tokenizationTransitions = [
   { event: 'tokenization.located', from: ['submit_unknown'], to: 'confirming' },
   { event: 'tokenization.resubmitted', from: ['submit_unknown'], to: 'requested' },
   { event: 'evidence.accepted', from: ['awaiting_customer', 'submit_unknown'], to: 'confirming' },
+  // A success that comes late: the state stands until the gateway confirms it.
+  { event: 'evidence.accepted', from: ['expired', 'failed'], to: 'same' },
   {
     event: 'evidence.pending',
     from: ['awaiting_customer', 'confirming', 'submit_unknown'],
@@ -39,11 +41,15 @@ export const tokenizationTransitions = [
   // A query that settled nothing: the next one is scheduled.
   {
     event: 'reconcile.pending',
-    from: ['awaiting_customer', 'confirming', 'submit_unknown', 'expired'],
+    from: ['awaiting_customer', 'confirming', 'submit_unknown', 'expired', 'failed'],
     to: 'same',
   },
   // The schedule has no further query; an operator decides. A late result is still accepted.
-  { event: 'reconcile.exhausted', from: ['submit_unknown', 'expired', 'confirming'], to: 'same' },
+  {
+    event: 'reconcile.exhausted',
+    from: ['awaiting_customer', 'confirming', 'submit_unknown', 'expired', 'failed'],
+    to: 'same',
+  },
   {
     event: 'tokenization.activated',
     from: ['submitting', 'submit_unknown', 'awaiting_customer', 'confirming', 'expired', 'failed'],

@@ -20,8 +20,6 @@ export type {
   QueryReply,
   QuickPayLookup,
   QuickPayRecord,
-  QuickPayStatus,
-  UnknownCause,
 } from './replies.ts';
 
 /** An Accept Payments account. The JSON API takes all three as request headers. */
@@ -189,4 +187,3 @@ function callsTo(transport: Transport, baseUrl: string, observe: ObserveCall) {
     return reply;
   };
 }
-

@@ -1,6 +1,6 @@
 import { isHostAllowed } from '../domain/host-allow-list.ts';
 import { Secret } from '../security/secret.ts';
-import { readEnvelope } from './envelope.ts';
+import { readSuccess } from './envelope.ts';
 import { type JsonNode, textAt } from './json-node.ts';
 import { readQuickPay } from './quickpay-record.ts';
 import type { CreateReply } from './replies.ts';
@@ -15,12 +15,9 @@ export interface Asked {
 
 /** Classifies the reply to a creation. */
 export function classifyCreate(reply: RawReply, asked: Asked, rules: ReplyRules): CreateReply {
-  const envelope = readEnvelope(reply);
-  if (envelope.kind !== 'envelope') return envelope;
-  const { code, root } = envelope;
-  if (code === undefined) return { kind: 'unknown', cause: 'body_unreadable' };
-  if (rules.retryableCodes.includes(code)) return { kind: 'unknown', cause: 'retryable_code' };
-  if (!rules.successCodes.includes(code)) return { kind: 'refused', gatewayCode: code };
+  const read = readSuccess(reply, rules);
+  if (read.kind !== 'success') return read;
+  const { root } = read;
   if (!isAboutRequest(root, asked)) return { kind: 'unknown', cause: 'reference_mismatch' };
 
   const orderReferenceId = textAt(root, 'data.order.referenceId');

@@ -2,6 +2,7 @@ import { parse } from 'lossless-json';
 import { isNode, type JsonNode, textAt } from './json-node.ts';
 import type { RawReply } from './transport.ts';
 import type { RefusedReply, UnknownReply } from './replies.ts';
+import type { ReplyRules } from './reply-rules.ts';
 
 /** A reply that was read: its business code and its whole content. */
 export interface Envelope {
@@ -31,6 +32,20 @@ export function readEnvelope(reply: RawReply): Envelope | UnknownReply | Refused
   return status >= 400
     ? { kind: 'refused', gatewayCode: `http_${status}` }
     : { kind: 'unknown', cause: 'body_unreadable' };
+}
+
+/** The content of a JSON API reply whose code means success; everything else is a refusal, or unknown. */
+export function readSuccess(
+  reply: RawReply,
+  rules: ReplyRules,
+): { readonly kind: 'success'; readonly root: JsonNode } | UnknownReply | RefusedReply {
+  const envelope = readEnvelope(reply);
+  if (envelope.kind !== 'envelope') return envelope;
+  const { code, root } = envelope;
+  if (code === undefined) return { kind: 'unknown', cause: 'body_unreadable' };
+  if (rules.retryableCodes.includes(code)) return { kind: 'unknown', cause: 'retryable_code' };
+  if (!rules.successCodes.includes(code)) return { kind: 'refused', gatewayCode: code };
+  return { kind: 'success', root };
 }
 
 /** Codes end in audit rows and metrics, so a text that is no code is named rather than kept. */

@@ -60,7 +60,10 @@ function collect(
     }
     const text = textOf(value);
     if (text !== undefined) {
-      found.push([Object.hasOwn(flatNames, itsPath) ? (flatNames[itsPath] ?? itsPath) : itsPath, text]);
+      found.push([
+        Object.hasOwn(flatNames, itsPath) ? (flatNames[itsPath] ?? itsPath) : itsPath,
+        text,
+      ]);
     }
   }
   return undefined;

@@ -30,7 +30,10 @@ export function classifyQuery(
   return { kind: 'found', records: ours.map((node) => recordOf(node, rules)) };
 }
 
-function isOf(node: JsonNode, { account, terminal }: { account: string; terminal: string }): boolean {
+function isOf(
+  node: JsonNode,
+  { account, terminal }: { account: string; terminal: string },
+): boolean {
   const named = textAt(node, 'account') ?? account;
   const namedTerminal = textAt(node, 'terminal') ?? terminal;
   return named === account && namedTerminal === terminal;

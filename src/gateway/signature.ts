@@ -30,7 +30,9 @@ export function computeSignature(
 
 /** The signed text, without the secure code. */
 export function signatureText(fields: readonly string[], values: SignedValues): string {
-  return fields.map((field) => (Object.hasOwn(values, field) ? (values[field] ?? '') : '')).join('');
+  return fields
+    .map((field) => (Object.hasOwn(values, field) ? (values[field] ?? '') : ''))
+    .join('');
 }
 
 /**
@@ -50,7 +52,8 @@ export function verifySignature(message: {
   for (const [secureCodeIndex, secureCode] of secureCodes.entries()) {
     for (const [list, fields] of Object.entries(candidates)) {
       const expected = Buffer.from(computeSignature(fields, values, secureCode), 'hex');
-      if (timingSafeEqual(received, expected)) return { verdict: 'verified', list, secureCodeIndex };
+      if (timingSafeEqual(received, expected))
+        return { verdict: 'verified', list, secureCodeIndex };
     }
   }
   return { verdict: 'mismatch' };

@@ -75,7 +75,11 @@ async function readBody(
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function causeOf(error: unknown, timeout: AbortSignal, signal: AbortSignal | undefined): UnknownCause {
+function causeOf(
+  error: unknown,
+  timeout: AbortSignal,
+  signal: AbortSignal | undefined,
+): UnknownCause {
   if (timeout.aborted) return 'timeout';
   if (signal?.aborted === true) return 'aborted';
   const code = error instanceof Error && 'code' in error ? error.code : undefined;

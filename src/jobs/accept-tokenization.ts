@@ -1,0 +1,155 @@
+import { randomUUID } from 'node:crypto';
+import { findCredential } from '../db/credentials.ts';
+import type { CredentialRow, TokenizationRow } from '../db/rows.ts';
+import { findTokenizationByReference } from '../db/tokenizations.ts';
+import type { OutboxJob } from '../db/transition-door.ts';
+import type { AuditContext } from '../domain/audit-entry.ts';
+import { AppError } from '../domain/errors.ts';
+import { jobId } from '../domain/ids.ts';
+import type { TokenizationRequestPayload } from '../domain/job-payloads.ts';
+import { isHostAllowed } from '../domain/host-allow-list.ts';
+import type { QuickPayRequest } from '../gateway/client.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+
+/** The tokenization that stands for a request, and whether this request made it. */
+export interface AcceptedTokenization {
+  readonly tokenization: TokenizationRow;
+  readonly isNew: boolean;
+}
+
+/** Who asks, and whether the caller goes on with the work itself instead of leaving it to a job. */
+export interface AcceptOptions {
+  readonly audit: AuditContext;
+  readonly isContinuedByCaller?: boolean;
+}
+
+/** How long a new request may wait for its job before the scan puts the job back. */
+const firstLookMs = 5_000;
+
+/**
+ * Commits a request for a QuickPay ID, sealed, together with its audit row and its job. The same reference with the same content gives
+ * the same tokenization, however often it is asked for.
+ *
+ * Throws `reference_conflict` when the reference stands for other content, `credential_not_found`,
+ * `return_url_not_allowed`, or `payload_invalid` with the paths that are missing.
+ */
+export async function acceptTokenization(
+  dependencies: OperationDependencies,
+  payload: TokenizationRequestPayload,
+  options: AcceptOptions,
+): Promise<AcceptedTokenization> {
+  const { db, door, keyring, settings } = dependencies;
+  const credential = await getAcceptPayments(dependencies, payload.credential ?? 'default');
+  const request = vendorBody(payload, settings.callbackPublicUrl);
+  assertReturnUrl(payload.returnUrl, settings.returnUrlHosts);
+
+  const id = randomUUID();
+  const fingerprint = JSON.stringify([request, payload.returnUrl ?? null]);
+  const outcome = await door.apply({
+    entity: 'tokenization',
+    row: { id, version: 0, state: null },
+    event: 'tokenization.requested',
+    patch: {
+      credential_id: credential.id,
+      account: credential.account,
+      terminal: credential.terminal,
+      merchant_reference_id: payload.merchant.referenceId,
+      gateway_reference: payload.merchant.referenceId,
+      customer_index: keyring.blindIndex('customer', payload.customer.id),
+      request_digest: keyring.blindIndex('request', fingerprint),
+      request_sealed: keyring.seal(requestPlace(id), JSON.stringify(request)),
+      currency: payload.order.currency,
+      amount: payload.order.amount,
+      methods: payload.order.methods,
+      return_url: payload.returnUrl ?? null,
+      reconcile_at_in_ms: firstLookMs,
+    },
+    audit: options.audit,
+    jobs: options.isContinuedByCaller === true ? [] : [requestJob(id, 1)],
+  });
+
+  const tokenization = await findTokenizationByReference(db, {
+    account: credential.account,
+    terminal: credential.terminal,
+    merchantReferenceId: payload.merchant.referenceId,
+  });
+  if (tokenization === undefined) {
+    throw new AppError('internal', 'A tokenization that was just accepted is not there.');
+  }
+  if (!keyring.matchesBlindIndex('request', fingerprint, tokenization.request_digest)) {
+    throw new AppError(
+      'reference_conflict',
+      'This merchant reference already stands for a request with other content.',
+      { paths: ['merchant.referenceId'] },
+    );
+  }
+  return { tokenization, isNew: outcome.isApplied };
+}
+
+/** The worker's own job that asks the gateway; `version` is the tokenization's. */
+export function requestJob(tokenizationId: string, version: number): OutboxJob {
+  return {
+    queue: 'tokenization',
+    name: 'tokenization.request',
+    jobId: jobId('request', tokenizationId, version),
+    payload: { v: 1, tokenizationId },
+  };
+}
+
+/** Where the sealed vendor body of a tokenization belongs. */
+export function requestPlace(rowId: string): { table: string; column: string; rowId: string } {
+  return { table: 'tokenization', column: 'request_sealed', rowId };
+}
+
+async function getAcceptPayments(
+  { db }: OperationDependencies,
+  name: string,
+): Promise<CredentialRow & { account: string; terminal: string }> {
+  const row = await findCredential(db, name, 'accept_payments');
+  if (
+    row === undefined ||
+    row.state !== 'active' ||
+    row.account === null ||
+    row.terminal === null
+  ) {
+    throw new AppError(
+      'credential_not_found',
+      'No active Accept Payments credential has this name.',
+      { paths: ['credential'] },
+    );
+  }
+  return { ...row, account: row.account, terminal: row.terminal };
+}
+
+/** The vendor's own body, every text a string, with our callback routes where the request leaves them out. */
+function vendorBody(
+  payload: TokenizationRequestPayload,
+  callbackPublicUrl: string | undefined,
+): QuickPayRequest {
+  const { v: _, credential: __, returnUrl: ___, order, ...rest } = payload;
+  const base = callbackPublicUrl?.replace(/\/+$/, '');
+  const redirectUrl = order.redirectUrl ?? (base && `${base}/callbacks/redirect`);
+  const notifyUrl = order.notifyUrl ?? (base && `${base}/callbacks/notify`);
+  if (redirectUrl === undefined || notifyUrl === undefined) {
+    throw new AppError(
+      'payload_invalid',
+      'Name order.redirectUrl and order.notifyUrl, or set CALLBACK_PUBLIC_URL.',
+      { paths: ['order.redirectUrl', 'order.notifyUrl'] },
+    );
+  }
+  return { ...rest, order: { ...order, redirectUrl, notifyUrl } };
+}
+
+/** An open redirect starts with a return address that nobody checked. */
+function assertReturnUrl(returnUrl: string | undefined, hosts: readonly string[]): void {
+  if (returnUrl === undefined) return;
+  if (!isHostAllowed(new URL(returnUrl).hostname, hosts)) {
+    throw new AppError(
+      'return_url_not_allowed',
+      'The host of returnUrl is not in RETURN_URL_HOSTS.',
+      {
+        paths: ['returnUrl'],
+      },
+    );
+  }
+}

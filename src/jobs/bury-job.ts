@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto';
+import { findDeadLetter } from '../db/dead-letters.ts';
+import { AppError, type ErrorCode } from '../domain/errors.ts';
+import { jobId } from '../domain/ids.ts';
+import type { Actor } from '../domain/audit-entry.ts';
+import type { RunningJob } from './define-job.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+
+/** Why a job ended in dead letters. */
+export interface Burial {
+  readonly code: ErrorCode;
+  readonly paths: readonly string[];
+}
+
+/**
+ * Commits a job that can't be done to the dead letters, with its payload sealed, so that nothing is lost even when the queue is. The id
+ * follows from the job, so burying twice is one dead letter.
+ */
+export async function buryJob(
+  { door, keyring }: Pick<OperationDependencies, 'door' | 'keyring'>,
+  job: Omit<RunningJob, 'queue'> & { readonly queue: string },
+  payload: unknown,
+  { code, paths }: Burial,
+): Promise<string> {
+  const id = deadLetterId(job.queue, job.id);
+  await door.apply({
+    entity: 'dead_letter',
+    row: { id, version: 0, state: null },
+    event: 'dead_letter.buried',
+    patch: {
+      queue: job.queue,
+      job_name: job.name,
+      job_id: job.id,
+      code,
+      paths,
+      payload_sealed: keyring.seal(payloadPlace(id), JSON.stringify(payload ?? null)),
+      attempts: job.attempt,
+    },
+    audit: {
+      actor: { type: 'worker', id: 'queues' },
+      queue: job.queue,
+      jobId: job.id,
+      attempt: job.attempt,
+      reason: code,
+      detail: { paths },
+    },
+  });
+  return id;
+}
+
+/**
+ * Puts a dead letter back on its queue, under a new generation, so that what is left of the old job can't swallow it.
+ * Throws `state_forbids` when it was redriven before, `job_unknown` when there is no such dead letter.
+ */
+export async function redriveJob(
+  { db, door, keyring }: Pick<OperationDependencies, 'db' | 'door' | 'keyring'>,
+  id: string,
+  actor: Actor,
+): Promise<void> {
+  const row = await findDeadLetter(db, id);
+  if (row === undefined) throw new AppError('job_unknown', 'There is no dead letter of this id.');
+  const sealed = row.payload_sealed ?? '';
+  // Only objects are ever buried as payloads of known jobs; anything else fails its schema again.
+  const payload = JSON.parse(keyring.open(payloadPlace(id), sealed).reveal()) as Record<
+    string,
+    unknown
+  >;
+  const outcome = await door.apply({
+    entity: 'dead_letter',
+    row,
+    event: 'dead_letter.redriven',
+    patch: { redrives: row.redrives + 1 },
+    audit: { actor, queue: row.queue, jobId: row.job_id },
+    jobs: [
+      {
+        queue: row.queue,
+        name: row.job_name,
+        jobId: jobId('redrive', id, row.redrives + 1),
+        payload,
+      },
+    ],
+  });
+  if (!outcome.isApplied) {
+    throw new AppError('state_forbids', 'Somebody else redrove this dead letter.');
+  }
+}
+
+/** The job's own identity, in the form of a UUID (RFC 9562, version 8: the bits are ours to fill). */
+function deadLetterId(queue: string, id: string): string {
+  const bytes = createHash('sha256')
+    .update(JSON.stringify([queue, id]))
+    .digest()
+    .subarray(0, 16);
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+function payloadPlace(rowId: string): { table: string; column: string; rowId: string } {
+  return { table: 'dead_letter', column: 'payload_sealed', rowId };
+}

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import { findCredentialById } from '../db/credentials.ts';
+import type { CredentialRow } from '../db/rows.ts';
+import { AppError } from '../domain/errors.ts';
+import type { AcceptPaymentsAccount } from '../gateway/client.ts';
+import type { Keyring } from '../security/keyring.ts';
+import { Secret } from '../security/secret.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+
+/** The secret parts of an Accept Payments credential, as they are sealed. */
+export const acceptPaymentsSecrets = z.strictObject({
+  secureCode: z.string(),
+  secureCodePrevious: z.string().optional(),
+  publicKey: z.string().optional(),
+});
+
+/** The secret parts of an OPCard credential, as they are sealed. */
+export const opcardSecrets = z.strictObject({ appKey: z.string(), appSecret: z.string() });
+
+/** An account at the gateway with every secure code that its signatures may have been made with. */
+export interface SigningAccount extends AcceptPaymentsAccount {
+  /** The current secure code, then the previous one while a rotation is under way. */
+  readonly secureCodes: readonly Secret[];
+}
+
+/** Opens an Accept Payments credential. */
+export function openAccount(keyring: Keyring, row: CredentialRow): SigningAccount {
+  const secrets = acceptPaymentsSecrets.parse(openSecrets(keyring, row));
+  const secureCode = new Secret(secrets.secureCode);
+  return {
+    account: row.account ?? '',
+    terminal: row.terminal ?? '',
+    secureCode,
+    secureCodes:
+      secrets.secureCodePrevious === undefined
+        ? [secureCode]
+        : [secureCode, new Secret(secrets.secureCodePrevious)],
+  };
+}
+
+/** Opens an OPCard credential. */
+export function openOpcard(
+  keyring: Keyring,
+  row: CredentialRow,
+): { appKey: string; appSecret: Secret } {
+  const { appKey, appSecret } = opcardSecrets.parse(openSecrets(keyring, row));
+  return { appKey, appSecret: new Secret(appSecret) };
+}
+
+/** The account that a tokenization belongs to. Throws `credential_not_found`. */
+export async function getAccountOf(
+  { db, keyring }: Pick<OperationDependencies, 'db' | 'keyring'>,
+  credentialId: string,
+): Promise<SigningAccount> {
+  const row = await findCredentialById(db, credentialId);
+  if (row === undefined) {
+    throw new AppError('credential_not_found', 'The credential of a tokenization is gone.');
+  }
+  return openAccount(keyring, row);
+}
+
+function openSecrets(keyring: Keyring, row: CredentialRow): unknown {
+  const place = { table: 'credential', column: 'secrets_sealed', rowId: row.id };
+  return JSON.parse(keyring.open(place, row.secrets_sealed).reveal());
+}

@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import { callbackIdPayload, rawCallbackPayload } from '../domain/job-payloads.ts';
+import { exponential } from '../domain/retry-policy.ts';
+import { defineJob } from './define-job.ts';
+import { judgeCallback, judgingEvents } from './judge-callback.ts';
+import { callbackIdOf } from './receive-raw-callback.ts';
+
+/**
+ * `notify.handle` judges a push of the gateway's server. It was acknowledged when it was committed, so a fault here costs
+ * none of the gateway's five attempts: the job is tried again on our own schedule.
+ */
+export const handleNotify = defineJob({
+  name: 'notify.handle',
+  queue: 'notify',
+  payload: z.union([callbackIdPayload, rawCallbackPayload]),
+  retry: exponential({ attemptsMax: 10, baseMs: 500, capMs: 60_000 }),
+  timeoutMs: 10_000,
+  emits: judgingEvents,
+  run: async (payload, context) =>
+    await judgeCallback(await callbackIdOf(payload, 'notify', context), context),
+});

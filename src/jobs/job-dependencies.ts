@@ -1,0 +1,55 @@
+import type { Db } from '../db/database.ts';
+import type { OutboxJob, TransitionDoor } from '../db/transition-door.ts';
+import type { AccessTokenLife } from '../domain/access-token.ts';
+import type { GatewayClient } from '../gateway/client.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Keyring } from '../security/keyring.ts';
+
+/** How signatures of one channel are treated. */
+export interface SignaturePolicy {
+  readonly mode: 'off' | 'observe' | 'verify';
+  /** The ordered field list that `verify` insists on; absent: the published candidate lists are tried. */
+  readonly fields?: readonly string[] | undefined;
+}
+
+/** Choices that the jobs follow. Times in milliseconds. */
+export interface JobSettings {
+  readonly awaitingCustomerDeadlineMs: number;
+  /** Waits between two queries of one tokenization. */
+  readonly reconcileScheduleMs: readonly number[];
+  /** How long an intent may stand without a result before its outcome counts as unknown. */
+  readonly leaseMs: number;
+  /** The wait between two "none" answers before a lost request may be sent again. */
+  readonly noneSpacingMs: number;
+  readonly resubmitPolicy: 'new-reference' | 'same-reference' | 'manual';
+  readonly confirmPolicy: 'query' | 'signed';
+  readonly returnUrlHosts: readonly string[];
+  readonly callbackPublicUrl: string | undefined;
+  /** The zone of the date that the gateway calls `expiryTime`. */
+  readonly expiryZone: string;
+  readonly signatures: {
+    readonly redirect: SignaturePolicy;
+    readonly notify: SignaturePolicy;
+  };
+  readonly accessToken: AccessTokenLife;
+}
+
+/** What every operation on tokens needs, in or out of a job. */
+export interface OperationDependencies {
+  readonly db: Db;
+  readonly door: TransitionDoor;
+  readonly keyring: Keyring;
+  readonly settings: JobSettings;
+}
+
+/** What a job needs besides its payload. */
+export interface JobDependencies extends OperationDependencies {
+  readonly gateway: GatewayClient;
+  readonly logger: Logger;
+  /** Names this process in leases. */
+  readonly workerId: string;
+  /** A number in [0, 1), for jitter. */
+  readonly random: () => number;
+  /** Puts derived work on its queue; work that is already waiting there is left alone. */
+  readonly enqueue: (jobs: readonly OutboxJob[]) => Promise<void>;
+}

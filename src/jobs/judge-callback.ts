@@ -1,0 +1,169 @@
+import { findCallback } from '../db/callbacks.ts';
+import { findCredentialByAccount } from '../db/credentials.ts';
+import type { CallbackRow, TokenizationRow } from '../db/rows.ts';
+import { findTokenizationByEvidence } from '../db/tokenizations.ts';
+import type { RejectionReason } from '../domain/callback.ts';
+import { checkGrammar } from '../gateway/callback-grammar.ts';
+import { type CallbackMessage, parseCallback } from '../gateway/callback-message.ts';
+import { applyEvidence, type Evidence } from './apply-evidence.ts';
+import { callbackPlace } from './accept-callback.ts';
+import { done, type JobContext, type Outcome } from './define-job.ts';
+import { openAccount, type SigningAccount } from './gateway-accounts.ts';
+import { judgeSignature, type SignatureJudgement } from './judge-signature.ts';
+import { mismatchOf } from './match-request.ts';
+
+/** The changes that judging a callback may commit. */
+export const judgingEvents = [
+  'callback.received',
+  'callback.refused',
+  'callback.accepted',
+  'callback.rejected',
+  'callback.orphaned',
+  'callback.matched',
+  'evidence.accepted',
+  'evidence.pending',
+  'tokenization.activated',
+  'tokenization.failed',
+  'conflict.second_token',
+  'conflict.failed_after_success',
+] as const;
+
+/** The context of a job that judges callbacks. */
+export type JudgingContext = JobContext<(typeof judgingEvents)[number]>;
+
+/**
+ * Judges one message of the inbox: grammar, signature, then equality with the request it claims to be about. Only what passes all three becomes
+ * evidence; a right signature alone proves little, because the gateway joins the signed values without separators.
+ *
+ * Evidence is applied before the verdict is written. A crash in between repeats the evidence, which changes nothing.
+ */
+export async function judgeCallback(callbackId: string, context: JudgingContext): Promise<Outcome> {
+  const callback = await findCallback(context.db, callbackId);
+  if (callback === undefined) return done('callback_gone');
+  if (
+    callback.state !== 'received' &&
+    callback.state !== 'orphaned' &&
+    callback.state !== 'matched'
+  ) {
+    return done('already_judged');
+  }
+  const parsed = parseCallback({
+    contentType: callback.content_type ?? undefined,
+    body: context.keyring.open(callbackPlace(callback.id), callback.body_sealed).reveal(),
+  });
+  if (!parsed.ok) return await reject(callback, 'unreadable', context, { paths: [parsed.reason] });
+
+  const { message } = parsed;
+  const faults = checkGrammar(message);
+  if (faults.length > 0) {
+    const paths = faults.map(({ field, reason }) => `${field}:${reason}`);
+    return await reject(callback, 'grammar', context, { paths });
+  }
+  const account = await findAccount(message, context);
+  if (account === undefined) return await reject(callback, 'unknown_account', context);
+  return await judgeReadable(callback, message, account, context);
+}
+
+async function judgeReadable(
+  callback: CallbackRow,
+  message: CallbackMessage,
+  account: SigningAccount,
+  context: JudgingContext,
+): Promise<Outcome> {
+  const signature = judgeSignature(
+    message,
+    account.secureCodes,
+    context.settings.signatures[callback.channel],
+  );
+  if (signature.rejection !== undefined) {
+    return await reject(callback, signature.rejection, context, signatureDetail(signature));
+  }
+  const tokenization = await findTokenizationByEvidence(context.db, {
+    account: account.account,
+    terminal: account.terminal,
+    merchantReferenceId: message.fields.merchantReferenceId,
+    orderReferenceId: message.fields.orderReferenceId,
+  });
+  if (tokenization === undefined) return await park(callback, context);
+
+  const found = await match(callback, tokenization, context);
+  if (found === undefined) return done('already_judged');
+  const mismatch = mismatchOf(message, tokenization);
+  if (mismatch !== undefined) {
+    return await reject(found, mismatch, context, signatureDetail(signature), tokenization.id);
+  }
+  const evidence: Evidence = { callback: found, message, isProven: signature.isProven };
+  const applied = await applyEvidence(evidence, tokenization, context);
+  if (applied.kind !== 'done') return applied;
+  await context.apply({
+    entity: 'callback',
+    row: found,
+    event: 'callback.accepted',
+    patch: { tokenization_id: tokenization.id, due_at: null },
+    audit: { channel: found.channel, reason: applied.result, detail: signatureDetail(signature) },
+  });
+  return applied;
+}
+
+async function findAccount(
+  message: CallbackMessage,
+  { db, keyring }: JudgingContext,
+): Promise<SigningAccount | undefined> {
+  const { account, terminal } = message.fields;
+  if (account === undefined || terminal === undefined) return undefined;
+  const row = await findCredentialByAccount(db, account, terminal);
+  return row === undefined ? undefined : openAccount(keyring, row);
+}
+
+/** A message for a reference that we don't know (yet) waits; the scan looks whether its tokenization has appeared. */
+async function park(callback: CallbackRow, context: JudgingContext): Promise<Outcome> {
+  if (callback.state !== 'received') return done('still_orphaned');
+  await context.apply({
+    entity: 'callback',
+    row: callback,
+    event: 'callback.orphaned',
+    patch: { due_at: null },
+    audit: { channel: callback.channel, reason: 'unknown_reference' },
+  });
+  return done('orphaned');
+}
+
+async function match(
+  callback: CallbackRow,
+  tokenization: TokenizationRow,
+  context: JudgingContext,
+): Promise<CallbackRow | undefined> {
+  if (callback.state !== 'orphaned') return callback;
+  const outcome = await context.apply({
+    entity: 'callback',
+    row: callback,
+    event: 'callback.matched',
+    patch: { tokenization_id: tokenization.id, due_at_in_ms: context.settings.leaseMs },
+    audit: { channel: callback.channel },
+  });
+  if (!outcome.isApplied) return undefined;
+  return { ...callback, state: 'matched', version: outcome.version };
+}
+
+async function reject(
+  callback: CallbackRow,
+  reason: RejectionReason,
+  context: JudgingContext,
+  detail: Readonly<Record<string, string | readonly string[]>> = {},
+  tokenizationId?: string,
+): Promise<Outcome> {
+  // An orphan that can't be believed after all stays an orphan: its table knows no rejection.
+  if (callback.state === 'orphaned') return done('still_orphaned');
+  await context.apply({
+    entity: 'callback',
+    row: callback,
+    event: 'callback.rejected',
+    patch: { reason, due_at: null, ...(tokenizationId && { tokenization_id: tokenizationId }) },
+    audit: { channel: callback.channel, reason, detail },
+  });
+  return done(`rejected_${reason}`);
+}
+
+function signatureDetail({ verdict, list }: SignatureJudgement): Record<string, string> {
+  return { signatureVerdict: verdict, ...(list === undefined ? {} : { signatureList: list }) };
+}

@@ -1,0 +1,23 @@
+import { ensureAuditPartitions } from '../db/audit.ts';
+import { scanPayload } from '../domain/job-payloads.ts';
+import { exponential } from '../domain/retry-policy.ts';
+import { defineJob, done } from './define-job.ts';
+
+/** Months for which the audit table has a partition ahead of time. */
+const monthsAhead = 3;
+
+/** `partition.manage` keeps the audit table's partitions three months ahead of the clock. */
+export const managePartitions = defineJob({
+  name: 'partition.manage',
+  queue: 'maintenance',
+  payload: scanPayload,
+  retry: exponential({ attemptsMax: 5, baseMs: 10_000, capMs: 600_000 }),
+  timeoutMs: 15_000,
+  isRepeating: true,
+  emits: [],
+  async run(_, { db, logger }) {
+    const created = await ensureAuditPartitions(db, monthsAhead);
+    if (created > 0) logger.info({ created }, 'audit partitions created');
+    return done(created > 0 ? 'created' : 'nothing_due');
+  },
+});

@@ -1,0 +1,166 @@
+import {
+  createPostgresBackend,
+  type PostgresConnectionOptions,
+  type Processor,
+  Queue,
+  type QueueOptions,
+  Worker,
+  withBackend,
+  type WorkerOptions,
+} from 'bullmq';
+import { createQueuePool } from '../db/queue-pool.ts';
+import { type QueueName, queueNames } from '../domain/queue-names.ts';
+import { assertRedisUsable, connectRedis } from './redis.ts';
+
+/** Where the queues live. */
+export type QueueBackendOptions =
+  | { readonly kind: 'redis'; readonly urls: readonly string[]; readonly prefix: string }
+  | {
+      readonly kind: 'postgres';
+      readonly databaseUrl: string;
+      /** Whether the application role can be taken on. */
+      readonly isRestricted: boolean;
+    };
+
+/** A queue of either backend, as far as this worker uses it. */
+export type AnyQueue = Queue;
+/** A BullMQ worker of either backend. */
+export type AnyWorker = Worker;
+
+/** Options of a worker that do not depend on its backend. */
+export type WorkerTuning = Omit<WorkerOptions, 'connection' | 'prefix'>;
+
+/** The one place that knows which backend BullMQ runs on. */
+export interface QueueBackend {
+  readonly kind: 'redis' | 'postgres';
+  /** The queue of this name; the same object for every caller. */
+  readonly queue: (name: QueueName) => AnyQueue;
+  readonly createWorker: (name: QueueName, processor: Processor, tuning: WorkerTuning) => AnyWorker;
+  /** Proves that the backend answers. */
+  readonly ping: () => Promise<void>;
+  /** Closes queues and connections; workers are closed by those who created them. */
+  readonly close: () => Promise<void>;
+}
+
+const poolSpare = 12;
+
+/**
+ * Opens the queues. Throws `queue_unavailable` or `queue_policy_invalid` when the backend can't be used.
+ *
+ * @param onError called for faults of connections, which mend themselves; without a listener they would end the process
+ */
+export async function openQueueBackend(
+  options: QueueBackendOptions,
+  onError: (error: Error) => void,
+): Promise<QueueBackend> {
+  return options.kind === 'redis'
+    ? await openRedisBackend(options, onError)
+    : openPostgresBackend(options, onError);
+}
+
+async function openRedisBackend(
+  { urls, prefix }: Extract<QueueBackendOptions, { kind: 'redis' }>,
+  onError: (error: Error) => void,
+): Promise<QueueBackend> {
+  const producer = connectRedis(urls, 'producer', onError);
+  const worker = connectRedis(urls, 'worker', onError);
+  try {
+    await assertRedisUsable(producer, urls);
+  } catch (error) {
+    producer.disconnect();
+    worker.disconnect();
+    throw error;
+  }
+  // On a cluster, all keys of one queue must share a slot; a tag per queue spreads the queues over the shards.
+  const prefixOf = (name: QueueName): string => (urls.length > 1 ? `{${prefix}:${name}}` : prefix);
+  const queues = keepQueues(
+    (name) => new Queue(name, { ...queueOptions, connection: producer, prefix: prefixOf(name) }),
+    onError,
+  );
+  return {
+    kind: 'redis',
+    queue: queues.get,
+    createWorker: (name, processor, tuning) =>
+      new Worker(name, processor, { ...tuning, connection: worker, prefix: prefixOf(name) }),
+    ping: async () => {
+      await producer.ping();
+    },
+    close: async () => {
+      await queues.close();
+      // BullMQ leaves connections that were passed to it open, and an open one keeps the process alive.
+      producer.disconnect();
+      worker.disconnect();
+    },
+  };
+}
+
+function openPostgresBackend(
+  options: Extract<QueueBackendOptions, { kind: 'postgres' }>,
+  onError: (error: Error) => void,
+): QueueBackend {
+  const postgres = withBackend(createPostgresBackend);
+  const pool = createQueuePool({
+    url: options.databaseUrl,
+    poolSizeMax: queueNames.length + poolSpare,
+    isRestricted: options.isRestricted,
+    onConnectionError: onError,
+  });
+  // BullMQ describes pg.Pool by a shape of its own, which pg's typings miss by an overload.
+  const connection = pool as object as PostgresConnectionOptions;
+  const queues = keepQueues(
+    (name) => asQueue(new postgres.Queue(name, { ...queueOptions, connection })),
+    onError,
+  );
+  return {
+    kind: 'postgres',
+    queue: queues.get,
+    createWorker: (name, processor, tuning) =>
+      asWorker(new postgres.Worker(name, processor, { ...tuning, connection })),
+    ping: async () => {
+      await pool.query('select 1');
+    },
+    close: async () => {
+      await queues.close();
+      await pool.end();
+    },
+  };
+}
+
+const queueOptions: Omit<QueueOptions, 'connection'> = {
+  defaultJobOptions: {
+    removeOnComplete: { age: 3_600, count: 1_000 },
+    removeOnFail: { age: 7 * 86_400, count: 5_000 },
+    stackTraceLimit: 0,
+    keepLogs: 0,
+  },
+  streams: { events: { maxLen: 1_000 } },
+};
+
+function keepQueues(
+  create: (name: QueueName) => AnyQueue,
+  onError: (error: Error) => void,
+): { get: (name: QueueName) => AnyQueue; close: () => Promise<void> } {
+  const kept = new Map<QueueName, AnyQueue>();
+  return {
+    get(name) {
+      const known = kept.get(name);
+      if (known !== undefined) return known;
+      const queue = create(name);
+      queue.on('error', onError);
+      kept.set(name, queue);
+      return queue;
+    },
+    close: async () => {
+      await Promise.all([...kept.values()].map(async (queue) => await queue.close()));
+    },
+  };
+}
+
+/** BullMQ types a queue by its backend, although both have the same methods; from here on nobody needs to know. */
+function asQueue(queue: object): AnyQueue {
+  return queue as AnyQueue;
+}
+
+function asWorker(worker: object): AnyWorker {
+  return worker as AnyWorker;
+}

@@ -1,0 +1,7 @@
+import { runMigrations } from 'bullmq';
+import { migrateQueues } from '../db/queue-pool.ts';
+
+/** Creates or updates the tables of BullMQ's PostgreSQL backend, in schema `bullmq`. Repeatable. */
+export async function migrateQueueSchema(databaseUrl: string): Promise<void> {
+  await migrateQueues(databaseUrl, async (client, schema) => await runMigrations(client, schema));
+}

@@ -1,0 +1,90 @@
+import type { Db } from '../db/database.ts';
+import { findBuriedJobIds } from '../db/dead-letters.ts';
+import type { OutboxJob } from '../db/transition-door.ts';
+import { AppError } from '../domain/errors.ts';
+import { isQueueName, type QueueName } from '../domain/queue-names.ts';
+import type { AnyQueue, QueueBackend } from './backend.ts';
+
+/** Jobs in one bulk call: on Redis a bulk is one pipeline, and a huge one blocks everybody else's. */
+const bulkMax = 200;
+
+/**
+ * Puts jobs on their queues. A job whose id is already there is left alone.
+ *
+ * BullMQ's bulk add on Redis is a pipeline, not a transaction, and can drop a job without an error, so every returned id
+ * is compared with the requested one and a missing job is added again by itself. Throws `queue_unavailable`.
+ */
+export async function addJobs(backend: QueueBackend, jobs: readonly OutboxJob[]): Promise<void> {
+  for (const [name, ofQueue] of byQueue(jobs)) {
+    for (let start = 0; start < ofQueue.length; start += bulkMax) {
+      await addBulk(backend.queue(name), ofQueue.slice(start, start + bulkMax));
+    }
+  }
+}
+
+/**
+ * Puts derived work back on its queues: work that is waiting is left alone, the remains of a finished run of the same id
+ * make room, and work that an operator has to look at stays where it is.
+ */
+export async function restoreJobs(
+  backend: QueueBackend,
+  db: Db,
+  jobs: readonly OutboxJob[],
+): Promise<void> {
+  const buried = await findBuriedJobIds(
+    db,
+    jobs.map(({ jobId }) => jobId),
+  );
+  const wanted = jobs.filter(({ jobId }) => !buried.has(jobId));
+  await Promise.all(
+    wanted.map(async ({ queue, jobId }) => {
+      if (isQueueName(queue)) await removeFinished(backend.queue(queue), jobId);
+    }),
+  );
+  await addJobs(backend, wanted);
+}
+
+async function removeFinished(queue: AnyQueue, jobId: string): Promise<void> {
+  const job = await queue.getJob(jobId);
+  if (job?.finishedOn !== undefined) await job.remove();
+}
+
+async function addBulk(queue: AnyQueue, jobs: readonly OutboxJob[]): Promise<void> {
+  try {
+    const added = await queue.addBulk(jobs.map(asBulkJob));
+    for (const [index, job] of jobs.entries()) {
+      if (added[index]?.id !== job.jobId) await addOne(queue, job);
+    }
+  } catch (cause) {
+    if (cause instanceof AppError) throw cause;
+    throw new AppError('queue_unavailable', 'The queue did not take the jobs.', { cause });
+  }
+}
+
+async function addOne(queue: AnyQueue, job: OutboxJob): Promise<void> {
+  const added = await queue.add(job.name, job.payload, asBulkJob(job).opts);
+  if (added.id !== job.jobId) {
+    throw new AppError('queue_unavailable', 'The queue gave a job another id than asked for.');
+  }
+}
+
+function asBulkJob({ name, payload, jobId, delayMs }: OutboxJob) {
+  return {
+    name,
+    data: payload,
+    opts: { jobId, ...(delayMs === undefined || delayMs <= 0 ? {} : { delay: delayMs }) },
+  };
+}
+
+function byQueue(jobs: readonly OutboxJob[]): ReadonlyMap<QueueName, OutboxJob[]> {
+  const groups = new Map<QueueName, OutboxJob[]>();
+  for (const job of jobs) {
+    if (!isQueueName(job.queue)) {
+      throw new AppError('job_unknown', 'A job names a queue that does not exist.', {
+        paths: ['queue'],
+      });
+    }
+    groups.set(job.queue, [...(groups.get(job.queue) ?? []), job]);
+  }
+  return groups;
+}

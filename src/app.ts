@@ -1,0 +1,198 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Config } from './config/config.ts';
+import { type Database, openDatabase, ping } from './db/database.ts';
+import { countOutbox } from './db/outbox.ts';
+import { countTokenizations } from './db/tokenizations.ts';
+import { createTransitionDoor } from './db/transition-door.ts';
+import { queueNames } from './domain/queue-names.ts';
+import type { Role } from './domain/roles.ts';
+import { createGatewayClient } from './gateway/client.ts';
+import { createPrivateServer } from './http/private-server.ts';
+import { createPublicServer } from './http/public-server.ts';
+import type { JobDependencies, OperationDependencies } from './jobs/job-dependencies.ts';
+import { repeatingJobs } from './jobs/registry.ts';
+import { receiveCallback } from './jobs/receive-callback.ts';
+import { storeConfiguredCredentials } from './jobs/store-configured-credentials.ts';
+import { createMetrics, type Metrics } from './observability/metrics.ts';
+import type { Logger } from './observability/logger.ts';
+import { jobSettings } from './job-settings.ts';
+import { openQueueBackend, type QueueBackend } from './queues/backend.ts';
+import { restoreJobs } from './queues/producer.ts';
+import { readQueueDepths } from './queues/queue-depth.ts';
+import { type Relay, startRelay } from './queues/relay.ts';
+import { startSchedulers } from './queues/schedulers.ts';
+import { startWorker } from './queues/worker.ts';
+import { createKeyring } from './security/keyring.ts';
+import { createShutdown, type Shutdown } from './shutdown.ts';
+
+/** What the process is made of, besides its configuration. */
+export interface AppOptions {
+  readonly config: Config;
+  /** The database to use; the configuration's own URL, or that of an embedded server. */
+  readonly databaseUrl: string;
+  readonly roles: ReadonlySet<Role>;
+  readonly logger: Logger;
+}
+
+/** A running worker process. */
+export interface App {
+  /** Database, door and keys, for those who act on tokens without a job. */
+  readonly operations: OperationDependencies;
+  readonly database: Database;
+  readonly backend: QueueBackend;
+  readonly metrics: Metrics;
+  /** Addresses of the listeners; undefined without the role `http`. */
+  readonly urls: { readonly public: string; readonly private: string } | undefined;
+  /** Closes everything in reverse order, within the shutdown deadline. */
+  readonly stop: Shutdown['run'];
+}
+
+/**
+ * Builds every long-lived object once, in order, and closes them in reverse: intake opens last and closes first. Throws an
+ * `AppError` that names what to change when something can't be had; what was opened by then is closed again.
+ */
+export async function startApp(options: AppOptions): Promise<App> {
+  const { config, logger } = options;
+  const shutdown = createShutdown({ deadlineMs: config.shutdownDeadlineMs, logger });
+  try {
+    return await build(options, shutdown);
+  } catch (error) {
+    await shutdown.run();
+    throw error;
+  }
+}
+
+async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
+  const { config, databaseUrl, roles, logger } = options;
+  const metrics = createMetrics();
+  const workerId = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
+  const relay: { current: Relay | undefined } = { current: undefined };
+
+  const database = await openDatabase({
+    url: databaseUrl,
+    poolSizeMax: config.database.poolSizeMax,
+    onConnectionError: (error) => logger.warn({ error }, 'a database connection broke'),
+  });
+  shutdown.own('database', database);
+  const door = createTransitionDoor(database.db, {
+    onCommitted: metrics.countTransition,
+    onBatch: metrics.observeBatch,
+    onJobsWritten: () => relay.current?.nudge(),
+  });
+  shutdown.own('transition door', door);
+  const operations: OperationDependencies = {
+    db: database.db,
+    door,
+    keyring: createKeyring(config.encryptionKeys),
+    settings: jobSettings(config),
+  };
+  await storeConfiguredCredentials(operations, config.credentials, config.gateway.environment);
+
+  const backend = await openQueueBackend(
+    config.queue.backend === 'redis'
+      ? { kind: 'redis', urls: config.queue.redisUrls, prefix: config.queue.prefix }
+      : { kind: 'postgres', databaseUrl, isRestricted: database.isRestricted },
+    (error) => logger.warn({ error }, 'a queue connection has a fault'),
+  );
+  shutdown.own('queues', backend);
+  if (roles.has('relay')) {
+    relay.current = startRelay({ db: database.db, backend, workerId, logger });
+    shutdown.own('relay', relay.current);
+  }
+  if (roles.has('worker'))
+    startWorkers(options, { backend, operations, metrics, workerId }, shutdown);
+  if (roles.has('scheduler')) {
+    const repeating = repeatingJobs(config.lifecycle.scanIntervalMs);
+    const schedulers = await startSchedulers({ backend, db: database.db, repeating, logger });
+    shutdown.own('schedulers', schedulers);
+  }
+  const urls = roles.has('http')
+    ? await listen(options, { database, backend, operations, metrics }, shutdown)
+    : undefined;
+  return { operations, database, backend, metrics, urls, stop: shutdown.run };
+}
+
+function startWorkers(
+  { config, logger }: AppOptions,
+  parts: {
+    backend: QueueBackend;
+    operations: OperationDependencies;
+    metrics: Metrics;
+    workerId: string;
+  },
+  shutdown: Shutdown,
+): void {
+  const { backend, operations, metrics, workerId } = parts;
+  const gateway = createGatewayClient(config.gateway, metrics.observeGatewayCall);
+  shutdown.own('gateway client', gateway);
+  const dependencies: JobDependencies = {
+    ...operations,
+    gateway,
+    logger,
+    workerId,
+    random: Math.random,
+    enqueue: async (jobs) => await restoreJobs(backend, operations.db, jobs),
+  };
+  const workers = queueNames.map((queue) => {
+    const concurrency = config.queue.concurrency[queue];
+    return startWorker(queue, { backend, dependencies, concurrency, observe: metrics.observeJob });
+  });
+  shutdown.own('workers', {
+    close: async () => {
+      await Promise.all(workers.map(async (worker) => await worker.close()));
+    },
+  });
+}
+
+async function listen(
+  { config, logger }: AppOptions,
+  parts: {
+    database: Database;
+    backend: QueueBackend;
+    operations: OperationDependencies;
+    metrics: Metrics;
+  },
+  shutdown: Shutdown,
+): Promise<{ public: string; private: string }> {
+  const { database, backend, operations, metrics } = parts;
+  metrics.onScrape(async () => ({
+    queueDepths: await readQueueDepths(backend),
+    outboxBacklog: await countOutbox(database.db),
+    tokenizations: await countTokenizations(database.db),
+  }));
+  const privateServer = createPrivateServer(config.privateHttp, {
+    readiness: async () => ({
+      database: await isAnswering(async () => await ping(database.db)),
+      queues: await isAnswering(backend.ping),
+    }),
+    renderMetrics: metrics.render,
+    boardQueues: queueNames.map(backend.queue),
+    logger,
+  });
+  const privateUrl = (await privateServer.listen()).url;
+  shutdown.own('private listener', privateServer);
+
+  const publicServer = createPublicServer(config.publicHttp, {
+    receiveCallback: async (inbound) =>
+      await receiveCallback(operations, inbound, config.signatures.onBadNotifySignature),
+    countCallback: metrics.countCallback,
+    logger,
+  });
+  const publicUrl = (await publicServer.listen()).url;
+  shutdown.own('public listener', publicServer);
+  return { public: publicUrl, private: privateUrl };
+}
+
+const answerWithinMs = 2_000;
+
+async function isAnswering(ask: () => Promise<void>): Promise<boolean> {
+  const late = new Promise<boolean>((resolve) => {
+    setTimeout(() => resolve(false), answerWithinMs).unref();
+  });
+  const answered = ask().then(
+    () => true,
+    () => false,
+  );
+  return await Promise.race([answered, late]);
+}

@@ -1,0 +1,47 @@
+import { fastify } from 'fastify';
+import type { Logger } from '../observability/logger.ts';
+import type { Secret } from '../security/secret.ts';
+import { listenOn } from './listen.ts';
+import type { HttpServer } from './public-server.ts';
+import { type BoardQueue, registerBoard } from './routes/board.ts';
+import { registerHealth } from './routes/health.ts';
+import { registerMetrics } from './routes/metrics.ts';
+
+/** What the private listener needs. */
+export interface PrivatePorts {
+  /** Whether each part that the worker can't do without answers. */
+  readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
+  readonly renderMetrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
+  readonly boardQueues: readonly BoardQueue[];
+  readonly logger: Logger;
+}
+
+/** The private listener: health, metrics, and a read-only board of the queues behind a login. */
+export function createPrivateServer(
+  options: {
+    readonly host: string;
+    readonly port: number;
+    readonly console: { readonly user: string; readonly passwordHash: Secret } | undefined;
+  },
+  ports: PrivatePorts,
+): HttpServer {
+  const server = fastify({ requestTimeout: 30_000, forceCloseConnections: true });
+  registerHealth(server, ports.readiness);
+  registerMetrics(server, ports.renderMetrics);
+  registerBoard(server, options.console, ports.boardQueues);
+  server.setErrorHandler(async (error, _request, reply) => {
+    const status =
+      error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number'
+        ? error.statusCode
+        : 500;
+    if (status >= 500) ports.logger.error({ error }, 'a request to the private listener failed');
+    const text = status === 401 ? 'log in' : 'refused';
+    return await reply.code(status).type('text/plain; charset=utf-8').send(text);
+  });
+  return {
+    listen: async () => await listenOn(server, { ...options, portVariable: 'OPS_PORT' }),
+    close: async () => {
+      await server.close();
+    },
+  };
+}

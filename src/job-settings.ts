@@ -1,0 +1,24 @@
+import type { Config } from './config/config.ts';
+import type { JobSettings } from './jobs/job-dependencies.ts';
+
+/** How long an intent may stand without a result: longer than the slowest job that writes one. */
+const leaseMs = 30_000;
+/** The protocol notes ask for two "none" answers at least this far apart before a request counts as lost. */
+const noneSpacingMs = 60_000;
+
+/** What the jobs have to know of the configuration. */
+export function jobSettings({ lifecycle, accessToken, signatures }: Config): JobSettings {
+  return {
+    awaitingCustomerDeadlineMs: lifecycle.awaitingCustomerDeadlineMs,
+    reconcileScheduleMs: lifecycle.reconcileScheduleMs,
+    leaseMs,
+    noneSpacingMs,
+    resubmitPolicy: lifecycle.resubmitPolicy,
+    confirmPolicy: lifecycle.confirmPolicy,
+    returnUrlHosts: lifecycle.returnUrlHosts,
+    callbackPublicUrl: lifecycle.callbackPublicUrl,
+    expiryZone: lifecycle.expiryZone,
+    signatures: { redirect: signatures.redirect, notify: signatures.notify },
+    accessToken,
+  };
+}

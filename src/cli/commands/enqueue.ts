@@ -1,0 +1,47 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { AppError } from '../../domain/errors.ts';
+import { acceptTokenization } from '../../jobs/accept-tokenization.ts';
+import { requestTokenizationPayload } from '../../jobs/request-payload.ts';
+import { runCommand, withOperations } from '../run-command.ts';
+import { readStandardInput } from '../standard-input.ts';
+
+/** `token-worker enqueue tokenization.request`: hands a request over from a file or standard input. */
+export function registerEnqueue(program: Command): void {
+  program
+    .command('enqueue')
+    .description('hand over a tokenization.request, read as JSON from a file or standard input')
+    .argument('<job>', 'tokenization.request')
+    .option('--file <path>', 'the payload; standard input when left out')
+    .action(async (job: string, { file }: { file?: string }) => {
+      await runCommand(async () => {
+        if (job !== 'tokenization.request') {
+          throw new AppError('job_unknown', 'This command takes tokenization.request only.');
+        }
+        const payload = requestTokenizationPayload(await readJson(file));
+        await withOperations(async (operations) => {
+          const { tokenization, isNew } = await acceptTokenization(operations, payload, {
+            audit: { actor: { type: 'operator', id: 'cli' } },
+          });
+          console.log(JSON.stringify({ id: tokenization.id, state: tokenization.state, isNew }));
+        });
+      });
+    });
+}
+
+async function readJson(path: string | undefined): Promise<unknown> {
+  const text = path === undefined ? await readStandardInput() : await readNamed(path);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new AppError('payload_invalid', 'The payload is not valid JSON.', { cause });
+  }
+}
+
+async function readNamed(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new AppError('payload_invalid', 'The file named with --file cannot be read.', { cause });
+  }
+}

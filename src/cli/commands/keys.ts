@@ -1,0 +1,32 @@
+import type { Command } from 'commander';
+import { AppError } from '../../domain/errors.ts';
+import { hashPassword } from '../../security/password.ts';
+import { readStandardInput } from '../standard-input.ts';
+import { generateEncryptionKey } from '../../security/keyring.ts';
+import { runCommand } from '../run-command.ts';
+
+/** `token-worker keys generate`: a fresh key for `ENCRYPTION_KEYS`. */
+export function registerKeys(program: Command): void {
+  const keys = program.command('keys').description('encryption keys and password hashes');
+  keys
+    .command('password')
+    .description('read a password from standard input and print what CONSOLE_PASSWORD_HASH takes')
+    .action(async () => {
+      await runCommand(async () => {
+        const password = (await readStandardInput()).replace(/\r?\n$/, '');
+        if (password === '')
+          throw new AppError('config_invalid', 'Send the password to standard input.');
+        console.log(await hashPassword(password));
+      });
+    });
+  keys
+    .command('generate')
+    .description('print a fresh key in the form that ENCRYPTION_KEYS takes')
+    .option('--id <id>', 'id of the key', 'k1')
+    .action(async ({ id }: { id: string }) => {
+      await runCommand(async () => {
+        // Printing the key is what the command is for; it is stored nowhere.
+        console.log(`${id}:${generateEncryptionKey(id).key.reveal()}`);
+      });
+    });
+}

@@ -1,0 +1,23 @@
+import type { Command } from 'commander';
+import { loadConfig } from '../../config/config.ts';
+import { migrate } from '../../db/migrate.ts';
+import { migrateQueueSchema } from '../../queues/postgres-schema.ts';
+import { databaseUrlOf, runCommand } from '../run-command.ts';
+
+/** `token-worker migrate`: brings the database up to date, safely from any number of places at once. */
+export function registerMigrate(program: Command): void {
+  program
+    .command('migrate')
+    .description('bring the database named in DATABASE_URL up to date')
+    .action(async () => {
+      await runCommand(async () => {
+        const config = loadConfig(process.env, { isKeyless: true });
+        const url = databaseUrlOf(config);
+        const { applied } = await migrate(url);
+        if (config.queue.backend === 'postgres') await migrateQueueSchema(url);
+        console.log(
+          applied.length === 0 ? 'The schema is up to date.' : `Applied: ${applied.join(', ')}`,
+        );
+      });
+    });
+}

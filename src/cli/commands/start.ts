@@ -1,0 +1,75 @@
+import type { Command } from 'commander';
+import { startApp } from '../../app.ts';
+import { loadConfig } from '../../config/config.ts';
+import { startEmbeddedPostgres } from '../../db/embedded-postgres.ts';
+import { migrate } from '../../db/migrate.ts';
+import { AppError } from '../../domain/errors.ts';
+import { exitCodes } from '../../domain/exit-codes.ts';
+import { type Role, roles } from '../../domain/roles.ts';
+import { createLogger } from '../../observability/logger.ts';
+import { migrateQueueSchema } from '../../queues/postgres-schema.ts';
+import { runCommand } from '../run-command.ts';
+
+/** `token-worker start`: the long-lived worker. */
+export function registerStart(program: Command): void {
+  program
+    .command('start')
+    .description('run the worker until it is told to stop')
+    .option('--roles <list>', 'what this process does, comma-separated', roles.join(','))
+    .action(async (options: { roles: string }) => {
+      await runCommand(async () => await runWorker(parseRoles(options.roles)));
+    });
+}
+
+async function runWorker(wanted: ReadonlySet<Role>): Promise<void> {
+  const config = loadConfig(process.env);
+  const logger = createLogger({ level: config.logLevel });
+  const embedded =
+    config.database.kind === 'embedded' ? await startEmbedded(config.queue.backend) : undefined;
+  const databaseUrl = config.database.kind === 'url' ? config.database.url : (embedded?.url ?? '');
+  try {
+    const app = await startApp({ config, databaseUrl, roles: wanted, logger });
+    logger.info({ roles: [...wanted], queues: app.backend.kind, ...app.urls }, 'the worker is up');
+    const signal = await untilStopped();
+    logger.info({ signal }, 'stopping');
+    const { isClean, late } = await app.stop();
+    if (!isClean) {
+      logger.error({ late }, 'the shutdown deadline passed');
+      process.exitCode = exitCodes.deadlinePassed;
+    }
+  } finally {
+    await embedded?.close();
+  }
+  // A connection that hangs on after the deadline must not keep the process; the log is written synchronously.
+  process.exit();
+}
+
+async function startEmbedded(backend: 'redis' | 'postgres') {
+  const embedded = await startEmbeddedPostgres();
+  await migrate(embedded.url);
+  if (backend === 'postgres') await migrateQueueSchema(embedded.url);
+  return embedded;
+}
+
+/** The first signal stops in order; the second one at once. */
+async function untilStopped(): Promise<string> {
+  return await new Promise((resolve) => {
+    let isStopping = false;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        if (isStopping) process.exit(exitCodes.fault);
+        isStopping = true;
+        resolve(signal);
+      });
+    }
+  });
+}
+
+function parseRoles(list: string): ReadonlySet<Role> {
+  const wanted = list.split(',').map((name) => name.trim());
+  const unknown = wanted.filter((name) => !(roles as readonly string[]).includes(name));
+  if (unknown.length > 0) {
+    throw new AppError('config_invalid', `--roles: name any of ${roles.join(', ')}.`);
+  }
+  return new Set(roles.filter((role) => wanted.includes(role)));
+}

@@ -1,0 +1,204 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import type { App } from '../../app.ts';
+import { type Config, loadConfig } from '../../config/config.ts';
+import { findAccessToken } from '../../db/access-tokens.ts';
+import { findCredential } from '../../db/credentials.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../db/embedded-postgres.ts';
+import { migrate } from '../../db/migrate.ts';
+import type { OperationDependencies } from '../../jobs/job-dependencies.ts';
+import { storeCredential } from '../../jobs/store-credential.ts';
+import { migrateQueueSchema } from '../../queues/postgres-schema.ts';
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
+import { generateEncryptionKey } from '../../security/keyring.ts';
+import { hashPassword } from '../../security/password.ts';
+
+/** Everything around the worker that the demo brings along. */
+export interface DemoEnvironment {
+  readonly config: Config;
+  readonly databaseUrl: string;
+  /** A name of this run's own, so that a database that was used before does not matter. */
+  readonly credentialName: string;
+  readonly account: { readonly account: string; readonly terminal: string };
+  readonly storeCredentials: (operations: OperationDependencies) => Promise<void>;
+  readonly removeCredentials: (operations: OperationDependencies) => Promise<void>;
+  readonly introduce: (app: App) => void;
+  readonly tokenGeneration: (operations: OperationDependencies) => Promise<number>;
+  readonly untilTokenRenewed: (
+    operations: OperationDependencies,
+    withinMs: number,
+    signal: AbortSignal,
+  ) => Promise<void>;
+  readonly stayUp: (app: App, signal: AbortSignal) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+/** Times short enough to watch. What takes a day in production takes seconds here. */
+const demoTimes = {
+  AWAITING_CUSTOMER_DEADLINE_MS: '6000',
+  RECONCILE_SCHEDULE_MS: '500,1000,2000,4000,8000,16000',
+  SCAN_INTERVAL_MS: '500',
+  ACCESS_TOKEN_TTL_MS: '6000',
+  ACCESS_TOKEN_SKEW_MS: '500',
+} as const;
+const actor = { type: 'operator', id: 'demo' } as const;
+const consoleUser = 'demo';
+
+/** What the demo makes up for itself: an account at the sandbox, an encryption key, a console login. */
+interface DemoKeys {
+  readonly run: string;
+  readonly account: string;
+  readonly terminal: string;
+  readonly secureCode: string;
+  readonly appKey: string;
+  readonly appSecret: string;
+  readonly consolePassword: string;
+  readonly encryptionKeys: string;
+}
+
+function makeKeys(): DemoKeys {
+  const run = randomBytes(3).toString('hex');
+  return {
+    run,
+    account: String(randomInt(100_000, 1_000_000)),
+    terminal: String(randomInt(10_000_000, 100_000_000)),
+    secureCode: randomBytes(16).toString('hex'),
+    appKey: `app-${run}`,
+    appSecret: randomBytes(24).toString('hex'),
+    consolePassword: randomBytes(9).toString('base64url'),
+    encryptionKeys: `demo:${generateEncryptionKey('demo').key.reveal()}`,
+  };
+}
+
+/** The environment's own variables win, but for the gateway: the demo never talks to the real one. */
+async function configure(
+  keys: DemoKeys,
+  sandbox: Pick<Sandbox, 'checkoutUrl' | 'openApiUrl'>,
+): Promise<Config> {
+  return loadConfig({
+    CALLBACK_PORT: '0',
+    OPS_PORT: '0',
+    CALLBACK_HOST: '127.0.0.1',
+    ENCRYPTION_KEYS: keys.encryptionKeys,
+    CONSOLE_USER: consoleUser,
+    CONSOLE_PASSWORD_HASH: await hashPassword(keys.consolePassword),
+    ...demoTimes,
+    ...withoutEmpty(process.env),
+    OCEANPAYMENT_CHECKOUT_URL: sandbox.checkoutUrl,
+    OCEANPAYMENT_OPEN_API_URL: sandbox.openApiUrl,
+    REDIRECT_HOST_ALLOW_LIST: '127.0.0.1',
+  });
+}
+
+function withoutEmpty(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+}
+
+/** Starts the sandbox and, where no `DATABASE_URL` names another, an embedded PostgreSQL; migrates the database. */
+export async function prepareDemo(): Promise<DemoEnvironment> {
+  const keys = makeKeys();
+  // Faults of the environment are told before anything is started.
+  const nowhere = 'http://127.0.0.1:1';
+  const { database } = await configure(keys, { checkoutUrl: nowhere, openApiUrl: nowhere });
+  const embedded = database.kind === 'embedded' ? await startEmbeddedPostgres() : undefined;
+  const databaseUrl = database.kind === 'url' ? database.url : (embedded?.url ?? '');
+  try {
+    await migrate(databaseUrl);
+    await migrateQueueSchema(databaseUrl);
+    const sandbox = await startSandbox({
+      accounts: [keys],
+      opcardApps: [keys],
+      accessTokenTtlMs: Number(demoTimes.ACCESS_TOKEN_TTL_MS),
+      pushScheduleMs: [0, 500, 1_000, 2_000, 4_000],
+    });
+    const config = await configure(keys, sandbox);
+    return environmentOf(keys, config, databaseUrl, sandbox, embedded);
+  } catch (error) {
+    await embedded?.close();
+    throw error;
+  }
+}
+
+function environmentOf(
+  keys: DemoKeys,
+  config: Config,
+  databaseUrl: string,
+  sandbox: Sandbox,
+  embedded: EmbeddedPostgres | undefined,
+): DemoEnvironment {
+  const credentialName = `demo-${keys.run}`;
+  return {
+    config,
+    databaseUrl,
+    credentialName,
+    account: keys,
+    storeCredentials: async (operations) =>
+      await storeCredentials(operations, credentialName, keys),
+    removeCredentials: async (operations) => await removeCredentials(operations, credentialName),
+    introduce(app) {
+      const urls = app.urls ?? { public: '', private: '' };
+      console.log(
+        `  database   ${embedded === undefined ? 'DATABASE_URL' : 'embedded PostgreSQL'}`,
+      );
+      console.log(`  queues     BullMQ on ${app.backend.kind}`);
+      console.log(`  gateway    sandbox on ${sandbox.url}`);
+      console.log(`  callbacks  ${urls.public}/callbacks/notify`);
+      console.log(
+        `  console    ${urls.private}/queues  (${consoleUser} / ${keys.consolePassword})`,
+      );
+      console.log(`  metrics    ${urls.private}/metrics\n`);
+    },
+    tokenGeneration: async (operations) => await tokenGeneration(operations, credentialName),
+    async untilTokenRenewed(operations, withinMs, signal) {
+      const deadline = performance.now() + withinMs;
+      while (performance.now() < deadline && !signal.aborted) {
+        if ((await tokenGeneration(operations, credentialName)) >= 2) return;
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+    },
+    async stayUp(app, signal) {
+      console.log(`\nStill running; look at ${app.urls?.private}/queues. Ctrl-C stops it.`);
+      await new Promise<void>((resolve) => {
+        if (signal.aborted) resolve();
+        signal.addEventListener('abort', () => resolve(), { once: true });
+      });
+    },
+    async close() {
+      await sandbox.close();
+      await embedded?.close();
+    },
+  };
+}
+
+async function storeCredentials(
+  operations: OperationDependencies,
+  name: string,
+  { account, terminal, secureCode, appKey, appSecret }: DemoKeys,
+): Promise<void> {
+  const common = { name, environment: 'sandbox' } as const;
+  const secrets = { secureCode };
+  await storeCredential(
+    operations,
+    { ...common, family: 'accept_payments', account, terminal, secrets },
+    actor,
+  );
+  await storeCredential(
+    operations,
+    { ...common, family: 'opcard', secrets: { appKey, appSecret } },
+    actor,
+  );
+}
+
+/** On a database that outlives the demo, a credential that stayed active would be refreshed for ever. */
+async function removeCredentials({ db, door }: OperationDependencies, name: string): Promise<void> {
+  for (const family of ['accept_payments', 'opcard'] as const) {
+    const row = await findCredential(db, name, family);
+    if (row?.state !== 'active') continue;
+    await door.apply({ entity: 'credential', row, event: 'credential.removed', audit: { actor } });
+  }
+}
+
+async function tokenGeneration({ db }: OperationDependencies, name: string): Promise<number> {
+  const credential = await findCredential(db, name, 'opcard');
+  if (credential === undefined) return 0;
+  return (await findAccessToken(db, credential.id))?.generation ?? 0;
+}

@@ -1,0 +1,75 @@
+import { randomUUID } from 'node:crypto';
+import type { App } from '../../app.ts';
+import { findTokenization } from '../../db/tokenizations.ts';
+import { isOpen } from '../../domain/tokenization.ts';
+import { acceptTokenization } from '../../jobs/accept-tokenization.ts';
+import { playCustomer, playForger } from './customer.ts';
+import type { DemoEnvironment } from './demo-environment.ts';
+import type { Scenario } from './scenarios.ts';
+
+/** One lifecycle of the demo: the tokenization, and what is to become of it. */
+export interface Lifecycle {
+  readonly tokenizationId: string;
+  readonly scenario: Scenario;
+}
+
+const redirectWithinMs = 30_000;
+const lookEveryMs = 100;
+
+/** Hands one request over as a backend would, then plays the people around it. */
+export async function driveLifecycle(
+  environment: DemoEnvironment,
+  app: App,
+  scenario: Scenario,
+  lifecycles: Lifecycle[],
+): Promise<void> {
+  const merchantReferenceId = `demo-${randomUUID()}`;
+  const callbackBase = app.urls?.public ?? '';
+  const { tokenization } = await acceptTokenization(
+    app.operations,
+    {
+      v: 1,
+      credential: environment.credentialName,
+      order: {
+        currency: 'EUR',
+        amount: '12.50',
+        methods: 'Klarna',
+        redirectUrl: `${callbackBase}/callbacks/redirect`,
+        notifyUrl: `${callbackBase}/callbacks/notify`,
+        remark: scenario.remark,
+        ip: '203.0.113.9',
+      },
+      merchant: { referenceId: merchantReferenceId },
+      billing: {
+        firstname: 'Ada',
+        lastname: 'Lovelace',
+        email: 'ada@example.com',
+        country: 'DE',
+        city: 'Berlin',
+      },
+      customer: { id: 'demo-customer' },
+    },
+    { audit: { actor: { type: 'backend', id: 'demo' } } },
+  );
+  lifecycles.push({ tokenizationId: tokenization.id, scenario });
+  const redirectUrl = await untilRedirect(app, tokenization.id);
+  if (redirectUrl === undefined) return;
+  if (scenario.isForged) {
+    const forgedUrl = `${callbackBase}/callbacks/redirect`;
+    await playForger(forgedUrl, merchantReferenceId, environment.account);
+  }
+  await playCustomer(redirectUrl, scenario);
+}
+
+/** The address to send the customer to, as soon as it is there; undefined when the request ended without one. */
+async function untilRedirect(app: App, id: string): Promise<string | undefined> {
+  const deadline = performance.now() + redirectWithinMs;
+  while (performance.now() < deadline) {
+    const row = await findTokenization(app.operations.db, id);
+    if (row === undefined || !isOpen(row.state)) return undefined;
+    if (row.redirect_url !== null) return row.redirect_url;
+    if (row.state === 'submit_unknown' || row.state === 'confirming') return undefined;
+    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+  }
+  return undefined;
+}

@@ -1,0 +1,91 @@
+import { startApp } from '../../app.ts';
+import { exitCodes } from '../../domain/exit-codes.ts';
+import { roles } from '../../domain/roles.ts';
+import { createLogger } from '../../observability/logger.ts';
+import { type DemoEnvironment, prepareDemo } from './demo-environment.ts';
+import { driveLifecycle, type Lifecycle } from './lifecycle.ts';
+import { createProgress } from './progress.ts';
+import { summarise } from './summary.ts';
+import { scenarioOf } from './scenarios.ts';
+
+/** How the demo runs. */
+export interface DemoOptions {
+  readonly tokens: number;
+  /** Whether it ends by itself; otherwise it stays up until Ctrl-C. */
+  readonly isExiting: boolean;
+}
+
+/** Lifecycles under way at once. */
+const concurrency = 50;
+/** The slowest scenario waits for its deadline; everything is far beyond that when this is over. */
+const settleWithinMs = 45_000;
+
+/**
+ * Runs the demo and resolves to the exit code: 0 only if every lifecycle ended in the state it should, the audit trail has no break and
+ * the access token was renewed.
+ */
+export async function runDemo(options: DemoOptions): Promise<number> {
+  const stopping = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => stopping.abort());
+  }
+  const environment = await prepareDemo();
+  try {
+    return await runWith(environment, options, stopping.signal);
+  } finally {
+    await environment.close();
+  }
+}
+
+async function runWith(
+  environment: DemoEnvironment,
+  { tokens, isExiting }: DemoOptions,
+  signal: AbortSignal,
+): Promise<number> {
+  const startedAt = performance.now();
+  const app = await startApp({
+    config: environment.config,
+    databaseUrl: environment.databaseUrl,
+    roles: new Set(roles),
+    logger: createLogger({ level: process.env['LOG_LEVEL'] ?? 'fatal' }),
+  });
+  try {
+    await environment.storeCredentials(app.operations);
+    environment.introduce(app);
+    const lifecycles: Lifecycle[] = [];
+    const progress = createProgress(app.operations.db, lifecycles);
+    try {
+      await driveAll(environment, app, { tokens, lifecycles }, signal);
+      await progress.untilSettled(settleWithinMs, signal);
+      await environment.untilTokenRenewed(app.operations, settleWithinMs, signal);
+    } finally {
+      progress.close();
+    }
+    const summary = await summarise(environment, app, lifecycles, performance.now() - startedAt);
+    if (!isExiting && !signal.aborted) await environment.stayUp(app, signal);
+    await environment.removeCredentials(app.operations);
+    console.log(JSON.stringify(summary.line));
+    return summary.isGood ? exitCodes.clean : exitCodes.fault;
+  } finally {
+    await app.stop();
+  }
+}
+
+type RunningApp = Awaited<ReturnType<typeof startApp>>;
+
+async function driveAll(
+  environment: DemoEnvironment,
+  app: RunningApp,
+  work: { tokens: number; lifecycles: Lifecycle[] },
+  signal: AbortSignal,
+): Promise<void> {
+  const numbers = Array.from({ length: work.tokens }, (_, index) => index).values();
+  await Promise.all(
+    Array.from({ length: concurrency }, async () => {
+      for (const index of numbers) {
+        if (signal.aborted) return;
+        await driveLifecycle(environment, app, scenarioOf(index), work.lifecycles);
+      }
+    }),
+  );
+}

@@ -1,0 +1,58 @@
+import { loadConfig, type Config } from '../config/config.ts';
+import { type Database, openDatabase } from '../db/database.ts';
+import { createTransitionDoor } from '../db/transition-door.ts';
+import { AppError } from '../domain/errors.ts';
+import { exitCodes } from '../domain/exit-codes.ts';
+import { jobSettings } from '../job-settings.ts';
+import type { OperationDependencies } from '../jobs/job-dependencies.ts';
+import { createKeyring } from '../security/keyring.ts';
+
+/**
+ * Runs a command and turns its faults into one clear sentence and an exit code: 2 for a configuration to mend, 1 for anything
+ * else. A fault that nobody foresaw keeps its stack trace, since only that helps.
+ */
+export async function runCommand(command: () => Promise<void>): Promise<void> {
+  try {
+    await command();
+  } catch (error) {
+    process.exitCode = exitCodeOf(error);
+    if (error instanceof AppError) {
+      const paths = error.paths.length === 0 ? '' : ` (${error.paths.join(', ')})`;
+      console.error(`${error.message}${paths}`);
+    } else {
+      console.error(error);
+    }
+  }
+}
+
+function exitCodeOf(error: unknown): number {
+  const isConfiguration =
+    error instanceof AppError &&
+    (error.code === 'config_invalid' || error.code === 'queue_policy_invalid');
+  return isConfiguration ? exitCodes.badConfiguration : exitCodes.fault;
+}
+
+/** The database URL of the environment. Commands on existing data can't do with an embedded server. */
+export function databaseUrlOf(config: Config): string {
+  if (config.database.kind === 'url') return config.database.url;
+  throw new AppError(
+    'config_invalid',
+    'DATABASE_URL: name the database; this command works on an existing one.',
+  );
+}
+
+/** Runs `use` with the database, the transition door and the keys of the environment, and closes them. */
+export async function withOperations(
+  use: (operations: OperationDependencies, config: Config, database: Database) => Promise<void>,
+): Promise<void> {
+  const config = loadConfig(process.env);
+  const database = await openDatabase({ url: databaseUrlOf(config), poolSizeMax: 4 });
+  const door = createTransitionDoor(database.db);
+  try {
+    const keyring = createKeyring(config.encryptionKeys);
+    await use({ db: database.db, door, keyring, settings: jobSettings(config) }, config, database);
+  } finally {
+    await door.close();
+    await database.close();
+  }
+}

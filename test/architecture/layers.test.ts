@@ -1,0 +1,108 @@
+import { execFile } from 'node:child_process';
+import { glob, readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { brokenRules, mayImport, packageOwners, type SourceFile } from './layers.ts';
+
+const source = new URL('../../src/', import.meta.url);
+
+async function readSources(): Promise<readonly SourceFile[]> {
+  const files: SourceFile[] = [];
+  for (const pattern of ['**/*.ts', '../migrations/*.ts']) {
+    for await (const path of glob(pattern, { cwd: fileURLToPath(source) })) {
+      files.push({ path, text: await readFile(new URL(path, source), 'utf8') });
+    }
+  }
+  return files;
+}
+
+test('imports point down, packages have owners, and the pure middle is pure', async () => {
+  const files = await readSources();
+  expect(files.length).toBeGreaterThan(100);
+  expect(files.some(({ path }) => path.startsWith('../migrations/'))).toBe(true);
+  expect(brokenRules(files)).toEqual([]);
+});
+
+test('every row of the table is about something that is there', async () => {
+  const files = await readSources();
+  const folders = new Set(files.map(({ path }) => path.replace('../', '').split('/')[0]));
+  expect(Object.keys(mayImport).filter((folder) => !folders.has(folder))).toEqual([]);
+});
+
+const isFile = (folder: string): boolean => folder.endsWith('.ts');
+const pathIn = (folder: string): string => {
+  if (folder === 'migrations') return '../migrations/a.ts';
+  return isFile(folder) ? folder : `${folder}/a.ts`;
+};
+const importOf = (folder: string, target: string): string => {
+  const up = isFile(folder) ? './' : folder === 'migrations' ? '../src/' : '../';
+  return `import { x } from '${up}${isFile(target) ? target : `${target}/a.ts`}';`;
+};
+
+test.each(Object.keys(mayImport))('%s may import what its row names and nothing else', (folder) => {
+  const others = Object.keys(mayImport).filter((name) => name !== folder && name !== 'migrations');
+  const refused = others.filter(
+    (name) => brokenRules([{ path: pathIn(folder), text: importOf(folder, name) }]).length > 0,
+  );
+  expect(refused).toEqual(others.filter((name) => !mayImport[folder]?.includes(name)));
+});
+
+test.each(Object.entries(packageOwners))('%s is imported by %j alone', (name, owners) => {
+  const refused = Object.keys(mayImport).filter((folder) => {
+    const files = [{ path: pathIn(folder), text: `import { x } from '${name}/deep';` }];
+    return brokenRules(files).length > 0;
+  });
+  expect(refused).toEqual(Object.keys(mayImport).filter((folder) => !owners.includes(folder)));
+});
+
+// A guard that reads nothing passes for ever: each rule has to catch its canary.
+test.each([
+  ['domain/a.ts', "import { x } from '../db/database.ts';", 'domain may not import db'],
+  ['jobs/a.ts', "import type { x } from '../queues/worker.ts';", 'jobs may not import queues'],
+  ['jobs/a.ts', "import { Queue } from 'bullmq';", 'only queues may import bullmq'],
+  ['jobs/a.ts', "import type {\n  Queue,\n} from 'bullmq';", 'only queues may import bullmq'],
+  ['http/a.ts', "const x = await import('ioredis');", 'only queues may import ioredis'],
+  ['jobs/a.ts', "export { sql } from 'kysely';", 'only db and migrations may import kysely'],
+  ['cli/a.ts', "import '@bull-board/api';", 'only http may import @bull-board'],
+  ['db/a.ts', "import { x } from '../app.ts';", 'db may not import app.ts'],
+  ['sandbox/a.ts', "import { x } from '../gateway/client.ts';", 'sandbox may not import gateway'],
+  ['jobs/a.ts', "import { x } from '../observability/logger.ts';", 'may not import observability'],
+  ['jobs/a.ts', 'const x = process.env.HOME;', 'jobs may not use'],
+  ['config/a.ts', "import { env } from 'node:process';", 'config may not use'],
+  ['domain/a.ts', 'const x = Date.now();', 'domain may not use'],
+  ['domain/a.ts', "import { x } from 'node:fs';", 'domain may not use'],
+  ['jobs/a.ts', "import { x } from '../../migrations/a.ts';", 'jobs may not import migrations'],
+  ['db/a.ts', "import { x } from '../../migrations/a.ts';", 'only db/migrations.ts may import'],
+  ['../migrations/a.ts', "import pg from 'pg';", 'migrations may import kysely only'],
+  ['../migrations/a.ts', "import { x } from 'node:fs';", 'migrations may import kysely only'],
+  ['../migrations/a.ts', "import { x } from '../src/db/a.ts';", 'migrations may not import db'],
+  ['helpers/a.ts', 'export const x = 1;', 'is in no layer'],
+])('%s with %j is reported', (path, text, fault) => {
+  expect(brokenRules([{ path, text }]).join('\n')).toContain(fault);
+});
+
+test.each([
+  ['sandbox/a.ts', "import { x } from '../gateway/signature-fields.ts';"],
+  ['jobs/a.ts', "import type { Logger } from '../observability/logger.ts';"],
+  ['db/migrations.ts', "import * as x from '../../migrations/0001_roles.ts';"],
+  ['../migrations/a.ts', "import { sql } from 'kysely';"],
+  ['jobs/a.ts', '// The queue comes from bullmq, ids from process.'],
+])('%s with %j is fine', (path, text) => {
+  expect(brokenRules([{ path, text }])).toEqual([]);
+});
+
+test('importing a file has no effect: nothing is printed and nothing keeps the process alive', async () => {
+  const files = (await readSources())
+    .map(({ path }) => path)
+    .filter((path) => path !== 'cli/main.ts' && !path.startsWith('../'));
+  const script = files
+    .map((path) => `await import(${JSON.stringify(new URL(path, source).href)});`)
+    .join('\n');
+  const { stdout, stderr } = await promisify(execFile)(
+    process.execPath,
+    ['--input-type=module', '--eval', script],
+    { timeout: 15_000 },
+  );
+  expect(stdout + stderr).toBe('');
+});

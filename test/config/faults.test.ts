@@ -1,0 +1,97 @@
+import { describe, expect, test } from 'vitest';
+import { loadConfig } from '../../src/config/config.ts';
+
+const key = Buffer.alloc(32, 7).toString('base64');
+const complete = {
+  DATABASE_URL: 'postgres://worker@db:5432/tokens',
+  ENCRYPTION_KEYS: `k1:${key}`,
+};
+
+function faultsOf(env: Record<string, string>): readonly string[] {
+  try {
+    loadConfig(env);
+    return [];
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return error.message.split('\n  ').slice(1);
+  }
+}
+
+describe('faults of the configuration', () => {
+  test('of form, of combination and of spelling are told in one go, each once', () => {
+    const faults = faultsOf({
+      DATABASE_URL: 'mysql://db/x',
+      NODE_ENV: 'production',
+      OPS_PORT: '70000',
+      QUEUE_BACKEND: 'redis',
+      OCEANPAYMENT_ACCOUNT: 'nine',
+      CONFIRM_POLICY: 'signed',
+      NOTIFY_SIGNATURE_MODE: 'always',
+      ACCESS_TOKEN_TTL_MS: '1000',
+      CALLBACK_PROT: '8080',
+    });
+    const names = faults.map((fault) => fault.split(':')[0]);
+    const expected = [
+      'ACCESS_TOKEN_SKEW_MS',
+      'CALLBACK_PROT',
+      'DATABASE_URL',
+      'ENCRYPTION_KEYS',
+      'NOTIFY_SIGNATURE_MODE',
+      'OCEANPAYMENT_ACCOUNT',
+      'OCEANPAYMENT_SECURE_CODE',
+      'OCEANPAYMENT_TERMINAL',
+      'OPS_PORT',
+      'REDIS_URL',
+    ];
+    expect(new Set(names)).toEqual(new Set(expected));
+    expect(names).toHaveLength(expected.length);
+  });
+
+  test.each([
+    ['OCEANPAYMENT_SECURECODE', 'OCEANPAYMENT_SECURE_CODE'],
+    ['OPCARD_APPSECRET', 'OPCARD_APP_SECRET'],
+    ['ENCRYPTION_KEY', 'ENCRYPTION_KEYS'],
+    ['ACCESS_TOKEN_TTL', 'ACCESS_TOKEN_TTL_MS'],
+    ['GATEWAY_TIMEOUT', 'GATEWAY_TIMEOUT_MS'],
+  ])('%s is taken for %s', (written, meant) => {
+    expect(faultsOf({ ...complete, [written]: 'x' })).toEqual([
+      `${written}: no such variable; did you mean ${meant}?`,
+    ]);
+  });
+
+  test.each([
+    'NOTIFY_SOCKET',
+    'CALLBACK_SERVICE_HOST',
+    'CALLBACK_PORT_8080_TCP_ADDR',
+    'QUEUE_SERVICE_PORT',
+    'GATEWAY_INTERFACE',
+    'PATH',
+    'npm_config_cache',
+  ])('%s belongs to somebody else and is no fault', (name) => {
+    expect(faultsOf({ ...complete, [name]: 'x' })).toEqual([]);
+  });
+
+  test.each([
+    ['http://checkout.oceanpayment.com', false],
+    ['http://127.0.0.1.evil.example', false],
+    ['http://localhost.evil.example:80', false],
+    ['ftp://localhost', false],
+    ['checkout.oceanpayment.com', false],
+    ['http://127.0.0.1:9900', true],
+    ['http://[::1]:9900', true],
+    ['https://checkout.example.com', true],
+  ])('the gateway at %s: allowed %s', (url, isAllowed) => {
+    const faults = faultsOf({ ...complete, OCEANPAYMENT_CHECKOUT_URL: url });
+    expect(faults.length === 0).toBe(isAllowed);
+  });
+
+  test.each([
+    ['two keys of one id', `k1:${key},k1:${key}`],
+    ['31 bytes', `k1:${Buffer.alloc(31).toString('base64')}`],
+    ['an id with a dot, which separates the parts of a sealed value', `k.1:${key}`],
+    ['no id', key],
+    ['only commas', ' , '],
+  ])('ENCRYPTION_KEYS with %s are refused', (_, keys) => {
+    expect(faultsOf({ ...complete, ENCRYPTION_KEYS: keys })[0]).toMatch(/^ENCRYPTION_KEYS: /);
+  });
+});

@@ -1,0 +1,115 @@
+import { sql } from 'kysely';
+import { describe, expect } from 'vitest';
+import { ensureAuditPartitions, findAuditBreaks, listAuditPartitions } from '../../src/db/audit.ts';
+import { withClient } from '../../src/db/database.ts';
+import { migrate } from '../../src/db/migrate.ts';
+import { addCredential, addTokenization } from '../support/builders.ts';
+import { test } from '../support/fixtures.ts';
+
+describe('the audit table', () => {
+  test.for<readonly [string, string]>([
+    ['update', 'update audit_event set reason = null'],
+    ['delete', 'delete from audit_event'],
+    ['truncate', 'truncate audit_event'],
+    ['trigger', 'alter table audit_event disable trigger all'],
+    ['replication role', "set session_replication_role = 'replica'"],
+  ])('the worker may not %s it', async ([, statement], { database, door }) => {
+    await addCredential(door);
+    expect(database.isRestricted).toBe(true);
+    await expect(sql.raw(statement).execute(database.db)).rejects.toMatchObject({ code: '42501' });
+  });
+
+  test.for([
+    'update audit_event set reason = null',
+    'delete from audit_event',
+    'truncate audit_event',
+  ])('even its owner meets a trigger: %s', async (statement, { databaseUrl, door }) => {
+    await addCredential(door);
+    await withClient(databaseUrl, async (client) => {
+      await client.query('set search_path = token_lifecycle');
+      await expect(client.query(statement)).rejects.toThrow('append-only');
+    });
+  });
+
+  test('a partition can not be truncated behind the back of its parent', async ({
+    databaseUrl,
+    database,
+    door,
+  }) => {
+    await addCredential(door);
+    const [partition = ''] = await listAuditPartitions(database.db);
+    await withClient(databaseUrl, async (client) => {
+      const truncated = client.query(`truncate token_lifecycle.${partition}`);
+      await expect(truncated).rejects.toThrow('append-only');
+    });
+  });
+
+  test('this month and the next three have partitions, and asking again makes none', async ({
+    database,
+  }) => {
+    expect(await listAuditPartitions(database.db)).toHaveLength(4);
+    expect(await ensureAuditPartitions(database.db, 3)).toBe(0);
+    expect(await ensureAuditPartitions(database.db, 6)).toBe(3);
+  });
+
+  test('months are counted in UTC, whatever the zone of the session', async ({ databaseUrl }) => {
+    await withClient(databaseUrl, async (client) => {
+      await client.query("set timezone = 'America/New_York'");
+      await client.query('select token_lifecycle.ensure_audit_partitions(24)');
+      const { rows } = await client.query<{ count: number; next: string }>(
+        `select count(*)::int as count from pg_inherits
+         where inhparent = 'token_lifecycle.audit_event'::regclass`,
+      );
+      expect(rows[0]?.count).toBe(25);
+    });
+  });
+
+  test.for<readonly [string, string, string]>([
+    [
+      'a version without an audit row',
+      'update tokenization set version = version + 1',
+      'version_differs',
+    ],
+    [
+      'a state that was written by hand',
+      "update tokenization set state = 'active'",
+      'state_differs',
+    ],
+    [
+      'an audit row that was made up',
+      `insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type, actor_id, policy_version, detail)
+       select 'tokenization', gen_random_uuid(), 1, 'x', null, 'active', 'operator', 'x', 1, '{}'`,
+      'entity_missing',
+    ],
+    [
+      'a chain whose links do not meet',
+      `with bumped as (update tokenization set version = 2, state = 'active' returning id)
+       insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type, actor_id, policy_version, detail)
+       select 'tokenization', id, 2, 'x', 'failed', 'active', 'operator', 'x', 1, '{}' from bumped`,
+      'from_differs',
+    ],
+    [
+      'a gap in the versions',
+      `with bumped as (update tokenization set version = 2 returning id)
+       insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type, actor_id, policy_version, detail)
+       select 'tokenization', id, 3, 'x', 'requested', 'requested', 'operator', 'x', 1, '{}' from bumped`,
+      'version_gap',
+    ],
+  ])('the check finds %s', async ([, statement, fault], { database, door }) => {
+    await addTokenization(door, await addCredential(door));
+    expect(await findAuditBreaks(database.db)).toEqual([]);
+    await sql.raw(statement).execute(database.db);
+    expect(await findAuditBreaks(database.db)).toMatchObject([{ fault }]);
+  });
+
+  test('migrating again changes nothing, from any number of places at once', async ({
+    databaseUrl,
+  }) => {
+    const reports = await Promise.all([
+      migrate(databaseUrl),
+      migrate(databaseUrl),
+      migrate(databaseUrl),
+    ]);
+    expect(reports.map(({ applied }) => applied)).toEqual([[], [], []]);
+  });
+});

@@ -1,0 +1,213 @@
+import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
+import { describe, expect } from 'vitest';
+import { findAuditBreaks } from '../../src/db/audit.ts';
+import { countOutbox } from '../../src/db/outbox.ts';
+import { findTokenization } from '../../src/db/tokenizations.ts';
+import { createTransitionDoor } from '../../src/db/transition-door.ts';
+import {
+  addCredential,
+  addTokenization,
+  testActor,
+  tokenizationColumns,
+} from '../support/builders.ts';
+import { test } from '../support/fixtures.ts';
+
+const audit = { actor: testActor };
+
+describe('the transition door', () => {
+  test('commits state, audit row and outbox row together', async ({ database, door }) => {
+    const id = await addTokenization(door, await addCredential(door));
+    const job = {
+      queue: 'tokenization',
+      name: 'tokenization.request',
+      jobId: 'x',
+      payload: { v: 1 },
+    };
+    const outcome = await door.apply({
+      entity: 'tokenization',
+      row: { id, version: 1, state: 'requested' },
+      event: 'tokenization.submitting',
+      patch: { attempt: 1, lease_until_in_ms: 30_000 },
+      audit: {
+        ...audit,
+        queue: 'tokenization',
+        jobId: 'job-1',
+        attempt: 2,
+        detail: { attempt: 1 },
+      },
+      jobs: [job],
+    });
+    expect(outcome).toEqual({ isApplied: true, version: 2, state: 'submitting' });
+    const row = await findTokenization(database.db, id);
+    expect(row).toMatchObject({ state: 'submitting', version: 2, attempt: 1, methods: 'Klarna' });
+    const leaseMs = (row?.lease_until?.getTime() ?? 0) - (row?.updated_at.getTime() ?? 0);
+    expect(leaseMs).toBeGreaterThan(29_000);
+    expect(leaseMs).toBeLessThan(31_000);
+    const events = await database.db
+      .selectFrom('audit_event')
+      .selectAll()
+      .where('entity_id', '=', id)
+      .orderBy('version')
+      .execute();
+    expect(events.map(({ event, from_state, to_state }) => [event, from_state, to_state])).toEqual([
+      ['tokenization.requested', null, 'requested'],
+      ['tokenization.submitting', 'requested', 'submitting'],
+    ]);
+    expect(events[1]).toMatchObject({ job_id: 'job-1', attempt: 2, detail: { attempt: 1 } });
+    expect(await countOutbox(database.db)).toBe(1);
+  });
+
+  test('of many who decide on the same version, one wins and the others are told', async ({
+    database,
+    door,
+  }) => {
+    const id = await addTokenization(door, await addCredential(door));
+    const outcomes = await Promise.all(
+      Array.from(
+        { length: 20 },
+        async () =>
+          await door.apply({
+            entity: 'tokenization',
+            row: { id, version: 1, state: 'requested' },
+            event: 'tokenization.submitting',
+            audit,
+            jobs: [{ queue: 'q', name: 'n', jobId: 'j', payload: {} }],
+          }),
+      ),
+    );
+    expect(outcomes.filter(({ isApplied }) => isApplied)).toHaveLength(1);
+    expect(await countOutbox(database.db)).toBe(1);
+    expect(await findAuditBreaks(database.db)).toEqual([]);
+  });
+
+  test('two changes of one entity that are asked for at once are applied one after the other', async ({
+    database,
+    door,
+  }) => {
+    const id = await addTokenization(door, await addCredential(door));
+    const [first, second] = await Promise.all([
+      door.apply({
+        entity: 'tokenization',
+        row: { id, version: 1, state: 'requested' },
+        event: 'tokenization.submitting',
+        audit,
+      }),
+      door.apply({
+        entity: 'tokenization',
+        row: { id, version: 2, state: 'submitting' },
+        event: 'tokenization.outcome_unknown',
+        audit,
+      }),
+    ]);
+    expect([first.isApplied, second.isApplied]).toEqual([true, true]);
+    expect(await findTokenization(database.db, id)).toMatchObject({
+      version: 3,
+      state: 'submit_unknown',
+    });
+  });
+
+  test('changes of many entities share statements, and each caller gets its own answer', async ({
+    database,
+  }) => {
+    const sizes: number[] = [];
+    const door = createTransitionDoor(database.db, { onBatch: (size) => sizes.push(size) });
+    const credentialId = await addCredential(door);
+    const ids = await Promise.all(
+      Array.from({ length: 100 }, async () => await addTokenization(door, credentialId)),
+    );
+    sizes.length = 0;
+    const outcomes = await Promise.all(
+      ids.map(
+        async (id, index) =>
+          await door.apply({
+            entity: 'tokenization',
+            // Every tenth caller decides on a version that is not there.
+            row: { id, version: index % 10 === 0 ? 7 : 1, state: 'requested' },
+            event: 'tokenization.submitting',
+            audit,
+          }),
+      ),
+    );
+    expect(outcomes.map(({ isApplied }) => isApplied)).toEqual(
+      ids.map((_, index) => index % 10 !== 0),
+    );
+    expect(sizes).toEqual([100]);
+    expect(await findAuditBreaks(database.db)).toEqual([]);
+  });
+
+  test('one poisonous row fails alone', async ({ database, door }) => {
+    const credentialId = await addCredential(door);
+    const ids = Array.from({ length: 50 }, () => randomUUID());
+    const results = await Promise.allSettled(
+      ids.map(
+        async (id, index) =>
+          await door.apply({
+            entity: 'tokenization',
+            row: { id, version: 0, state: null },
+            event: 'tokenization.requested',
+            // A NUL character can't be stored: PostgreSQL refuses the whole statement.
+            patch: {
+              ...tokenizationColumns(credentialId),
+              methods: index === 23 ? 'a\0b' : 'Klarna',
+            },
+            audit,
+          }),
+      ),
+    );
+    expect(results.flatMap(({ status }, index) => (status === 'rejected' ? [index] : []))).toEqual([
+      23,
+    ]);
+    expect(results[23]).toMatchObject({ reason: { code: 'internal' } });
+    const { rows } = await sql<{
+      count: number;
+    }>`select count(*)::int as count from tokenization`.execute(database.db);
+    expect(rows[0]?.count).toBe(49);
+    expect(await findAuditBreaks(database.db)).toEqual([]);
+  });
+
+  test('a second entity of the same key is left out, without failing its neighbours', async ({
+    door,
+  }) => {
+    const credentialId = await addCredential(door);
+    const apply = async (reference: string) =>
+      await door.apply({
+        entity: 'tokenization',
+        row: { id: randomUUID(), version: 0, state: null },
+        event: 'tokenization.requested',
+        patch: tokenizationColumns(credentialId, reference),
+        audit,
+      });
+    const outcomes = await Promise.all([apply('same'), apply('same'), apply('other')]);
+    expect(outcomes.map(({ isApplied }) => isApplied)).toEqual([true, false, true]);
+  });
+
+  test('an event that the table does not allow is refused before anything is written', async ({
+    door,
+  }) => {
+    const id = await addTokenization(door, await addCredential(door));
+    const refused = door.apply({
+      entity: 'tokenization',
+      row: { id, version: 1, state: 'requested' },
+      event: 'tokenization.activated',
+      audit,
+    });
+    await expect(refused).rejects.toMatchObject({ code: 'state_forbids' });
+  });
+
+  test('columns and details that do not exist are refused, since they would be dropped in silence', async ({
+    door,
+  }) => {
+    const id = await addTokenization(door, await addCredential(door));
+    const row = { id, version: 1, state: 'requested' };
+    const change = { entity: 'tokenization', row, event: 'tokenization.submitting' } as const;
+    await expect(door.apply({ ...change, audit, patch: { lease: 1 } })).rejects.toMatchObject({
+      paths: ['lease'],
+    });
+    // The type says the same; jsonb does not read types.
+    const detail: object = { email: 'ada@example.com' };
+    await expect(door.apply({ ...change, audit: { ...audit, detail } })).rejects.toMatchObject({
+      paths: ['email'],
+    });
+  });
+});

@@ -1,0 +1,192 @@
+import { afterEach, describe, expect } from 'vitest';
+import { createPrivateServer, type PrivatePorts } from '../../src/http/private-server.ts';
+import type { HttpServer } from '../../src/http/public-server.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+import { openQueueBackend } from '../../src/queues/backend.ts';
+import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
+import { hashPassword } from '../../src/security/password.ts';
+import { Secret } from '../../src/security/secret.ts';
+import { test } from '../support/fixtures.ts';
+
+const password = 'correct horse';
+const open: { close: () => Promise<void> }[] = [];
+
+afterEach(async () => {
+  for (const closable of open.splice(0).toReversed()) await closable.close();
+});
+
+async function start(
+  ports: Partial<PrivatePorts> = {},
+  options: { isOpenToOperators?: boolean; port?: number } = {},
+): Promise<string> {
+  const { isOpenToOperators = true, port = 0 } = options;
+  const server: HttpServer = createPrivateServer(
+    {
+      host: '127.0.0.1',
+      port,
+      console: isOpenToOperators
+        ? { user: 'ops', passwordHash: new Secret(await hashPassword(password)) }
+        : undefined,
+    },
+    {
+      readiness: async () => ({ database: true, queues: true }),
+      renderMetrics: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' }),
+      boardQueues: [],
+      logger: createLogger({ level: 'silent' }),
+      ...ports,
+    },
+  );
+  open.push(server);
+  return (await server.listen()).url;
+}
+
+function login(user: string, secret: string): { authorization: string } {
+  return { authorization: `Basic ${Buffer.from(`${user}:${secret}`).toString('base64')}` };
+}
+
+describe('health', () => {
+  test('live answers whatever the services do; ready is 503 and names the part that fails', async () => {
+    const url = await start({ readiness: async () => ({ database: true, queues: false }) });
+    expect((await fetch(`${url}/health/live`)).status).toBe(200);
+    const ready = await fetch(`${url}/health/ready`);
+    expect(ready.status).toBe(503);
+    expect(await ready.json()).toEqual({
+      status: 'not_ready',
+      checks: { database: true, queues: false },
+    });
+  });
+
+  test('ready is 200 when every part answers', async () => {
+    const url = await start();
+    const ready = await fetch(`${url}/health/ready`);
+    expect(ready.status).toBe(200);
+    expect(await ready.json()).toMatchObject({ status: 'ok' });
+  });
+});
+
+describe('the private listener', () => {
+  test('gives metrics without a login', async () => {
+    const url = await start();
+    const answer = await fetch(`${url}/metrics`);
+    expect(answer.headers.get('content-type')).toContain('version=0.0.4');
+    expect(await answer.text()).toBe('up 1\n');
+  });
+
+  test('answers a fault of its own with 500 and no detail', async () => {
+    const url = await start({
+      renderMetrics: async () => {
+        throw new Error('hunter2');
+      },
+    });
+    const answer = await fetch(`${url}/metrics`);
+    expect(answer.status).toBe(500);
+    expect(await answer.text()).toBe('refused');
+  });
+
+  test('on a taken port says which variable to change', async () => {
+    const port = Number(new URL(await start()).port);
+    await expect(start({}, { port })).rejects.toMatchObject({
+      code: 'port_taken',
+      message: expect.stringMatching(new RegExp(`${port}.*OPS_PORT`)),
+    });
+  });
+});
+
+describe('the board of the queues', () => {
+  test('without a configured login is off, and says what to set', async () => {
+    const url = await start({}, { isOpenToOperators: false });
+    for (const path of ['/queues', '/queues/api/queues']) {
+      const answer = await fetch(`${url}${path}`, { headers: login('ops', password) });
+      expect(answer.status).toBe(404);
+      expect(await answer.text()).toMatch(/CONSOLE_USER.*CONSOLE_PASSWORD_HASH/);
+    }
+  });
+
+  test('opens for the right user with the right password and for nobody else', async () => {
+    const url = await start();
+    const paths = ['/queues', '/queues/', '/queues/api/queues', '/queues/static/x.js'];
+    const attempts: (readonly [string, Record<string, string>])[] = [
+      ...paths.map((path) => [path, {}] as const),
+      ...paths.map((path) => [path, login('ops', 'wrong')] as const),
+      ['/queues', login('root', password)],
+      ['/queues', login('', '')],
+      ['/queues', { authorization: 'Basic ???' }],
+      ['/queues', { authorization: `Bearer ${password}` }],
+    ];
+    for (const [path, headers] of attempts) {
+      const answer = await fetch(`${url}${path}`, { headers });
+      expect(answer.status, path).toBe(401);
+      expect(answer.headers.get('www-authenticate')).toMatch(/^Basic realm=/);
+    }
+    const answer = await fetch(`${url}/queues`, { headers: login('ops', password) });
+    expect(answer.status).toBe(200);
+    expect(await answer.text()).toContain('token-lifecycle-worker');
+  });
+
+  test('stops listening to an address that fails to log in too often', async () => {
+    const url = await start();
+    const statuses: number[] = [];
+    for (let count = 0; count < 12; count += 1) {
+      statuses.push((await fetch(`${url}/queues`, { headers: login('ops', 'guess') })).status);
+    }
+    expect(statuses).toEqual([...Array.from({ length: 10 }, () => 401), 429, 429]);
+    // A guess beyond the limit must not be tried at all.
+    const right = await fetch(`${url}/queues`, { headers: login('ops', password) });
+    expect(right.status).toBe(429);
+    expect((await fetch(`${url}/health/live`)).status).toBe(200);
+  });
+
+  test('does not take a browser that has yet to log in, or that works, for one that guesses', async () => {
+    const url = await start();
+    const statuses = new Set<number>();
+    for (let count = 0; count < 15; count += 1) {
+      expect((await fetch(`${url}/queues`)).status).toBe(401);
+      statuses.add((await fetch(`${url}/queues`, { headers: login('ops', password) })).status);
+    }
+    expect([...statuses]).toEqual([200]);
+  });
+
+  test('shows ids and no content, and changes nothing', async ({ databaseUrl }) => {
+    await migrateQueueSchema(databaseUrl);
+    const backend = await openQueueBackend(
+      { kind: 'postgres', databaseUrl, isRestricted: false },
+      () => undefined,
+    );
+    open.push(backend);
+    const queue = backend.queue('tokenization');
+    const payload = { v: 1, tokenizationId: 'id-77', billing: { email: 'canary@example.com' } };
+    const job = await queue.add('tokenization.request', payload);
+    const url = await start({ boardQueues: [queue] });
+    const headers = login('ops', password);
+
+    const board = await fetch(`${url}/queues/api/queues?activeQueue=tokenization`, { headers });
+    const one = await fetch(`${url}/queues/api/queues/tokenization/${job.id}`, { headers });
+    for (const answer of [board, one]) {
+      const shown = await answer.text();
+      expect(answer.status).toBe(200);
+      expect(shown).toContain('id-77');
+      expect(shown).not.toContain('canary');
+    }
+
+    const changes = [
+      ['PUT', `/queues/api/queues/tokenization/pause`],
+      ['PUT', `/queues/api/queues/tokenization/${job.id}/clean`],
+      ['PUT', `/queues/api/queues/tokenization/obliterate`],
+      ['PUT', `/queues/api/queues/tokenization/empty`],
+      ['POST', `/queues/api/queues/tokenization/add`],
+      ['PATCH', `/queues/api/queues/tokenization/${job.id}/update-data`],
+    ] as const;
+    for (const [method, path] of changes) {
+      const answer = await fetch(`${url}${path}`, {
+        method,
+        headers: { ...headers, 'content-type': 'application/json' },
+        body: JSON.stringify({ name: 'x', data: {}, jobData: {}, options: {} }),
+      });
+      expect(answer.status, `${method} ${path}`).toBeGreaterThanOrEqual(400);
+      expect(answer.status, `${method} ${path}`).toBeLessThan(500);
+    }
+    expect(await queue.isPaused()).toBe(false);
+    expect(await queue.getWaitingCount()).toBe(1);
+    expect((await queue.getJob(job.id ?? ''))?.data).toEqual(payload);
+  });
+});

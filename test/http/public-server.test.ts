@@ -1,0 +1,308 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import {
+  createPublicServer,
+  type HttpServer,
+  type PublicPorts,
+  type ReceivedCallback,
+} from '../../src/http/public-server.ts';
+import type { Logger } from '../../src/observability/logger.ts';
+import { exchangeRaw } from './exchange.ts';
+
+const bodyBytesMax = 64 * 1_024;
+const open: HttpServer[] = [];
+
+afterEach(async () => {
+  for (const server of open.splice(0)) await server.close();
+});
+
+interface Started {
+  readonly url: string;
+  readonly received: ReceivedCallback[];
+  readonly counted: string[];
+  readonly logged: { fields: object; message: string }[];
+}
+
+async function start(
+  answer: PublicPorts['receiveCallback'] = async () => ({ verdict: 'kept', returnUrl: undefined }),
+  options: { trustProxy?: boolean; requestsPerMinuteMax?: number } = {},
+): Promise<Started> {
+  const received: ReceivedCallback[] = [];
+  const counted: string[] = [];
+  const logged: { fields: object; message: string }[] = [];
+  const keep = (fields: object, message: string): void => void logged.push({ fields, message });
+  const logger: Logger = { debug: keep, info: keep, warn: keep, error: keep, fatal: keep };
+  const server = createPublicServer(
+    { host: '127.0.0.1', port: 0, trustProxy: false, ...options },
+    {
+      receiveCallback: async (message) => {
+        received.push(message);
+        return await answer(message);
+      },
+      countCallback: (channel, result) => counted.push(`${channel} ${result}`),
+      logger,
+    },
+  );
+  open.push(server);
+  return { url: (await server.listen()).url, received, counted, logged };
+}
+
+async function post(url: string, body: string | Buffer, headers: Record<string, string> = {}) {
+  return await fetch(url, {
+    method: 'POST',
+    headers,
+    body: typeof body === 'string' ? body : new Uint8Array(body),
+    redirect: 'manual',
+  });
+}
+
+describe('a push', () => {
+  test('is answered with receive-ok only after it was kept', async () => {
+    const kept = Promise.withResolvers<{ verdict: 'kept'; returnUrl: undefined }>();
+    const { url, received, counted } = await start(async () => await kept.promise);
+    let isAnswered = false;
+    const answering = post(`${url}/callbacks/notify`, '<response/>', {
+      'content-type': 'application/xml',
+    }).finally(() => {
+      isAnswered = true;
+    });
+    await expect.poll(() => received.length).toBe(1);
+    expect(isAnswered).toBe(false);
+    kept.resolve({ verdict: 'kept', returnUrl: undefined });
+    const answer = await answering;
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+    expect(await answer.text()).toBe('receive-ok');
+    expect(counted).toEqual(['notify kept']);
+  });
+
+  test('that could not be kept is answered with 503 and says nothing of the cause', async () => {
+    const { url, counted } = await start(async () => {
+      throw new Error('password hunter2 refused');
+    });
+    const answer = await post(`${url}/callbacks/notify`, 'x=1');
+    expect(answer.status).toBe(503);
+    expect(answer.headers.get('retry-after')).not.toBeNull();
+    expect(await answer.text()).toBe('try again');
+    expect(counted).toEqual(['notify not_kept']);
+  });
+
+  test('that is turned away for its signature is answered with 400, never with receive-ok', async () => {
+    const { url } = await start(async () => ({ verdict: 'bad_signature', returnUrl: undefined }));
+    const answer = await post(`${url}/callbacks/notify`, 'x=1');
+    expect(answer.status).toBe(400);
+    expect(await answer.text()).not.toContain('receive-ok');
+  });
+
+  test.each([
+    'application/xml',
+    'text/xml; charset=GBK',
+    'application/json',
+    'application/x-www-form-urlencoded',
+    'application/octet-stream',
+    'multipart/form-data; boundary=x',
+    'xml',
+    'text/xml;',
+    '*/*',
+    '???',
+  ])('of content type "%s" arrives byte for byte, with that content type', async (contentType) => {
+    const { url, received } = await start();
+    const bytes = Buffer.from([0x7b, 0x00, 0xff, 0xfe, 0x0a, 0x22]);
+    const answer = await post(`${url}/callbacks/notify`, bytes, { 'content-type': contentType });
+    expect(answer.status).toBe(200);
+    expect(received[0]?.contentType).toBe(contentType);
+    expect(received[0]?.body.equals(bytes)).toBe(true);
+    expect(received[0]?.sourceIp).toBe('127.0.0.1');
+  });
+
+  test('without a content type, and one without a body, arrive too', async () => {
+    const { url, received } = await start();
+    expect((await post(`${url}/callbacks/notify`, Buffer.from('a=b'))).status).toBe(200);
+    expect(received[0]).toMatchObject({ channel: 'notify', contentType: undefined });
+    expect(received[0]?.body.toString()).toBe('a=b');
+    expect((await fetch(`${url}/callbacks/notify`, { method: 'POST' })).status).toBe(200);
+    expect(received[1]?.body).toHaveLength(0);
+  });
+});
+
+describe('a body', () => {
+  test('of exactly 64 KiB is taken, one byte more is answered with 413 and kept nowhere', async () => {
+    const { url, received } = await start();
+    const largest = await post(`${url}/callbacks/notify`, Buffer.alloc(bodyBytesMax, 'x'));
+    expect(largest.status).toBe(200);
+    const larger = await post(`${url}/callbacks/notify`, Buffer.alloc(bodyBytesMax + 1, 'x'));
+    expect(larger.status).toBe(413);
+    expect(received).toHaveLength(1);
+  });
+
+  test('that hides its size by being chunked is cut off at the same limit', async () => {
+    const { url, received } = await start();
+    const chunk = `${bodyBytesMax.toString(16)}\r\n${'x'.repeat(bodyBytesMax)}\r\n`;
+    const head =
+      'POST /callbacks/notify HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n';
+    const answer = await exchangeRaw(url, `${head}${chunk}${chunk}0\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 413 /);
+    expect(received).toHaveLength(0);
+  });
+
+  test('with two contradicting lengths is refused by the parser', async () => {
+    const { url, received } = await start();
+    const answer = await exchangeRaw(
+      url,
+      'POST /callbacks/notify HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x',
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(received).toHaveLength(0);
+  });
+});
+
+describe('a browser redirect', () => {
+  test('sends the customer to the return address with 303, which no cache may keep', async () => {
+    const returnUrl = 'https://shop.example/back?merchantReferenceId=tok-1';
+    const { url, received } = await start(async () => ({ verdict: 'kept', returnUrl }));
+    const answer = await post(`${url}/callbacks/redirect`, 'code=000', {
+      'content-type': 'application/x-www-form-urlencoded',
+    });
+    expect(answer.status).toBe(303);
+    expect(answer.headers.get('location')).toBe(returnUrl);
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+    expect(await answer.text()).toBe('');
+    expect(received[0]).toMatchObject({ channel: 'redirect' });
+  });
+
+  test('by GET arrives as the raw query, up to and including further question marks', async () => {
+    const { url, received } = await start();
+    await fetch(`${url}/callbacks/redirect?code=000&code=%2B1&remark=a?b&empty=`);
+    expect(received[0]?.body.toString()).toBe('code=000&code=%2B1&remark=a?b&empty=');
+    expect(received[0]?.contentType).toBe('application/x-www-form-urlencoded');
+    await fetch(`${url}/callbacks/redirect`);
+    expect(received[1]?.body).toHaveLength(0);
+  });
+
+  test('without a known return address gets a page that names no outcome and runs no script', async () => {
+    const { url } = await start();
+    const body = 'code=000&quickpay_status=1&order_remark=<script>alert(1)</script>';
+    const answer = await post(`${url}/callbacks/redirect`, body);
+    const page = await answer.text();
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toContain('text/html');
+    expect(answer.headers.get('content-security-policy')).toContain("default-src 'none'");
+    expect(page).not.toMatch(/script|success|fail|000/i);
+  });
+
+  test('that could not be kept gets the same page, with 503', async () => {
+    const { url } = await start(async () => {
+      throw new Error('no database');
+    });
+    const answer = await post(`${url}/callbacks/redirect`, 'a=b');
+    expect(answer.status).toBe(503);
+    expect(await answer.text()).not.toContain('database');
+  });
+
+  test.each([
+    ['https://shop.example/a\r\nset-cookie: sid=1', 'https://shop.example/aset-cookie:%20sid=1'],
+    ['https://shop.example/grüße?näme=ü', 'https://shop.example/gr%C3%BC%C3%9Fe?n%C3%A4me=%C3%BC'],
+  ])('to %j cannot write a header of its own or break the answer', async (returnUrl, location) => {
+    const { url } = await start(async () => ({ verdict: 'kept', returnUrl }));
+    const answer = await post(`${url}/callbacks/redirect`, 'a=b');
+    expect(answer.status).toBe(303);
+    expect(answer.headers.get('location')).toBe(location);
+    expect(answer.headers.get('set-cookie')).toBeNull();
+  });
+
+  test.each(['javascript:alert(1)', 'data:text/html,x', '/relative', ''])(
+    'is not sent to %j',
+    async (returnUrl) => {
+      const { url } = await start(async () => ({ verdict: 'kept', returnUrl }));
+      const answer = await post(`${url}/callbacks/redirect`, 'a=b');
+      expect(answer.status).toBe(200);
+      expect(answer.headers.get('location')).toBeNull();
+    },
+  );
+});
+
+describe('the public listener', () => {
+  test.each([
+    ['GET', '/'],
+    ['GET', '/callbacks/notify'],
+    ['PUT', '/callbacks/notify'],
+    ['DELETE', '/callbacks/redirect'],
+    ['OPTIONS', '/callbacks/redirect'],
+    ['HEAD', '/callbacks/redirect?code=000'],
+    ['POST', '/callbacks/notify/../../metrics'],
+    ['GET', '/health/live'],
+    ['GET', '/metrics'],
+    ['GET', '/queues'],
+    ['POST', '/CALLBACKS/NOTIFY'],
+  ])('has nothing for %s %s', async (method, path) => {
+    const { url, received } = await start();
+    const answer = await fetch(`${url}${path}`, { method });
+    expect(answer.status).toBe(404);
+    expect(received).toHaveLength(0);
+  });
+
+  test('answers a broken request line or address with a 4xx and goes on working', async () => {
+    const { url } = await start();
+    expect(await exchangeRaw(url, 'NONSENSE\r\n\r\n')).toMatch(/^HTTP\/1\.1 4\d\d /);
+    const odd = 'GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+    expect(await exchangeRaw(url, odd)).toMatch(/^HTTP\/1\.1 4\d\d /);
+    expect((await post(`${url}/callbacks/notify`, 'x')).status).toBe(200);
+  });
+
+  test('tells no server software and forbids sniffing on every answer', async () => {
+    const { url } = await start();
+    for (const path of ['/callbacks/redirect', '/nowhere']) {
+      const { headers } = await fetch(`${url}${path}`);
+      expect(headers.get('server')).toBeNull();
+      expect(headers.get('x-powered-by')).toBeNull();
+      expect(headers.get('x-content-type-options')).toBe('nosniff');
+      expect(headers.get('referrer-policy')).toBe('no-referrer');
+    }
+  });
+
+  test('answers an address that asks too often with 429 and keeps nothing more of it', async () => {
+    const { url, received } = await start(undefined, { requestsPerMinuteMax: 3 });
+    const statuses: number[] = [];
+    for (let count = 0; count < 5; count += 1) {
+      statuses.push((await post(`${url}/callbacks/notify`, 'x')).status);
+    }
+    expect(statuses).toEqual([200, 200, 200, 429, 429]);
+    expect(received).toHaveLength(3);
+  });
+
+  test('believes X-Forwarded-For only behind a proxy, and then only what that proxy added', async () => {
+    const forwarded = { 'x-forwarded-for': '198.51.100.66, 203.0.113.9' };
+    const direct = await start();
+    await post(`${direct.url}/callbacks/notify`, 'x', forwarded);
+    expect(direct.received[0]?.sourceIp).toBe('127.0.0.1');
+    const behind = await start(undefined, { trustProxy: true });
+    await post(`${behind.url}/callbacks/notify`, 'x', forwarded);
+    expect(behind.received[0]?.sourceIp).toBe('203.0.113.9');
+  });
+
+  test('logs neither bodies nor query strings, even of what it could not keep', async () => {
+    const { url, logged } = await start(async () => {
+      throw new TypeError('unforeseen');
+    });
+    await post(`${url}/callbacks/notify`, 'card=canary-1');
+    await fetch(`${url}/callbacks/redirect?card=canary-2`);
+    await fetch(`${url}/elsewhere?card=canary-3`);
+    expect(logged).toHaveLength(2);
+    expect(JSON.stringify(logged)).not.toContain('canary');
+  });
+
+  test('on a taken port says which variable to change', async () => {
+    const { url } = await start();
+    const port = Number(new URL(url).port);
+    const ports: PublicPorts = {
+      receiveCallback: async () => ({ verdict: 'kept', returnUrl: undefined }),
+      countCallback: () => undefined,
+      logger: { debug() {}, info() {}, warn() {}, error() {}, fatal() {} },
+    };
+    const second = createPublicServer({ host: '127.0.0.1', port, trustProxy: false }, ports);
+    await expect(second.listen()).rejects.toMatchObject({
+      code: 'port_taken',
+      message: expect.stringMatching(new RegExp(`${port}.*CALLBACK_PORT`)),
+    });
+    await second.close();
+  });
+});

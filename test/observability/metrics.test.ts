@@ -1,0 +1,75 @@
+import { describe, expect, test } from 'vitest';
+import { createMetrics, metricTable } from '../../src/observability/metrics.ts';
+import { renderMetricsTable } from '../../src/observability/metrics-table.ts';
+
+describe('the metrics', () => {
+  test('count what they are told, by label', async () => {
+    const metrics = createMetrics();
+    metrics.countTransition('tokenization', 'tokenization.activated');
+    metrics.countTransition('tokenization', 'tokenization.activated');
+    metrics.countCallback('notify', 'kept');
+    metrics.observeBatch(7);
+    metrics.observeJob({ queue: 'notify', job: 'notify.handle', outcome: 'done', durationMs: 30 });
+    metrics.observeGatewayCall({ operation: 'create', outcome: 'unknown', durationMs: 12_000 });
+    const { contentType, body } = await metrics.render();
+    expect(contentType).toContain('text/plain');
+    for (const line of [
+      'token_worker_transitions_total{entity="tokenization",event="tokenization.activated"} 2',
+      'token_worker_callbacks_total{channel="notify",result="kept"} 1',
+      'token_worker_transition_batch_size_sum 7',
+      'token_worker_job_seconds_sum{queue="notify",job="notify.handle",outcome="done"} 0.03',
+      'token_worker_gateway_call_seconds_bucket{le="10",operation="create",outcome="unknown"} 0',
+      'token_worker_gateway_call_seconds_bucket{le="20",operation="create",outcome="unknown"} 1',
+    ]) {
+      expect(body.split('\n')).toContain(line);
+    }
+  });
+
+  test('of two processes in one share nothing', async () => {
+    const [first, second] = [createMetrics(), createMetrics()];
+    first.countCallback('notify', 'kept');
+    expect((await second.render()).body).not.toContain('result="kept"');
+  });
+
+  test('read depths on each scrape, and show no old ones when they can not be read', async () => {
+    const metrics = createMetrics();
+    let isReachable = true;
+    metrics.onScrape(async () => {
+      if (!isReachable) throw new Error('no Redis');
+      return {
+        queueDepths: [{ queue: 'notify', state: 'waiting', jobs: 4 }],
+        outboxBacklog: 2,
+        tokenizations: { active: 9 },
+      };
+    });
+    const depth = 'token_worker_queue_jobs{queue="notify",state="waiting"} 4';
+    const up = (await metrics.render()).body;
+    expect(up).toContain(depth);
+    expect(up).toContain('token_worker_outbox_rows 2');
+    expect(up).toContain('token_worker_tokenizations{state="active"} 9');
+    expect(up).toContain('token_worker_scrape_errors_total 0');
+    isReachable = false;
+    const down = (await metrics.render()).body;
+    expect(down).not.toContain(depth);
+    expect(down).toContain('token_worker_scrape_errors_total 1');
+    isReachable = true;
+    expect((await metrics.render()).body).toContain(depth);
+  });
+
+  test('an outbox that could not be read is not shown as empty', async () => {
+    const metrics = createMetrics();
+    metrics.onScrape(async () => await Promise.reject(new Error('no database')));
+    expect((await metrics.render()).body).not.toMatch(/^token_worker_outbox_rows /m);
+  });
+
+  test('are all in the table, and the table names no other', async () => {
+    const { body } = await createMetrics().render();
+    const exposed = [...body.matchAll(/^# HELP (token_worker_\w+) /gm)].map(([, name]) => name);
+    expect(new Set(exposed)).toEqual(new Set(Object.keys(metricTable)));
+    expect(body).toContain('nodejs_eventloop_lag_seconds');
+  });
+});
+
+test('docs/metrics.md is what the table of metrics says', async () => {
+  await expect(renderMetricsTable()).toMatchFileSnapshot('../../docs/metrics.md');
+});

@@ -1,0 +1,19 @@
+const everyMs = 25;
+
+/**
+ * Waits until `look` gives a value that is neither undefined nor false, and returns it. Fails with `label` after
+ * `timeoutMs`, in milliseconds.
+ */
+export async function eventually<Value>(
+  label: string,
+  look: () => Promise<Value | undefined | false> | Value | undefined | false,
+  timeoutMs = 15_000,
+): Promise<Value> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const value = await look();
+    if (value !== undefined && value !== false) return value;
+    if (performance.now() > deadline) throw new Error(`did not happen in time: ${label}`);
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
+  }
+}

@@ -1,0 +1,67 @@
+import { randomUUID } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { describe, expect, inject } from 'vitest';
+import { withClient } from '../../src/db/database.ts';
+import { createTestDatabase } from './database.ts';
+import { eventually } from './eventually.ts';
+import { redisPlace, test } from './fixtures.ts';
+
+async function databaseExists(url: string): Promise<boolean> {
+  const name = new URL(url).pathname.slice(1);
+  return await withClient(inject('adminUrl'), async (client) => {
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [name]);
+    return rowCount === 1;
+  });
+}
+
+describe('the database of a test', () => {
+  test('is migrated and nobody else has it', async ({ databaseUrl }) => {
+    const other = await createTestDatabase();
+    try {
+      expect(other.url).not.toBe(databaseUrl);
+      await withClient(databaseUrl, async (client) => {
+        const { rows } = await client.query(
+          `select to_regclass('token_lifecycle.tokenization')::text as own, count(*)::int as queues
+           from pg_namespace where nspname = 'bullmq'`,
+        );
+        expect(rows).toEqual([{ own: 'token_lifecycle.tokenization', queues: 1 }]);
+      });
+    } finally {
+      await other.drop();
+    }
+  });
+
+  test('is gone after its drop', async () => {
+    const database = await createTestDatabase();
+    expect(await databaseExists(database.url)).toBe(true);
+    await database.drop();
+    expect(await databaseExists(database.url)).toBe(false);
+  });
+
+  test('can be made many times at once', async () => {
+    const databases = await Promise.all(Array.from({ length: 4 }, createTestDatabase));
+    expect(new Set(databases.map(({ url }) => url)).size).toBe(4);
+    for (const database of databases) await database.drop();
+  });
+});
+
+test('the keys below a Redis prefix go, those of others stay', async ({ redis, skip }) => {
+  const place = redisPlace();
+  if (place === undefined) return skip('there is no Redis');
+  const client = new Redis(redis.url);
+  try {
+    await client.set(`${redis.prefix}:stays`, '1');
+    await client.set(`${place.prefix}:goes:${randomUUID()}`, '1');
+    await place.clear();
+    expect(await client.keys(`${place.prefix}*`)).toEqual([]);
+    expect(await client.exists(`${redis.prefix}:stays`)).toBe(1);
+  } finally {
+    client.disconnect();
+  }
+});
+
+test('a wait ends with the value, and fails with its label when it never comes', async () => {
+  let looks = 0;
+  expect(await eventually('third look', () => (looks += 1) === 3 && 'seen')).toBe('seen');
+  await expect(eventually('a miracle', () => false, 60)).rejects.toThrow('a miracle');
+});

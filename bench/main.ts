@@ -1,0 +1,13 @@
+import { transitions } from './scenarios/transitions.ts';
+
+/** Scenarios by name: each prints a table and resolves to the line that is printed last, as JSON. */
+const scenarios: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = { transitions };
+
+const name = process.argv[2] ?? '';
+const scenario = scenarios[name];
+if (scenario === undefined) {
+  console.error(`Name a scenario: npm run bench -- ${Object.keys(scenarios).join(' | ')}`);
+  process.exitCode = 2;
+} else {
+  console.log(JSON.stringify(await scenario()));
+}

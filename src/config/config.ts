@@ -37,6 +37,7 @@ export interface Config {
     readonly redirectHostAllowList: readonly string[];
     readonly successCodes: readonly string[];
     readonly retryableCodes: readonly string[];
+    readonly notFoundCodes: readonly string[];
   };
   readonly credentials: {
     readonly acceptPayments:
@@ -224,6 +225,7 @@ function gatewayOf(env: Environment): Config['gateway'] {
     redirectHostAllowList: env.REDIRECT_HOST_ALLOW_LIST,
     successCodes: env.GATEWAY_SUCCESS_CODES,
     retryableCodes: env.GATEWAY_RETRYABLE_CODES ?? [],
+    notFoundCodes: env.GATEWAY_NOT_FOUND_CODES ?? [],
   };
 }
 

@@ -138,6 +138,7 @@ export const environmentSchema = z.object({
   GATEWAY_TIMEOUT_MS: wholeNumber(100, 15_000),
   GATEWAY_SUCCESS_CODES: list,
   GATEWAY_RETRYABLE_CODES: list.optional(),
+  GATEWAY_NOT_FOUND_CODES: list.optional(),
   REDIRECT_HOST_ALLOW_LIST: list,
   AWAITING_CUSTOMER_DEADLINE_MS: durationMs(1_000),
   RECONCILE_SCHEDULE_MS: scheduleMs,

@@ -68,6 +68,10 @@ export const variables = {
   GATEWAY_TIMEOUT_MS: { meaning: 'deadline of one call to the gateway', fallback: '10000' },
   GATEWAY_SUCCESS_CODES: { meaning: 'codes of the JSON API that mean success', fallback: '000' },
   GATEWAY_RETRYABLE_CODES: { meaning: 'codes that settle nothing' },
+  GATEWAY_NOT_FOUND_CODES: {
+    meaning:
+      'codes by which a query says that it knows nothing; without it, every code but success',
+  },
   REDIRECT_HOST_ALLOW_LIST: {
     meaning: 'hosts that a customer may be sent to',
     fallback: '*.oceanpayment.com',

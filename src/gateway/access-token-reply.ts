@@ -1,7 +1,7 @@
 import { Secret } from '../security/secret.ts';
 import { readEnvelope } from './envelope.ts';
 import { textAt } from './json-node.ts';
-import type { AccessTokenReply } from './replies.ts';
+import type { AccessTokenReply, RefusedReply, UnknownReply } from './replies.ts';
 import type { ReplyRules } from './reply-rules.ts';
 import type { RawReply } from './transport.ts';
 
@@ -11,7 +11,7 @@ import type { RawReply } from './transport.ts';
  */
 export function classifyAccessToken(reply: RawReply, rules: ReplyRules): AccessTokenReply {
   const envelope = readEnvelope(reply);
-  if (envelope.kind !== 'envelope') return envelope;
+  if (envelope.kind !== 'envelope') return refusalOf(reply, envelope) ?? envelope;
   const { code, root, status } = envelope;
   if (code !== undefined && rules.retryableCodes.includes(code)) {
     return { kind: 'unknown', cause: 'retryable_code' };
@@ -29,6 +29,16 @@ export function classifyAccessToken(reply: RawReply, rules: ReplyRules): AccessT
     refreshToken: refreshToken === undefined ? undefined : new Secret(refreshToken),
     expiresInMs: millisecondsOf(textAt(root, ...rules.expiresInPaths)),
   };
+}
+
+/**
+ * OAuth servers refuse with a bare 400 or 401 and no code of the gateway's. A refusal that was none costs only a new token,
+ * whereas a dead refresh token that counts as unknown would be tried for ever.
+ */
+function refusalOf(reply: RawReply, { cause }: UnknownReply): RefusedReply | undefined {
+  return reply.kind === 'reply' && reply.status >= 400 && cause === 'body_unreadable'
+    ? { kind: 'refused', gatewayCode: `http_${reply.status}` }
+    : undefined;
 }
 
 function millisecondsOf(seconds: string | undefined): number | undefined {

@@ -45,9 +45,12 @@ function isAbsentOr(value: string | undefined, expected: string): boolean {
   return value === undefined || value === expected;
 }
 
-/** A customer is sent only to allowed hosts over https; a sandbox on the loopback interface may speak http. */
+/**
+ * A customer is sent only to allowed hosts over https; a sandbox on the loopback interface may speak http. The text goes on as it
+ * came, to backends that read URLs by other rules than ours: one that can be read in two ways is refused.
+ */
 function isAllowedUrl(text: string, allowed: readonly string[]): boolean {
-  if (!URL.canParse(text)) return false;
+  if (!/^https?:\/\/[^\\\s\p{C}]+$/iu.test(text) || !URL.canParse(text)) return false;
   const { protocol, hostname, username, password } = new URL(text);
   if (username !== '' || password !== '') return false;
   const isSafe = protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));

@@ -16,7 +16,7 @@ export interface Envelope {
  * Reads the envelope `{code, msg | message, data}`. The HTTP status tells only whether the call was delivered, so a 2xx or 4xx is
  * judged by its code; a 5xx says nothing about what happened, whatever its body claims.
  */
-export function readEnvelope(reply: RawReply): Envelope | UnknownReply | RefusedReply {
+export function readEnvelope(reply: RawReply): Envelope | UnknownReply {
   if (reply.kind === 'unknown') return reply;
   const { status } = reply;
   if (status >= 500) return { kind: 'unknown', cause: 'http_5xx' };
@@ -28,10 +28,8 @@ export function readEnvelope(reply: RawReply): Envelope | UnknownReply | Refused
   if (root !== undefined && (code !== undefined || status < 300)) {
     return { kind: 'envelope', code, root, status };
   }
-  // A 4xx without a readable body still says that the request was not taken.
-  return status >= 400
-    ? { kind: 'refused', gatewayCode: `http_${status}` }
-    : { kind: 'unknown', cause: 'body_unreadable' };
+  // A 4xx without a code may come from a proxy in between, which knows nothing of what the gateway did.
+  return { kind: 'unknown', cause: 'body_unreadable' };
 }
 
 /** The content of a JSON API reply whose code means success; everything else is a refusal, or unknown. */

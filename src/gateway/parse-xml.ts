@@ -11,7 +11,8 @@ const parser = new XMLParser({
   parseTagValue: false,
   trimValues: false,
   processEntities: true,
-  htmlEntities: false,
+  // Without this the parser leaves `&#039;` as it is, and a signature is computed over the decoded character.
+  htmlEntities: true,
 });
 
 /**

@@ -16,18 +16,29 @@ export function classifyQuery(
   rules: ReplyRules,
 ): QueryReply {
   const envelope = readEnvelope(reply);
-  if (envelope.kind === 'unknown') return envelope;
-  // Without a code nothing says that the query was understood, so it is no "none" either.
-  if (envelope.kind === 'refused') return { kind: 'unknown', cause: 'body_unreadable' };
+  if (envelope.kind !== 'envelope') return envelope;
   const { code, root } = envelope;
+  // Without a code nothing says that the query was understood, so it is no "none" either.
   if (code === undefined) return { kind: 'unknown', cause: 'body_unreadable' };
   if (rules.retryableCodes.includes(code)) return { kind: 'unknown', cause: 'retryable_code' };
-  if (!rules.successCodes.includes(code)) return { kind: 'none', gatewayCode: code };
+  if (!rules.successCodes.includes(code)) return noneOrUnknown(code, envelope.status, rules);
   const nodes = nodesAt(root, 'data');
   if (nodes.length === 0) return { kind: 'none', gatewayCode: code };
   const ours = nodes.filter((node) => isOf(node, account));
   if (ours.length === 0) return { kind: 'unknown', cause: 'reference_mismatch' };
   return { kind: 'found', records: ours.map((node) => recordOf(node, rules)) };
+}
+
+/** Form-API codes for an account or terminal that is wrong or blocked: they say nothing about the token. */
+const configurationCode = /^200(?:0[1-9]|1[0-6])$/;
+
+/** "None" can lead to a second creation, so a query that was turned away must not count as one. */
+function noneOrUnknown(code: string, status: number, { notFoundCodes }: ReplyRules): QueryReply {
+  const isTurnedAway = status === 401 || status === 403 || configurationCode.test(code);
+  const isListed = notFoundCodes.length === 0 || notFoundCodes.includes(code);
+  return isListed && !isTurnedAway
+    ? { kind: 'none', gatewayCode: code }
+    : { kind: 'unknown', cause: 'code_unclear' };
 }
 
 function isOf(

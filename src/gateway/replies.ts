@@ -13,6 +13,7 @@ export type UnknownCause =
   | 'body_unreadable'
   | 'body_too_large'
   | 'retryable_code'
+  | 'code_unclear'
   | 'reference_mismatch'
   | 'redirect_host';
 

@@ -6,6 +6,8 @@ export interface ReplyRulesInput {
   readonly successCodes?: readonly string[];
   /** Codes that settle nothing: the call may be looked into again. */
   readonly retryableCodes?: readonly string[];
+  /** Codes by which a query says that it knows nothing; empty: every code but those of success does. */
+  readonly notFoundCodes?: readonly string[];
   /** Codes of the OAuth calls that mean success. */
   readonly oauthSuccessCodes?: readonly string[];
   /** Hosts that a customer may be sent to; `*.example.com` stands for all below it. */
@@ -28,6 +30,7 @@ export function resolveRules(input: ReplyRulesInput): ReplyRules {
   return {
     successCodes: input.successCodes ?? ['000'],
     retryableCodes: input.retryableCodes ?? [],
+    notFoundCodes: input.notFoundCodes ?? [],
     oauthSuccessCodes: input.oauthSuccessCodes ?? ['000', '200', '0'],
     redirectHostAllowList: input.redirectHostAllowList ?? ['*.oceanpayment.com'],
     statusMap: input.statusMap ?? { '1': 'active', '0': 'failed', '-1': 'pending' },

@@ -269,6 +269,21 @@ describe('a query', () => {
     expect(await client.queryQuickPay(account, lookup)).toMatchObject(reply);
   });
 
+  test.each([
+    ['403', answering({ code: '40004' }, 403)],
+    ['code 20013, a wrong sign value', answering({ code: '20013' })],
+    ['code 20004, a wrong terminal', answering({ code: '20004' })],
+  ])(
+    'that was turned away with %s is no "none", which could lead to a second creation',
+    async (_, listener) => {
+      const client = await against(listener);
+      expect(await client.queryQuickPay(account, lookup)).toEqual({
+        kind: 'unknown',
+        cause: 'code_unclear',
+      });
+    },
+  );
+
   test('that was not understood is no "none"', async () => {
     const client = await against(answering('<html>', 404));
     expect(await client.queryQuickPay(account, lookup)).toEqual({

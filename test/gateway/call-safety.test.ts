@@ -1,0 +1,244 @@
+import type { ServerResponse } from 'node:http';
+import { inspect } from 'node:util';
+import { afterEach, describe, expect, test } from 'vitest';
+import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
+import { Secret } from '../../src/security/secret.ts';
+import { eventually } from '../support/eventually.ts';
+import { answering, type LocalGateway, startLocalGateway } from './local-gateway.ts';
+
+const account = { account: '995149', terminal: '99514901', secureCode: new Secret('canary-code') };
+const request = {
+  order: { currency: 'EUR', amount: '12.50' },
+  merchant: { referenceId: 'tok-1' },
+  billing: { firstname: 'Ada' },
+  customer: { id: 'cust-1' },
+};
+const quickpayId = '3f1c8c1e-5a0e-4b0e-9a53-7d1f2c9b1a10';
+const record = {
+  account: '995149',
+  terminal: '99514901',
+  merchant: { referenceId: 'tok-1' },
+  quickpay: { id: quickpayId, status: '1' },
+};
+const closers: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close();
+});
+
+type Seen = { readonly operation: string; readonly outcome: string; readonly durationMs: number };
+
+async function start(
+  answer: (response: ServerResponse) => void,
+  options: { timeoutMs?: number; redirectHostAllowList?: readonly string[] } = {},
+): Promise<{ client: GatewayClient; gateway: LocalGateway; observed: Seen[] }> {
+  const gateway = await startLocalGateway(answer);
+  closers.push(gateway.close);
+  const observed: Seen[] = [];
+  const client = createGatewayClient(
+    {
+      checkoutUrl: gateway.url,
+      openApiUrl: `${gateway.url}/open-api/v1`,
+      timeoutMs: 2_000,
+      redirectHostAllowList: ['*.oceanpayment.com'],
+      ...options,
+    },
+    (call) => observed.push(call),
+  );
+  closers.push(client.close);
+  return { client, gateway, observed };
+}
+
+describe('the deadline', () => {
+  test('covers the whole call: a reply that drips without end is cut off', async () => {
+    let drip: NodeJS.Timeout | undefined;
+    closers.push(async () => clearInterval(drip));
+    const { client } = await start(
+      (response) => {
+        response.writeHead(200);
+        drip = setInterval(() => response.write(' '), 20);
+      },
+      { timeoutMs: 250 },
+    );
+    const startedAt = performance.now();
+    expect(await client.createQuickPay(account, request)).toEqual({
+      kind: 'unknown',
+      cause: 'timeout',
+    });
+    expect(performance.now() - startedAt).toBeLessThan(1_500);
+  });
+
+  test('of the caller comes first when it is shorter, even with the call under way', async () => {
+    const { client, gateway } = await start(() => undefined);
+    const caller = new AbortController();
+    const reply = client.createQuickPay(account, request, { signal: caller.signal });
+    await eventually('the call arrived', () => gateway.calls.length > 0);
+    caller.abort();
+    expect(await reply).toEqual({ kind: 'unknown', cause: 'aborted' });
+  });
+});
+
+test.each([301, 302, 303, 307, 308])(
+  'a redirect (%i) is not followed, so the secure code reaches no other host',
+  async (status) => {
+    const elsewhere = await startLocalGateway(answering({ code: '000' }));
+    closers.push(elsewhere.close);
+    const { client } = await start((response) => {
+      response.writeHead(status, { location: `${elsewhere.url}/pg/quickPay/create` }).end();
+    });
+    expect(await client.createQuickPay(account, request)).toEqual({
+      kind: 'unknown',
+      cause: 'http_redirect',
+    });
+    expect(elsewhere.calls).toEqual([]);
+  },
+);
+
+describe('a 4xx', () => {
+  const unreadable: [number, string][] = [
+    [400, ''],
+    [403, '<html>blocked</html>'],
+    [404, '{"message":"no such page"}'],
+  ];
+
+  test.each(unreadable)(
+    '%i with the body %j, which may come from a proxy, settles neither a creation nor a cancellation',
+    async (status, body) => {
+      const { client } = await start(answering(body, status));
+      const unknown = { kind: 'unknown', cause: 'body_unreadable' };
+      expect(await client.createQuickPay(account, request)).toEqual(unknown);
+      expect(await client.cancelQuickPay(account, new Secret(quickpayId))).toEqual(unknown);
+    },
+  );
+
+  test("with the gateway's own code is its refusal", async () => {
+    const { client } = await start(answering({ code: 40_000, message: 'PARAM_ERROR' }, 400));
+    const refused = { kind: 'refused', gatewayCode: '40000' };
+    expect(await client.createQuickPay(account, request)).toEqual(refused);
+    expect(await client.cancelQuickPay(account, new Secret(quickpayId))).toEqual(refused);
+  });
+
+  test('without a code refuses a refresh token, which is replaced rather than tried for ever', async () => {
+    const { client } = await start(answering({ error: 'invalid_grant' }, 400));
+    expect(await client.refreshAccessToken(new Secret('r'))).toEqual({
+      kind: 'refused',
+      gatewayCode: 'http_400',
+    });
+  });
+});
+
+describe("the customer's url", () => {
+  const create = async (url: string, redirectHostAllowList = ['*.oceanpayment.com']) => {
+    const { client } = await start(answering({ code: '000', data: { url } }), {
+      redirectHostAllowList,
+    });
+    return await client.createQuickPay(account, request);
+  };
+
+  test.each([
+    'https://checkout.oceanpayment.com\\@evil.example/',
+    'https://checkout.oceanpayment.com/\r\nset-cookie: a=b',
+    'https://check\tout.oceanpayment.com/',
+    ' https://checkout.oceanpayment.com/',
+    'https:checkout.oceanpayment.com',
+    'https://checkout.oceanpayment.com.',
+    '//checkout.oceanpayment.com/',
+  ])('%j, which others may read as another address, is refused', async (url) => {
+    expect(await create(url)).toEqual({ kind: 'unknown', cause: 'redirect_host' });
+  });
+
+  test('may be plain http on the loopback interface only, and only where that is allowed', async () => {
+    const url = 'http://127.0.0.1:8080/pay?opRefId=1';
+    expect(await create(url, ['127.0.0.1'])).toMatchObject({ kind: 'redirect', url });
+    expect(await create(url)).toEqual({ kind: 'unknown', cause: 'redirect_host' });
+    expect(await create('http://pay.example/', ['pay.example'])).toEqual({
+      kind: 'unknown',
+      cause: 'redirect_host',
+    });
+  });
+});
+
+describe('a cancellation', () => {
+  test('is accepted by its code, and the status beside it is kept but not believed', async () => {
+    const { client, gateway } = await start(answering({ code: '000', data: record }));
+    expect(await client.cancelQuickPay(account, new Secret(quickpayId))).toEqual({
+      kind: 'done',
+      rawStatus: '1',
+    });
+    expect(gateway.calls).toMatchObject([
+      { path: '/pg/quickPay/cancel', headers: { account: '995149', terminal: '99514901' } },
+    ]);
+    expect(JSON.parse(gateway.calls[0]?.body ?? '')).toEqual({ quickpay: { id: quickpayId } });
+  });
+
+  test.each([{}, [], '', null])('is accepted with data %j, too', async (data) => {
+    const { client } = await start(answering({ code: '000', data }));
+    expect(await client.cancelQuickPay(account, new Secret(quickpayId))).toEqual({
+      kind: 'done',
+      rawStatus: 'absent',
+    });
+  });
+
+  test('that got a 5xx may have happened', async () => {
+    const { client } = await start(answering({ code: '000', data: record }, 502));
+    expect(await client.cancelQuickPay(account, new Secret(quickpayId))).toEqual({
+      kind: 'unknown',
+      cause: 'http_5xx',
+    });
+  });
+});
+
+test.each([
+  [{ by: 'orderReferenceId', value: '1' }, { order: { referenceId: '1' } }],
+  [{ by: 'customerId', value: 'c' }, { customer: { id: 'c' } }],
+  [{ by: 'quickpayId', value: new Secret(quickpayId) }, { quickpay: { id: quickpayId } }],
+] as const)('a query %j sends that node and no other', async (lookup, body) => {
+  const { client, gateway } = await start(answering({ code: '000', data: record }));
+  await client.queryQuickPay(account, lookup);
+  expect(JSON.parse(gateway.calls[0]?.body ?? '')).toEqual(body);
+});
+
+test('an OAuth call sends the app key or the refresh token, and no credentials of an account', async () => {
+  const { client, gateway } = await start(answering({ code: '000', data: { access_token: 'a' } }));
+  await client.createAccessToken({ appKey: 'key', appSecret: new Secret('canary-app') });
+  await client.refreshAccessToken(new Secret('canary-refresh'));
+  expect(gateway.calls.map(({ path, body }) => [path, JSON.parse(body)])).toEqual([
+    ['/open-api/v1/oauth/token/create', { app_key: 'key', app_secret: 'canary-app' }],
+    ['/open-api/v1/oauth/token/refresh', { refresh_token: 'canary-refresh' }],
+  ]);
+  for (const { headers } of gateway.calls) {
+    expect(headers).not.toHaveProperty('account');
+    expect(headers).not.toHaveProperty('securecode');
+  }
+});
+
+test('no reply and no observation prints a token', async () => {
+  const tokens = { access_token: 'canary-access', refresh_token: 'canary-refresh' };
+  const { client, observed } = await start(
+    answering({
+      code: '000',
+      ...tokens,
+      data: { ...record, quickPay: { id: quickpayId, status: 1 } },
+    }),
+  );
+  const replies = [
+    await client.createQuickPay(account, request),
+    await client.queryQuickPay(account, { by: 'quickpayId', value: new Secret(quickpayId) }),
+    await client.cancelQuickPay(account, new Secret(quickpayId)),
+    await client.createAccessToken({ appKey: 'key', appSecret: new Secret('canary-app') }),
+    await client.refreshAccessToken(new Secret('canary-refresh')),
+  ];
+  expect(replies.map(({ kind }) => kind)).toEqual(['done', 'found', 'done', 'done', 'done']);
+  expect(observed.map(({ operation, outcome }) => [operation, outcome])).toEqual([
+    ['create', 'done'],
+    ['query', 'found'],
+    ['cancel', 'done'],
+    ['access_token_create', 'done'],
+    ['access_token_refresh', 'done'],
+  ]);
+  const printed =
+    inspect([replies, observed], { depth: 9, showHidden: true }) +
+    JSON.stringify([replies, observed]);
+  expect(printed).toContain('[secret]');
+  expect(printed).not.toMatch(new RegExp(`${quickpayId}|canary`));
+});

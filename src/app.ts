@@ -10,6 +10,7 @@ import type { Role } from './domain/roles.ts';
 import { createGatewayClient } from './gateway/client.ts';
 import { createPrivateServer } from './http/private-server.ts';
 import { createPublicServer } from './http/public-server.ts';
+import { checkDefaultAccount } from './jobs/check-account.ts';
 import type { JobDependencies, OperationDependencies } from './jobs/job-dependencies.ts';
 import { repeatingJobs } from './jobs/registry.ts';
 import { receiveCallback } from './jobs/receive-callback.ts';
@@ -126,6 +127,12 @@ function startWorkers(
   const { backend, operations, metrics, workerId } = parts;
   const gateway = createGatewayClient(config.gateway, metrics.observeGatewayCall);
   shutdown.own('gateway client', gateway);
+  // A wrong account is worth a clear line at once, and no reason not to start: callbacks have to be kept all the same.
+  void checkDefaultAccount(operations, gateway)
+    .then((check) => {
+      if (check?.isGood === false) logger.error({}, check.sentence);
+    })
+    .catch(() => undefined);
   const dependencies: JobDependencies = {
     ...operations,
     gateway,

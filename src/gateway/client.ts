@@ -3,9 +3,11 @@ import { createTransport, type Transport } from './transport.ts';
 import { classifyAccessToken } from './access-token-reply.ts';
 import { classifyCancel } from './cancel-reply.ts';
 import { classifyCreate } from './create-reply.ts';
+import { readSuccess } from './envelope.ts';
 import type {
   AccessTokenReply,
   CancelReply,
+  CheckReply,
   CreateReply,
   QueryReply,
   QuickPayLookup,
@@ -89,6 +91,11 @@ export interface GatewayClient {
     quickpayId: Secret,
     call?: CallOptions,
   ) => Promise<CancelReply>;
+  /** Whether the gateway takes this account, terminal and secure code from this machine; changes nothing there. */
+  readonly checkAccount: (
+    account: AcceptPaymentsAccount,
+    call?: CallOptions,
+  ) => Promise<CheckReply>;
   readonly createAccessToken: (app: OpcardApp, call?: CallOptions) => Promise<AccessTokenReply>;
   readonly refreshAccessToken: (
     refreshToken: Secret,
@@ -128,6 +135,18 @@ export function createGatewayClient(
         { quickpay: { id: quickpayId.reveal() } },
         call,
         (reply) => classifyCancel(reply, rules),
+      ),
+    checkAccount: async (account, call) =>
+      await checkout(
+        'check_account',
+        '/pinc/check-account',
+        headersOf(account),
+        {},
+        call,
+        (reply) => {
+          const read = readSuccess(reply, rules);
+          return read.kind === 'success' ? { kind: 'done' } : read;
+        },
       ),
     createAccessToken: async ({ appKey, appSecret }, call) =>
       await openApi(

@@ -79,6 +79,9 @@ export type CancelReply =
   | RefusedReply
   | UnknownReply;
 
+/** The answer to a check of an account. */
+export type CheckReply = { readonly kind: 'done' } | RefusedReply | UnknownReply;
+
 /** The answer to an OAuth call. */
 export type AccessTokenReply =
   | {

@@ -1,4 +1,5 @@
 import {
+  assertSchemaCompatibility,
   createPostgresBackend,
   type PostgresConnectionOptions,
   type Processor,
@@ -9,6 +10,7 @@ import {
   type WorkerOptions,
 } from 'bullmq';
 import { createQueuePool } from '../db/queue-pool.ts';
+import { AppError } from '../domain/errors.ts';
 import { type QueueName, queueNames } from '../domain/queue-names.ts';
 import { assertRedisUsable, connectRedis } from './redis.ts';
 
@@ -55,7 +57,7 @@ export async function openQueueBackend(
 ): Promise<QueueBackend> {
   return options.kind === 'redis'
     ? await openRedisBackend(options, onError)
-    : openPostgresBackend(options, onError);
+    : await openPostgresBackend(options, onError);
 }
 
 async function openRedisBackend(
@@ -94,10 +96,10 @@ async function openRedisBackend(
   };
 }
 
-function openPostgresBackend(
+async function openPostgresBackend(
   options: Extract<QueueBackendOptions, { kind: 'postgres' }>,
   onError: (error: Error) => void,
-): QueueBackend {
+): Promise<QueueBackend> {
   const postgres = withBackend(createPostgresBackend);
   const pool = createQueuePool({
     url: options.databaseUrl,
@@ -107,6 +109,16 @@ function openPostgresBackend(
   });
   // BullMQ describes pg.Pool by a shape of its own, which pg's typings miss by an overload.
   const connection = pool as object as PostgresConnectionOptions;
+  try {
+    await assertSchemaCompatibility(pool);
+  } catch (cause) {
+    await pool.end();
+    throw new AppError(
+      'database_schema_outdated',
+      'The database has no up-to-date schema for the queues: run "token-worker migrate" without REDIS_URL first.',
+      { cause },
+    );
+  }
   const queues = keepQueues(
     (name) => asQueue(new postgres.Queue(name, { ...queueOptions, connection })),
     onError,

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, inject } from 'vitest';
+import { sandboxDefaults, startSandbox } from '../../src/sandbox/sandbox.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { test } from '../support/fixtures.ts';
 
@@ -115,6 +116,28 @@ describe('bad input is answered with one clear sentence, an exit code, and no st
     blocker.close();
     expect(ended.output).toContain('change CALLBACK_PORT');
     expect(ended.code).toBe(1);
+  });
+
+  test('a wrong account is told by doctor, with the variables to correct; a right one is taken', async ({
+    databaseUrl,
+  }) => {
+    const sandbox = await startSandbox();
+    const env = {
+      ENCRYPTION_KEYS: key,
+      DATABASE_URL: databaseUrl,
+      OCEANPAYMENT_CHECKOUT_URL: sandbox.checkoutUrl,
+      OCEANPAYMENT_ACCOUNT: sandboxDefaults.account,
+      OCEANPAYMENT_TERMINAL: sandboxDefaults.terminal,
+    };
+    const wrong = await run(['doctor'], { ...env, OCEANPAYMENT_SECURE_CODE: 'hunter2' });
+    expect(wrong.output).toContain('correct OCEANPAYMENT_ACCOUNT');
+    expect(wrong.output).not.toContain('hunter2');
+    expect(wrong.code).toBe(1);
+    const right = { ...env, OCEANPAYMENT_SECURE_CODE: sandboxDefaults.secureCode };
+    const taken = await run(['doctor'], right);
+    await sandbox.close();
+    expect(taken.output).toContain('the gateway takes the account');
+    expect(taken.code).toBe(0);
   });
 
   test('broken JSON, a wrong payload and an unknown credential are told apart, without values', async ({

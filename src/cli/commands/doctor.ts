@@ -1,9 +1,14 @@
 import type { Command } from 'commander';
-import { loadConfig } from '../../config/config.ts';
-import { openDatabase, ping } from '../../db/database.ts';
+import { type Config, loadConfig } from '../../config/config.ts';
+import { type Database, openDatabase, ping } from '../../db/database.ts';
+import { createTransitionDoor } from '../../db/transition-door.ts';
 import { listAuditPartitions } from '../../db/audit.ts';
 import { exitCodes } from '../../domain/exit-codes.ts';
+import { createGatewayClient } from '../../gateway/client.ts';
+import { checkDefaultAccount } from '../../jobs/check-account.ts';
+import { storeConfiguredCredentials } from '../../jobs/store-configured-credentials.ts';
 import { openQueueBackend } from '../../queues/backend.ts';
+import { createKeyring } from '../../security/keyring.ts';
 import { databaseUrlOf, runCommand } from '../run-command.ts';
 
 /** `token-worker doctor`: looks at everything a worker needs, and says what would go wrong. */
@@ -28,6 +33,7 @@ export function registerDoctor(program: Command): void {
           );
           const ahead = (await listAuditPartitions(database.db)).length - 1;
           say(ahead >= 1, `the audit table has partitions for ${ahead} months ahead`);
+          await checkAccount(config, database);
           const backend = await openQueueBackend(
             config.queue.backend === 'redis'
               ? { kind: 'redis', urls: config.queue.redisUrls, prefix: config.queue.prefix }
@@ -45,6 +51,22 @@ export function registerDoctor(program: Command): void {
         }
       });
     });
+}
+
+/** Checks the account of the environment, stored first as a start would. */
+async function checkAccount(config: Config, { db }: Database): Promise<void> {
+  const door = createTransitionDoor(db);
+  const gateway = createGatewayClient(config.gateway);
+  try {
+    const keyring = createKeyring(config.encryptionKeys);
+    const { credentials, gateway: place } = config;
+    await storeConfiguredCredentials({ db, door, keyring }, credentials, place.environment);
+    const check = await checkDefaultAccount({ db, keyring }, gateway);
+    say(check?.isGood ?? true, check?.sentence ?? 'no Accept Payments account is configured');
+  } finally {
+    await gateway.close();
+    await door.close();
+  }
 }
 
 function say(isGood: boolean, sentence: string): void {

@@ -1,0 +1,36 @@
+import { findCredential } from '../db/credentials.ts';
+import type { GatewayClient } from '../gateway/client.ts';
+import { openAccount } from './gateway-accounts.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+
+/** What the gateway thinks of the credential named `default`; the sentence says what to change. */
+export interface AccountCheck {
+  readonly isGood: boolean;
+  readonly sentence: string;
+}
+
+/** Asks the gateway whether it takes the default account. Undefined when there is none. */
+export async function checkDefaultAccount(
+  { db, keyring }: Pick<OperationDependencies, 'db' | 'keyring'>,
+  gateway: Pick<GatewayClient, 'checkAccount'>,
+): Promise<AccountCheck | undefined> {
+  const row = await findCredential(db, 'default', 'accept_payments');
+  if (row?.state !== 'active') return undefined;
+  const reply = await gateway.checkAccount(openAccount(keyring, row));
+  switch (reply.kind) {
+    case 'done':
+      return { isGood: true, sentence: 'the gateway takes the account' };
+    case 'refused':
+      return {
+        isGood: false,
+        sentence:
+          `the gateway refuses the account (code ${reply.gatewayCode}): correct OCEANPAYMENT_ACCOUNT, ` +
+          'OCEANPAYMENT_TERMINAL or OCEANPAYMENT_SECURE_CODE, and have this address registered',
+      };
+    case 'unknown':
+      return {
+        isGood: false,
+        sentence: `the gateway gave no clear answer (${reply.cause}): look at OCEANPAYMENT_CHECKOUT_URL and the network`,
+      };
+  }
+}

@@ -1,5 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { readFile, rm } from 'node:fs/promises';
 import { posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
@@ -118,6 +121,21 @@ test('the image runs, as a user without rights, what the build writes and the pa
   expect(dockerfile).toContain('CMD ["start"]');
   expect(dockerfile).toMatch(/\nUSER node\n/);
   expect(dockerfile).toMatch(/HEALTHCHECK [^]*http:\/\/127\.0\.0\.1:9090\/health\/live/);
+});
+
+test('what the build writes runs', async () => {
+  const root = fileURLToPath(new URL('../../', import.meta.url));
+  // Inside the project, where packages are found from, but out of everybody's way.
+  const outDir = `node_modules/.cache/build-test-${process.pid}`;
+  const run = async (...command: readonly string[]) =>
+    await promisify(execFile)(process.execPath, command, { cwd: root });
+  try {
+    await run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', outDir);
+    const entry = (await builtEntry()).replace(/^[^/]+/, outDir);
+    expect((await run(entry, '--help')).stdout).toContain('Usage: token-worker');
+  } finally {
+    await rm(new URL(`../../${outDir}`, import.meta.url), { recursive: true, force: true });
+  }
 });
 
 test('the image gets what the build needs and leaves development behind', async () => {

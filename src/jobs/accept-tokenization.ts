@@ -6,7 +6,10 @@ import type { OutboxJob } from '../db/transition-door.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { jobId } from '../domain/ids.ts';
-import type { TokenizationRequestPayload } from '../domain/job-payloads.ts';
+import {
+  tokenizationRequestPayload,
+  type TokenizationRequestPayload,
+} from '../domain/job-payloads.ts';
 import { isHostAllowed } from '../domain/host-allow-list.ts';
 import type { QuickPayRequest } from '../gateway/client.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
@@ -44,7 +47,7 @@ export async function acceptTokenization(
   assertReturnUrl(payload.returnUrl, settings.returnUrlHosts);
 
   const id = randomUUID();
-  const fingerprint = JSON.stringify([request, payload.returnUrl ?? null]);
+  const fingerprint = fingerprintOf(payload);
   const outcome = await door.apply({
     entity: 'tokenization',
     row: { id, version: 0, state: null },
@@ -84,6 +87,15 @@ export async function acceptTokenization(
     );
   }
   return { tokenization, isNew: outcome.isApplied };
+}
+
+/**
+ * What makes two requests the same: all that the backend said, in the schema's order. Addresses that we fill in are left out, so
+ * a changed CALLBACK_PUBLIC_URL does not turn a repeated request into a conflict.
+ */
+function fingerprintOf(payload: TokenizationRequestPayload): string {
+  const { v: _, credential: __, ...said } = tokenizationRequestPayload.parse(payload);
+  return JSON.stringify(said);
 }
 
 /** The worker's own job that asks the gateway; `version` is the tokenization's. */

@@ -8,6 +8,7 @@ import { findTokenizationsByMerchantReference } from '../../src/db/tokenizations
 import type { TokenizationRequestPayload } from '../../src/domain/job-payloads.ts';
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
 import { quickpayPlace } from '../../src/jobs/activation.ts';
+import { requestTokenizationPayload } from '../../src/jobs/request-payload.ts';
 import { redriveJob } from '../../src/jobs/bury-job.ts';
 import { requestPayload } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
@@ -165,6 +166,14 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
     const first = await accept({ referenceId: 'order-1' });
     const second = await accept({ referenceId: 'order-1' });
     expect(second).toMatchObject({ isNew: false, tokenization: { id: first.tokenization.id } });
+    const payload = withUrls(requestPayload({ referenceId: 'order-1' }));
+    const reordered = Object.fromEntries(Object.entries(payload).toReversed());
+    const third = await acceptTokenization(
+      worker.app.operations,
+      requestTokenizationPayload(reordered),
+      { audit },
+    );
+    expect(third.tokenization.id).toBe(first.tokenization.id);
     await expect(accept({ referenceId: 'order-1', remark: 'other' })).rejects.toMatchObject({
       code: 'reference_conflict',
     });

@@ -1,7 +1,11 @@
+import { evidence } from './scenarios/evidence.ts';
 import { transitions } from './scenarios/transitions.ts';
 
 /** Scenarios by name: each prints a table and resolves to the line that is printed last, as JSON. */
-const scenarios: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = { transitions };
+const scenarios: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
+  transitions,
+  evidence,
+};
 
 const name = process.argv[2] ?? '';
 const scenario = scenarios[name];

@@ -25,7 +25,12 @@ export type TokenizationState = (typeof tokenizationStates)[number];
 export const tokenizationTransitions = [
   { event: 'tokenization.requested', from: [null], to: 'requested' },
   { event: 'tokenization.submitting', from: ['requested'], to: 'submitting' },
-  { event: 'tokenization.redirect_issued', from: ['submitting'], to: 'awaiting_customer' },
+  // From submit_unknown: the reply came after its lease had been given up.
+  {
+    event: 'tokenization.redirect_issued',
+    from: ['submitting', 'submit_unknown'],
+    to: 'awaiting_customer',
+  },
   { event: 'tokenization.outcome_unknown', from: ['submitting'], to: 'submit_unknown' },
   // The gateway knows the reference but has no result yet; the redirect address went down with the lost reply.
   { event: 'tokenization.located', from: ['submit_unknown'], to: 'confirming' },
@@ -41,13 +46,23 @@ export const tokenizationTransitions = [
   // A query that settled nothing: the next one is scheduled.
   {
     event: 'reconcile.pending',
-    from: ['awaiting_customer', 'confirming', 'submit_unknown', 'expired', 'failed'],
+    from: [
+      'awaiting_customer',
+      'confirming',
+      'submit_unknown',
+      'expired',
+      'failed',
+      'active',
+      'disabling',
+    ],
     to: 'same',
   },
+  // The gateway bears out what is believed: it is not asked again.
+  { event: 'reconcile.settled', from: ['expired', 'failed'], to: 'same' },
   // The schedule has no further query; an operator decides. A late result is still accepted.
   {
     event: 'reconcile.exhausted',
-    from: ['awaiting_customer', 'confirming', 'submit_unknown', 'expired', 'failed'],
+    from: ['awaiting_customer', 'confirming', 'submit_unknown', 'expired', 'failed', 'disabling'],
     to: 'same',
   },
   {
@@ -65,6 +80,10 @@ export const tokenizationTransitions = [
   { event: 'conflict.failed_after_success', from: ['active'], to: 'same' },
   { event: 'token.disabling', from: ['active'], to: 'disabling' },
   { event: 'token.disabled', from: ['active', 'disabling'], to: 'disabled' },
+  // The gateway refused the cancellation and says that the token works.
+  { event: 'token.disable_refused', from: ['disabling'], to: 'active' },
+  // The query named an expiry that was unknown, or another one than before.
+  { event: 'token.expiry_learned', from: ['active'], to: 'same' },
   { event: 'token.expiring', from: ['active'], to: 'same' },
   { event: 'token.expired', from: ['active'], to: 'token_expired' },
 ] as const satisfies readonly Transition<TokenizationState, string>[];

@@ -1,14 +1,27 @@
 import { databaseNow } from '../db/database.ts';
 import type { TokenizationRow } from '../db/rows.ts';
 import { findTokenization } from '../db/tokenizations.ts';
+import { decideOnAnswer } from '../domain/evidence.ts';
 import { tokenizationIdPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { isOpen } from '../domain/tokenization.ts';
-import type { QueryReply, QuickPayRecord } from '../gateway/client.ts';
-import { requestJob } from './accept-tokenization.ts';
-import { activation, isSameQuickpayId } from './activation.ts';
+import { activation } from './activation.ts';
+import { type Answer, askAboutTokenization } from './ask-gateway.ts';
+import { beliefOf } from './belief.ts';
 import { defineJob, done, type JobContext, type Outcome } from './define-job.ts';
-import { getAccountOf } from './gateway-accounts.ts';
+import { recordNone } from './resubmit-lost-request.ts';
+
+const emits = [
+  'tokenization.outcome_unknown',
+  'tokenization.located',
+  'tokenization.activated',
+  'tokenization.failed',
+  'tokenization.expired',
+  'tokenization.resubmitted',
+  'reconcile.pending',
+  'reconcile.settled',
+  'reconcile.exhausted',
+] as const;
 
 /**
  * `tokenization.confirm` asks the gateway what became of a tokenization, by the reference that we chose.
@@ -22,48 +35,29 @@ export const confirmTokenization = defineJob({
   payload: tokenizationIdPayload,
   retry: exponential({ attemptsMax: 8, baseMs: 1_000, capMs: 60_000 }),
   timeoutMs: 18_000,
-  emits: [
-    'tokenization.outcome_unknown',
-    'tokenization.located',
-    'tokenization.activated',
-    'tokenization.failed',
-    'tokenization.expired',
-    'tokenization.resubmitted',
-    'reconcile.pending',
-    'reconcile.exhausted',
-    'conflict.failed_after_success',
-  ],
+  emits,
   async run({ tokenizationId }, jobContext) {
     const context = { ...jobContext, now: await databaseNow(jobContext.db) };
     const row = await findTokenization(context.db, tokenizationId);
     if (row === undefined) return done('tokenization_gone');
-    if (row.state === 'submitting') return await giveUpLease(row, context);
-    if (row.state === 'requested') return done('not_submitted_yet');
-    if (!isOpen(row.state) && row.state !== 'expired' && row.state !== 'failed') {
-      return done('already_settled');
+    switch (row.state) {
+      case 'requested':
+        return done('not_submitted_yet');
+      case 'submitting':
+        return await giveUpLease(row, context);
+      case 'active':
+      case 'disabling':
+      case 'disabled':
+      case 'token_expired':
+        return done('already_settled');
+      default:
+        return await recordAnswer(row, await askAboutTokenization(row, context), context);
     }
-    const account = await getAccountOf(context, row.credential_id);
-    const reply = await context.gateway.queryQuickPay(
-      account,
-      { by: 'merchantReferenceId', value: row.gateway_reference },
-      { signal: context.signal },
-    );
-    return await recordAnswer(row, reply, context);
   },
 });
 
 /** Instants in the row are the database's, so they are compared with its clock. */
-type Context = { readonly now: Date } & JobContext<
-  | 'tokenization.outcome_unknown'
-  | 'tokenization.located'
-  | 'tokenization.activated'
-  | 'tokenization.failed'
-  | 'tokenization.expired'
-  | 'tokenization.resubmitted'
-  | 'reconcile.pending'
-  | 'reconcile.exhausted'
-  | 'conflict.failed_after_success'
->;
+type Context = { readonly now: Date } & JobContext<(typeof emits)[number]>;
 
 /** An intent whose lease ran out: whoever held it is gone, and what the gateway did is unknown. */
 async function giveUpLease(row: TokenizationRow, context: Context): Promise<Outcome> {
@@ -82,87 +76,73 @@ async function giveUpLease(row: TokenizationRow, context: Context): Promise<Outc
 
 async function recordAnswer(
   row: TokenizationRow,
-  reply: QueryReply,
+  answer: Answer,
   context: Context,
 ): Promise<Outcome> {
-  switch (reply.kind) {
-    case 'unknown':
-      return await lookAgain(row, reply.cause, context);
-    case 'none':
-      return await recordNone(row, reply.gatewayCode, context);
-    case 'found': {
-      const record = recordOf(row, reply.records);
-      if (record === undefined) return await recordNone(row, undefined, context);
-      return await recordFound(row, record, context);
-    }
+  const decision = decideOnAnswer(beliefOf(row, context.now), answer);
+  const rawStatus = answer.record?.rawStatus;
+  const audit = { channel: 'query', detail: rawStatus === undefined ? {} : { rawStatus } } as const;
+  switch (decision.event) {
+    case 'tokenization.activated':
+      return await activate(row, answer, decision.review, context);
+    case 'tokenization.failed':
+      await context.apply({
+        entity: 'tokenization',
+        row,
+        event: decision.event,
+        patch: { lease_until: null, reconcile_at: null },
+        audit: { ...audit, reason: 'status' },
+      });
+      return done(decision.reason);
+    case 'reconcile.settled':
+      await context.apply({
+        entity: 'tokenization',
+        row,
+        event: decision.event,
+        patch: { reconcile_at: null },
+        audit,
+      });
+      return done(decision.reason);
+    case 'tokenization.located':
+      await context.apply({
+        entity: 'tokenization',
+        row,
+        event: decision.event,
+        patch: {
+          order_reference_id: answer.record?.orderReferenceId ?? row.order_reference_id,
+          deadline_at_in_ms: context.settings.awaitingCustomerDeadlineMs,
+          none_count: 0,
+          reconcile_step: 0,
+          reconcile_at_in_ms: context.settings.reconcileScheduleMs[0] ?? 0,
+        },
+        audit,
+      });
+      return done(decision.reason);
+    case 'tokenization.expired':
+      return await expire(row, answer, context);
+    default:
+      if (!decision.isAsking) return done(decision.reason);
+      if (answer.says === 'none' && row.state === 'submit_unknown') {
+        return await recordNone(row, answer.gatewayCode, context);
+      }
+      return await lookAgain(row, answer, context);
   }
-}
-
-/** An answer may list several tokens of one reference; a usable one settles the matter. */
-function recordOf(
-  row: TokenizationRow,
-  records: readonly QuickPayRecord[],
-): QuickPayRecord | undefined {
-  const ours = records.filter(
-    (record) =>
-      record.merchantReferenceId === undefined ||
-      record.merchantReferenceId === row.gateway_reference,
-  );
-  return ours.find((record) => record.status === 'active') ?? ours[0];
-}
-
-async function recordFound(
-  row: TokenizationRow,
-  record: QuickPayRecord,
-  context: Context,
-): Promise<Outcome> {
-  if (record.status === 'active' && record.quickpayId !== undefined) {
-    return await activate(row, { ...record, quickpayId: record.quickpayId }, context);
-  }
-  if (record.status === 'failed' && isOpen(row.state)) {
-    await context.apply({
-      entity: 'tokenization',
-      row,
-      event: 'tokenization.failed',
-      patch: { lease_until: null, reconcile_at: null },
-      audit: { channel: 'query', reason: 'status', detail: { rawStatus: record.rawStatus } },
-    });
-    return done('failed');
-  }
-  if (row.state === 'submit_unknown' && record.status === 'pending') {
-    await context.apply({
-      entity: 'tokenization',
-      row,
-      event: 'tokenization.located',
-      patch: {
-        order_reference_id: record.orderReferenceId ?? row.order_reference_id,
-        deadline_at_in_ms: context.settings.awaitingCustomerDeadlineMs,
-        none_count: 0,
-        reconcile_step: 0,
-        reconcile_at_in_ms: context.settings.reconcileScheduleMs[0] ?? 0,
-      },
-      audit: { channel: 'query', detail: { rawStatus: record.rawStatus } },
-    });
-    return done('located');
-  }
-  return await lookAgain(row, record.status, context);
 }
 
 /** The id in the answer wins over the one in the evidence, which ranks lower; that they differ is for a person to see. */
 async function activate(
   row: TokenizationRow,
-  record: QuickPayRecord & { quickpayId: NonNullable<QuickPayRecord['quickpayId']> },
+  { record }: Answer,
+  review: string | undefined,
   context: Context,
 ): Promise<Outcome> {
-  const { patch } = activation(context, row, record);
-  const isExpected =
-    row.evidence_index === null ||
-    isSameQuickpayId(context.keyring, record.quickpayId, row.evidence_index);
+  if (record?.quickpayId === undefined) return done('no_token');
+  const { patch } = activation(context, row, { ...record, quickpayId: record.quickpayId });
   await context.apply({
     entity: 'tokenization',
     row,
     event: 'tokenization.activated',
-    patch: isExpected ? patch : { ...patch, review: 'evidence_id_differs' },
+    patch: review === undefined ? patch : { ...patch, review },
     audit: {
       channel: 'query',
       detail: {
@@ -175,139 +155,57 @@ async function activate(
   return done('active');
 }
 
-/**
- * The gateway does not know the reference. For a request that may have been lost, two such answers, far enough apart
- * for a late record to appear, are what the policy needs to send it again.
- */
-async function recordNone(
-  row: TokenizationRow,
-  gatewayCode: string | undefined,
-  context: Context,
-): Promise<Outcome> {
-  const { settings } = context;
-  if (row.state !== 'submit_unknown') return await lookAgain(row, 'none', context, gatewayCode);
-  const lastNoneMs = row.none_at?.getTime() ?? Number.NEGATIVE_INFINITY;
-  const isSpaced = context.now.getTime() - lastNoneMs >= settings.noneSpacingMs;
-  if (row.none_count === 0 || !isSpaced) {
-    const isFirst = row.none_count === 0;
-    await context.apply({
-      entity: 'tokenization',
-      row,
-      event: 'reconcile.pending',
-      patch: {
-        ...(isFirst ? { none_count: 1, none_at_in_ms: 0 } : {}),
-        reconcile_at_in_ms: settings.noneSpacingMs,
-      },
-      audit: { channel: 'query', gatewayCode, detail: { query: 'none' } },
-    });
-    return done('none_once');
-  }
-  return await resubmit(row, gatewayCode, context);
-}
-
-async function resubmit(
-  row: TokenizationRow,
-  gatewayCode: string | undefined,
-  context: Context,
-): Promise<Outcome> {
-  const { resubmitPolicy } = context.settings;
-  if (resubmitPolicy === 'manual') {
-    await context.apply({
-      entity: 'tokenization',
-      row,
-      event: 'reconcile.exhausted',
-      patch: { reconcile_at: null, review: 'lost_request' },
-      audit: { channel: 'query', gatewayCode, detail: { query: 'none', resubmitPolicy } },
-    });
-    return done('left_to_operator');
-  }
-  const isRenamed = resubmitPolicy === 'new-reference';
+/** The customer's time is over and the gateway knows of no result. It is asked on, since a late success still wins. */
+async function expire(row: TokenizationRow, answer: Answer, context: Context): Promise<Outcome> {
+  const { next, audit } = nextLook(row, answer, context);
   await context.apply({
     entity: 'tokenization',
     row,
-    event: 'tokenization.resubmitted',
-    patch: {
-      gateway_reference: isRenamed
-        ? nextReference(row.merchant_reference_id, row.attempt + 1)
-        : row.gateway_reference,
-      abandoned_references: isRenamed
-        ? [...row.abandoned_references, row.gateway_reference]
-        : row.abandoned_references,
-      none_count: 0,
-      none_at: null,
-      reconcile_step: 0,
-      reconcile_at_in_ms: context.settings.leaseMs,
+    event: 'tokenization.expired',
+    patch: { lease_until: null, ...next },
+    audit: { ...audit, reason: 'deadline' },
+  });
+  return done('expired');
+}
+
+/**
+ * Nothing is settled: the next step of the schedule is due. A query that a message asked for between two steps takes none,
+ * or strangers could use the schedule up.
+ */
+async function lookAgain(row: TokenizationRow, answer: Answer, context: Context): Promise<Outcome> {
+  const isDue = row.reconcile_at !== null && row.reconcile_at <= context.now;
+  if (!isDue) return done('asked_early');
+  const { next, audit, isOver } = nextLook(row, answer, context);
+  // A result that is still owed is for a person to look at; what has ended has merely stopped being asked about.
+  const review = isOver && isOpen(row.state) ? { review: 'reconcile_exhausted' } : {};
+  await context.apply({
+    entity: 'tokenization',
+    row,
+    event: isOver ? 'reconcile.exhausted' : 'reconcile.pending',
+    patch: { ...next, ...review },
+    audit,
+  });
+  return done(isOver ? 'schedule_over' : 'look_again');
+}
+
+/** The next step: by the schedule, or at the deadline when that comes first or the schedule is over. */
+function nextLook(row: TokenizationRow, answer: Answer, { now, settings }: Context) {
+  const step = row.reconcile_step + 1;
+  const scheduledMs = settings.reconcileScheduleMs[step];
+  const toDeadlineMs = row.deadline_at === null ? 0 : row.deadline_at.getTime() - now.getTime();
+  const waitMs =
+    toDeadlineMs > 0 ? Math.ceil(Math.min(scheduledMs ?? toDeadlineMs, toDeadlineMs)) : scheduledMs;
+  const { gatewayCode, word } = answer;
+  return {
+    isOver: waitMs === undefined,
+    next: {
+      reconcile_step: step,
+      ...(waitMs === undefined ? { reconcile_at: null } : { reconcile_at_in_ms: waitMs }),
     },
     audit: {
       channel: 'query',
       gatewayCode,
-      reason: 'abandoned_ambiguous',
-      detail: { query: 'none', resubmitPolicy },
-    },
-    jobs: [requestJob(row.id, row.version + 1)],
-  });
-  return done('resubmitted');
-}
-
-/** The merchant's reference with the attempt behind it, within the gateway's 50 characters. */
-function nextReference(merchantReferenceId: string, attempt: number): string {
-  const suffix = `~${attempt}`;
-  return merchantReferenceId.slice(0, 50 - suffix.length) + suffix;
-}
-
-/** Nothing settled: expire what is past its deadline, otherwise take the next step of the schedule. */
-async function lookAgain(
-  row: TokenizationRow,
-  query: string,
-  context: Context,
-  gatewayCode?: string,
-): Promise<Outcome> {
-  const isAnswer = query === 'none' || query === 'pending';
-  const isOver = row.deadline_at !== null && row.deadline_at <= context.now;
-  const canExpire = row.state === 'awaiting_customer' || row.state === 'confirming';
-  const step = row.reconcile_step + 1;
-  const nextMs = nextLookMs(row, step, context);
-  const next = nextMs === undefined ? { reconcile_at: null } : { reconcile_at_in_ms: nextMs };
-  const audit = { channel: 'query', gatewayCode, detail: { query, reconcileStep: step } } as const;
-  if (isAnswer && isOver && canExpire) {
-    await context.apply({
-      entity: 'tokenization',
-      row,
-      event: 'tokenization.expired',
-      patch: { lease_until: null, reconcile_step: step, ...next },
-      audit: { ...audit, reason: 'deadline' },
-    });
-    return done('expired');
-  }
-  if (nextMs === undefined) {
-    await context.apply({
-      entity: 'tokenization',
-      row,
-      event: 'reconcile.exhausted',
-      // A result that is still owed is for a person to look at; what has ended has merely stopped being asked about.
-      patch: { ...next, ...(isOpen(row.state) ? { review: 'reconcile_exhausted' } : {}) },
-      audit,
-    });
-    return done('schedule_over');
-  }
-  await context.apply({
-    entity: 'tokenization',
-    row,
-    event: 'reconcile.pending',
-    patch: { reconcile_step: step, ...next },
-    audit,
-  });
-  return done('look_again');
-}
-
-/** The wait until the next query: by the schedule, or until the deadline when that comes first or the schedule is over. */
-function nextLookMs(
-  row: TokenizationRow,
-  step: number,
-  { now, settings }: Context,
-): number | undefined {
-  const delayMs = settings.reconcileScheduleMs[step];
-  const toDeadlineMs = row.deadline_at === null ? 0 : row.deadline_at.getTime() - now.getTime();
-  if (toDeadlineMs <= 0) return delayMs;
-  return Math.ceil(Math.min(delayMs ?? toDeadlineMs, toDeadlineMs));
+      detail: { query: word, reconcileStep: step },
+    } as const,
+  };
 }

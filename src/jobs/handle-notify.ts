@@ -14,7 +14,7 @@ export const handleNotify = defineJob({
   queue: 'notify',
   payload: z.union([callbackIdPayload, rawCallbackPayload]),
   retry: exponential({ attemptsMax: 10, baseMs: 500, capMs: 60_000 }),
-  timeoutMs: 10_000,
+  timeoutMs: 18_000,
   emits: judgingEvents,
   run: async (payload, context) =>
     await judgeCallback(await callbackIdOf(payload, 'notify', context), context),

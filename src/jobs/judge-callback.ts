@@ -5,7 +5,7 @@ import { findTokenizationByEvidence } from '../db/tokenizations.ts';
 import type { RejectionReason } from '../domain/callback.ts';
 import { checkGrammar } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, parseCallback } from '../gateway/callback-message.ts';
-import { applyEvidence, type Evidence } from './apply-evidence.ts';
+import { applyEvidence, evidenceEvents, type Evidence } from './apply-evidence.ts';
 import { callbackPlace } from './accept-callback.ts';
 import { done, type JobContext, type Outcome } from './define-job.ts';
 import { openAccount, type SigningAccount } from './gateway-accounts.ts';
@@ -20,12 +20,7 @@ export const judgingEvents = [
   'callback.rejected',
   'callback.orphaned',
   'callback.matched',
-  'evidence.accepted',
-  'evidence.pending',
-  'tokenization.activated',
-  'tokenization.failed',
-  'conflict.second_token',
-  'conflict.failed_after_success',
+  ...evidenceEvents,
 ] as const;
 
 /** The context of a job that judges callbacks. */

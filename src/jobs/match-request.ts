@@ -1,6 +1,7 @@
 import type { TokenizationRow } from '../db/rows.ts';
 import type { RejectionReason } from '../domain/callback.ts';
 import type { CallbackMessage } from '../gateway/callback-message.ts';
+import { referencesOf } from './ask-gateway.ts';
 
 /**
  * How a message differs from the request that it claims to be about, or undefined when it does not. Each value is
@@ -14,13 +15,10 @@ export function mismatchOf(
   if (fields.account !== row.account || fields.terminal !== row.terminal) {
     return 'account_mismatch';
   }
-  const references = [
-    row.merchant_reference_id,
-    row.gateway_reference,
-    ...row.abandoned_references,
-  ];
   const reference = fields.merchantReferenceId;
-  if (isFilled(reference) && !references.includes(reference)) return 'merchant_reference_mismatch';
+  if (isFilled(reference) && !referencesOf(row).includes(reference)) {
+    return 'merchant_reference_mismatch';
+  }
   if (isFilled(fields.currency) && fields.currency !== row.currency) return 'currency_mismatch';
   if (isFilled(fields.amount) && hundredths(fields.amount) !== hundredths(row.amount)) {
     return 'amount_mismatch';

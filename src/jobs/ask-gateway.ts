@@ -1,0 +1,103 @@
+import type { TokenizationRow } from '../db/rows.ts';
+import type { AnswerEvidence } from '../domain/evidence.ts';
+import type { QueryReply, QuickPayLookup, QuickPayRecord } from '../gateway/client.ts';
+import { isSameQuickpayId } from './activation.ts';
+import type { JobContext } from './define-job.ts';
+import { getAccountOf } from './gateway-accounts.ts';
+
+/** What the gateway said, as evidence and as it will be recorded. */
+export interface Answer extends AnswerEvidence {
+  /** The token that the answer is about. */
+  readonly record?: QuickPayRecord | undefined;
+  /** The answer's status, or why there is none: a word of a closed set. */
+  readonly word: string;
+  readonly gatewayCode?: string | undefined;
+}
+
+/** References given up before the present one that are still asked about. */
+const abandonedMax = 3;
+
+/**
+ * Asks what became of a tokenization, by the reference that we chose. A reference that was given up may have led to a
+ * token after all, so it is asked about too unless the present one has a usable token.
+ */
+export async function askAboutTokenization(
+  row: TokenizationRow,
+  context: JobContext<never>,
+): Promise<Answer> {
+  const present = await ask(row, byReference(row.gateway_reference), context);
+  if (present.says === 'success') return present;
+  for (const reference of row.abandoned_references.slice(-abandonedMax).toReversed()) {
+    if (reference === row.gateway_reference) continue;
+    const former = await ask(row, byReference(reference), context);
+    if (former.says === 'success') return former;
+  }
+  return present;
+}
+
+/** Asks about one token by its id, or whatever else finds it. */
+export async function ask(
+  row: TokenizationRow,
+  lookup: QuickPayLookup,
+  context: JobContext<never>,
+): Promise<Answer> {
+  const account = await getAccountOf(context, row.credential_id);
+  const reply = await context.gateway.queryQuickPay(account, lookup, { signal: context.signal });
+  return answerOf(row, lookup, reply, context);
+}
+
+/** Every reference that the gateway may know a tokenization by. */
+export function referencesOf(row: TokenizationRow): readonly string[] {
+  return [row.merchant_reference_id, row.gateway_reference, ...row.abandoned_references];
+}
+
+function byReference(value: string): QuickPayLookup {
+  return { by: 'merchantReferenceId', value };
+}
+
+function answerOf(
+  row: TokenizationRow,
+  lookup: QuickPayLookup,
+  reply: QueryReply,
+  { keyring }: JobContext<never>,
+): Answer {
+  if (reply.kind === 'unknown') return { says: 'unknown', isOtherToken: false, word: reply.cause };
+  const record = reply.kind === 'found' ? recordOf(lookup, reply.records) : undefined;
+  if (record === undefined) {
+    const gatewayCode = reply.kind === 'none' ? reply.gatewayCode : undefined;
+    return { says: 'none', isOtherToken: false, word: 'none', gatewayCode };
+  }
+  const isOtherToken =
+    record.quickpayId !== undefined &&
+    row.evidence_index !== null &&
+    !isSameQuickpayId(keyring, record.quickpayId, row.evidence_index);
+  return { says: saysOf(record), isOtherToken, record, word: record.status };
+}
+
+function saysOf({ status, quickpayId }: QuickPayRecord): AnswerEvidence['says'] {
+  switch (status) {
+    case 'active':
+      return quickpayId === undefined ? 'unknown' : 'success';
+    case 'failed':
+      return 'failure';
+    default:
+      return status;
+  }
+}
+
+/** An answer may list several tokens of one reference; a usable one settles the matter. */
+function recordOf(
+  lookup: QuickPayLookup,
+  records: readonly QuickPayRecord[],
+): QuickPayRecord | undefined {
+  const ours = records.filter((record) => isAskedFor(lookup, record));
+  return ours.find((record) => record.status === 'active') ?? ours[0];
+}
+
+function isAskedFor(lookup: QuickPayLookup, record: QuickPayRecord): boolean {
+  if (lookup.by === 'quickpayId') {
+    return record.quickpayId === undefined || record.quickpayId.reveal() === lookup.value.reveal();
+  }
+  if (lookup.by !== 'merchantReferenceId') return true;
+  return record.merchantReferenceId === undefined || record.merchantReferenceId === lookup.value;
+}

@@ -1,0 +1,87 @@
+import type { TokenizationRow } from '../db/rows.ts';
+import { requestJob } from './accept-tokenization.ts';
+import { done, type JobContext, type Outcome } from './define-job.ts';
+
+type Context = { readonly now: Date } & JobContext<
+  'reconcile.pending' | 'reconcile.exhausted' | 'tokenization.resubmitted'
+>;
+
+/**
+ * The gateway does not know the reference of a request whose outcome is unknown. Two such answers, far enough apart for a
+ * late record to appear, are what the policy needs to send it again.
+ */
+export async function recordNone(
+  row: TokenizationRow,
+  gatewayCode: string | undefined,
+  context: Context,
+): Promise<Outcome> {
+  const { noneSpacingMs } = context.settings;
+  const isFirst = row.none_count === 0;
+  const sinceMs = row.none_at === null ? 0 : context.now.getTime() - row.none_at.getTime();
+  if (!isFirst && sinceMs >= noneSpacingMs) return await resubmit(row, gatewayCode, context);
+  const isDue = row.reconcile_at !== null && row.reconcile_at <= context.now;
+  if (!isFirst && !isDue) return done('none_again');
+  await context.apply({
+    entity: 'tokenization',
+    row,
+    event: 'reconcile.pending',
+    patch: {
+      ...(isFirst ? { none_count: 1, none_at_in_ms: 0 } : {}),
+      reconcile_at_in_ms: isFirst ? noneSpacingMs : Math.ceil(noneSpacingMs - sinceMs),
+    },
+    audit: { channel: 'query', gatewayCode, detail: { query: 'none' } },
+  });
+  return done('none_once');
+}
+
+async function resubmit(
+  row: TokenizationRow,
+  gatewayCode: string | undefined,
+  context: Context,
+): Promise<Outcome> {
+  const { resubmitPolicy } = context.settings;
+  if (resubmitPolicy === 'manual') {
+    // A message may make the worker ask again; what the operator was told once is not told again.
+    if (row.review === 'lost_request') return done('left_to_operator');
+    await context.apply({
+      entity: 'tokenization',
+      row,
+      event: 'reconcile.exhausted',
+      patch: { reconcile_at: null, review: 'lost_request' },
+      audit: { channel: 'query', gatewayCode, detail: { query: 'none', resubmitPolicy } },
+    });
+    return done('left_to_operator');
+  }
+  const isRenamed = resubmitPolicy === 'new-reference';
+  await context.apply({
+    entity: 'tokenization',
+    row,
+    event: 'tokenization.resubmitted',
+    patch: {
+      gateway_reference: isRenamed
+        ? nextReference(row.merchant_reference_id, row.attempt + 1)
+        : row.gateway_reference,
+      abandoned_references: isRenamed
+        ? [...row.abandoned_references, row.gateway_reference]
+        : row.abandoned_references,
+      none_count: 0,
+      none_at: null,
+      reconcile_step: 0,
+      reconcile_at_in_ms: context.settings.leaseMs,
+    },
+    audit: {
+      channel: 'query',
+      gatewayCode,
+      reason: 'abandoned_ambiguous',
+      detail: { query: 'none', resubmitPolicy },
+    },
+    jobs: [requestJob(row.id, row.version + 1)],
+  });
+  return done('resubmitted');
+}
+
+/** The merchant's reference with the attempt behind it, within the gateway's 50 characters. */
+function nextReference(merchantReferenceId: string, attempt: number): string {
+  const suffix = `~${attempt}`;
+  return merchantReferenceId.slice(0, 50 - suffix.length) + suffix;
+}

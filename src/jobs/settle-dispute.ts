@@ -1,0 +1,77 @@
+import type { TokenizationRow } from '../db/rows.ts';
+import type { AuditContext } from '../domain/audit-entry.ts';
+import { decideOnDispute, type MessageEvidence } from '../domain/evidence.ts';
+import type { Secret } from '../security/secret.ts';
+import { quickpayPlace } from './activation.ts';
+import { ask, type Answer, referencesOf } from './ask-gateway.ts';
+import { beliefOf } from './belief.ts';
+import { done, type JobContext, type Outcome, snooze } from './define-job.ts';
+
+/** A message that contradicts a token that works. */
+export interface Dispute {
+  readonly row: TokenizationRow;
+  readonly said: MessageEvidence;
+  readonly quickpayId: Secret | undefined;
+  readonly audit: Partial<AuditContext>;
+}
+
+type Context = JobContext<
+  'conflict.second_token' | 'conflict.failed_after_success' | 'token.disabled'
+>;
+
+/** How soon to ask again after no answer. */
+const noAnswerDelayMs = 30_000;
+const overtakenDelayMs = 1_000;
+
+/**
+ * Asks the gateway about a message that contradicts an active token, and does what the answer supports. A token that the
+ * gateway calls unusable is disabled here too; a second usable one is for a person to look at.
+ */
+export async function settleDispute(dispute: Dispute, context: Context): Promise<Outcome> {
+  const { row, said, audit } = dispute;
+  const answer = await askAbout(dispute, context);
+  const decision = decideOnDispute(beliefOf(row), said, answer.says);
+  if (decision === undefined) return snooze(noAnswerDelayMs, 'no_answer');
+  const detail = { query: answer.word, rawStatus: answer.record?.rawStatus ?? null };
+  let present: { readonly id: string; readonly version: number; readonly state: string } = row;
+  if (
+    decision.event === 'conflict.second_token' ||
+    decision.event === 'conflict.failed_after_success'
+  ) {
+    const outcome = await context.apply({
+      entity: 'tokenization',
+      row: present,
+      event: decision.event,
+      patch: { review: decision.review ?? null },
+      audit: { ...audit, detail },
+    });
+    if (!outcome.isApplied) return snooze(overtakenDelayMs, 'overtaken');
+    present = { ...present, version: outcome.version };
+  }
+  if (decision.andThen === 'token.disabled') {
+    const outcome = await context.apply({
+      entity: 'tokenization',
+      row: present,
+      event: decision.andThen,
+      patch: { reconcile_at: null },
+      audit: { ...audit, reason: 'failed_after_success', detail },
+    });
+    if (!outcome.isApplied) return snooze(overtakenDelayMs, 'overtaken');
+  }
+  return done(decision.reason);
+}
+
+/** A second token is looked up by its own id and has to belong to this tokenization; a failure is asked of ours. */
+async function askAbout({ row, said, quickpayId }: Dispute, context: Context): Promise<Answer> {
+  if (said.says === 'success' && quickpayId !== undefined) {
+    const answer = await ask(row, { by: 'quickpayId', value: quickpayId }, context);
+    const named = answer.record?.merchantReferenceId;
+    const isOurs = named === undefined ? said.isProven : referencesOf(row).includes(named);
+    return answer.says === 'success' && !isOurs ? { ...answer, says: 'none' } : answer;
+  }
+  if (row.quickpay_id_sealed === null) {
+    return { says: 'unknown', isOtherToken: false, word: 'no_token' };
+  }
+  const own = context.keyring.open(quickpayPlace(row.id), row.quickpay_id_sealed);
+  return await ask(row, { by: 'quickpayId', value: own }, context);
+}

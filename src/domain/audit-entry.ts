@@ -13,7 +13,9 @@ export interface Actor {
  */
 export const auditDetailKeys = [
   'attempt',
+  'cancelStatus',
   'cause',
+  'daysLeft',
   'deadlineExtended',
   'expiresAt',
   'generation',

@@ -69,6 +69,12 @@ export type TokenizationRequestPayload = z.infer<typeof tokenizationRequestPaylo
 /** What the worker's own jobs about a tokenization carry. */
 export const tokenizationIdPayload = z.strictObject({ v, tokenizationId: z.uuid() });
 
+/** Disables a token, by our id or by the merchant's reference at one credential's terminal. */
+export const tokenDisablePayload = z.union([
+  tokenizationIdPayload,
+  z.strictObject({ v, merchantReferenceId, credential: credentialName.optional() }),
+]);
+
 /** A message of the gateway that a backend received itself, as it came. */
 export const rawCallbackPayload = z.strictObject({
   v,

@@ -2,6 +2,7 @@ import type { TokenizationRow } from '../db/rows.ts';
 import type { Keyring } from '../security/keyring.ts';
 import type { Secret } from '../security/secret.ts';
 import type { JobSettings } from './job-dependencies.ts';
+import { firstExpiryLook } from '../domain/expiry-watch.ts';
 import { startOfDay } from '../domain/start-of-day.ts';
 
 /** What is known of a token that turned out to be usable. */
@@ -10,9 +11,11 @@ export interface ActiveToken {
   readonly orderReferenceId?: string | undefined;
   /** A date without a time, as the query names it. */
   readonly expiryTime?: string | undefined;
+  /** Set where the token's end is not known and has to be asked for; milliseconds from now. */
+  readonly askExpiryInMs?: number | undefined;
 }
 
-/** Columns of a tokenization whose token is usable: the QuickPay ID sealed, nothing left to look at. */
+/** Columns of a tokenization whose token is usable: the QuickPay ID sealed, nothing left to look at but the token's end. */
 export function activation(
   { keyring, settings }: { keyring: Keyring; settings: Pick<JobSettings, 'expiryZone'> },
   row: TokenizationRow,
@@ -28,7 +31,12 @@ export function activation(
       ...(expiresAt === undefined ? {} : { expires_at: expiresAt.toISOString() }),
       lease_until: null,
       deadline_at: null,
-      reconcile_at: null,
+      reconcile_step: 0,
+      ...(token.askExpiryInMs === undefined
+        ? {
+            reconcile_at: expiresAt === undefined ? null : firstExpiryLook(expiresAt).toISOString(),
+          }
+        : { reconcile_at_in_ms: token.askExpiryInMs }),
     },
   };
 }

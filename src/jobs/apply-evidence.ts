@@ -115,7 +115,11 @@ function changeOf(
       if (quickpayId === undefined) return undefined;
       return {
         event,
-        ...activation(context, row, { quickpayId, orderReferenceId }),
+        ...activation(context, row, {
+          quickpayId,
+          orderReferenceId,
+          askExpiryInMs: asking.reconcile_at_in_ms,
+        }),
         audit: {},
       } as const;
     case 'tokenization.failed':

@@ -9,32 +9,35 @@ import { activation } from './activation.ts';
 import { type Answer, askAboutTokenization } from './ask-gateway.ts';
 import { beliefOf } from './belief.ts';
 import { defineJob, done, type JobContext, type Outcome } from './define-job.ts';
+import { disablingEvents, finishDisabling } from './finish-disabling.ts';
 import { recordNone } from './resubmit-lost-request.ts';
+import { watchEvents, watchToken } from './watch-token.ts';
 
 const emits = [
+  ...watchEvents,
+  ...disablingEvents,
   'tokenization.outcome_unknown',
   'tokenization.located',
   'tokenization.activated',
   'tokenization.failed',
   'tokenization.expired',
   'tokenization.resubmitted',
-  'reconcile.pending',
   'reconcile.settled',
-  'reconcile.exhausted',
 ] as const;
 
 /**
  * `tokenization.confirm` asks the gateway what became of a tokenization, by the reference that we chose.
  *
  * The answer over our own TLS connection outranks whatever came through a browser or a push. An answer that settles
- * nothing schedules the next query; silence is never read as a result.
+ * nothing schedules the next query; silence is never read as a result. What is owed to an active token (its end) or to one
+ * that is being disabled is done here too, since the same scan finds it.
  */
 export const confirmTokenization = defineJob({
   name: 'tokenization.confirm',
   queue: 'reconciliation',
   payload: tokenizationIdPayload,
   retry: exponential({ attemptsMax: 8, baseMs: 1_000, capMs: 60_000 }),
-  timeoutMs: 18_000,
+  timeoutMs: 28_000,
   emits,
   async run({ tokenizationId }, jobContext) {
     const context = { ...jobContext, now: await databaseNow(jobContext.db) };
@@ -46,7 +49,9 @@ export const confirmTokenization = defineJob({
       case 'submitting':
         return await giveUpLease(row, context);
       case 'active':
+        return await watchToken(row, context);
       case 'disabling':
+        return await finishDisabling(row, context);
       case 'disabled':
       case 'token_expired':
         return done('already_settled');

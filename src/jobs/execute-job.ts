@@ -30,6 +30,7 @@ const permanentCodes = new Set<string>([
   'reference_conflict',
   'return_url_not_allowed',
   'credential_not_found',
+  'tokenization_not_found',
 ]);
 
 /**

@@ -1,4 +1,5 @@
 import type { AnyJob } from './define-job.ts';
+import { disableTokenJob } from './disable-token.ts';
 import { handleNotify } from './handle-notify.ts';
 import { confirmTokenization } from './confirm-tokenization.ts';
 import { managePartitions } from './manage-partitions.ts';
@@ -11,6 +12,7 @@ import { verifyCallback } from './verify-callback.ts';
 /** Every job of the worker. A job that is not listed here does not exist. */
 export const jobs: readonly AnyJob[] = [
   requestTokenization,
+  disableTokenJob,
   confirmTokenization,
   verifyCallback,
   handleNotify,

@@ -99,7 +99,8 @@ async function recordReply(
   reply: CreateReply,
   context: Context,
 ): Promise<Outcome> {
-  const { apply, settings } = context;
+  const { settings } = context;
+  const apply = commitReply(context);
   const firstQueryMs = settings.reconcileScheduleMs[0] ?? 0;
   switch (reply.kind) {
     case 'redirect':
@@ -144,19 +145,20 @@ async function recordResult(
   reply: Extract<CreateReply, { kind: 'done' }>,
   context: Context,
 ): Promise<Outcome> {
+  const apply = commitReply(context);
   const firstQueryMs = context.settings.reconcileScheduleMs[0] ?? 0;
   if (reply.status === 'active') {
-    await context.apply({
+    await apply({
       entity: 'tokenization',
       row,
       event: 'tokenization.activated',
-      ...activation(context, row, reply),
+      ...activation(context, row, { ...reply, askExpiryInMs: firstQueryMs }),
       audit: { channel: 'create_reply', detail: { rawStatus: reply.rawStatus } },
     });
     return done('active');
   }
   if (reply.status === 'failed') {
-    await context.apply({
+    await apply({
       entity: 'tokenization',
       row,
       event: 'tokenization.failed',
@@ -165,8 +167,23 @@ async function recordResult(
     });
     return done('failed');
   }
-  await context.apply(outcomeUnknown(row, `status_${reply.status}`, firstQueryMs));
+  await apply(outcomeUnknown(row, `status_${reply.status}`, firstQueryMs));
   return done('submit_unknown');
+}
+
+/**
+ * Commits what a reply leads to. A reply that comes after its lease was given up still counts, first hand as it is, while
+ * nothing else has happened to the same attempt.
+ */
+function commitReply(context: Context): Context['apply'] {
+  return async (change) => {
+    const outcome = await context.apply(change);
+    if (outcome.isApplied || change.event === 'tokenization.outcome_unknown') return outcome;
+    const present = await findTokenization(context.db, change.row.id);
+    const isSameAttempt =
+      present?.state === 'submit_unknown' && present.version === change.row.version + 1;
+    return isSameAttempt ? await context.apply({ ...change, row: present }) : outcome;
+  };
 }
 
 function outcomeUnknown(row: TokenizationRow, cause: string, firstQueryMs: number) {

@@ -18,6 +18,8 @@ const confirmedStates = [
   'awaiting_customer',
   'expired',
   'failed',
+  'active',
+  'disabling',
 ] as const;
 
 /**

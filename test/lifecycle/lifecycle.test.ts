@@ -3,9 +3,7 @@ import { findAccessToken } from '../../src/db/access-tokens.ts';
 import { findAuditBreaks, findTimeline } from '../../src/db/audit.ts';
 import { findCredential } from '../../src/db/credentials.ts';
 import { listDeadLetters } from '../../src/db/dead-letters.ts';
-import type { TokenizationRow } from '../../src/db/rows.ts';
 import { findTokenizationsByMerchantReference } from '../../src/db/tokenizations.ts';
-import type { TokenizationRequestPayload } from '../../src/domain/job-payloads.ts';
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
 import { quickpayPlace } from '../../src/jobs/activation.ts';
 import { requestTokenizationPayload } from '../../src/jobs/request-payload.ts';
@@ -13,6 +11,7 @@ import { redriveJob } from '../../src/jobs/bury-job.ts';
 import { requestPayload } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';
+import { openShop, type Shop } from '../support/shop.ts';
 import { backends, startTestWorker, type TestWorker } from '../support/worker.ts';
 
 const audit = { actor: { type: 'backend', id: 'test' } } as const;
@@ -41,54 +40,11 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
     await worker?.close();
   });
 
-  const withUrls = (payload: TokenizationRequestPayload): TokenizationRequestPayload => ({
-    ...payload,
-    order: {
-      ...payload.order,
-      redirectUrl: `${worker.app.urls?.public}/callbacks/redirect`,
-      notifyUrl: `${worker.app.urls?.public}/callbacks/notify`,
-    },
-  });
-
-  async function accept(
-    changes: Parameters<typeof requestPayload>[0] = {},
-    extra: Partial<TokenizationRequestPayload> = {},
-  ) {
-    const payload = { ...withUrls(requestPayload(changes)), ...extra };
-    return await acceptTokenization(worker.app.operations, payload, { audit });
-  }
-
-  async function until(reference: string, state: string): Promise<TokenizationRow> {
-    return await eventually(`${reference} becomes ${state}`, async () => {
-      const [row] = await findTokenizationsByMerchantReference(worker.app.operations.db, reference);
-      return row?.state === state ? row : undefined;
-    });
-  }
-
-  async function decide(row: TokenizationRow, decision: string) {
-    const page = new URL(row.redirect_url ?? '');
-    const response = await fetch(new URL('/bank/quickPay/decide', page), {
-      method: 'POST',
-      headers: { accept: 'application/json' },
-      body: new URLSearchParams({ opRefId: page.searchParams.get('opRefId') ?? '', decision }),
-    });
-    const answer: unknown = await response.json();
-    return answer as { redirectUrl: string; fields: [string, string][] };
-  }
-
-  async function bringBack({
-    redirectUrl,
-    fields,
-  }: {
-    redirectUrl: string;
-    fields: [string, string][];
-  }) {
-    return await fetch(redirectUrl, {
-      method: 'POST',
-      redirect: 'manual',
-      body: new URLSearchParams(fields),
-    });
-  }
+  const withUrls: Shop['withUrls'] = (payload) => openShop(worker).withUrls(payload);
+  const accept: Shop['accept'] = async (...args) => await openShop(worker).accept(...args);
+  const until: Shop['until'] = async (...args) => await openShop(worker).until(...args);
+  const decide: Shop['decide'] = async (...args) => await openShop(worker).decide(...args);
+  const bringBack: Shop['bringBack'] = async (...args) => await openShop(worker).bringBack(...args);
 
   test('a customer who approves gets an active token, sealed, and a complete timeline', async ({
     databaseUrl,

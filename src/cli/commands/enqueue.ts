@@ -2,23 +2,40 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { AppError } from '../../domain/errors.ts';
 import { acceptTokenization } from '../../jobs/accept-tokenization.ts';
+import { disableToken, requestDisablePayload } from '../../jobs/disable-token.ts';
 import { requestTokenizationPayload } from '../../jobs/request-payload.ts';
 import { runCommand, withOperations } from '../run-command.ts';
 import { readStandardInput } from '../standard-input.ts';
 
-/** `token-worker enqueue tokenization.request`: hands a request over from a file or standard input. */
+/** `token-worker enqueue`: hands a request over, or disables a token, from a file or standard input. */
 export function registerEnqueue(program: Command): void {
   program
     .command('enqueue')
-    .description('hand over a tokenization.request, read as JSON from a file or standard input')
-    .argument('<job>', 'tokenization.request')
+    .description(
+      'hand over a tokenization.request or token.disable, read as JSON from a file or standard input',
+    )
+    .argument('<job>', 'tokenization.request or token.disable')
     .option('--file <path>', 'the payload; standard input when left out')
     .action(async (job: string, { file }: { file?: string }) => {
       await runCommand(async () => {
-        if (job !== 'tokenization.request') {
-          throw new AppError('job_unknown', 'This command takes tokenization.request only.');
+        if (job !== 'tokenization.request' && job !== 'token.disable') {
+          throw new AppError(
+            'job_unknown',
+            'This command takes tokenization.request and token.disable.',
+          );
         }
-        const payload = requestTokenizationPayload(await readJson(file));
+        const input = await readJson(file);
+        if (job === 'token.disable') {
+          const target = requestDisablePayload(input);
+          await withOperations(async (operations) => {
+            const { id, state } = await disableToken(operations, target, {
+              actor: { type: 'operator', id: 'cli' },
+            });
+            console.log(JSON.stringify({ id, state }));
+          });
+          return;
+        }
+        const payload = requestTokenizationPayload(input);
         await withOperations(async (operations) => {
           const { tokenization, isNew } = await acceptTokenization(operations, payload, {
             audit: { actor: { type: 'operator', id: 'cli' } },

@@ -1,0 +1,132 @@
+import { z } from 'zod';
+import { findCredential } from '../db/credentials.ts';
+import type { TokenizationRow } from '../db/rows.ts';
+import { findTokenization, findTokenizationByReference } from '../db/tokenizations.ts';
+import type { OutboxJob } from '../db/transition-door.ts';
+import type { AuditContext } from '../domain/audit-entry.ts';
+import { AppError } from '../domain/errors.ts';
+import { jobId } from '../domain/ids.ts';
+import { tokenDisablePayload } from '../domain/job-payloads.ts';
+import { exponential } from '../domain/retry-policy.ts';
+import type { TokenizationState } from '../domain/tokenization.ts';
+import { cancel, defineJob, done } from './define-job.ts';
+import { disablingEvents, finishDisabling } from './finish-disabling.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+import { pathsOf } from './payload-paths.ts';
+
+/** Which token is meant: by our id, or by the merchant's reference at one credential's terminal. */
+export type DisableTarget = z.infer<typeof tokenDisablePayload>;
+
+/** How long the worker that took a disabling may be silent before the scan takes it up. */
+const takenUpMs = 30_000;
+
+/**
+ * `token.disable` cancels a token at the gateway. Asked for twice, it is done once; an unknown outcome is settled by the
+ * reconciliation schedule.
+ */
+export const disableTokenJob = defineJob({
+  name: 'token.disable',
+  queue: 'tokenization',
+  payload: tokenDisablePayload,
+  retry: exponential({ attemptsMax: 8, baseMs: 1_000, capMs: 300_000 }),
+  timeoutMs: 28_000,
+  emits: ['token.disabling', ...disablingEvents],
+  async run(target, context) {
+    const row = await findTarget(context, target);
+    if (row.state === 'disabled') return done('already_disabled');
+    if (row.state === 'disabling') return await finishDisabling(row, context);
+    if (row.state !== 'active') return cancel('state_forbids');
+    const outcome = await context.apply({
+      entity: 'tokenization',
+      row,
+      event: 'token.disabling',
+      patch: intent,
+      audit: { actor: { type: 'backend', id: 'queue' } },
+    });
+    if (!outcome.isApplied) throw new AppError('stale_version', 'The token changed meanwhile.');
+    const taken = {
+      ...row,
+      version: outcome.version,
+      state: 'disabling',
+      reconcile_step: 0,
+    } as const;
+    return await finishDisabling(taken, context);
+  },
+});
+
+const intent = { reconcile_step: 0, reconcile_at_in_ms: takenUpMs };
+
+/**
+ * Commits the wish to disable a token together with the job that does it. A token that is disabled, or about to be, is left
+ * as it is. Throws `tokenization_not_found`, `credential_not_found`, or `state_forbids` where there is no token to disable.
+ */
+export async function disableToken(
+  dependencies: OperationDependencies,
+  target: DisableTarget,
+  audit: AuditContext,
+): Promise<{ readonly id: string; readonly state: TokenizationState }> {
+  const row = await findTarget(dependencies, target);
+  if (row.state === 'disabled' || row.state === 'disabling') return row;
+  if (row.state !== 'active') {
+    throw new AppError('state_forbids', `There is no token to disable in state ${row.state}.`);
+  }
+  const outcome = await dependencies.door.apply({
+    entity: 'tokenization',
+    row,
+    event: 'token.disabling',
+    patch: intent,
+    audit,
+    jobs: [disableJob(row.id, row.version + 1)],
+  });
+  if (!outcome.isApplied) {
+    throw new AppError('stale_version', 'The token changed meanwhile; look again.');
+  }
+  return { id: row.id, state: 'disabling' };
+}
+
+/** Parses a target. Throws `payload_invalid` with the paths that failed. */
+export function requestDisablePayload(input: unknown): DisableTarget {
+  const parsed = tokenDisablePayload.safeParse(input);
+  if (parsed.success) return parsed.data;
+  throw new AppError('payload_invalid', 'The payload is not a token.disable of version 1.', {
+    paths: pathsOf(parsed.error.issues),
+  });
+}
+
+function disableJob(tokenizationId: string, version: number): OutboxJob {
+  return {
+    queue: 'tokenization',
+    name: 'token.disable',
+    jobId: jobId('disable', tokenizationId, version),
+    payload: { v: 1, tokenizationId },
+  };
+}
+
+async function findTarget(
+  { db }: OperationDependencies,
+  target: DisableTarget,
+): Promise<TokenizationRow> {
+  const row =
+    'tokenizationId' in target
+      ? await findTokenization(db, target.tokenizationId)
+      : await findByReference(db, target.merchantReferenceId, target.credential ?? 'default');
+  if (row === undefined) {
+    throw new AppError('tokenization_not_found', 'There is no such tokenization.');
+  }
+  return row;
+}
+
+async function findByReference(
+  db: OperationDependencies['db'],
+  merchantReferenceId: string,
+  credentialName: string,
+): Promise<TokenizationRow | undefined> {
+  const credential = await findCredential(db, credentialName, 'accept_payments');
+  if (credential === undefined || credential.account === null || credential.terminal === null) {
+    throw new AppError('credential_not_found', 'No Accept Payments credential has this name.', {
+      paths: ['credential'],
+    });
+  }
+  const { account, terminal } = credential;
+  return await findTokenizationByReference(db, { account, terminal, merchantReferenceId });
+}

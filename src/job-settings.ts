@@ -15,6 +15,8 @@ export function jobSettings({ lifecycle, accessToken, signatures }: Config): Job
     noneSpacingMs,
     resubmitPolicy: lifecycle.resubmitPolicy,
     confirmPolicy: lifecycle.confirmPolicy,
+    orphanMaxAgeMs: lifecycle.orphanMaxAgeMs,
+    refusedCallbackMaxAgeMs: lifecycle.refusedCallbackMaxAgeMs,
     returnUrlHosts: lifecycle.returnUrlHosts,
     callbackPublicUrl: lifecycle.callbackPublicUrl,
     expiryZone: lifecycle.expiryZone,

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
 import { registerAudit } from './commands/audit.ts';
+import { registerCallbacks } from './commands/callbacks.ts';
 import { registerDeadLetters } from './commands/dead-letters.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerDoctor } from './commands/doctor.ts';
@@ -24,6 +25,7 @@ for (const register of [
   registerEnqueue,
   registerShow,
   registerAudit,
+  registerCallbacks,
   registerDeadLetters,
   registerKeys,
 ]) {

@@ -61,6 +61,8 @@ export interface Config {
     readonly scanIntervalMs: number;
     readonly resubmitPolicy: 'new-reference' | 'same-reference' | 'manual';
     readonly confirmPolicy: 'query' | 'signed';
+    readonly orphanMaxAgeMs: number;
+    readonly refusedCallbackMaxAgeMs: number;
     readonly returnUrlHosts: readonly string[];
     readonly callbackPublicUrl: string | undefined;
     readonly expiryZone: string;
@@ -182,6 +184,8 @@ function toConfig(env: Environment): Config {
       scanIntervalMs: env.SCAN_INTERVAL_MS,
       resubmitPolicy: env.RESUBMIT_POLICY,
       confirmPolicy: env.CONFIRM_POLICY,
+      orphanMaxAgeMs: env.CALLBACK_ORPHAN_MAX_AGE_MS,
+      refusedCallbackMaxAgeMs: env.CALLBACK_REFUSED_MAX_AGE_MS,
       returnUrlHosts: env.RETURN_URL_HOSTS ?? [],
       callbackPublicUrl: env.CALLBACK_PUBLIC_URL,
       expiryZone: env.EXPIRY_ZONE,

@@ -141,6 +141,8 @@ export const environmentSchema = z.object({
   GATEWAY_NOT_FOUND_CODES: list.optional(),
   REDIRECT_HOST_ALLOW_LIST: list,
   AWAITING_CUSTOMER_DEADLINE_MS: durationMs(1_000),
+  CALLBACK_ORPHAN_MAX_AGE_MS: durationMs(1_000),
+  CALLBACK_REFUSED_MAX_AGE_MS: durationMs(1_000),
   RECONCILE_SCHEDULE_MS: scheduleMs,
   SCAN_INTERVAL_MS: wholeNumber(100, 3_600_000),
   RESUBMIT_POLICY: oneOf(['new-reference', 'same-reference', 'manual']),

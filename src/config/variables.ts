@@ -56,6 +56,14 @@ export const variables = {
   CALLBACK_PUBLIC_URL: {
     meaning: 'base of the callback routes as the gateway and browsers see it',
   },
+  CALLBACK_ORPHAN_MAX_AGE_MS: {
+    meaning: 'how long a message waits for its tokenization before it is given up with an alarm',
+    fallback: '86400000',
+  },
+  CALLBACK_REFUSED_MAX_AGE_MS: {
+    meaning: 'how long messages that are unreadable or name an unknown account are kept',
+    fallback: '604800000',
+  },
   TRUST_PROXY: {
     meaning: '`true` when a proxy in front sets X-Forwarded-For',
     fallback: 'false',

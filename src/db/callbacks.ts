@@ -26,6 +26,9 @@ export async function countCallbackAgain(
     .executeTakeFirst();
 }
 
+/** Orphans that one new tokenization takes up at once; the scan finds any others. */
+const orphansMax = 100;
+
 /** A callback that waits for its verdict. */
 export type DueCallback = Pick<CallbackRow, 'id' | 'channel' | 'version'>;
 
@@ -40,23 +43,73 @@ export async function findDueCallbacks(db: Db, rowsMax: number): Promise<readonl
     .execute();
 }
 
-/** Orphans whose tokenization has appeared since they were parked. */
+/** Orphans whose tokenization has appeared since they were parked, or has learned the gateway's reference. */
 export async function findMatchableOrphans(
   db: Db,
   rowsMax: number,
 ): Promise<readonly DueCallback[]> {
+  const { rows } = await sql<DueCallback>`
+    select c.id, c.channel, c.version from callback c
+    where c.state = 'orphaned' and (
+      exists (select from tokenization t where t.account = c.account and t.terminal = c.terminal
+        and t.merchant_reference_id = c.merchant_reference_id)
+      or (c.merchant_reference_id is null and exists (select from tokenization t
+        where t.order_reference_id = c.order_reference_id
+          and t.account = c.account and t.terminal = c.terminal)))
+    limit ${rowsMax}`.execute(db);
+  return rows;
+}
+
+/** Orphans that wait for a tokenization with this reference. */
+export async function findOrphansOf(
+  db: Db,
+  key: { account: string; terminal: string; merchantReferenceId: string },
+): Promise<readonly DueCallback[]> {
   return await db
-    .selectFrom('callback as c')
-    .innerJoin('tokenization as t', (join) =>
-      join
-        .onRef('t.account', '=', 'c.account')
-        .onRef('t.terminal', '=', 'c.terminal')
-        .onRef('t.merchant_reference_id', '=', 'c.merchant_reference_id'),
-    )
-    .select(['c.id', 'c.channel', 'c.version'])
-    .where('c.state', '=', 'orphaned')
+    .selectFrom('callback')
+    .select(['id', 'channel', 'version'])
+    .where('state', '=', 'orphaned')
+    .where('merchant_reference_id', '=', key.merchantReferenceId)
+    .where('account', '=', key.account)
+    .where('terminal', '=', key.terminal)
+    .limit(orphansMax)
+    .execute();
+}
+
+/** Refused messages that are older than `ageMs`, in milliseconds. */
+export async function findOldRefusedCallbacks(
+  db: Db,
+  ageMs: number,
+  rowsMax: number,
+): Promise<readonly Pick<CallbackRow, 'id' | 'version' | 'state'>[]> {
+  return await db
+    .selectFrom('callback')
+    .select(['id', 'version', 'state'])
+    .where('state', '=', 'rejected')
+    .where('reason', 'in', ['unreadable', 'unknown_account'])
+    .where('received_at', '<', sql<Date>`clock_timestamp() - ${ageMs} * interval '1 millisecond'`)
+    .orderBy('received_at')
     .limit(rowsMax)
     .execute();
+}
+
+/** Removes callbacks in state `expired`; returns how many. */
+export async function deleteExpiredCallbacks(db: Db): Promise<number> {
+  const { numDeletedRows } = await db
+    .deleteFrom('callback')
+    .where('state', '=', 'expired')
+    .executeTakeFirst();
+  return Number(numDeletedRows);
+}
+
+/** Callbacks, newest first. */
+export async function listCallbacks(
+  db: Db,
+  state: CallbackRow['state'] | undefined,
+  rowsMax: number,
+): Promise<readonly CallbackRow[]> {
+  const all = db.selectFrom('callback').selectAll().orderBy('received_at', 'desc').limit(rowsMax);
+  return await (state === undefined ? all : all.where('state', '=', state)).execute();
 }
 
 /** How many callbacks about these tokenizations are in each state, and, as `repeated`, how often one came again. */

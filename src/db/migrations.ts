@@ -7,6 +7,7 @@ import * as accessToken from '../../migrations/0005_access_token.ts';
 import * as auditEvent from '../../migrations/0006_audit_event.ts';
 import * as outbox from '../../migrations/0007_outbox.ts';
 import * as timeline from '../../migrations/0008_timeline.ts';
+import * as callbackRetention from '../../migrations/0009_callback_retention.ts';
 
 /** Every migration by name, in order. An explicit list works the same from sources and from the built package. */
 export const migrations: Record<string, Migration> = {
@@ -18,4 +19,5 @@ export const migrations: Record<string, Migration> = {
   '0006_audit_event': auditEvent,
   '0007_outbox': outbox,
   '0008_timeline': timeline,
+  '0009_callback_retention': callbackRetention,
 };

@@ -14,12 +14,13 @@ export const callbackStates = [
   'accepted',
   'rejected',
   'abandoned',
+  'expired',
 ] as const;
 
 /** A state of a callback. */
 export type CallbackState = (typeof callbackStates)[number];
 
-/** What can happen to a callback. A verdict is never changed; `seen_count` alone is no change of state. */
+/** What can happen to a callback. A verdict changes only by judging the message again; `seen_count` alone is no change of state. */
 export const callbackTransitions = [
   { event: 'callback.received', from: [null], to: 'received' },
   // Unreadable, or for an account that we do not hold: only a digest and a short excerpt are kept.
@@ -29,6 +30,14 @@ export const callbackTransitions = [
   { event: 'callback.abandoned', from: ['orphaned'], to: 'abandoned' },
   { event: 'callback.accepted', from: ['received', 'matched'], to: 'accepted' },
   { event: 'callback.rejected', from: ['received', 'matched'], to: 'rejected' },
+  // An operator has it judged once more.
+  {
+    event: 'callback.replayed',
+    from: ['accepted', 'rejected', 'orphaned', 'abandoned'],
+    to: 'received',
+  },
+  // What strangers sent is removed after a while; its audit rows stay.
+  { event: 'callback.expired', from: ['rejected'], to: 'expired' },
 ] as const satisfies readonly Transition<CallbackState, string>[];
 
 /** An event of a callback, which is also the `event` of its audit row. */

@@ -24,7 +24,8 @@ const grammar: Readonly<Partial<Record<TextField, RegExp>>> = {
   currency: /^[A-Z]{3}$/,
   amount: /^(?:0|[1-9]\d{0,9})(?:\.\d{1,2})?$/,
 };
-const quickpayIdGrammar = /^[A-Za-z0-9_-]{1,64}$/;
+// A hyphen at the end may be the sign of a status that was pushed over the border: `id` + `-1` signs like `id-` + `1`.
+const quickpayIdGrammar = /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?$/;
 const required: readonly TextField[] = ['account', 'terminal', 'status'];
 
 /** Every field that breaks the grammar; an empty list means that the message may be judged further. */

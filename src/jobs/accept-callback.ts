@@ -30,7 +30,7 @@ export interface AcceptedCallback {
 }
 
 /** How long a callback may wait for its verdict before the scan puts its job back. */
-const verdictDueMs = 5_000;
+export const verdictDueMs = 5_000;
 const excerptBytes = 256;
 
 /**

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { findOrphansOf } from '../db/callbacks.ts';
 import { findCredential } from '../db/credentials.ts';
 import type { CredentialRow, TokenizationRow } from '../db/rows.ts';
 import { findTokenizationByReference } from '../db/tokenizations.ts';
@@ -12,6 +13,7 @@ import {
 } from '../domain/job-payloads.ts';
 import { isHostAllowed } from '../domain/host-allow-list.ts';
 import type { QuickPayRequest } from '../gateway/client.ts';
+import { judgeJob } from './accept-callback.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 
 /** The tokenization that stands for a request, and whether this request made it. */
@@ -46,6 +48,11 @@ export async function acceptTokenization(
   const request = vendorBody(payload, settings.callbackPublicUrl);
   assertReturnUrl(payload.returnUrl, settings.returnUrlHosts);
 
+  const orphans = await findOrphansOf(db, {
+    account: credential.account,
+    terminal: credential.terminal,
+    merchantReferenceId: payload.merchant.referenceId,
+  });
   const id = randomUUID();
   const fingerprint = fingerprintOf(payload);
   const outcome = await door.apply({
@@ -68,7 +75,11 @@ export async function acceptTokenization(
       reconcile_at_in_ms: firstLookMs,
     },
     audit: options.audit,
-    jobs: options.isContinuedByCaller === true ? [] : [requestJob(id, 1)],
+    jobs: [
+      ...(options.isContinuedByCaller === true ? [] : [requestJob(id, 1)]),
+      // Messages that came before their request; those that are parked from now on are found by the scan.
+      ...orphans.map((orphan) => judgeJob(orphan.channel, orphan.id, orphan.version)),
+    ],
   });
 
   const tokenization = await findTokenizationByReference(db, {

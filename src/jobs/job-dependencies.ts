@@ -23,6 +23,10 @@ export interface JobSettings {
   readonly noneSpacingMs: number;
   readonly resubmitPolicy: 'new-reference' | 'same-reference' | 'manual';
   readonly confirmPolicy: 'query' | 'signed';
+  /** How long a message waits for its tokenization to appear. */
+  readonly orphanMaxAgeMs: number;
+  /** How long messages of strangers are kept. */
+  readonly refusedCallbackMaxAgeMs: number;
   readonly returnUrlHosts: readonly string[];
   readonly callbackPublicUrl: string | undefined;
   /** The zone of the date that the gateway calls `expiryTime`. */

@@ -1,3 +1,4 @@
+import { databaseNow } from '../db/database.ts';
 import { findCallback } from '../db/callbacks.ts';
 import { findCredentialByAccount } from '../db/credentials.ts';
 import type { CallbackRow, TokenizationRow } from '../db/rows.ts';
@@ -20,6 +21,7 @@ export const judgingEvents = [
   'callback.rejected',
   'callback.orphaned',
   'callback.matched',
+  'callback.abandoned',
   ...evidenceEvents,
 ] as const;
 
@@ -110,17 +112,40 @@ async function findAccount(
   return row === undefined ? undefined : openAccount(keyring, row);
 }
 
-/** A message for a reference that we don't know (yet) waits; the scan looks whether its tokenization has appeared. */
+/**
+ * A message for a reference that we don't know (yet) waits until its tokenization appears, which puts this job back. One that waited
+ * for too long is given up with an alarm: somebody pays for tokens that this worker knows nothing of.
+ */
 async function park(callback: CallbackRow, context: JudgingContext): Promise<Outcome> {
+  if (callback.state === 'orphaned') return await abandonWhenOld(callback, context);
   if (callback.state !== 'received') return done('still_orphaned');
   await context.apply({
     entity: 'callback',
     row: callback,
     event: 'callback.orphaned',
-    patch: { due_at: null },
+    patch: { due_at_in_ms: context.settings.orphanMaxAgeMs },
     audit: { channel: callback.channel, reason: 'unknown_reference' },
   });
   return done('orphaned');
+}
+
+async function abandonWhenOld(callback: CallbackRow, context: JudgingContext): Promise<Outcome> {
+  const now = await databaseNow(context.db);
+  if (callback.due_at === null || callback.due_at > now) return done('still_orphaned');
+  const outcome = await context.apply({
+    entity: 'callback',
+    row: callback,
+    event: 'callback.abandoned',
+    patch: { due_at: null },
+    audit: { channel: callback.channel, reason: 'unknown_reference' },
+  });
+  if (outcome.isApplied) {
+    context.logger.error(
+      { callbackId: callback.id, channel: callback.channel },
+      'a message of the gateway was given up: no tokenization with its reference has appeared',
+    );
+  }
+  return done('abandoned');
 }
 
 async function match(

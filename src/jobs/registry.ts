@@ -1,5 +1,6 @@
 import type { AnyJob } from './define-job.ts';
 import { disableTokenJob } from './disable-token.ts';
+import { expireRetention } from './expire-retention.ts';
 import { handleNotify } from './handle-notify.ts';
 import { confirmTokenization } from './confirm-tokenization.ts';
 import { managePartitions } from './manage-partitions.ts';
@@ -20,6 +21,7 @@ export const jobs: readonly AnyJob[] = [
   scanAccessTokens,
   scanReconciliation,
   managePartitions,
+  expireRetention,
 ];
 
 /** The job of this name, if there is one. */
@@ -34,6 +36,7 @@ export interface RepeatingJob {
 }
 
 const partitionsEveryMs = 6 * 60 * 60_000;
+const retentionEveryMs = 60 * 60_000;
 
 /** What repeats, with the interval of the scans. */
 export function repeatingJobs(scanIntervalMs: number): readonly RepeatingJob[] {
@@ -41,5 +44,6 @@ export function repeatingJobs(scanIntervalMs: number): readonly RepeatingJob[] {
     { job: scanReconciliation, everyMs: scanIntervalMs },
     { job: scanAccessTokens, everyMs: scanIntervalMs },
     { job: managePartitions, everyMs: partitionsEveryMs },
+    { job: expireRetention, everyMs: retentionEveryMs },
   ];
 }

@@ -71,7 +71,7 @@ export function openShop(worker: TestWorker): Shop {
       await fetch(redirectUrl, {
         method: 'POST',
         redirect: 'manual',
-        body: new URLSearchParams(fields.map(([name, value]) => [name, value])),
+        body: new URLSearchParams(fields.map(([name, value]): [string, string] => [name, value])),
       }),
     forge: async (channel, fields) =>
       await fetch(`${callbacks}/${channel}`, {

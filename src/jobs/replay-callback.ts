@@ -1,0 +1,46 @@
+import { findCallback } from '../db/callbacks.ts';
+import type { AuditContext } from '../domain/audit-entry.ts';
+import { AppError } from '../domain/errors.ts';
+import { parseCallback } from '../gateway/callback-message.ts';
+import { callbackPlace, judgeJob, verdictDueMs } from './accept-callback.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+
+/**
+ * Has a stored message judged once more, by the same job as when it came in: after a signature rule, a secure code or an
+ * account was mended. A message that still waits for its verdict is left alone.
+ *
+ * Throws `callback_not_found`, or `state_forbids` when only an excerpt of the message was kept.
+ */
+export async function replayCallback(
+  { db, door, keyring }: OperationDependencies,
+  id: string,
+  audit: AuditContext,
+): Promise<{ readonly isReplayed: boolean }> {
+  const row = await findCallback(db, id);
+  if (row === undefined) {
+    throw new AppError('callback_not_found', 'There is no callback of this id.');
+  }
+  if (row.state === 'received' || row.state === 'matched') return { isReplayed: false };
+  const body = keyring.open(callbackPlace(id), row.body_sealed).reveal();
+  const parsed = parseCallback({ contentType: row.content_type ?? undefined, body });
+  if (Buffer.byteLength(body) < row.body_bytes || !parsed.ok) {
+    throw new AppError('state_forbids', 'Only an excerpt of this message was kept.');
+  }
+  const { account, terminal, merchantReferenceId, orderReferenceId } = parsed.message.fields;
+  const outcome = await door.apply({
+    entity: 'callback',
+    row,
+    event: 'callback.replayed',
+    patch: {
+      reason: null,
+      account: account ?? null,
+      terminal: terminal ?? null,
+      merchant_reference_id: merchantReferenceId?.slice(0, 50) ?? null,
+      order_reference_id: orderReferenceId?.slice(0, 50) ?? null,
+      due_at_in_ms: verdictDueMs,
+    },
+    audit: { ...audit, channel: row.channel },
+    jobs: [judgeJob(row.channel, id, row.version + 1)],
+  });
+  return { isReplayed: outcome.isApplied };
+}

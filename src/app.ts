@@ -14,6 +14,7 @@ import { checkDefaultAccount } from './jobs/check-account.ts';
 import type { JobDependencies, OperationDependencies } from './jobs/job-dependencies.ts';
 import { repeatingJobs } from './jobs/registry.ts';
 import { receiveCallback } from './jobs/receive-callback.ts';
+import { registerWebhookEndpoint } from './jobs/webhook-endpoint.ts';
 import { storeConfiguredCredentials } from './jobs/store-configured-credentials.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import type { Logger } from './observability/logger.ts';
@@ -24,6 +25,7 @@ import { readQueueDepths } from './queues/queue-depth.ts';
 import { type Relay, startRelay } from './queues/relay.ts';
 import { startSchedulers } from './queues/schedulers.ts';
 import { startWorker } from './queues/worker.ts';
+import { createWebhookSender } from './webhooks/sender.ts';
 import { createKeyring } from './security/keyring.ts';
 import { createShutdown, type Shutdown } from './shutdown.ts';
 
@@ -77,6 +79,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
   });
   shutdown.own('database', database);
   const door = createTransitionDoor(database.db, {
+    isAnnouncing: config.webhook !== undefined,
     onCommitted: metrics.countTransition,
     onBatch: metrics.observeBatch,
     onJobsWritten: () => relay.current?.nudge(),
@@ -88,6 +91,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
     keyring: createKeyring(config.encryptionKeys),
     settings: jobSettings(config),
   };
+  if (config.webhook !== undefined) await registerWebhookEndpoint(operations, config.webhook.url);
   await storeConfiguredCredentials(operations, config.credentials, config.gateway.environment);
 
   const backend = await openQueueBackend(
@@ -127,6 +131,8 @@ function startWorkers(
   const { backend, operations, metrics, workerId } = parts;
   const gateway = createGatewayClient(config.gateway, metrics.observeGatewayCall);
   shutdown.own('gateway client', gateway);
+  const webhooks = config.webhook && createWebhookSender(config.webhook);
+  if (webhooks !== undefined) shutdown.own('webhook sender', webhooks);
   // A wrong account is worth a clear line at once, and no reason not to start: callbacks have to be kept all the same.
   void checkDefaultAccount(operations, gateway)
     .then((check) => {
@@ -136,6 +142,7 @@ function startWorkers(
   const dependencies: JobDependencies = {
     ...operations,
     gateway,
+    webhooks,
     logger,
     workerId,
     random: Math.random,

@@ -7,7 +7,12 @@ const leaseMs = 30_000;
 const noneSpacingMs = 60_000;
 
 /** What the jobs have to know of the configuration. */
-export function jobSettings({ lifecycle, accessToken, signatures }: Config): JobSettings {
+export function jobSettings({
+  lifecycle,
+  accessToken,
+  signatures,
+  webhookSchedule,
+}: Config): JobSettings {
   return {
     awaitingCustomerDeadlineMs: lifecycle.awaitingCustomerDeadlineMs,
     reconcileScheduleMs: lifecycle.reconcileScheduleMs,
@@ -17,6 +22,8 @@ export function jobSettings({ lifecycle, accessToken, signatures }: Config): Job
     confirmPolicy: lifecycle.confirmPolicy,
     orphanMaxAgeMs: lifecycle.orphanMaxAgeMs,
     refusedCallbackMaxAgeMs: lifecycle.refusedCallbackMaxAgeMs,
+    webhookScheduleMs: webhookSchedule.attemptsMs,
+    webhookDisableAfterMs: webhookSchedule.disableAfterMs,
     returnUrlHosts: lifecycle.returnUrlHosts,
     callbackPublicUrl: lifecycle.callbackPublicUrl,
     expiryZone: lifecycle.expiryZone,

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { registerAudit } from './commands/audit.ts';
 import { registerCallbacks } from './commands/callbacks.ts';
 import { registerDeadLetters } from './commands/dead-letters.ts';
+import { registerDeliveries } from './commands/deliveries.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerDoctor } from './commands/doctor.ts';
 import { registerEnqueue } from './commands/enqueue.ts';
@@ -27,6 +28,7 @@ for (const register of [
   registerAudit,
   registerCallbacks,
   registerDeadLetters,
+  registerDeliveries,
   registerKeys,
 ]) {
   register(program);

@@ -47,7 +47,9 @@ export async function withOperations(
 ): Promise<void> {
   const config = loadConfig(process.env);
   const database = await openDatabase({ url: databaseUrlOf(config), poolSizeMax: 4 });
-  const door = createTransitionDoor(database.db);
+  const door = createTransitionDoor(database.db, {
+    isAnnouncing: config.webhook !== undefined,
+  });
   try {
     const keyring = createKeyring(config.encryptionKeys);
     await use({ db: database.db, door, keyring, settings: jobSettings(config) }, config, database);

@@ -77,6 +77,14 @@ export interface Config {
     readonly notify: SignatureConfig;
     readonly onBadNotifySignature: 'ack-and-quarantine' | 'reject';
   };
+  /** Where events are delivered; undefined: nowhere. */
+  readonly webhook:
+    | { readonly url: string; readonly secrets: readonly Secret[]; readonly allowPrivate: boolean }
+    | undefined;
+  readonly webhookSchedule: {
+    readonly attemptsMs: readonly number[];
+    readonly disableAfterMs: number;
+  };
   readonly publicHttp: {
     readonly host: string;
     readonly port: number;
@@ -199,6 +207,18 @@ function toConfig(env: Environment): Config {
       redirect: { mode: env.REDIRECT_SIGNATURE_MODE, fields: env.REDIRECT_SIGNATURE_FIELDS },
       notify: { mode: env.NOTIFY_SIGNATURE_MODE, fields: env.NOTIFY_SIGNATURE_FIELDS },
       onBadNotifySignature: env.NOTIFY_ON_BAD_SIGNATURE,
+    },
+    webhook:
+      env.MERCHANT_WEBHOOK_URL === undefined
+        ? undefined
+        : {
+            url: env.MERCHANT_WEBHOOK_URL,
+            secrets: (env.MERCHANT_WEBHOOK_SECRETS ?? []).map((secret) => new Secret(secret)),
+            allowPrivate: env.MERCHANT_WEBHOOK_ALLOW_PRIVATE,
+          },
+    webhookSchedule: {
+      attemptsMs: env.MERCHANT_WEBHOOK_SCHEDULE_MS,
+      disableAfterMs: env.MERCHANT_WEBHOOK_DISABLE_AFTER_MS,
     },
     publicHttp: { host: env.CALLBACK_HOST, port: env.CALLBACK_PORT, trustProxy: env.TRUST_PROXY },
     privateHttp: {

@@ -36,6 +36,14 @@ const gatewayUrl = z.string().refine(
   { error: 'give an https URL (http only for localhost and a host named sandbox)' },
 );
 const webUrl = z.url({ protocol: /^https?$/, error: 'give an http or https URL' });
+const webhookSecrets = list.refine(
+  (secrets) =>
+    secrets.every((secret) => {
+      const bytes = Buffer.from(secret.slice('whsec_'.length), 'base64').length;
+      return /^whsec_[A-Za-z0-9+/]+={0,2}$/.test(secret) && bytes >= 24 && bytes <= 64;
+    }),
+  { error: 'give whsec_ and base64 of 24 to 64 bytes, comma-separated' },
+);
 const postgresUrl = z
   .string()
   .refine((text) => URL.canParse(text) && /^postgres(?:ql)?:$/.test(new URL(text).protocol), {
@@ -161,8 +169,10 @@ export const environmentSchema = z.object({
   NOTIFY_SIGNATURE_FIELDS: list.optional(),
   NOTIFY_ON_BAD_SIGNATURE: oneOf(['ack-and-quarantine', 'reject']),
   MERCHANT_WEBHOOK_URL: webUrl.optional(),
-  MERCHANT_WEBHOOK_SECRETS: z.string().optional(),
+  MERCHANT_WEBHOOK_SECRETS: webhookSecrets.optional(),
   MERCHANT_WEBHOOK_ALLOW_PRIVATE: isTrue,
+  MERCHANT_WEBHOOK_SCHEDULE_MS: scheduleMs,
+  MERCHANT_WEBHOOK_DISABLE_AFTER_MS: durationMs(1_000),
   CONCURRENCY_TOKENIZATION: concurrency,
   CONCURRENCY_CALLBACK_VERIFICATION: concurrency,
   CONCURRENCY_NOTIFY: concurrency,

@@ -49,5 +49,12 @@ export function rulesBroken(
   if (env.CONFIRM_POLICY === 'signed' && notifyMode !== 'verify') {
     faults.push('NOTIFY_SIGNATURE_MODE: set it to verify, or leave CONFIRM_POLICY at query');
   }
+  if (present.has('MERCHANT_WEBHOOK_URL') && !present.has('MERCHANT_WEBHOOK_SECRETS')) {
+    faults.push('MERCHANT_WEBHOOK_SECRETS: set it; events are not sent unsigned');
+  }
+  const webhook = env.MERCHANT_WEBHOOK_URL;
+  if (webhook?.startsWith('http:') === true && env.MERCHANT_WEBHOOK_ALLOW_PRIVATE !== true) {
+    faults.push('MERCHANT_WEBHOOK_URL: give an https URL, or set MERCHANT_WEBHOOK_ALLOW_PRIVATE');
+  }
   return faults;
 }

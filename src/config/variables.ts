@@ -120,14 +120,25 @@ export const variables = {
     meaning: '`ack-and-quarantine`, or `reject` while an account is set up',
     fallback: 'ack-and-quarantine',
   },
-  MERCHANT_WEBHOOK_URL: { meaning: 'where events are delivered (not built yet)' },
+  MERCHANT_WEBHOOK_URL: {
+    meaning: 'where events are delivered: https, or http with `MERCHANT_WEBHOOK_ALLOW_PRIVATE`',
+    isSecret: true,
+  },
   MERCHANT_WEBHOOK_SECRETS: {
-    meaning: '`whsec_` secrets, the first one signs (not built yet)',
+    meaning: '`whsec_` secrets, comma-separated; each of them signs, so that a rotation has no gap',
     isSecret: true,
   },
   MERCHANT_WEBHOOK_ALLOW_PRIVATE: {
-    meaning: '`true` allows private addresses (not built yet)',
+    meaning: '`true` delivers to private addresses and over plain http too',
     fallback: 'false',
+  },
+  MERCHANT_WEBHOOK_SCHEDULE_MS: {
+    meaning: 'waits before each attempt to deliver an event, spread by 20 %',
+    fallback: '0,5000,300000,1800000,7200000,18000000,36000000,50400000,72000000,86400000',
+  },
+  MERCHANT_WEBHOOK_DISABLE_AFTER_MS: {
+    meaning: 'how long the webhook may fail without one success before it is disabled',
+    fallback: '432000000',
   },
   CONCURRENCY_TOKENIZATION: { meaning: 'jobs at once, queue `tokenization`', fallback: '32' },
   CONCURRENCY_CALLBACK_VERIFICATION: {

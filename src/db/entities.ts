@@ -2,6 +2,7 @@ import { accessTokenTransitions } from '../domain/access-token.ts';
 import { callbackTransitions } from '../domain/callback.ts';
 import { credentialTransitions } from '../domain/credential.ts';
 import { deadLetterTransitions } from '../domain/dead-letter.ts';
+import { deliveryTransitions, webhookEndpointTransitions } from '../domain/delivery.ts';
 import { tokenizationTransitions } from '../domain/tokenization.ts';
 import type { EntityType, Transition } from '../domain/transition.ts';
 
@@ -126,5 +127,27 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
     ],
     clockColumns: [],
     defaults: { paths: [], redrives: 0 },
+  },
+  delivery: {
+    transitions: deliveryTransitions,
+    columns: [
+      'event_id',
+      'tokenization_id',
+      'event_type',
+      'sequence',
+      'status',
+      'attempt',
+      'response_status',
+      'reason',
+      'due_at',
+    ],
+    clockColumns: ['due_at'],
+    defaults: { attempt: 0 },
+  },
+  webhook_endpoint: {
+    transitions: webhookEndpointTransitions,
+    columns: ['host', 'failing_since'],
+    clockColumns: ['failing_since'],
+    defaults: {},
   },
 };

@@ -8,6 +8,7 @@ import * as auditEvent from '../../migrations/0006_audit_event.ts';
 import * as outbox from '../../migrations/0007_outbox.ts';
 import * as timeline from '../../migrations/0008_timeline.ts';
 import * as callbackRetention from '../../migrations/0009_callback_retention.ts';
+import * as delivery from '../../migrations/0010_delivery.ts';
 
 /** Every migration by name, in order. An explicit list works the same from sources and from the built package. */
 export const migrations: Record<string, Migration> = {
@@ -20,4 +21,5 @@ export const migrations: Record<string, Migration> = {
   '0007_outbox': outbox,
   '0008_timeline': timeline,
   '0009_callback_retention': callbackRetention,
+  '0010_delivery': delivery,
 };

@@ -11,6 +11,10 @@ export type AccessTokenRow = Selectable<Schema['access_token']>;
 export type CredentialRow = Selectable<Schema['credential']>;
 /** A row of `dead_letter`. */
 export type DeadLetterRow = Selectable<Schema['dead_letter']>;
+/** A row of `delivery`. */
+export type DeliveryRow = Selectable<Schema['delivery']>;
+/** A row of `webhook_endpoint`. */
+export type WebhookEndpointRow = Selectable<Schema['webhook_endpoint']>;
 /** A row of `outbox`. */
 export type OutboxRow = Selectable<Schema['outbox']>;
 /** A row of `audit_event`. */

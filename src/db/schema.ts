@@ -2,6 +2,7 @@ import type { ColumnType, Generated } from 'kysely';
 import type { AccessTokenState } from '../domain/access-token.ts';
 import type { CallbackState, Channel } from '../domain/callback.ts';
 import type { CredentialFamily, CredentialState } from '../domain/credential.ts';
+import type { DeliveryState, WebhookEndpointState } from '../domain/delivery.ts';
 import type { DeadLetterState } from '../domain/dead-letter.ts';
 import type { TokenizationState } from '../domain/tokenization.ts';
 
@@ -12,6 +13,8 @@ export interface Schema {
   readonly callback: CallbackTable;
   readonly access_token: AccessTokenTable;
   readonly dead_letter: DeadLetterTable;
+  readonly delivery: DeliveryTable;
+  readonly webhook_endpoint: WebhookEndpointTable;
   readonly outbox: OutboxTable;
   readonly audit_event: AuditEventTable;
 }
@@ -109,6 +112,23 @@ interface DeadLetterTable extends EntityColumns<DeadLetterState> {
   readonly payload_sealed: string | null;
   readonly attempts: number;
   readonly redrives: number;
+}
+
+interface DeliveryTable extends EntityColumns<DeliveryState> {
+  readonly event_id: string;
+  readonly tokenization_id: string;
+  readonly event_type: string;
+  readonly sequence: number;
+  readonly status: string;
+  readonly attempt: number;
+  readonly response_status: number | null;
+  readonly reason: string | null;
+  readonly due_at: Date | null;
+}
+
+interface WebhookEndpointTable extends EntityColumns<WebhookEndpointState> {
+  readonly host: string;
+  readonly failing_since: Date | null;
 }
 
 interface OutboxTable {

@@ -1,9 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import type { AccessTokenEvent } from '../domain/access-token.ts';
 import { assertAuditDetail, type AuditContext } from '../domain/audit-entry.ts';
 import type { CallbackEvent } from '../domain/callback.ts';
 import type { CredentialEvent } from '../domain/credential.ts';
 import type { DeadLetterEvent } from '../domain/dead-letter.ts';
+import { type DeliveryEvent, isAnnounced, type WebhookEndpointEvent } from '../domain/delivery.ts';
 import { AppError } from '../domain/errors.ts';
+import { jobId } from '../domain/ids.ts';
 import type { TokenizationEvent } from '../domain/tokenization.ts';
 import { type EntityType, nextState } from '../domain/transition.ts';
 import type { Db } from './database.ts';
@@ -17,6 +20,8 @@ export interface EntityEvents {
   readonly callback: CallbackEvent;
   readonly access_token: AccessTokenEvent;
   readonly dead_letter: DeadLetterEvent;
+  readonly delivery: DeliveryEvent;
+  readonly webhook_endpoint: WebhookEndpointEvent;
 }
 
 /** A job that is put into the outbox by the change it follows from. */
@@ -65,6 +70,8 @@ export interface TransitionDoorOptions {
   readonly statementsMax?: number;
   /** Changes in one statement. */
   readonly batchMax?: number;
+  /** Whether the merchant's backend is told: each change that matters then commits its delivery too. */
+  readonly isAnnouncing?: boolean;
   readonly onCommitted?: (entity: EntityType, event: string) => void;
   readonly onBatch?: (size: number) => void;
   /** Called after a commit that wrote outbox rows, so that the relay need not wait for its next poll. */
@@ -146,7 +153,7 @@ export function createTransitionDoor(db: Db, options: TransitionDoorOptions = {}
 
   return {
     async apply(request) {
-      const prepared = prepare(request);
+      const prepared = prepare(request, options.isAnnouncing ?? false);
       return await new Promise<TransitionOutcome>((resolve, reject) => {
         waiting.push({ prepared, resolve, reject });
         schedule();
@@ -163,7 +170,7 @@ function kindOf({ entity, expectedVersion }: PreparedTransition): string {
   return `${entity} ${expectedVersion === 0 ? 'create' : 'change'}`;
 }
 
-function prepare(request: TransitionRequest): PreparedTransition {
+function prepare(request: TransitionRequest, isAnnouncing: boolean): PreparedTransition {
   const { entity, row, event, patch = {}, audit, jobs = [] } = request;
   const to = nextState(entities[entity].transitions, row.state, event);
   if (to === undefined) {
@@ -174,6 +181,11 @@ function prepare(request: TransitionRequest): PreparedTransition {
   }
   assertKnownColumns(entity, patch);
   assertAuditDetail(audit.detail ?? {});
+  const deliveries =
+    isAnnouncing && entity === 'tokenization' && isAnnounced(event)
+      ? [{ id: randomUUID(), event_type: event }]
+      : [];
+  const allJobs = [...jobs, ...deliveries.map(({ id }) => deliveryJob(id, 1))];
   return {
     entity,
     id: row.id,
@@ -183,13 +195,24 @@ function prepare(request: TransitionRequest): PreparedTransition {
     to,
     patch,
     audit: auditColumns(audit),
-    jobs: jobs.map(({ queue, name, jobId, payload, delayMs }) => ({
-      queue,
-      job_name: name,
-      job_id: jobId,
-      payload,
-      delay_ms: delayMs ?? 0,
+    deliveries,
+    jobs: allJobs.map((job) => ({
+      queue: job.queue,
+      job_name: job.name,
+      job_id: job.jobId,
+      payload: job.payload,
+      delay_ms: job.delayMs ?? 0,
     })),
+  };
+}
+
+/** The job that sends a delivery; `version` is the delivery's. */
+export function deliveryJob(deliveryId: string, version: number): OutboxJob {
+  return {
+    queue: 'delivery',
+    name: 'delivery.send',
+    jobId: jobId('deliver', deliveryId, version),
+    payload: { v: 1, deliveryId },
   };
 }
 

@@ -16,6 +16,8 @@ export interface PreparedTransition {
   readonly patch: Readonly<Record<string, unknown>>;
   /** Columns of the audit row besides the change itself. */
   readonly audit: Readonly<Record<string, unknown>>;
+  /** Rows of `delivery` that tell the merchant's backend of this change: `{id, event_type}`. */
+  readonly deliveries: readonly Readonly<Record<string, unknown>>[];
   /** Outbox rows: `{queue, job_name, job_id, payload, delay_ms}`. */
   readonly jobs: readonly Readonly<Record<string, unknown>>[];
 }
@@ -35,7 +37,7 @@ export async function commitTransitions(
   batch: readonly PreparedTransition[],
 ): Promise<ReadonlySet<string>> {
   const rows = JSON.stringify(
-    batch.map(({ id, expectedVersion, event, from, to, patch, audit, jobs }) => ({
+    batch.map(({ id, expectedVersion, event, from, to, patch, audit, deliveries, jobs }) => ({
       id,
       expected_version: expectedVersion,
       event,
@@ -43,14 +45,16 @@ export async function commitTransitions(
       to_state: to,
       patch,
       audit,
+      deliveries,
       jobs,
     })),
   );
   const written = kind === 'create' ? createdRows(entity) : changedRows(entity);
+  const announced = batch.some(({ deliveries }) => deliveries.length > 0) ? announcedRows : '';
   const result = await sql<{ id: string }>`
     with input as materialized (
       select * from jsonb_to_recordset(${rows}::jsonb) as i(id uuid, expected_version integer, event text,
-        from_state text, to_state text, patch jsonb, audit jsonb, jobs jsonb)
+        from_state text, to_state text, patch jsonb, audit jsonb, deliveries jsonb, jobs jsonb)
     ), written as (${sql.raw(written)}), audited as (
       insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type, actor_id,
         queue, job_id, attempt, channel, evidence_id, evidence_digest, reason, gateway_code, trace_id,
@@ -66,10 +70,31 @@ export async function commitTransitions(
       from written w join input i on i.id = w.id
       cross join lateral jsonb_to_recordset(i.jobs)
         as o(queue text, job_name text, job_id text, payload jsonb, delay_ms bigint)
-    )
+    )${sql.raw(announced)}
     select id from written`.execute(db);
   return new Set(result.rows.map((row) => row.id));
 }
+
+/**
+ * Deliveries of a batch, each with its own first audit row. They are part of the statement only where a batch has any, so that
+ * workers without a webhook don't pay for them. The scan leaves a new delivery to its job for ten seconds.
+ */
+const announcedRows = `, announced as (
+      insert into delivery (id, event_id, tokenization_id, event_type, sequence, status, attempt, due_at,
+        state, version, created_at, updated_at)
+      select d.id, d.id, i.id, d.event_type, w.version, i.to_state, 0, clock_timestamp() + interval '10 seconds',
+        'pending', 1, clock_timestamp(), clock_timestamp()
+      from written w join input i on i.id = w.id
+      cross join lateral jsonb_to_recordset(i.deliveries) as d(id uuid, event_type text)
+    ), announced_audit as (
+      insert into audit_event (entity_type, entity_id, version, event, to_state, actor_type, actor_id,
+        queue, job_id, attempt, trace_id, policy_version, detail)
+      select 'delivery', d.id, 1, 'delivery.created', 'pending', a.actor_type, a.actor_id,
+        a.queue, a.job_id, a.attempt, a.trace_id, a.policy_version, jsonb_build_object('eventType', d.event_type)
+      from written w join input i on i.id = w.id
+      cross join lateral jsonb_populate_record(null::audit_event, i.audit) a
+      cross join lateral jsonb_to_recordset(i.deliveries) as d(id uuid, event_type text)
+    )`;
 
 /**
  * Rows of new entities. A row that breaks a uniqueness rule is left out instead of failing its neighbours, which its caller

@@ -11,6 +11,7 @@ export const errorCodes = [
   'reference_conflict',
   'tokenization_not_found',
   'callback_not_found',
+  'delivery_not_found',
   'credential_not_found',
   'return_url_not_allowed',
   'state_forbids',

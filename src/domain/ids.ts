@@ -7,6 +7,7 @@ export type JobKind =
   | 'disable'
   | 'callback'
   | 'notify'
+  | 'deliver'
   | 'refresh'
   | 'redrive';
 

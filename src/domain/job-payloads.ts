@@ -87,6 +87,9 @@ export const rawCallbackPayload = z.strictObject({
 /** What the worker's own jobs about a callback carry. */
 export const callbackIdPayload = z.strictObject({ v, callbackId: z.uuid() });
 
+/** What the worker's own jobs about a delivery carry. */
+export const deliveryIdPayload = z.strictObject({ v, deliveryId: z.uuid() });
+
 /** Asks for a new access token; with `generation`, only while that generation is the present one. */
 export const accessTokenRefreshPayload = z.strictObject({
   v,

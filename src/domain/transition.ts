@@ -5,6 +5,8 @@ export const entityTypes = [
   'callback',
   'access_token',
   'dead_letter',
+  'delivery',
+  'webhook_endpoint',
 ] as const;
 
 /** The name of an entity's table, and the `entity_type` of its audit rows. */

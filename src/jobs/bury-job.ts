@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { findDeadLetter } from '../db/dead-letters.ts';
 import { AppError, type ErrorCode } from '../domain/errors.ts';
 import { jobId } from '../domain/ids.ts';
 import type { Actor } from '../domain/audit-entry.ts';
+import { derivedId } from './derived-id.ts';
 import type { RunningJob } from './define-job.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 
@@ -22,7 +22,7 @@ export async function buryJob(
   payload: unknown,
   { code, paths }: Burial,
 ): Promise<string> {
-  const id = deadLetterId(job.queue, job.id);
+  const id = derivedId(job.queue, job.id);
   await door.apply({
     entity: 'dead_letter',
     row: { id, version: 0, state: null },
@@ -83,17 +83,6 @@ export async function redriveJob(
   if (!outcome.isApplied) {
     throw new AppError('state_forbids', 'Somebody else redrove this dead letter.');
   }
-}
-
-/** The job's own identity, in the form of a UUID (RFC 9562, version 8: the bits are ours to fill). */
-function deadLetterId(queue: string, id: string): string {
-  const bytes = createHash('sha256')
-    .update(JSON.stringify([queue, id]))
-    .digest()
-    .subarray(0, 16);
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
 function payloadPlace(rowId: string): { table: string; column: string; rowId: string } {

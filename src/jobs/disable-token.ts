@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { findCredential } from '../db/credentials.ts';
 import type { TokenizationRow } from '../db/rows.ts';
 import { findTokenization, findTokenizationByReference } from '../db/tokenizations.ts';

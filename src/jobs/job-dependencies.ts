@@ -4,6 +4,7 @@ import type { AccessTokenLife } from '../domain/access-token.ts';
 import type { GatewayClient } from '../gateway/client.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Keyring } from '../security/keyring.ts';
+import type { WebhookSender } from '../webhooks/sender.ts';
 
 /** How signatures of one channel are treated. */
 export interface SignaturePolicy {
@@ -27,6 +28,10 @@ export interface JobSettings {
   readonly orphanMaxAgeMs: number;
   /** How long messages of strangers are kept. */
   readonly refusedCallbackMaxAgeMs: number;
+  /** Waits before the attempts to deliver one event to the merchant's backend. */
+  readonly webhookScheduleMs: readonly number[];
+  /** How long the merchant's webhook may fail without one success before it is disabled. */
+  readonly webhookDisableAfterMs: number;
   readonly returnUrlHosts: readonly string[];
   readonly callbackPublicUrl: string | undefined;
   /** The zone of the date that the gateway calls `expiryTime`. */
@@ -49,6 +54,8 @@ export interface OperationDependencies {
 /** What a job needs besides its payload. */
 export interface JobDependencies extends OperationDependencies {
   readonly gateway: GatewayClient;
+  /** Undefined where no webhook is configured. */
+  readonly webhooks: WebhookSender | undefined;
   readonly logger: Logger;
   /** Names this process in leases. */
   readonly workerId: string;

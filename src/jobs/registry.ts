@@ -8,6 +8,7 @@ import { refreshAccessToken } from './refresh-access-token.ts';
 import { requestTokenization } from './request-tokenization.ts';
 import { scanAccessTokens } from './scan-access-tokens.ts';
 import { scanReconciliation } from './scan-reconciliation.ts';
+import { sendDelivery } from './send-delivery.ts';
 import { verifyCallback } from './verify-callback.ts';
 
 /** Every job of the worker. A job that is not listed here does not exist. */
@@ -20,6 +21,7 @@ export const jobs: readonly AnyJob[] = [
   refreshAccessToken,
   scanAccessTokens,
   scanReconciliation,
+  sendDelivery,
   managePartitions,
   expireRetention,
 ];

@@ -1,6 +1,7 @@
 import { findDueCallbacks, findMatchableOrphans } from '../db/callbacks.ts';
+import { findDueDeliveries } from '../db/deliveries.ts';
 import { findDueTokenizations } from '../db/tokenizations.ts';
-import type { OutboxJob } from '../db/transition-door.ts';
+import { deliveryJob, type OutboxJob } from '../db/transition-door.ts';
 import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { requestJob } from './accept-tokenization.ts';
@@ -24,7 +25,7 @@ const confirmedStates = [
 
 /**
  * `reconciliation.scan` puts back on its queue whatever Postgres says is due: requests whose job was lost, results that are
- * owed, callbacks without a verdict, orphans whose tokenization has appeared. It is what makes Redis disposable. Work
+ * owed, callbacks without a verdict, orphans whose tokenization has appeared, deliveries whose time has come. It is what makes Redis disposable. Work
  * that is still waiting has the same job id and is left alone, so a doubled scan does no harm.
  */
 export const scanReconciliation = defineJob({
@@ -43,15 +44,17 @@ export const scanReconciliation = defineJob({
 });
 
 async function findDueWork({ db }: JobContext<never>): Promise<readonly OutboxJob[]> {
-  const [requested, callbacks, orphans, ...owed] = await Promise.all([
+  const [requested, callbacks, orphans, deliveries, ...owed] = await Promise.all([
     findDueTokenizations(db, 'requested', rowsMax),
     findDueCallbacks(db, rowsMax),
     findMatchableOrphans(db, rowsMax),
+    findDueDeliveries(db, rowsMax),
     ...confirmedStates.map((state) => findDueTokenizations(db, state, rowsMax)),
   ]);
   return [
     ...requested.map(({ id, version }) => requestJob(id, version)),
     ...owed.flat().map(({ id, version }) => confirmJob(id, version)),
+    ...deliveries.map(({ id, version }) => deliveryJob(id, version)),
     ...[...callbacks, ...orphans].map(({ id, channel, version }) => judgeJob(channel, id, version)),
   ];
 }

@@ -1,0 +1,87 @@
+import type { TokenizationEvent } from './tokenization.ts';
+import type { Transition } from './transition.ts';
+
+/** The states of one event on its way to the merchant's backend. */
+export const deliveryStates = ['pending', 'delivered', 'failed'] as const;
+
+/** A state of a delivery. */
+export type DeliveryState = (typeof deliveryStates)[number];
+
+/** What can happen to a delivery. A replay is a delivery of its own. */
+export const deliveryTransitions = [
+  { event: 'delivery.created', from: [null], to: 'pending' },
+  // An attempt that did not succeed; the next one is scheduled.
+  { event: 'delivery.attempted', from: ['pending'], to: 'same' },
+  { event: 'delivery.delivered', from: ['pending'], to: 'delivered' },
+  { event: 'delivery.failed', from: ['pending'], to: 'failed' },
+] as const satisfies readonly Transition<DeliveryState, string>[];
+
+/** An event of a delivery, which is also the `event` of its audit row. */
+export type DeliveryEvent = (typeof deliveryTransitions)[number]['event'];
+
+/** The states of the merchant's webhook address. */
+export const webhookEndpointStates = ['enabled', 'disabled'] as const;
+
+/** A state of a webhook address. */
+export type WebhookEndpointState = (typeof webhookEndpointStates)[number];
+
+/** What can happen to the merchant's webhook address. */
+export const webhookEndpointTransitions = [
+  { event: 'webhook_endpoint.registered', from: [null], to: 'enabled' },
+  { event: 'webhook_endpoint.failing', from: ['enabled'], to: 'same' },
+  { event: 'webhook_endpoint.recovered', from: ['enabled'], to: 'same' },
+  { event: 'webhook_endpoint.disabled', from: ['enabled'], to: 'disabled' },
+  { event: 'webhook_endpoint.enabled', from: ['disabled'], to: 'enabled' },
+] as const satisfies readonly Transition<WebhookEndpointState, string>[];
+
+/** An event of a webhook address, which is also the `event` of its audit row. */
+export type WebhookEndpointEvent = (typeof webhookEndpointTransitions)[number]['event'];
+
+/** The events of a tokenization that the merchant's backend is told. */
+const announced: ReadonlySet<string> = new Set([
+  'tokenization.redirect_issued',
+  'tokenization.activated',
+  'tokenization.failed',
+  'tokenization.expired',
+  'token.expiring',
+  'token.expired',
+  'token.disabled',
+  'token.disable_refused',
+  'conflict.second_token',
+  'conflict.failed_after_success',
+  'reconcile.exhausted',
+] satisfies readonly TokenizationEvent[]);
+
+/** Whether the merchant's backend is told of this event. */
+export function isAnnounced(event: string): boolean {
+  return announced.has(event);
+}
+
+/** What an attempt came to, as far as the time of the next one depends on it. Times in milliseconds. */
+export interface AttemptResult {
+  /** Whether the receiver asked for patience (429), or did not answer in time. */
+  readonly isOverloaded: boolean;
+  readonly retryAfterMs?: number | undefined;
+}
+
+const overloadedWaitMinMs = 60_000;
+const jitterShare = 0.2;
+
+/**
+ * The wait before attempt number `attempt` (from 0), in milliseconds; undefined when the schedule is over. A step is spread by
+ * 20 % either way, so that deliveries which failed together do not come back together. `Retry-After` counts between
+ * one and two steps; after 429 or a timeout the wait is a minute or more.
+ */
+export function nextAttemptMs(
+  scheduleMs: readonly number[],
+  attempt: number,
+  { isOverloaded, retryAfterMs }: AttemptResult,
+  random: number,
+): number | undefined {
+  const step = scheduleMs[attempt];
+  if (step === undefined) return undefined;
+  const jittered = step * (1 - jitterShare + 2 * jitterShare * random);
+  const asked =
+    retryAfterMs === undefined ? jittered : Math.min(Math.max(retryAfterMs, step), 2 * step);
+  return Math.round(isOverloaded ? Math.max(asked, overloadedWaitMinMs) : asked);
+}

@@ -1,0 +1,42 @@
+import { randomUUID } from 'node:crypto';
+import { findDelivery } from '../db/deliveries.ts';
+import { deliveryJob } from '../db/transition-door.ts';
+import type { AuditContext } from '../domain/audit-entry.ts';
+import { AppError } from '../domain/errors.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+
+/** How long the scan leaves a new delivery to its job. */
+const firstLookMs = 10_000;
+
+/**
+ * Delivers an event once more: a new delivery with the same event id, so that the receiver knows it; the original stays as it
+ * is. Throws `delivery_not_found`.
+ */
+export async function replayDelivery(
+  { db, door }: Pick<OperationDependencies, 'db' | 'door'>,
+  id: string,
+  audit: AuditContext,
+): Promise<{ readonly id: string }> {
+  const original = await findDelivery(db, id);
+  if (original === undefined) {
+    throw new AppError('delivery_not_found', 'There is no delivery of this id.');
+  }
+  const replayId = randomUUID();
+  const { event_id, tokenization_id, event_type, sequence, status } = original;
+  await door.apply({
+    entity: 'delivery',
+    row: { id: replayId, version: 0, state: null },
+    event: 'delivery.created',
+    patch: {
+      event_id,
+      tokenization_id,
+      event_type,
+      sequence,
+      status,
+      due_at_in_ms: firstLookMs,
+    },
+    audit: { ...audit, detail: { eventType: event_type, replayOf: id } },
+    jobs: [deliveryJob(replayId, 1)],
+  });
+  return { id: replayId };
+}

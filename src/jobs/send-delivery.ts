@@ -1,0 +1,199 @@
+import { databaseNow } from '../db/database.ts';
+import { findDelivery, findWebhookEndpoint } from '../db/deliveries.ts';
+import type { DeliveryRow, WebhookEndpointRow } from '../db/rows.ts';
+import { findTokenization } from '../db/tokenizations.ts';
+import { deliveryJob } from '../db/transition-door.ts';
+import { nextAttemptMs } from '../domain/delivery.ts';
+import { deliveryIdPayload } from '../domain/job-payloads.ts';
+import { exponential } from '../domain/retry-policy.ts';
+import type { WebhookResult } from '../webhooks/sender.ts';
+import { defineJob, done, type JobContext, type Outcome, snooze } from './define-job.ts';
+import { webhookEndpointId } from './webhook-endpoint.ts';
+
+const emits = [
+  'delivery.attempted',
+  'delivery.delivered',
+  'delivery.failed',
+  'webhook_endpoint.failing',
+  'webhook_endpoint.recovered',
+  'webhook_endpoint.disabled',
+] as const;
+
+type Context = JobContext<(typeof emits)[number]>;
+
+/** How long to wait while the breaker keeps everybody off the address. */
+const breakerDelayMs = 30_000;
+
+/**
+ * `delivery.send` makes one attempt to tell the merchant's backend of one event. What happens next is written before the job
+ * ends: delivered, another attempt at its time, or given up. The receiver may get an event twice and knows it by its id.
+ */
+export const sendDelivery = defineJob({
+  name: 'delivery.send',
+  queue: 'delivery',
+  payload: deliveryIdPayload,
+  retry: exponential({ attemptsMax: 8, baseMs: 1_000, capMs: 60_000 }),
+  timeoutMs: 28_000,
+  emits,
+  async run({ deliveryId }, context) {
+    const delivery = await findDelivery(context.db, deliveryId);
+    if (delivery?.state !== 'pending') return done('already_settled');
+    const now = await databaseNow(context.db);
+    const isEarly = delivery.attempt > 0 && delivery.due_at !== null && delivery.due_at > now;
+    if (isEarly) return done('not_due');
+    const { webhooks } = context;
+    if (webhooks === undefined) return await giveUp(delivery, 'no_endpoint', undefined, context);
+    const endpoint = await findWebhookEndpoint(context.db, webhookEndpointId(webhooks.url));
+    if (endpoint?.state === 'disabled') {
+      return await giveUp(delivery, 'endpoint_disabled', undefined, context);
+    }
+    const result = await webhooks.send({
+      id: delivery.event_id,
+      body: await bodyOf(delivery, context),
+      signal: context.signal,
+    });
+    if (result.kind === 'breaker_open') return snooze(breakerDelayMs, 'breaker_open');
+    return await record(delivery, endpoint, result, { ...context, now });
+  },
+});
+
+/** Thin on purpose: whoever reads it learns nothing that a log may not hold, and asks for the rest. */
+async function bodyOf(delivery: DeliveryRow, { db }: Context): Promise<string> {
+  const tokenization = await findTokenization(db, delivery.tokenization_id);
+  return JSON.stringify({
+    type: delivery.event_type,
+    timestamp: delivery.created_at.toISOString(),
+    data: {
+      tokenizationId: delivery.tokenization_id,
+      merchantReferenceId: tokenization?.merchant_reference_id,
+      sequence: delivery.sequence,
+      state: delivery.status,
+    },
+  });
+}
+
+async function record(
+  delivery: DeliveryRow,
+  endpoint: WebhookEndpointRow | undefined,
+  result: Exclude<WebhookResult, { kind: 'breaker_open' }>,
+  context: Context & { readonly now: Date },
+): Promise<Outcome> {
+  if (result.kind === 'delivered') {
+    await context.apply({
+      entity: 'delivery',
+      row: delivery,
+      event: 'delivery.delivered',
+      patch: {
+        attempt: delivery.attempt + 1,
+        response_status: result.status,
+        reason: null,
+        due_at: null,
+      },
+      audit: { detail: { attempt: delivery.attempt + 1, responseStatus: result.status } },
+    });
+    await recover(endpoint, context);
+    return done('delivered');
+  }
+  if (result.kind === 'rejected' && result.status === 410) {
+    await disable(endpoint, 'gone', context);
+    return await giveUp(delivery, 'gone', 410, context);
+  }
+  await noteFailure(endpoint, context);
+  return await scheduleNext(delivery, result, context);
+}
+
+async function scheduleNext(
+  delivery: DeliveryRow,
+  result: Extract<WebhookResult, { kind: 'rejected' | 'unreachable' }>,
+  context: Context,
+): Promise<Outcome> {
+  const status = result.kind === 'rejected' ? result.status : undefined;
+  const reason = result.kind === 'rejected' ? 'rejected' : result.cause;
+  const attempt = delivery.attempt + 1;
+  const waitMs = nextAttemptMs(
+    context.settings.webhookScheduleMs,
+    attempt,
+    {
+      isOverloaded: status === 429 || reason === 'timeout',
+      retryAfterMs: result.kind === 'rejected' ? result.retryAfterMs : undefined,
+    },
+    context.random(),
+  );
+  if (waitMs === undefined) return await giveUp(delivery, 'schedule_over', status, context);
+  await context.apply({
+    entity: 'delivery',
+    row: delivery,
+    event: 'delivery.attempted',
+    patch: { attempt, response_status: status ?? null, reason, due_at_in_ms: waitMs },
+    audit: { reason, detail: { attempt, responseStatus: status ?? null } },
+    jobs: [{ ...deliveryJob(delivery.id, delivery.version + 1), delayMs: waitMs }],
+  });
+  return done('look_again');
+}
+
+async function giveUp(
+  delivery: DeliveryRow,
+  reason: 'no_endpoint' | 'endpoint_disabled' | 'gone' | 'schedule_over',
+  status: number | undefined,
+  context: Context,
+): Promise<Outcome> {
+  await context.apply({
+    entity: 'delivery',
+    row: delivery,
+    event: 'delivery.failed',
+    patch: { response_status: status ?? null, reason, due_at: null },
+    audit: { reason, detail: { attempt: delivery.attempt, responseStatus: status ?? null } },
+  });
+  return done(`failed_${reason}`);
+}
+
+async function recover(endpoint: WebhookEndpointRow | undefined, context: Context): Promise<void> {
+  if (endpoint?.state !== 'enabled' || endpoint.failing_since === null) return;
+  await context.apply({
+    entity: 'webhook_endpoint',
+    row: endpoint,
+    event: 'webhook_endpoint.recovered',
+    patch: { failing_since: null },
+  });
+}
+
+/** The first failure starts a clock; an address that has failed for too long without one success is disabled. */
+async function noteFailure(
+  endpoint: WebhookEndpointRow | undefined,
+  context: Context & { readonly now: Date },
+): Promise<void> {
+  if (endpoint?.state !== 'enabled') return;
+  if (endpoint.failing_since === null) {
+    await context.apply({
+      entity: 'webhook_endpoint',
+      row: endpoint,
+      event: 'webhook_endpoint.failing',
+      patch: { failing_since_in_ms: 0 },
+    });
+    return;
+  }
+  const failingMs = context.now.getTime() - endpoint.failing_since.getTime();
+  if (failingMs >= context.settings.webhookDisableAfterMs) {
+    await disable(endpoint, 'failing_too_long', context);
+  }
+}
+
+async function disable(
+  endpoint: WebhookEndpointRow | undefined,
+  reason: 'gone' | 'failing_too_long',
+  context: Context,
+): Promise<void> {
+  if (endpoint?.state !== 'enabled') return;
+  const outcome = await context.apply({
+    entity: 'webhook_endpoint',
+    row: endpoint,
+    event: 'webhook_endpoint.disabled',
+    audit: { reason },
+  });
+  if (outcome.isApplied) {
+    context.logger.error(
+      { reason },
+      'the merchant webhook was disabled; "token-worker deliveries enable" enables it again',
+    );
+  }
+}

@@ -1,0 +1,137 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { LookupFunction } from 'node:net';
+import { Webhook } from 'standardwebhooks';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Secret } from '../../src/security/secret.ts';
+import { createWebhookSender, type WebhookSenderOptions } from '../../src/webhooks/sender.ts';
+import { isPublicAddress } from '../../src/webhooks/safe-dispatcher.ts';
+import { startWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
+
+const newSecret = (): string => `whsec_${randomBytes(32).toString('base64')}`;
+
+describe('sending an event', () => {
+  let receiver: WebhookReceiver;
+  beforeEach(async () => {
+    receiver = await startWebhookReceiver();
+  });
+  afterEach(async () => await receiver.close());
+
+  async function send(
+    options: Partial<WebhookSenderOptions> = {},
+    times = 1,
+  ): Promise<readonly unknown[]> {
+    const sender = createWebhookSender({
+      url: receiver.url,
+      secrets: [new Secret(newSecret())],
+      allowPrivate: true,
+      ...options,
+    });
+    try {
+      const results: unknown[] = [];
+      for (let time = 0; time < times; time += 1) {
+        results.push(await sender.send({ id: randomUUID(), body: '{"type":"t"}' }));
+      }
+      return results;
+    } finally {
+      await sender.close();
+    }
+  }
+
+  test('the reference implementation of Standard Webhooks verifies it, with each of two secrets during a rotation', async () => {
+    const secrets = [newSecret(), newSecret()];
+    await send({ secrets: secrets.map((secret) => new Secret(secret)) });
+    const [event] = receiver.events;
+    for (const secret of secrets) {
+      expect(new Webhook(secret).verify(event?.body ?? '', event?.headers ?? {})).toEqual({
+        type: 't',
+      });
+    }
+    const stranger = new Webhook(newSecret());
+    expect(() => stranger.verify(event?.body ?? '', event?.headers ?? {})).toThrow('signature');
+  });
+
+  test.each([
+    [{ status: 200 }, { kind: 'delivered', status: 200 }],
+    [{ status: 500 }, { kind: 'rejected', status: 500, retryAfterMs: undefined }],
+    [
+      { status: 429, headers: { 'retry-after': '7' } },
+      { kind: 'rejected', status: 429, retryAfterMs: 7_000 },
+    ],
+    [{ status: 410 }, { kind: 'rejected', status: 410, retryAfterMs: undefined }],
+  ])('only 2xx is a success: %j', async (answer, expected) => {
+    receiver.answers.push(answer);
+    expect(await send()).toEqual([expected]);
+  });
+
+  test('a redirect is not followed', async () => {
+    receiver.answers.push({ status: 302, headers: { location: receiver.url } });
+    expect(await send()).toEqual([{ kind: 'rejected', status: 302, retryAfterMs: undefined }]);
+    expect(receiver.events).toHaveLength(1);
+  });
+
+  test('an endless answer is not read to its end', async () => {
+    receiver.answers.push({ status: 200, body: 'x'.repeat(5_000_000) });
+    expect(await send()).toMatchObject([{ kind: expect.stringMatching(/delivered|unreachable/) }]);
+  });
+
+  test('the breaker opens after ten attempts of which most fail, and lets one probe through later', async () => {
+    receiver.answers.push(...Array.from({ length: 10 }, () => ({ status: 500 })));
+    const breaker = { failureShare: 0.7, overMs: 300_000, attemptsMin: 10, halfOpenAfterMs: 0 };
+    const closed = await send({ breaker: { ...breaker, halfOpenAfterMs: 60_000 } }, 12);
+    expect(closed.map((result) => (result as { kind: string }).kind)).toEqual([
+      ...Array.from({ length: 10 }, () => 'rejected'),
+      'breaker_open',
+      'breaker_open',
+    ]);
+    expect(receiver.events).toHaveLength(10);
+    receiver.answers.push(...Array.from({ length: 10 }, () => ({ status: 500 })));
+    const probed = await send({ breaker }, 11);
+    expect(probed.at(-1)).toEqual({ kind: 'delivered', status: 204 });
+  });
+
+  test.each([
+    'http://127.0.0.1',
+    'http://2130706433',
+    'http://0x7f.1',
+    'http://[::1]',
+    'http://[::ffff:127.0.0.1]',
+    'http://10.0.0.1',
+    'http://169.254.169.254',
+    'http://[fd00:ec2::254]',
+    'http://100.64.0.1',
+    'http://0.0.0.0',
+    'http://localhost',
+  ])('an address that is not public is refused before a byte is sent: %s', async (origin) => {
+    const url = `${origin}:${receiver.port}/events`;
+    expect(await send({ url, allowPrivate: false })).toEqual([
+      { kind: 'unreachable', cause: 'address_forbidden' },
+    ]);
+    expect(receiver.events).toHaveLength(0);
+  });
+
+  test.each([
+    ['a name that has moved to a private address since it was looked up last', ['127.0.0.1']],
+    ['a name with a public and a private address', ['93.184.215.14', '127.0.0.1']],
+  ])('%s is refused by the lookup that the connection uses', async (_, addresses) => {
+    let lookups = 0;
+    const lookup: LookupFunction = (_hostname, options, callback) => {
+      lookups += 1;
+      if (options.all === true) {
+        callback(
+          null,
+          addresses.map((address) => ({ address, family: 4 })),
+        );
+      } else callback(null, addresses[0] ?? '', 4);
+    };
+    const url = `http://rebind.example:${receiver.port}/events`;
+    const results = await send({ url, allowPrivate: false, lookup });
+    expect(results).toEqual([{ kind: 'unreachable', cause: 'address_forbidden' }]);
+    expect(lookups).toBe(1);
+    expect(receiver.events).toHaveLength(0);
+  });
+
+  test('public addresses are public', () => {
+    expect(['93.184.215.14', '2606:2800:21f::1'].map(isPublicAddress)).toEqual([true, true]);
+    expect(isPublicAddress('not an address')).toBe(false);
+  });
+});

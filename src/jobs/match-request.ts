@@ -24,6 +24,8 @@ export function mismatchOf(
     return 'amount_mismatch';
   }
   const isPresentAttempt = !isFilled(reference) || reference === row.gateway_reference;
+  // A second token of one request has a reference of its own at the gateway, which is asked about it.
+  if (row.state === 'active' && fields.status === '1') return undefined;
   if (
     isPresentAttempt &&
     isFilled(fields.orderReferenceId) &&

@@ -1,0 +1,159 @@
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import { findAuditBreaks } from '../../src/db/audit.ts';
+import { type Desk, openDesk, type Said } from '../support/desk.ts';
+import { test } from '../support/fixtures.ts';
+
+/**
+ * The state machine against real PostgreSQL, the real jobs and the gateway sandbox. Whoever says what, in whatever order: what is believed
+ * has to be what the gateway will say when asked.
+ */
+interface Model {
+  truth: 'undecided' | 'approved' | 'declined' | 'disabled';
+  isExpiring: boolean;
+  quickpayId: string;
+}
+
+interface Real {
+  readonly desk: Desk;
+  readonly id: string;
+}
+
+type Command = fc.AsyncCommand<Model, Real>;
+
+/** After any step: a usable token is never believed unless the gateway has one, and no version is without its audit row. */
+async function check(model: Readonly<Model>, { desk, id }: Real): Promise<void> {
+  const { state, quickpay_id_sealed: sealed } = await desk.row(id);
+  const isUsable = model.truth === 'approved';
+  expect(state === 'active' && !isUsable && model.truth !== 'disabled').toBe(false);
+  expect(state === 'active' && sealed === null).toBe(false);
+}
+
+class Decide implements Command {
+  private readonly decision: 'approve' | 'decline';
+  constructor(decision: 'approve' | 'decline') {
+    this.decision = decision;
+  }
+  check = ({ truth }: Readonly<Model>): boolean => truth === 'undecided';
+  async run(model: Model, real: Real): Promise<void> {
+    model.quickpayId = await real.desk.decide(real.id, this.decision);
+    model.truth = this.decision === 'approve' ? 'approved' : 'declined';
+    await check(model, real);
+  }
+  toString = (): string => `the customer decides: ${this.decision}`;
+}
+
+class Hear implements Command {
+  private readonly channel: 'notify' | 'redirect';
+  private readonly said: Said;
+  private readonly isForged: boolean;
+  constructor(channel: 'notify' | 'redirect', status: Said['status'], isForged: boolean) {
+    this.channel = channel;
+    this.isForged = isForged;
+    this.said = { status };
+  }
+  check = ({ truth }: Readonly<Model>): boolean =>
+    // The gateway itself says nothing before there is something to say.
+    this.isForged || truth !== 'undecided';
+  async run(model: Model, real: Real): Promise<void> {
+    const genuine = model.truth === 'approved' || model.truth === 'disabled' ? '1' : '0';
+    const isProven = !this.isForged && this.channel === 'notify';
+    await real.desk.hear(real.id, this.channel, {
+      status: this.isForged ? this.said.status : genuine,
+      isProven,
+      quickpayId: this.isForged || model.quickpayId === '' ? 'made-up-id' : model.quickpayId,
+    });
+    await check(model, real);
+  }
+  toString = (): string =>
+    `${this.isForged ? `forged ${this.said.status}` : 'genuine'} by ${this.channel}`;
+}
+
+class Confirm implements Command {
+  private readonly isSilent: boolean;
+  constructor(isSilent: boolean) {
+    this.isSilent = isSilent;
+  }
+  check = (): boolean => true;
+  async run(model: Model, real: Real): Promise<void> {
+    const { sandbox, confirm, makeDue, row } = real.desk;
+    const before = await row(real.id);
+    if (this.isSilent) sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query', 'cancel'] });
+    await makeDue(real.id);
+    await confirm(real.id);
+    sandbox.setFaults({ errorRate5xx: 0 });
+    if (this.isSilent) expect((await row(real.id)).state).toBe(before.state);
+    await check(model, real);
+  }
+  toString = (): string => (this.isSilent ? 'asked in vain' : 'asked');
+}
+
+class PassDeadline implements Command {
+  check = ({ isExpiring }: Readonly<Model>): boolean => !isExpiring;
+  async run(model: Model, real: Real): Promise<void> {
+    model.isExpiring = true;
+    await real.desk.passDeadline(real.id);
+    await check(model, real);
+  }
+  toString = (): string => 'the deadline passes';
+}
+
+class Disable implements Command {
+  check = (): boolean => true;
+  async run(model: Model, real: Real): Promise<void> {
+    const before = await real.desk.row(real.id);
+    const result = await real.desk.run('token.disable', { tokenizationId: real.id });
+    if (before.state === 'active') {
+      expect(result).toBe('disabled');
+      model.truth = 'disabled';
+    }
+    await check(model, real);
+  }
+  toString = (): string => 'disable';
+}
+
+const commands = fc.commands(
+  [
+    fc.constantFrom('approve', 'decline').map((decision) => new Decide(decision)),
+    fc
+      .tuple(fc.constantFrom('notify', 'redirect'), fc.constantFrom('1', '0', '-1'), fc.boolean())
+      .map(([channel, status, isForged]) => new Hear(channel, status, isForged)),
+    fc.boolean().map((isSilent) => new Confirm(isSilent)),
+    fc.constant(new PassDeadline()),
+    fc.constant(new Disable()),
+  ],
+  { maxCommands: 14 },
+);
+
+test('whatever is said in whatever order, what is believed in the end is what the gateway says', async ({
+  database,
+  door,
+  databaseUrl,
+}) => {
+  const desk = await openDesk({ db: database.db, door, databaseUrl });
+  try {
+    await fc.assert(
+      fc.asyncProperty(commands, async (cmds) => {
+        const { id } = await desk.open('sandbox:redirect+dropped');
+        const model: Model = { truth: 'undecided', isExpiring: false, quickpayId: '' };
+        await fc.asyncModelRun(() => ({ model, real: { desk, id } }), cmds);
+        await desk.passDeadline(id);
+        await desk.confirm(id);
+        await desk.makeDue(id);
+        await desk.confirm(id);
+        const { state } = await desk.row(id);
+        const ends = {
+          undecided: ['expired'],
+          approved: ['active'],
+          declined: ['failed', 'expired'],
+          disabled: ['disabled'],
+        };
+        expect(ends[model.truth]).toContain(state);
+      }),
+      { numRuns: 60 },
+    );
+    expect(await findAuditBreaks(database.db)).toEqual([]);
+  } finally {
+    await desk.close();
+  }
+}, 60_000);

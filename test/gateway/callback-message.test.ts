@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checkGrammar, semanticKey } from '../../src/gateway/callback-grammar.ts';
 import { type CallbackMessage, parseCallback } from '../../src/gateway/callback-message.ts';
+import { hostileBodies } from '../support/hostile-bodies.ts';
 
 const reference = '260401093541829655068';
 const quickpayId = '3f1c8c1e-5a0e-4b0e-9a53-7d1f2c9b1a10';
@@ -146,6 +147,16 @@ describe('reading callbacks', () => {
       { numRuns: 1_000 },
     );
   });
+
+  test.each(hostileBodies)(
+    'a hostile body is read or refused at once: %s',
+    (_, body, contentType) => {
+      const startedAt = performance.now();
+      const parsed = parseCallback({ contentType, body });
+      expect(performance.now() - startedAt).toBeLessThan(50);
+      expect(parsed.ok ? parsed.message.fields.quickpayId : undefined).toBeUndefined();
+    },
+  );
 
   test('a secret of the message is not printed with it', () => {
     expect(JSON.stringify(read(form).fields)).not.toContain(quickpayId);

@@ -10,6 +10,7 @@ import { storeCredential } from '../../jobs/store-credential.ts';
 import { migrateQueueSchema } from '../../queues/postgres-schema.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
 import { generateEncryptionKey } from '../../security/keyring.ts';
+import { type MerchantBackend, startMerchantBackend } from './merchant-backend.ts';
 import { hashPassword } from '../../security/password.ts';
 
 /** Everything around the worker that the demo brings along. */
@@ -29,6 +30,8 @@ export interface DemoEnvironment {
     signal: AbortSignal,
   ) => Promise<void>;
   readonly stayUp: (app: App, signal: AbortSignal) => Promise<void>;
+  /** How many events the demo's own merchant backend has taken. */
+  readonly eventCount: () => number;
   readonly close: () => Promise<void>;
 }
 
@@ -37,6 +40,7 @@ const demoTimes = {
   AWAITING_CUSTOMER_DEADLINE_MS: '6000',
   RECONCILE_SCHEDULE_MS: '500,1000,2000,4000,8000,16000',
   SCAN_INTERVAL_MS: '500',
+  MERCHANT_WEBHOOK_SCHEDULE_MS: '0,500,1000,2000,4000',
   ACCESS_TOKEN_TTL_MS: '6000',
   ACCESS_TOKEN_SKEW_MS: '500',
 } as const;
@@ -73,6 +77,7 @@ function makeKeys(): DemoKeys {
 async function configure(
   keys: DemoKeys,
   sandbox: Pick<Sandbox, 'checkoutUrl' | 'openApiUrl'>,
+  backend: Pick<MerchantBackend, 'url' | 'secret'>,
 ): Promise<Config> {
   return loadConfig({
     CALLBACK_PORT: '0',
@@ -86,6 +91,9 @@ async function configure(
     OCEANPAYMENT_CHECKOUT_URL: sandbox.checkoutUrl,
     OCEANPAYMENT_OPEN_API_URL: sandbox.openApiUrl,
     REDIRECT_HOST_ALLOW_LIST: '127.0.0.1',
+    MERCHANT_WEBHOOK_URL: backend.url,
+    MERCHANT_WEBHOOK_SECRETS: backend.secret,
+    MERCHANT_WEBHOOK_ALLOW_PRIVATE: 'true',
   });
 }
 
@@ -98,7 +106,12 @@ export async function prepareDemo(): Promise<DemoEnvironment> {
   const keys = makeKeys();
   // Faults of the environment are told before anything is started.
   const nowhere = 'http://127.0.0.1:1';
-  const { database } = await configure(keys, { checkoutUrl: nowhere, openApiUrl: nowhere });
+  const backend = await startMerchantBackend();
+  const { database } = await configure(
+    keys,
+    { checkoutUrl: nowhere, openApiUrl: nowhere },
+    backend,
+  );
   const embedded = database.kind === 'embedded' ? await startEmbeddedPostgres() : undefined;
   const databaseUrl = database.kind === 'url' ? database.url : (embedded?.url ?? '');
   try {
@@ -110,9 +123,10 @@ export async function prepareDemo(): Promise<DemoEnvironment> {
       accessTokenTtlMs: Number(demoTimes.ACCESS_TOKEN_TTL_MS),
       pushScheduleMs: [0, 500, 1_000, 2_000, 4_000],
     });
-    const config = await configure(keys, sandbox);
-    return environmentOf(keys, config, databaseUrl, sandbox, embedded);
+    const config = await configure(keys, sandbox, backend);
+    return environmentOf(keys, config, databaseUrl, { sandbox, embedded, backend });
   } catch (error) {
+    await backend.close();
     await embedded?.close();
     throw error;
   }
@@ -122,9 +136,13 @@ function environmentOf(
   keys: DemoKeys,
   config: Config,
   databaseUrl: string,
-  sandbox: Sandbox,
-  embedded: EmbeddedPostgres | undefined,
+  parts: {
+    readonly sandbox: Sandbox;
+    readonly embedded: EmbeddedPostgres | undefined;
+    readonly backend: MerchantBackend;
+  },
 ): DemoEnvironment {
+  const { sandbox, embedded, backend } = parts;
   const credentialName = `demo-${keys.run}`;
   return {
     config,
@@ -141,12 +159,14 @@ function environmentOf(
       );
       console.log(`  queues     BullMQ on ${app.backend.kind}`);
       console.log(`  gateway    sandbox on ${sandbox.url}`);
+      console.log(`  your side  a webhook receiver on ${backend.url}`);
       console.log(`  callbacks  ${urls.public}/callbacks/notify`);
       console.log(
         `  console    ${urls.private}/queues  (${consoleUser} / ${keys.consolePassword})`,
       );
       console.log(`  metrics    ${urls.private}/metrics\n`);
     },
+    eventCount: backend.eventCount,
     tokenGeneration: async (operations) => await tokenGeneration(operations, credentialName),
     async untilTokenRenewed(operations, withinMs, signal) {
       const deadline = performance.now() + withinMs;
@@ -164,6 +184,7 @@ function environmentOf(
     },
     async close() {
       await sandbox.close();
+      await backend.close();
       await embedded?.close();
     },
   };

@@ -58,7 +58,17 @@ export async function driveLifecycle(
     const forgedUrl = `${callbackBase}/callbacks/redirect`;
     await playForger(forgedUrl, merchantReferenceId, environment.account);
   }
+  if (scenario.customer === 'approves_late') await untilExpired(app, tokenization.id);
   await playCustomer(redirectUrl, scenario);
+}
+
+async function untilExpired(app: App, id: string): Promise<void> {
+  const deadline = performance.now() + redirectWithinMs;
+  while (performance.now() < deadline) {
+    const row = await findTokenization(app.operations.db, id);
+    if (row?.state === 'expired') return;
+    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+  }
 }
 
 /** The address to send the customer to, as soon as it is there; undefined when the request ended without one. */

@@ -1,4 +1,5 @@
 import { startApp } from '../../app.ts';
+import { listDeliveries } from '../../db/deliveries.ts';
 import { exitCodes } from '../../domain/exit-codes.ts';
 import { roles } from '../../domain/roles.ts';
 import { createLogger } from '../../observability/logger.ts';
@@ -57,6 +58,7 @@ async function runWith(
     try {
       await driveAll(environment, app, { tokens, lifecycles }, signal);
       await progress.untilSettled(settleWithinMs, signal);
+      await untilTold(app, signal);
       await environment.untilTokenRenewed(app.operations, settleWithinMs, signal);
     } finally {
       progress.close();
@@ -68,6 +70,15 @@ async function runWith(
     return summary.isGood ? exitCodes.clean : exitCodes.fault;
   } finally {
     await app.stop();
+  }
+}
+
+/** Waits until no event is on its way to the merchant's backend any more. */
+async function untilTold(app: RunningApp, signal: AbortSignal): Promise<void> {
+  const deadline = performance.now() + settleWithinMs;
+  while (performance.now() < deadline && !signal.aborted) {
+    if ((await listDeliveries(app.operations.db, 'pending', 1)).length === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
 

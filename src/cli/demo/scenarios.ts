@@ -3,7 +3,13 @@ export interface Scenario {
   readonly name: string;
   /** What the gateway sandbox is told to do with the creation, through `order.remark`. */
   readonly remark: string;
-  readonly customer: 'approves' | 'declines' | 'leaves' | 'approves_and_closes' | 'none';
+  readonly customer:
+    | 'approves'
+    | 'declines'
+    | 'leaves'
+    | 'approves_and_closes'
+    | 'approves_late'
+    | 'none';
   /** Times the browser delivers the result; more than once is a customer who reloads. */
   readonly browserDeliveries: number;
   /** Whether somebody posts a made-up result to the redirect route first. */
@@ -41,6 +47,9 @@ export const scenarios: readonly Scenario[] = [
     remark: 'sandbox:redirect+dropped',
     customer: 'approves_and_closes',
   },
+  { ...base, name: 'contradicted', remark: 'sandbox:redirect+contradicting' },
+  // Expired by then; the late success still wins.
+  { ...base, name: 'too late', customer: 'approves_late' },
 ];
 
 /** The scenario of lifecycle number `index`. */

@@ -1,6 +1,7 @@
 import type { App } from '../../app.ts';
 import { countAuditEvents, findAuditBreaks } from '../../db/audit.ts';
 import { countCallbacks } from '../../db/callbacks.ts';
+import { listDeliveries } from '../../db/deliveries.ts';
 import { listDeadLetters } from '../../db/dead-letters.ts';
 import { findStates } from '../../db/tokenizations.ts';
 import type { DemoEnvironment } from './demo-environment.ts';
@@ -41,6 +42,8 @@ export async function summarise(
     callbacksAccepted: callbacks['accepted'] ?? 0,
     callbacksRejected: callbacks['rejected'] ?? 0,
     callbacksRepeated: callbacks['repeated'] ?? 0,
+    webhooksDelivered: environment.eventCount(),
+    webhooksFailed: (await listDeliveries(db, 'failed', 1_000)).length,
     accessTokenGeneration,
     auditRows: await countAuditEvents(db),
     auditBreaks: breaks.length,

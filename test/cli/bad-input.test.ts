@@ -37,6 +37,22 @@ describe('bad input is answered with one clear sentence, an exit code, and no st
   const unreachable = 'postgres://worker:hunter2@127.0.0.1:1/tokens';
 
   test.for<readonly [string, readonly string[], Record<string, string>, number, string]>([
+    ...(['callbacks replay', 'deliveries replay', 'redrive'] as const).map(
+      (command): [string, readonly string[], Record<string, string>, number, string] => [
+        `an id that is none, for ${command}`,
+        [...command.split(' '), 'x'],
+        { ENCRYPTION_KEYS: key, DATABASE_URL: unreachable },
+        1,
+        'Give an id as the lists print it',
+      ],
+    ),
+    [
+      'a webhook without a secret, over plain http',
+      ['start'],
+      { ENCRYPTION_KEYS: key, DATABASE_URL: unreachable, MERCHANT_WEBHOOK_URL: 'http://a.example' },
+      2,
+      'MERCHANT_WEBHOOK_SECRETS: set it',
+    ],
     ['a missing key', ['start'], { DATABASE_URL: unreachable }, 2, 'ENCRYPTION_KEYS: set it'],
     [
       'a wrong URL',

@@ -3,6 +3,7 @@ import { listCallbacks } from '../../db/callbacks.ts';
 import { type CallbackState, callbackStates } from '../../domain/callback.ts';
 import { replayCallback } from '../../jobs/replay-callback.ts';
 import { runCommand, withOperations } from '../run-command.ts';
+import { uuidArgument } from '../uuid-argument.ts';
 
 const rowsMax = 200;
 
@@ -31,7 +32,7 @@ export function registerCallbacks(program: Command): void {
   callbacks
     .command('replay')
     .description('have a stored message judged once more')
-    .argument('<id>', 'id of the callback')
+    .argument('<id>', 'id of the callback', uuidArgument)
     .action(async (id: string) => {
       await runCommand(async () => {
         await withOperations(async (operations) => {

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { listDeadLetters } from '../../db/dead-letters.ts';
 import { redriveJob } from '../../jobs/bury-job.ts';
 import { runCommand, withOperations } from '../run-command.ts';
+import { uuidArgument } from '../uuid-argument.ts';
 
 const rowsMax = 200;
 
@@ -27,7 +28,7 @@ export function registerDeadLetters(program: Command): void {
   program
     .command('redrive')
     .description('put a dead letter back on its queue')
-    .argument('<id>', 'id of the dead letter')
+    .argument('<id>', 'id of the dead letter', uuidArgument)
     .action(async (id: string) => {
       await runCommand(async () => {
         await withOperations(async (operations) => {

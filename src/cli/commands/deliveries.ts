@@ -5,6 +5,7 @@ import { AppError } from '../../domain/errors.ts';
 import { replayDelivery } from '../../jobs/replay-delivery.ts';
 import { enableWebhookEndpoint } from '../../jobs/webhook-endpoint.ts';
 import { runCommand, withOperations } from '../run-command.ts';
+import { uuidArgument } from '../uuid-argument.ts';
 
 const rowsMax = 200;
 const actor = { type: 'operator', id: 'cli' } as const;
@@ -35,7 +36,7 @@ export function registerDeliveries(program: Command): void {
   deliveries
     .command('replay')
     .description('deliver an event once more, under the same event id')
-    .argument('<id>', 'id of the delivery')
+    .argument('<id>', 'id of the delivery', uuidArgument)
     .action(async (id: string) => {
       await runCommand(async () => {
         await withOperations(async (operations) => {

@@ -55,7 +55,12 @@ export const requestTokenization = defineJob({
         signal: context.signal,
       },
     );
-    const submitted = { ...tokenization, version: intent.version, state: 'submitting' as const };
+    const submitted = {
+      ...tokenization,
+      version: intent.version,
+      state: 'submitting' as const,
+      attempt: tokenization.attempt + 1,
+    };
     return await recordReply(submitted, reply, context);
   },
 });
@@ -100,7 +105,7 @@ async function recordReply(
   context: Context,
 ): Promise<Outcome> {
   const { settings } = context;
-  const apply = commitReply(context);
+  const apply = commitReply(row, context);
   const firstQueryMs = settings.reconcileScheduleMs[0] ?? 0;
   switch (reply.kind) {
     case 'redirect':
@@ -145,7 +150,7 @@ async function recordResult(
   reply: Extract<CreateReply, { kind: 'done' }>,
   context: Context,
 ): Promise<Outcome> {
-  const apply = commitReply(context);
+  const apply = commitReply(row, context);
   const firstQueryMs = context.settings.reconcileScheduleMs[0] ?? 0;
   if (reply.status === 'active') {
     await apply({
@@ -175,13 +180,12 @@ async function recordResult(
  * Commits what a reply leads to. A reply that comes after its lease was given up still counts, first hand as it is, while
  * nothing else has happened to the same attempt.
  */
-function commitReply(context: Context): Context['apply'] {
+function commitReply(row: TokenizationRow, context: Context): Context['apply'] {
   return async (change) => {
     const outcome = await context.apply(change);
     if (outcome.isApplied || change.event === 'tokenization.outcome_unknown') return outcome;
-    const present = await findTokenization(context.db, change.row.id);
-    const isSameAttempt =
-      present?.state === 'submit_unknown' && present.version === change.row.version + 1;
+    const present = await findTokenization(context.db, row.id);
+    const isSameAttempt = present?.state === 'submit_unknown' && present.attempt === row.attempt;
     return isSameAttempt ? await context.apply({ ...change, row: present }) : outcome;
   };
 }

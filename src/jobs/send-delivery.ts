@@ -54,7 +54,8 @@ export const sendDelivery = defineJob({
     });
     if (result.kind === 'breaker_open') return snooze(breakerDelayMs, 'breaker_open');
     // Our own stop or a lost lock says nothing about the receiver.
-    if (result.kind === 'unreachable' && context.signal.aborted) return snooze(1_000, 'interrupted');
+    if (result.kind === 'unreachable' && context.signal.aborted)
+      return snooze(1_000, 'interrupted');
     return await record(delivery, endpoint, result, { ...context, now });
   },
 });

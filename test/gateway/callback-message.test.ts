@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checkGrammar, semanticKey } from '../../src/gateway/callback-grammar.ts';
 import { type CallbackMessage, parseCallback } from '../../src/gateway/callback-message.ts';
+import { cpuMsOf } from '../support/cpu-time.ts';
 import { hostileBodies } from '../support/hostile-bodies.ts';
 
 const reference = '260401093541829655068';
@@ -139,9 +140,7 @@ describe('reading callbacks', () => {
         hostile,
         fc.constantFrom(undefined, 'application/json', 'text/xml'),
         (body, contentType) => {
-          const startedAt = performance.now();
-          parseCallback({ contentType, body });
-          return performance.now() - startedAt < 50;
+          return cpuMsOf(() => parseCallback({ contentType, body })) < 50;
         },
       ),
       { numRuns: 1_000 },
@@ -151,9 +150,8 @@ describe('reading callbacks', () => {
   test.each(hostileBodies)(
     'a hostile body is read or refused at once: %s',
     (_, body, contentType) => {
-      const startedAt = performance.now();
+      expect(cpuMsOf(() => parseCallback({ contentType, body }))).toBeLessThan(50);
       const parsed = parseCallback({ contentType, body });
-      expect(performance.now() - startedAt).toBeLessThan(50);
       expect(parsed.ok ? parsed.message.fields.quickpayId : undefined).toBeUndefined();
     },
   );

@@ -3,6 +3,7 @@ import { parseCallback } from '../../src/gateway/callback-message.ts';
 import { computeSignature, verifySignature } from '../../src/gateway/signature.ts';
 import { signatureFields } from '../../src/gateway/signature-fields.ts';
 import { Secret } from '../../src/security/secret.ts';
+import { cpuMsOf } from '../support/cpu-time.ts';
 
 function notesOf(content: string): string | undefined {
   const body = `<response><order_notes>${content}</order_notes></response>`;
@@ -96,7 +97,5 @@ test.each([
   ['prefixes', `<${'a:'.repeat(full / 2)}>`],
 ])('a document of the largest size, made of nothing but %s, is read in linear time', (_, body) => {
   expect(Buffer.byteLength(body)).toBeGreaterThan(60_000);
-  const startedAt = performance.now();
-  parseCallback({ contentType: undefined, body });
-  expect(performance.now() - startedAt).toBeLessThan(500);
+  expect(cpuMsOf(() => parseCallback({ contentType: undefined, body }))).toBeLessThan(500);
 });

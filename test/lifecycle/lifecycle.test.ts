@@ -50,7 +50,8 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
     databaseUrl,
     skip,
   }) => {
-    await start(databaseUrl, skip);
+    // No query of the schedule comes before the customer does.
+    await start(databaseUrl, skip, { RECONCILE_SCHEDULE_MS: '60000' });
     const { tokenization, isNew } = await accept(
       {},
       { returnUrl: 'https://shop.example/done?x=1' },

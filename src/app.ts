@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Config } from './config/config.ts';
 import { type Database, openDatabase, ping } from './db/database.ts';
+import { countAccessTokens } from './db/access-tokens.ts';
 import { countOutbox } from './db/outbox.ts';
+import { findScanAges } from './db/scan-runs.ts';
 import { countTokenizations } from './db/tokenizations.ts';
 import { createTransitionDoor } from './db/transition-door.ts';
 import { queueNames } from './domain/queue-names.ts';
@@ -12,6 +14,8 @@ import { createPrivateServer } from './http/private-server.ts';
 import { createPublicServer } from './http/public-server.ts';
 import { checkDefaultAccount } from './jobs/check-account.ts';
 import type { JobDependencies, OperationDependencies } from './jobs/job-dependencies.ts';
+import { openListeningReader } from './jobs/listening-reader.ts';
+import type { AccessTokenReader } from './jobs/read-access-token.ts';
 import { repeatingJobs } from './jobs/registry.ts';
 import { receiveCallback } from './jobs/receive-callback.ts';
 import { registerWebhookEndpoint } from './jobs/webhook-endpoint.ts';
@@ -45,6 +49,8 @@ export interface App {
   readonly database: Database;
   readonly backend: QueueBackend;
   readonly metrics: Metrics;
+  /** Hands out access tokens; undefined without the role `http`. */
+  readonly accessTokens: AccessTokenReader | undefined;
   /** Addresses of the listeners; undefined without the role `http`. */
   readonly urls: { readonly public: string; readonly private: string } | undefined;
   /** Closes everything in reverse order, within the shutdown deadline. */
@@ -112,10 +118,20 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
     const schedulers = await startSchedulers({ backend, db: database.db, repeating, logger });
     shutdown.own('schedulers', schedulers);
   }
+  const accessTokens = roles.has('http')
+    ? openListeningReader({
+        ...operations,
+        databaseUrl,
+        onRead: metrics.countAccessTokenRead,
+        onJobsWritten: () => relay.current?.nudge(),
+        onConnectionError: (error) => logger.warn({ error }, 'the listening connection broke'),
+      })
+    : undefined;
+  if (accessTokens !== undefined) shutdown.own('access token reader', accessTokens);
   const urls = roles.has('http')
     ? await listen(options, { database, backend, operations, metrics }, shutdown)
     : undefined;
-  return { operations, database, backend, metrics, urls, stop: shutdown.run };
+  return { operations, database, backend, metrics, accessTokens, urls, stop: shutdown.run };
 }
 
 function startWorkers(
@@ -174,6 +190,8 @@ async function listen(
     queueDepths: await readQueueDepths(backend),
     outboxBacklog: await countOutbox(database.db),
     tokenizations: await countTokenizations(database.db),
+    accessTokens: await countAccessTokens(database.db),
+    scanAgesMs: await findScanAges(database.db),
   }));
   const privateServer = createPrivateServer(config.privateHttp, {
     readiness: async () => ({

@@ -1,6 +1,8 @@
 import type { Config } from './config/config.ts';
 import type { JobSettings } from './jobs/job-dependencies.ts';
 
+/** An access token is leased for three times as long as its call may take. */
+const leasePerCall = 3;
 /** How long an intent may stand without a result: longer than the slowest job that writes one. */
 const leaseMs = 30_000;
 /** The protocol notes ask for two "none" answers at least this far apart before a request counts as lost. */
@@ -12,6 +14,7 @@ export function jobSettings({
   accessToken,
   signatures,
   webhookSchedule,
+  gateway,
 }: Config): JobSettings {
   return {
     awaitingCustomerDeadlineMs: lifecycle.awaitingCustomerDeadlineMs,
@@ -28,6 +31,11 @@ export function jobSettings({
     callbackPublicUrl: lifecycle.callbackPublicUrl,
     expiryZone: lifecycle.expiryZone,
     signatures: { redirect: signatures.redirect, notify: signatures.notify },
-    accessToken,
+    accessToken: {
+      ...accessToken,
+      leaseMs: leasePerCall * gateway.timeoutMs,
+      callsPerSecondMax: gateway.oauthCallsPerSecondMax,
+    },
+    scanIntervalMs: lifecycle.scanIntervalMs,
   };
 }

@@ -33,6 +33,10 @@ export interface Config {
     readonly environment: 'sandbox' | 'production';
     readonly checkoutUrl: string;
     readonly openApiUrl: string;
+    /** Where credentials of the other environment are used. */
+    readonly otherPlace: { readonly checkoutUrl: string; readonly openApiUrl: string };
+    readonly oauthCallsPerSecondMax: number;
+    readonly oauthSuccessCodes: readonly string[];
     readonly timeoutMs: number;
     readonly redirectHostAllowList: readonly string[];
     readonly successCodes: readonly string[];
@@ -241,10 +245,14 @@ const checkoutUrls = {
 
 function gatewayOf(env: Environment): Config['gateway'] {
   const base = checkoutUrls[env.OCEANPAYMENT_ENV];
+  const otherBase = checkoutUrls[env.OCEANPAYMENT_ENV === 'sandbox' ? 'production' : 'sandbox'];
   return {
     environment: env.OCEANPAYMENT_ENV,
     checkoutUrl: env.OCEANPAYMENT_CHECKOUT_URL ?? base,
     openApiUrl: env.OCEANPAYMENT_OPEN_API_URL ?? `${base}/open-api/v1`,
+    otherPlace: { checkoutUrl: otherBase, openApiUrl: `${otherBase}/open-api/v1` },
+    oauthCallsPerSecondMax: env.OAUTH_CALLS_PER_SECOND_MAX,
+    oauthSuccessCodes: env.OAUTH_SUCCESS_CODES,
     timeoutMs: env.GATEWAY_TIMEOUT_MS,
     redirectHostAllowList: env.REDIRECT_HOST_ALLOW_LIST,
     successCodes: env.GATEWAY_SUCCESS_CODES,

@@ -147,6 +147,8 @@ export const environmentSchema = z.object({
   GATEWAY_SUCCESS_CODES: list,
   GATEWAY_RETRYABLE_CODES: list.optional(),
   GATEWAY_NOT_FOUND_CODES: list.optional(),
+  OAUTH_SUCCESS_CODES: list,
+  OAUTH_CALLS_PER_SECOND_MAX: wholeNumber(1, 1_000),
   REDIRECT_HOST_ALLOW_LIST: list,
   AWAITING_CUSTOMER_DEADLINE_MS: durationMs(1_000),
   CALLBACK_ORPHAN_MAX_AGE_MS: durationMs(1_000),

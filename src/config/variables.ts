@@ -80,6 +80,14 @@ export const variables = {
     meaning:
       'codes by which a query says that it knows nothing; without it, every code but success',
   },
+  OAUTH_SUCCESS_CODES: {
+    meaning: 'codes of the OAuth calls that mean success',
+    fallback: '000,200,0',
+  },
+  OAUTH_CALLS_PER_SECOND_MAX: {
+    meaning: 'OAuth calls that one process makes to one host in a second',
+    fallback: '5',
+  },
   REDIRECT_HOST_ALLOW_LIST: {
     meaning: 'hosts that a customer may be sent to',
     fallback: '*.oceanpayment.com',

@@ -2,16 +2,51 @@ import { sql } from 'kysely';
 import type { Db } from './database.ts';
 import type { AccessTokenRow } from './rows.ts';
 
+/** A row with the instant it was read at, on the database's clock, against which its times are judged. */
+export type ReadAccessToken = AccessTokenRow & { readonly read_at: Date };
+
 /** The access token of a credential, if one is kept for it. */
 export async function findAccessToken(
   db: Db,
   credentialId: string,
-): Promise<AccessTokenRow | undefined> {
+): Promise<ReadAccessToken | undefined> {
   return await db
     .selectFrom('access_token')
     .selectAll()
+    .select(sql<Date>`clock_timestamp()`.as('read_at'))
     .where('credential_id', '=', credentialId)
     .executeTakeFirst();
+}
+
+/** The access token with this id, if there is one. */
+export async function findAccessTokenById(db: Db, id: string): Promise<AccessTokenRow | undefined> {
+  return await db.selectFrom('access_token').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+/** What a reader has to know of an access token. Times in milliseconds, on the database's clock. */
+export interface ReadableAccessToken extends Pick<
+  AccessTokenRow,
+  'id' | 'version' | 'generation' | 'access_token_sealed' | 'issued_at' | 'expires_at'
+> {
+  /** 0 or less: it has run out. */
+  readonly leftMs: number;
+  /** When somebody will try to renew it; 0 or less: it is due. */
+  readonly nextAttemptInMs: number;
+}
+
+/** The access token of an active OPCard credential, by the credential's name. A lease counts as an attempt that is under way. */
+export async function findReadableAccessToken(
+  db: Db,
+  credential: string,
+): Promise<ReadableAccessToken | undefined> {
+  const { rows } = await sql<ReadableAccessToken>`
+    select t.id, t.version, t.generation, t.access_token_sealed, t.issued_at, t.expires_at,
+      coalesce(extract(epoch from t.expires_at - clock_timestamp()) * 1000, 0)::double precision as "leftMs",
+      case when t.state in ('refreshing', 'issuing') then 0
+        else coalesce(extract(epoch from t.due_at - clock_timestamp()) * 1000, 0) end::double precision as "nextAttemptInMs"
+    from credential c join access_token t on t.credential_id = c.id
+    where c.name = ${credential} and c.family = 'opcard' and c.state = 'active'`.execute(db);
+  return rows[0];
 }
 
 /** An access token that has to be renewed now. */
@@ -42,4 +77,58 @@ export async function findDueAccessTokens(
     .orderBy('t.due_at')
     .limit(rowsMax)
     .execute();
+}
+
+/** An access token whose renewal is overdue, with what is left of its life, in milliseconds. */
+export interface OverdueAccessToken extends Pick<
+  AccessTokenRow,
+  'id' | 'version' | 'state' | 'generation' | 'failures'
+> {
+  readonly credential: string;
+  readonly alarmPercent: number | null;
+  /** 0 or less: it has run out, or never was. */
+  readonly leftMs: number;
+  readonly lifeMs: number;
+}
+
+/**
+ * Access tokens whose renewal fails, or has not been begun `lateMs` after it was due. Both ways in are partial indexes that hold next
+ * to nothing while all is well, so looking costs the same for ten credentials and for ten thousand.
+ */
+export async function findOverdueAccessTokens(
+  db: Db,
+  lateMs: number,
+  rowsMax: number,
+): Promise<readonly OverdueAccessToken[]> {
+  const { rows } = await sql<OverdueAccessToken>`
+    select t.id, t.version, t.state, t.generation, t.failures, c.name as credential, t.alarm_percent as "alarmPercent",
+      coalesce(extract(epoch from t.expires_at - clock_timestamp()) * 1000, 0)::double precision as "leftMs",
+      coalesce(extract(epoch from t.expires_at - t.issued_at) * 1000, 0)::double precision as "lifeMs"
+    from (
+      select id from access_token where failures > 0
+      union
+      select id from access_token where due_at < clock_timestamp() - ${lateMs} * interval '1 millisecond'
+      limit ${rowsMax}
+    ) overdue
+    join access_token t on t.id = overdue.id
+    join credential c on c.id = t.credential_id and c.state = 'active'`.execute(db);
+  return rows;
+}
+
+/** How many access tokens of active credentials are in each state, and the least life that any of them has left. */
+export async function countAccessTokens(db: Db): Promise<{
+  readonly states: Readonly<Record<string, number>>;
+  /** In milliseconds; below zero where one has run out, undefined where there is none. */
+  readonly leastLeftMs: number | undefined;
+}> {
+  const { rows } = await sql<{ state: string; count: number; leastLeftMs: number | null }>`
+    select t.state, count(*)::integer as count,
+      (extract(epoch from min(t.expires_at) - clock_timestamp()) * 1000)::double precision as "leastLeftMs"
+    from access_token t join credential c on c.id = t.credential_id and c.state = 'active'
+    group by t.state`.execute(db);
+  const lefts = rows.map((row) => row.leastLeftMs).filter((left) => left !== null);
+  return {
+    states: Object.fromEntries(rows.map(({ state, count }) => [state, count])),
+    leastLeftMs: lefts.length === 0 ? undefined : Math.min(...lefts),
+  };
 }

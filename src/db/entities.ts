@@ -24,7 +24,15 @@ export interface EntitySpec {
 export const entities: Readonly<Record<EntityType, EntitySpec>> = {
   credential: {
     transitions: credentialTransitions,
-    columns: ['name', 'family', 'environment', 'account', 'terminal', 'secrets_sealed'],
+    columns: [
+      'name',
+      'family',
+      'environment',
+      'account',
+      'terminal',
+      'secrets_sealed',
+      'app_key_index',
+    ],
     clockColumns: [],
     defaults: {},
   },
@@ -109,6 +117,7 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'attempt_id',
       'attempt_started_at',
       'failures',
+      'alarm_percent',
     ],
     clockColumns: ['due_at', 'lease_until', 'attempt_started_at'],
     defaults: { generation: 0, failures: 0 },

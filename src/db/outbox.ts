@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 import type { OutboxRow } from './rows.ts';
+import type { OutboxJob } from './transition-door.ts';
 
 /**
  * Leases the oldest due rows to `owner`. The claim is committed before anything is sent: a transaction is never held over
@@ -49,6 +50,22 @@ export async function releaseOutbox(
     })
     .where('id', 'in', [...ids])
     .where('lease_owner', '=', owner)
+    .execute();
+}
+
+/** Puts jobs into the outbox that follow from no change, to be relayed like all others. */
+export async function insertOutboxJobs(db: Db, jobs: readonly OutboxJob[]): Promise<void> {
+  if (jobs.length === 0) return;
+  await db
+    .insertInto('outbox')
+    .values(
+      jobs.map(({ queue, name, jobId, payload }) => ({
+        queue,
+        job_name: name,
+        job_id: jobId,
+        payload: JSON.stringify(payload),
+      })),
+    )
     .execute();
 }
 

@@ -15,6 +15,7 @@ export interface Schema {
   readonly dead_letter: DeadLetterTable;
   readonly delivery: DeliveryTable;
   readonly webhook_endpoint: WebhookEndpointTable;
+  readonly scan_run: ScanRunTable;
   readonly outbox: OutboxTable;
   readonly audit_event: AuditEventTable;
 }
@@ -34,6 +35,7 @@ interface CredentialTable extends EntityColumns<CredentialState> {
   readonly account: string | null;
   readonly terminal: string | null;
   readonly secrets_sealed: string;
+  readonly app_key_index: string | null;
 }
 
 interface TokenizationTable extends EntityColumns<TokenizationState> {
@@ -101,6 +103,7 @@ interface AccessTokenTable extends EntityColumns<AccessTokenState> {
   readonly attempt_id: string | null;
   readonly attempt_started_at: Date | null;
   readonly failures: number;
+  readonly alarm_percent: number | null;
 }
 
 interface DeadLetterTable extends EntityColumns<DeadLetterState> {
@@ -129,6 +132,11 @@ interface DeliveryTable extends EntityColumns<DeliveryState> {
 interface WebhookEndpointTable extends EntityColumns<WebhookEndpointState> {
   readonly host: string;
   readonly failing_since: Date | null;
+}
+
+interface ScanRunTable {
+  readonly name: string;
+  readonly finished_at: Date;
 }
 
 interface OutboxTable {

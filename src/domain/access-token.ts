@@ -33,47 +33,18 @@ export const accessTokenTransitions = [
   { event: 'access_token.lease_lost', from: ['refreshing'], to: 'ambiguous' },
   { event: 'access_token.lease_lost', from: ['issuing'], to: 'none' },
   // The pair of a caller that lost its lease: kept sealed, and never written over a newer one.
-  {
-    event: 'access_token.candidate_kept',
-    from: ['none', 'issuing', 'fresh', 'refreshing', 'ambiguous', 'rejected', 'suspended'],
-    to: 'same',
-  },
+  { event: 'access_token.candidate_kept', from: accessTokenStates, to: 'same' },
+  // A backend was refused with the present generation: its renewal is brought forward.
+  { event: 'access_token.reported_invalid', from: accessTokenStates, to: 'same' },
+  // Renewal is overdue and little of the token's life is left.
+  { event: 'access_token.alarmed', from: accessTokenStates, to: 'same' },
+  // Backends read the token; one row counts the reads of a minute.
+  { event: 'access_token.handed_out', from: accessTokenStates, to: 'same' },
+  // The credential got a new secret: what the gateway refused before is tried again at once.
+  { event: 'access_token.retried', from: ['suspended'], to: 'same' },
+  // The application is another one, or the credential was removed: its tokens are forgotten.
+  { event: 'access_token.cleared', from: accessTokenStates, to: 'none' },
 ] as const satisfies readonly Transition<AccessTokenState, string>[];
 
 /** An event of an access token, which is also the `event` of its audit row. */
 export type AccessTokenEvent = (typeof accessTokenTransitions)[number]['event'];
-
-/** How long a token lives, all in milliseconds except the fractions. */
-export interface AccessTokenLife {
-  readonly ttlMs: number;
-  readonly skewMs: number;
-  readonly dueFraction: number;
-}
-
-/** When an access token of a given life has to be renewed and when it must no longer be handed out. */
-export interface AccessTokenTimes {
-  readonly dueAt: Date;
-  readonly expiresAt: Date;
-}
-
-const jitterFraction = 0.1;
-
-/**
- * Times of a token whose request started at `startedAt` (database clock). The documented lifetime counts from the
- * gateway's side of the request, so counting from its start errs on the safe side; `skewMs` is the margin for clocks.
- * A shorter lifetime named by the gateway wins over the configured one.
- *
- * @param random a number in [0, 1), spreads the refreshes of many credentials over +/- 10 % of the due time
- */
-export function accessTokenTimes(
-  startedAt: Date,
-  life: AccessTokenLife,
-  gatewayTtlMs: number | undefined,
-  random: number,
-): AccessTokenTimes {
-  const lifeMs = Math.min(life.ttlMs, gatewayTtlMs ?? life.ttlMs);
-  const expiresAtMs = startedAt.getTime() + Math.max(0, lifeMs - life.skewMs);
-  const jitter = 1 + (random * 2 - 1) * jitterFraction;
-  const dueAtMs = startedAt.getTime() + lifeMs * life.dueFraction * jitter;
-  return { dueAt: new Date(Math.min(dueAtMs, expiresAtMs)), expiresAt: new Date(expiresAtMs) };
-}

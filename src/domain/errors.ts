@@ -28,6 +28,7 @@ export const errorCodes = [
   'gateway_refused',
   'gateway_unknown_outcome',
   'access_token_unavailable',
+  'scan_late',
   // Everything else; the log line holds the class of the fault, never its message
   'internal',
 ] as const;

@@ -1,4 +1,6 @@
+import { AppError } from '../domain/errors.ts';
 import type { Secret } from '../security/secret.ts';
+import { createTurns } from './turns.ts';
 import { createTransport, type Transport } from './transport.ts';
 import { classifyAccessToken } from './access-token-reply.ts';
 import { classifyCancel } from './cancel-reply.ts';
@@ -24,8 +26,13 @@ export type {
   QuickPayRecord,
 } from './replies.ts';
 
-/** An Accept Payments account. The JSON API takes all three as request headers. */
+/** Which of the gateway's two worlds a credential belongs to. */
+export type GatewayEnvironment = 'sandbox' | 'production';
+
+/** An Accept Payments account. The JSON API takes account, terminal and secure code as request headers. */
 export interface AcceptPaymentsAccount {
+  /** Absent: the environment that the client was made for. */
+  readonly environment?: GatewayEnvironment | undefined;
   readonly account: string;
   readonly terminal: string;
   readonly secureCode: Secret;
@@ -45,16 +52,28 @@ export interface QuickPayRequest {
 
 /** An OPCard application. */
 export interface OpcardApp {
+  /** Absent: the environment that the client was made for. */
+  readonly environment?: GatewayEnvironment | undefined;
   readonly appKey: string;
   readonly appSecret: Secret;
 }
 
-/** Where the gateway is, and how its replies are read. Times in milliseconds. */
-export interface GatewayOptions extends ReplyRulesInput {
+/** The bases of one environment. */
+export interface GatewayPlace {
   /** Base of the JSON API, for example `https://checkout-s.oceanpayment.com`. */
   readonly checkoutUrl: string;
   /** Base of the OAuth calls, ending in `/open-api/v1`. */
   readonly openApiUrl: string;
+}
+
+/** Where the gateway is, and how its replies are read. Times in milliseconds. */
+export interface GatewayOptions extends GatewayPlace, ReplyRulesInput {
+  /** The environment of the bases above, default `sandbox`. */
+  readonly environment?: GatewayEnvironment;
+  /** The bases of the other environment; without them, calls for its credentials throw. */
+  readonly otherPlace?: GatewayPlace;
+  /** OAuth calls per second and host that this process makes at most, default 5: the gateway publishes no limit. */
+  readonly oauthCallsPerSecondMax?: number;
   /** Deadline of a whole call, from connecting to the last byte of the reply. */
   readonly timeoutMs: number;
 }
@@ -96,77 +115,109 @@ export interface GatewayClient {
     account: AcceptPaymentsAccount,
     call?: CallOptions,
   ) => Promise<CheckReply>;
+  /**
+   * Waits until one more OAuth call may be made to the host of an environment. To be awaited before an intent is committed: a lease must
+   * not run while its owner queues.
+   */
+  readonly oauthTurn: (environment?: GatewayEnvironment) => Promise<void>;
   readonly createAccessToken: (app: OpcardApp, call?: CallOptions) => Promise<AccessTokenReply>;
   readonly refreshAccessToken: (
+    app: Pick<OpcardApp, 'environment'>,
     refreshToken: Secret,
     call?: CallOptions,
   ) => Promise<AccessTokenReply>;
   readonly close: () => Promise<void>;
 }
 
+const oauthCallsPerSecondDefault = 5;
+
 /** Creates the client. Nothing is connected until the first call. */
 export function createGatewayClient(
-  options: GatewayOptions,
+  gateway: GatewayOptions,
   observe: ObserveCall = () => undefined,
 ): GatewayClient {
-  const transport = createTransport({ timeoutMs: options.timeoutMs });
-  const rules = resolveRules(options);
-  const checkout = callsTo(transport, options.checkoutUrl, observe);
-  const openApi = callsTo(transport, options.openApiUrl, observe);
+  const transport = createTransport({ timeoutMs: gateway.timeoutMs });
+  const rules = resolveRules(gateway);
+  const call = callsBy(transport, observe);
+  const placeOf = placesOf(gateway);
+  const turns = createTurns(gateway.oauthCallsPerSecondMax ?? oauthCallsPerSecondDefault);
   return {
-    createQuickPay: async (account, request, call) =>
-      await checkout('create', '/pg/quickPay/create', headersOf(account), request, call, (reply) =>
-        classifyCreate(reply, { account, reference: request.merchant.referenceId }, rules),
+    createQuickPay: async (account, request, options) =>
+      await call(
+        placeOf(account).checkoutUrl,
+        'create',
+        '/pg/quickPay/create',
+        headersOf(account),
+        request,
+        options,
+        (reply) =>
+          classifyCreate(reply, { account, reference: request.merchant.referenceId }, rules),
       ),
-    queryQuickPay: async (account, lookup, call) =>
-      await checkout(
+    queryQuickPay: async (account, lookup, options) =>
+      await call(
+        placeOf(account).checkoutUrl,
         'query',
         '/pg/quickPay/query',
         headersOf(account),
         lookupBody(lookup),
-        call,
+        options,
         (reply) => classifyQuery(reply, account, rules),
       ),
-    cancelQuickPay: async (account, quickpayId, call) =>
-      await checkout(
+    cancelQuickPay: async (account, quickpayId, options) =>
+      await call(
+        placeOf(account).checkoutUrl,
         'cancel',
         '/pg/quickPay/cancel',
         headersOf(account),
         { quickpay: { id: quickpayId.reveal() } },
-        call,
+        options,
         (reply) => classifyCancel(reply, rules),
       ),
-    checkAccount: async (account, call) =>
-      await checkout(
+    checkAccount: async (account, options) =>
+      await call(
+        placeOf(account).checkoutUrl,
         'check_account',
         '/pinc/check-account',
         headersOf(account),
         {},
-        call,
+        options,
         (reply) => {
           const read = readSuccess(reply, rules);
           return read.kind === 'success' ? { kind: 'done' } : read;
         },
       ),
-    createAccessToken: async ({ appKey, appSecret }, call) =>
-      await openApi(
+    oauthTurn: async (environment) => await turns(placeOf({ environment }).openApiUrl),
+    createAccessToken: async (app, options) =>
+      await call(
+        placeOf(app).openApiUrl,
         'access_token_create',
         '/oauth/token/create',
         {},
-        { app_key: appKey, app_secret: appSecret.reveal() },
-        call,
+        { app_key: app.appKey, app_secret: app.appSecret.reveal() },
+        options,
         (reply) => classifyAccessToken(reply, rules),
       ),
-    refreshAccessToken: async (refreshToken, call) =>
-      await openApi(
+    refreshAccessToken: async (app, refreshToken, options) =>
+      await call(
+        placeOf(app).openApiUrl,
         'access_token_refresh',
         '/oauth/token/refresh',
         {},
         { refresh_token: refreshToken.reveal() },
-        call,
+        options,
         (reply) => classifyAccessToken(reply, rules),
       ),
     close: transport.close,
+  };
+}
+
+/** A call for one environment must never reach the other: its secrets are not for that host. */
+function placesOf(options: GatewayOptions) {
+  const { environment: own = 'sandbox', otherPlace } = options;
+  return ({ environment = own }: Pick<OpcardApp, 'environment'>): GatewayPlace => {
+    if (environment === own) return options;
+    if (otherPlace !== undefined) return otherPlace;
+    throw new AppError('internal', `The gateway client does not know where ${environment} is.`);
   };
 }
 
@@ -190,9 +241,9 @@ function lookupBody(lookup: QuickPayLookup): Readonly<Record<string, unknown>> {
 
 type RawReply = Awaited<ReturnType<Transport['post']>>;
 
-function callsTo(transport: Transport, baseUrl: string, observe: ObserveCall) {
-  const base = baseUrl.replace(/\/+$/, '');
+function callsBy(transport: Transport, observe: ObserveCall) {
   return async function call<Reply extends { readonly kind: string }>(
+    baseUrl: string,
     operation: string,
     path: string,
     headers: Readonly<Record<string, string>>,
@@ -201,6 +252,7 @@ function callsTo(transport: Transport, baseUrl: string, observe: ObserveCall) {
     classify: (reply: RawReply) => Reply,
   ): Promise<Reply> {
     const startedAt = performance.now();
+    const base = baseUrl.replace(/\/+$/, '');
     const reply = classify(await transport.post(base + path, headers, body, signal));
     observe({ operation, outcome: reply.kind, durationMs: performance.now() - startedAt });
     return reply;

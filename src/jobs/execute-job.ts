@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { recordScanRun } from '../db/scan-runs.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import type { EntityType } from '../domain/transition.ts';
@@ -57,7 +58,9 @@ export async function executeJob(
       }),
   };
   try {
-    return await definition.runParsed(parsed.data, context);
+    const outcome = await definition.runParsed(parsed.data, context);
+    if (definition.isRepeating === true) await recordScanRun(dependencies.db, definition.name);
+    return outcome;
   } catch (error) {
     if (error instanceof AppError && permanentCodes.has(error.code)) {
       return cancel(error.code, error.paths);

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import { AppError } from '../domain/errors.ts';
-import type { AcceptPaymentsAccount } from '../gateway/client.ts';
+import type { AcceptPaymentsAccount, OpcardApp } from '../gateway/client.ts';
 import type { Keyring } from '../security/keyring.ts';
 import { Secret } from '../security/secret.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
@@ -28,6 +28,7 @@ export function openAccount(keyring: Keyring, row: CredentialRow): SigningAccoun
   const secrets = acceptPaymentsSecrets.parse(openSecrets(keyring, row));
   const secureCode = new Secret(secrets.secureCode);
   return {
+    environment: row.environment,
     account: row.account ?? '',
     terminal: row.terminal ?? '',
     secureCode,
@@ -39,12 +40,9 @@ export function openAccount(keyring: Keyring, row: CredentialRow): SigningAccoun
 }
 
 /** Opens an OPCard credential. */
-export function openOpcard(
-  keyring: Keyring,
-  row: CredentialRow,
-): { appKey: string; appSecret: Secret } {
+export function openOpcard(keyring: Keyring, row: CredentialRow): OpcardApp {
   const { appKey, appSecret } = opcardSecrets.parse(openSecrets(keyring, row));
-  return { appKey, appSecret: new Secret(appSecret) };
+  return { environment: row.environment, appKey, appSecret: new Secret(appSecret) };
 }
 
 /** The account that a tokenization belongs to. Throws `credential_not_found`. */

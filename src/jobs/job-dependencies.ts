@@ -1,6 +1,6 @@
 import type { Db } from '../db/database.ts';
 import type { OutboxJob, TransitionDoor } from '../db/transition-door.ts';
-import type { AccessTokenLife } from '../domain/access-token.ts';
+import type { AccessTokenLife } from '../domain/access-token-times.ts';
 import type { GatewayClient } from '../gateway/client.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Keyring } from '../security/keyring.ts';
@@ -40,7 +40,14 @@ export interface JobSettings {
     readonly redirect: SignaturePolicy;
     readonly notify: SignaturePolicy;
   };
-  readonly accessToken: AccessTokenLife;
+  readonly accessToken: AccessTokenLife & {
+    /** How long one call for a token may take before another worker takes it up. */
+    readonly leaseMs: number;
+    /** OAuth calls per second that this process makes to one host at most. */
+    readonly callsPerSecondMax: number;
+  };
+  /** How often due work is looked for. */
+  readonly scanIntervalMs: number;
 }
 
 /** What every operation on tokens needs, in or out of a job. */

@@ -1,16 +1,27 @@
-import { findDueAccessTokens } from '../db/access-tokens.ts';
-import type { OutboxJob } from '../db/transition-door.ts';
-import { jobId } from '../domain/ids.ts';
+import {
+  findDueAccessTokens,
+  findOverdueAccessTokens,
+  type OverdueAccessToken,
+} from '../db/access-tokens.ts';
+import { alarmPercentOf } from '../domain/access-token-times.ts';
 import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
-import { defineJob, done } from './define-job.ts';
+import { refreshJob } from './access-token-row.ts';
+import { defineJob, done, type JobContext } from './define-job.ts';
 
-/** Credentials that one scan puts on the queue. */
-const rowsMax = 1_000;
+/** Intervals whose worth of calls one scan puts on the queue: enough to keep the workers busy, too few to flood the queue. */
+const intervalsAhead = 2;
+/** Credentials that one scan puts on the queue at least. */
+const rowsMin = 100;
+/** Tokens whose alarm one scan looks at. */
+const alarmsMax = 1_000;
+/** Scan intervals after which a renewal that has not begun is late. */
+const lateIntervals = 4;
 
 /**
- * `access-token.scan` finds access tokens whose renewal has come. The repeating schedule only wakes it: what is due is
- * written in Postgres, so a schedule that is late, doubled or missing changes when a scan runs and nothing else.
+ * `access-token.scan` finds access tokens whose renewal has come, and raises an alarm where one is overdue. The repeating schedule only
+ * wakes it: what is due is written in Postgres, so a schedule that is late, doubled or missing changes when a scan
+ * runs and nothing else.
  */
 export const scanAccessTokens = defineJob({
   name: 'access-token.scan',
@@ -19,16 +30,56 @@ export const scanAccessTokens = defineJob({
   retry: exponential({ attemptsMax: 1, baseMs: 1_000, capMs: 1_000 }),
   timeoutMs: 15_000,
   isRepeating: true,
-  emits: [],
-  async run(_, { db, enqueue }) {
+  emits: ['access_token.alarmed'],
+  async run(_, context) {
+    const { db, enqueue, settings } = context;
+    const { callsPerSecondMax } = settings.accessToken;
+    const rowsMax = Math.max(
+      rowsMin,
+      Math.ceil((callsPerSecondMax * intervalsAhead * settings.scanIntervalMs) / 1_000),
+    );
     const due = await findDueAccessTokens(db, rowsMax);
-    const jobs = due.map(({ id, version, generation, credential }): OutboxJob => ({
-      queue: 'access-token',
-      name: 'access-token.refresh',
-      jobId: jobId('refresh', id, version),
-      payload: { v: 1, credential, generation },
-    }));
+    const jobs = due.map(({ id, version, generation, credential }) =>
+      refreshJob(id, version, credential, generation),
+    );
     if (jobs.length > 0) await enqueue(jobs);
+    await raiseAlarms(context);
     return done(jobs.length > 0 ? 'work_found' : 'nothing_due');
   },
 });
+
+type Context = JobContext<'access_token.alarmed'>;
+
+/** One alarm for each share of its life that a token comes down to while its renewal is overdue. */
+async function raiseAlarms(context: Context): Promise<void> {
+  const lateMs = lateIntervals * context.settings.scanIntervalMs;
+  const overdue = await findOverdueAccessTokens(context.db, lateMs, alarmsMax);
+  await Promise.all(overdue.map(async (token) => await raiseAlarm(token, context)));
+}
+
+async function raiseAlarm(token: OverdueAccessToken, context: Context): Promise<void> {
+  const { credential, leftMs, lifeMs, alarmPercent, generation, failures } = token;
+  const percent = alarmPercentOf(leftMs, lifeMs);
+  if (percent === undefined || (alarmPercent !== null && alarmPercent <= percent)) return;
+  const outcome = await context.apply({
+    entity: 'access_token',
+    row: token,
+    event: 'access_token.alarmed',
+    patch: { alarm_percent: percent },
+    audit: { reason: 'renewal_overdue', detail: { generation, lifeLeftPercent: percent } },
+  });
+  // Somebody else changed it, or raised the alarm: the next scan looks again.
+  if (!outcome.isApplied) return;
+  context.logger.error(
+    {
+      credential,
+      code: 'access_token_unavailable',
+      lifeLeftPercent: percent,
+      failures,
+      generation,
+    },
+    percent === 0
+      ? 'there is no valid access token; its renewal fails'
+      : 'the renewal of an access token is overdue',
+  );
+}

@@ -9,6 +9,13 @@ export interface Scraped {
   }[];
   readonly outboxBacklog: number;
   readonly tokenizations: Readonly<Record<string, number>>;
+  readonly accessTokens: {
+    readonly states: Readonly<Record<string, number>>;
+    /** In milliseconds; undefined where no token was ever issued. */
+    readonly leastLeftMs: number | undefined;
+  };
+  /** How long ago each repeating job ran, in milliseconds. */
+  readonly scanAgesMs: ReadonlyMap<string, number>;
 }
 
 /** A finished run of a job. */
@@ -33,6 +40,7 @@ export interface Metrics {
   readonly countTransition: (entity: string, event: string) => void;
   readonly observeBatch: (size: number) => void;
   readonly countCallback: (channel: string, result: string) => void;
+  readonly countAccessTokenRead: (outcome: string) => void;
   /** Registers what is read on each scrape. A source that fails leaves its gauges out and counts as an error. */
   readonly onScrape: (read: () => Promise<Scraped>) => void;
   readonly render: () => Promise<{ readonly contentType: string; readonly body: string }>;
@@ -48,6 +56,11 @@ export const metricTable = {
   token_worker_queue_jobs: 'Jobs in each queue, by state',
   token_worker_outbox_rows: 'Committed jobs that wait to be relayed to their queue',
   token_worker_tokenizations: 'Tokenizations, by state',
+  token_worker_access_tokens: 'Access tokens of active credentials, by state',
+  token_worker_access_token_least_life_seconds:
+    'What is left of the access token that runs out first; below zero: it has run out',
+  token_worker_access_token_reads_total: 'Access tokens asked for, by what came of it',
+  token_worker_scan_age_seconds: 'How long ago each repeating job ran, by job',
   token_worker_scrape_errors_total: 'Scrapes that could not read the queues or the database',
 } as const;
 
@@ -84,6 +97,10 @@ export function createMetrics(): Metrics {
     ...common('token_worker_callbacks_total'),
     labelNames: ['channel', 'result'],
   });
+  const reads = new Counter({
+    ...common('token_worker_access_token_reads_total'),
+    labelNames: ['outcome'],
+  });
   const scrape = createScrape(common);
 
   return {
@@ -94,6 +111,7 @@ export function createMetrics(): Metrics {
     countTransition: (entity, event) => transitions.inc({ entity, event }),
     observeBatch: (size) => batches.observe(size),
     countCallback: (channel, result) => callbacks.inc({ channel, result }),
+    countAccessTokenRead: (outcome) => reads.inc({ outcome }),
     onScrape: scrape.register,
     async render() {
       await scrape.read();
@@ -113,21 +131,32 @@ function createScrape(common: Common): {
   const depth = new Gauge({ ...common('token_worker_queue_jobs'), labelNames: ['queue', 'state'] });
   const outbox = new Gauge(common('token_worker_outbox_rows'));
   const states = new Gauge({ ...common('token_worker_tokenizations'), labelNames: ['state'] });
+  const tokens = new Gauge({ ...common('token_worker_access_tokens'), labelNames: ['state'] });
+  const leastLife = new Gauge(common('token_worker_access_token_least_life_seconds'));
+  const scanAges = new Gauge({ ...common('token_worker_scan_age_seconds'), labelNames: ['job'] });
   const errors = new Counter(common('token_worker_scrape_errors_total'));
   const readers: (() => Promise<Scraped>)[] = [];
   return {
     register: (read) => readers.push(read),
     async read() {
       // What can't be read now must not show what was read before.
-      for (const gauge of [depth, states]) gauge.reset();
+      for (const gauge of [depth, states, tokens, scanAges]) gauge.reset();
       // Without labels, a reset gauge says 0; an outbox that can't be read must not look empty.
       outbox.remove();
+      leastLife.remove();
       for (const reader of readers) {
         try {
-          const { queueDepths, outboxBacklog, tokenizations } = await reader();
+          const { queueDepths, outboxBacklog, tokenizations, accessTokens, scanAgesMs } =
+            await reader();
           for (const { queue, state, jobs } of queueDepths) depth.set({ queue, state }, jobs);
           outbox.set(outboxBacklog);
           for (const [state, count] of Object.entries(tokenizations)) states.set({ state }, count);
+          for (const [state, count] of Object.entries(accessTokens.states)) {
+            tokens.set({ state }, count);
+          }
+          const { leastLeftMs } = accessTokens;
+          if (leastLeftMs !== undefined) leastLife.set(leastLeftMs / 1_000);
+          for (const [job, ageMs] of scanAgesMs) scanAges.set({ job }, ageMs / 1_000);
         } catch {
           errors.inc();
         }

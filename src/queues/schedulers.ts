@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { withAdvisoryLock } from '../db/advisory-lock.ts';
 import type { Database } from '../db/database.ts';
+import { findScanAges } from '../db/scan-runs.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { RepeatingJob } from '../jobs/registry.ts';
 import type { QueueBackend } from './backend.ts';
@@ -18,25 +18,25 @@ export interface SchedulersOptions {
   readonly logger: Logger;
 }
 
-/** A schedule that is this many intervals late has been lost. */
+/** A scan that is this many intervals late is an alarm. */
 const lateIntervals = 4;
 const watchFloorMs = 1_000;
 
 /**
  * Schedules every repeating job, one BullMQ job scheduler each, and watches over them: schedulers have been known to vanish or freeze. Upserts run
- * under an advisory lock, since concurrent ones of several replicas have lost schedulers. A late one is set anew and its
- * job added once by hand.
+ * under an advisory lock, since concurrent ones of several replicas have lost schedulers.
  */
 export async function startSchedulers(options: SchedulersOptions): Promise<Schedulers> {
   const { repeating, logger } = options;
   await upsertAll(options, repeating);
 
+  const watchedSinceMs = performance.now();
   const shortestMs = Math.min(...repeating.map(({ everyMs }) => everyMs));
   let watching: Promise<void> = Promise.resolve();
   const timer = setInterval(
     () => {
       watching = watching
-        .then(async () => await reviveLate(options))
+        .then(async () => await reviveLate(options, watchedSinceMs))
         .catch((error: unknown) => {
           logger.warn({ error }, 'the schedules could not be watched; trying again');
         });
@@ -68,24 +68,28 @@ async function upsertAll(
   });
 }
 
-async function reviveLate(options: SchedulersOptions): Promise<void> {
-  const late: RepeatingJob[] = [];
-  for (const entry of options.repeating) {
-    if (await isLate(options.backend, entry)) late.push(entry);
-  }
+/**
+ * Judges each repeating job by when it last ran, which Postgres knows, and not by its schedule: a schedule that looks well proves
+ * nothing. A late one is scheduled anew and its job added once by hand.
+ */
+async function reviveLate(options: SchedulersOptions, watchedSinceMs: number): Promise<void> {
+  const ages = await findScanAges(options.db);
+  const watchedForMs = performance.now() - watchedSinceMs;
+  const late = options.repeating.filter(({ job, everyMs }) => {
+    const ageMs = Math.min(ages.get(job.name) ?? Infinity, watchedForMs);
+    return ageMs > everyMs * lateIntervals;
+  });
   if (late.length === 0) return;
-  options.logger.error({ schedules: late.map(({ job }) => job.name) }, 'schedules were late');
+  options.logger.error(
+    { scans: late.map(({ job }) => job.name), code: 'scan_late' },
+    'scans are late; they are scheduled anew',
+  );
   await upsertAll(options, late);
   for (const { job } of late) {
-    const jobId = `scan-${randomUUID()}`;
+    // One id, so that a job which nobody takes is not added again and again.
+    const jobId = `late-${job.name.replaceAll('.', '-')}`;
     await options.backend
       .queue(job.queue)
-      .add(job.name, { v: 1 }, { jobId, removeOnComplete: true, removeOnFail: 100 });
+      .add(job.name, { v: 1 }, { jobId, removeOnComplete: true, removeOnFail: true });
   }
-}
-
-async function isLate(backend: QueueBackend, { job, everyMs }: RepeatingJob): Promise<boolean> {
-  const scheduler = await backend.queue(job.queue).getJobScheduler(job.name);
-  if (scheduler?.next === undefined) return true;
-  return scheduler.next < Date.now() - everyMs * lateIntervals;
 }

@@ -71,6 +71,7 @@ export const faultSwitchesSchema = z.strictObject({
   oldAccessTokenDies: z.boolean().describe('a refresh ends the former access tokens at once'),
   createInvalidates: z.boolean().describe('a create ends all former tokens of the application'),
   refreshRejectRate: rate.describe('refuse a refresh although its token is good'),
+  createRejectRate: rate.describe('refuse an OAuth create although app key and secret are good'),
   omitExpiresIn: z.boolean().describe('leave the lifetime out of OAuth answers'),
   oauthShape: z
     .enum(['data.access_token', 'data.accessToken', 'access_token'])
@@ -115,6 +116,7 @@ export const faultDefaults: FaultSwitches = {
   oldAccessTokenDies: false,
   createInvalidates: false,
   refreshRejectRate: 0,
+  createRejectRate: 0,
   omitExpiresIn: false,
   oauthShape: 'data.access_token',
   oauthSuccessCode: '000',

@@ -13,7 +13,10 @@ export interface Strike {
 type RateName = Extract<keyof FaultSwitches, `${string}Rate` | 'errorRate5xx'>;
 
 /** In this order; the first rate that hits decides. */
-const strikes: readonly (readonly [Exclude<RateName, 'refreshRejectRate'>, Strike])[] = [
+const strikes: readonly (readonly [
+  Exclude<RateName, 'refreshRejectRate' | 'createRejectRate'>,
+  Strike,
+])[] = [
   ['resetBeforeEffectRate', { kind: 'reset', isAfterEffect: false }],
   ['resetAfterEffectRate', { kind: 'reset', isAfterEffect: true }],
   ['hangRate', { kind: 'hang', isAfterEffect: false }],

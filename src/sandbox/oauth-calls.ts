@@ -28,6 +28,7 @@ export function createAccessToken(context: SandboxContext, body: unknown): objec
   const { app_key: appKey, app_secret: appSecret } = parsed.data;
   const app = context.options.opcardApps.find((known) => known.appKey === appKey);
   if (app?.appSecret !== appSecret) return refusal('credentials');
+  if (isRejected(context, 'oauth-create', appKey)) return refusal('credentials');
   if (context.faults.createInvalidates) {
     revokeAccessTokens(context.oauth, appKey);
     revokeRefreshTokens(context.oauth, appKey, Date.now());
@@ -43,7 +44,8 @@ export function refreshAccessToken(context: SandboxContext, body: unknown): obje
   const presented = parsed.data.refresh_token;
   const nowMs = Date.now();
   const appKey = findRefreshTokenApp(oauth, presented, nowMs);
-  if (appKey === undefined || isRejected(context, appKey)) return refusal('refresh-token');
+  if (appKey === undefined || isRejected(context, 'oauth-refresh', appKey))
+    return refusal('refresh-token');
   if (faults.oldAccessTokenDies) revokeAccessTokens(oauth, appKey);
   if (faults.refreshRotates) {
     const issued = oauth.refreshTokens.get(presented);
@@ -53,10 +55,21 @@ export function refreshAccessToken(context: SandboxContext, body: unknown): obje
   return issuePair(context, appKey, faults.refreshRotates);
 }
 
-function isRejected(context: SandboxContext, appKey: string): boolean {
-  const attempt = String(context.attempts.get(JSON.stringify(['oauth-refresh', appKey])) ?? 0);
-  const random = deriveRandom(context.seed, 'refresh-reject', appKey, attempt);
-  return drawFraction(random) < context.faults.refreshRejectRate;
+/** Whether a call is refused whatever it presents. Each call draws for itself. */
+function isRejected(
+  { attempts, faults, seed }: SandboxContext,
+  endpoint: 'oauth-create' | 'oauth-refresh',
+  appKey: string,
+): boolean {
+  const attempt = String(attempts.get(JSON.stringify([endpoint, appKey])) ?? 0);
+  const isRefresh = endpoint === 'oauth-refresh';
+  const random = deriveRandom(
+    seed,
+    isRefresh ? 'refresh-reject' : 'create-reject',
+    appKey,
+    attempt,
+  );
+  return drawFraction(random) < (isRefresh ? faults.refreshRejectRate : faults.createRejectRate);
 }
 
 function issuePair(context: SandboxContext, appKey: string, hasRefreshToken: boolean): object {

@@ -120,7 +120,7 @@ describe('a 4xx', () => {
 
   test('without a code refuses a refresh token, which is replaced rather than tried for ever', async () => {
     const { client } = await start(answering({ error: 'invalid_grant' }, 400));
-    expect(await client.refreshAccessToken(new Secret('r'))).toEqual({
+    expect(await client.refreshAccessToken({}, new Secret('r'))).toEqual({
       kind: 'refused',
       gatewayCode: 'http_400',
     });
@@ -201,7 +201,7 @@ test.each([
 test('an OAuth call sends the app key or the refresh token, and no credentials of an account', async () => {
   const { client, gateway } = await start(answering({ code: '000', data: { access_token: 'a' } }));
   await client.createAccessToken({ appKey: 'key', appSecret: new Secret('canary-app') });
-  await client.refreshAccessToken(new Secret('canary-refresh'));
+  await client.refreshAccessToken({}, new Secret('canary-refresh'));
   expect(gateway.calls.map(({ path, body }) => [path, JSON.parse(body)])).toEqual([
     ['/open-api/v1/oauth/token/create', { app_key: 'key', app_secret: 'canary-app' }],
     ['/open-api/v1/oauth/token/refresh', { refresh_token: 'canary-refresh' }],
@@ -226,7 +226,7 @@ test('no reply and no observation prints a token', async () => {
     await client.queryQuickPay(account, { by: 'quickpayId', value: new Secret(quickpayId) }),
     await client.cancelQuickPay(account, new Secret(quickpayId)),
     await client.createAccessToken({ appKey: 'key', appSecret: new Secret('canary-app') }),
-    await client.refreshAccessToken(new Secret('canary-refresh')),
+    await client.refreshAccessToken({}, new Secret('canary-refresh')),
   ];
   expect(replies.map(({ kind }) => kind)).toEqual(['done', 'found', 'done', 'done', 'done']);
   expect(observed.map(({ operation, outcome }) => [operation, outcome])).toEqual([

@@ -314,7 +314,7 @@ describe('an OAuth call', () => {
     ],
   ])('answered with %s', async (_, body, reply) => {
     const client = await against(answering(body));
-    const answer = await client.refreshAccessToken(new Secret('hunter3'));
+    const answer = await client.refreshAccessToken({}, new Secret('hunter3'));
     expect(answer).toMatchObject(reply);
     const token = answer.kind === 'done' ? answer.accessToken.reveal() : 'none';
     expect(token).toBe(reply.kind === 'done' ? 'a' : 'none');

@@ -40,6 +40,8 @@ describe('the metrics', () => {
         queueDepths: [{ queue: 'notify', state: 'waiting', jobs: 4 }],
         outboxBacklog: 2,
         tokenizations: { active: 9 },
+        accessTokens: { states: { fresh: 3 }, leastLeftMs: 61_500 },
+        scanAgesMs: new Map([['access-token.scan', 2_500]]),
       };
     });
     const depth = 'token_worker_queue_jobs{queue="notify",state="waiting"} 4';
@@ -47,6 +49,9 @@ describe('the metrics', () => {
     expect(up).toContain(depth);
     expect(up).toContain('token_worker_outbox_rows 2');
     expect(up).toContain('token_worker_tokenizations{state="active"} 9');
+    expect(up).toContain('token_worker_access_tokens{state="fresh"} 3');
+    expect(up).toContain('token_worker_access_token_least_life_seconds 61.5');
+    expect(up).toContain('token_worker_scan_age_seconds{job="access-token.scan"} 2.5');
     expect(up).toContain('token_worker_scrape_errors_total 0');
     isReachable = false;
     const down = (await metrics.render()).body;

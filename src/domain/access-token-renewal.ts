@@ -1,0 +1,99 @@
+import type { AccessTokenEvent, AccessTokenState } from './access-token.ts';
+
+/** The two calls that give a token: by the refresh token, or by app key and secret. */
+export type RenewalCall = 'refresh' | 'issue';
+
+/** What the present row says about how to renew it. */
+export interface RenewalSituation {
+  readonly state: AccessTokenState;
+  readonly hasRefreshToken: boolean;
+  /** Whether the access token can no longer be handed out. */
+  readonly isExpired: boolean;
+}
+
+interface CallRow {
+  readonly states: readonly AccessTokenState[];
+  readonly hasRefreshToken?: boolean;
+  readonly isExpired?: boolean;
+  readonly call: RenewalCall;
+}
+
+/**
+ * Which call renews a token; the first row that fits decides. While a refresh is ambiguous the same refresh token is tried again,
+ * since the gateway may not have taken it; once the access token is lost anyway there is nothing to spare, and a new pair is created.
+ */
+export const callTable: readonly CallRow[] = [
+  { states: ['fresh'], hasRefreshToken: true, call: 'refresh' },
+  { states: ['ambiguous'], hasRefreshToken: true, isExpired: false, call: 'refresh' },
+  { states: ['none', 'fresh', 'ambiguous', 'rejected', 'suspended'], call: 'issue' },
+];
+
+/** The call for a situation; undefined while somebody is at it (`issuing`, `refreshing`). */
+export function callFor(situation: RenewalSituation): RenewalCall | undefined {
+  return callTable.find(
+    ({ states, hasRefreshToken, isExpired }) =>
+      states.includes(situation.state) &&
+      (hasRefreshToken ?? situation.hasRefreshToken) === situation.hasRefreshToken &&
+      (isExpired ?? situation.isExpired) === situation.isExpired,
+  )?.call;
+}
+
+/** What follows from a reply, besides its event. */
+export type NextStep = 'finish' | 'issue_now' | 'retry_soon' | 'back_off' | 'suspend';
+
+/** What a reply may do to a token. */
+export type RenewalEvent = Extract<
+  AccessTokenEvent,
+  | 'access_token.refreshed'
+  | 'access_token.refresh_rejected'
+  | 'access_token.refresh_unknown'
+  | 'access_token.issued'
+  | 'access_token.suspended'
+  | 'access_token.issue_unknown'
+>;
+
+interface ReplyRow {
+  readonly call: RenewalCall;
+  readonly reply: 'done' | 'refused' | 'unknown';
+  /** Whether it is the first failure since the last success; absent: either. */
+  readonly isFirst?: boolean;
+  readonly event: RenewalEvent;
+  readonly next: NextStep;
+}
+
+/**
+ * What a reply does. Whether the gateway rotates refresh tokens, ends old tokens or grants a grace window is published nowhere, and none
+ * of it has to be known: a new refresh token replaces the old one where there is one, and a refresh token that has
+ * died is refused, which leads to a create.
+ */
+export const replyTable: readonly ReplyRow[] = [
+  { call: 'refresh', reply: 'done', event: 'access_token.refreshed', next: 'finish' },
+  { call: 'refresh', reply: 'refused', event: 'access_token.refresh_rejected', next: 'issue_now' },
+  {
+    call: 'refresh',
+    reply: 'unknown',
+    isFirst: true,
+    event: 'access_token.refresh_unknown',
+    next: 'retry_soon',
+  },
+  { call: 'refresh', reply: 'unknown', event: 'access_token.refresh_unknown', next: 'back_off' },
+  { call: 'issue', reply: 'done', event: 'access_token.issued', next: 'finish' },
+  { call: 'issue', reply: 'refused', event: 'access_token.suspended', next: 'suspend' },
+  { call: 'issue', reply: 'unknown', event: 'access_token.issue_unknown', next: 'back_off' },
+];
+
+/** The row of a reply; every combination has one. */
+export function decideOnReply(
+  call: RenewalCall,
+  reply: ReplyRow['reply'],
+  isFirst: boolean,
+): Pick<ReplyRow, 'event' | 'next'> {
+  const row = replyTable.find(
+    (candidate) =>
+      candidate.call === call &&
+      candidate.reply === reply &&
+      (candidate.isFirst ?? isFirst) === isFirst,
+  );
+  if (row === undefined) throw new RangeError(`no decision on a ${call} that is ${reply}`);
+  return row;
+}

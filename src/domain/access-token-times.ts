@@ -1,0 +1,93 @@
+/** How long a token lives, all in milliseconds except the fraction. */
+export interface AccessTokenLife {
+  readonly ttlMs: number;
+  readonly skewMs: number;
+  readonly dueFraction: number;
+}
+
+/** When an access token of a given life has to be renewed and when it must no longer be handed out. */
+export interface AccessTokenTimes {
+  readonly dueAt: Date;
+  readonly expiresAt: Date;
+}
+
+const jitterFraction = 0.1;
+
+/**
+ * Times of a token whose request started at `startedAt` (database clock). The documented lifetime counts from the
+ * gateway's side of the request, so counting from its start errs on the safe side; `skewMs` is the margin for clocks.
+ * A shorter lifetime named by the gateway wins over the configured one.
+ *
+ * @param random a number in [0, 1), spreads the refreshes of many credentials over +/- 10 % of the due time
+ */
+export function accessTokenTimes(
+  startedAt: Date,
+  life: AccessTokenLife,
+  gatewayTtlMs: number | undefined,
+  random: number,
+): AccessTokenTimes {
+  const lifeMs = Math.min(life.ttlMs, gatewayTtlMs ?? life.ttlMs);
+  const expiresAtMs = startedAt.getTime() + Math.max(0, lifeMs - life.skewMs);
+  const jitter = 1 + (random * 2 - 1) * jitterFraction;
+  const dueAtMs = startedAt.getTime() + lifeMs * life.dueFraction * jitter;
+  return { dueAt: new Date(Math.min(dueAtMs, expiresAtMs)), expiresAt: new Date(expiresAtMs) };
+}
+
+/** Waits between two calls for one token, in milliseconds. */
+export interface AccessTokenWaits {
+  /** Before the one quick retry of a call whose outcome is unknown. */
+  readonly quickMs: number;
+  /** First ceiling of the back-off after that; it doubles from failure to failure. */
+  readonly backoffBaseMs: number;
+  /** Highest ceiling of the back-off while the present token is good. */
+  readonly backoffCapMs: number;
+  /** The same once it has run out and readers wait. */
+  readonly expiredCapMs: number;
+  /** Between two attempts with a credential that the gateway refuses. */
+  readonly suspendedMs: number;
+  /** Between two renewals that somebody asked for, so that a backend in a loop can't make the worker hammer the gateway. */
+  readonly spacingMs: number;
+}
+
+/**
+ * The waits of a token that lives `ttlMs`: shares of its life, so that a test with tokens of seconds meets the same ratios as
+ * production. For the documented 60 minutes: 1 s, 2 s, 60 s, 10 s, 30 min and 60 s.
+ */
+export function accessTokenWaits({ ttlMs }: Pick<AccessTokenLife, 'ttlMs'>): AccessTokenWaits {
+  const share = (part: number): number => Math.max(10, Math.round(ttlMs / part));
+  return {
+    quickMs: share(3_600),
+    backoffBaseMs: share(1_800),
+    backoffCapMs: share(60),
+    expiredCapMs: share(360),
+    suspendedMs: share(2),
+    spacingMs: share(60),
+  };
+}
+
+/**
+ * The wait after failure number `failures` (from 1), with full jitter. It never reaches past the middle of what is left of the
+ * present token's life, so that a token is never lost to a long wait.
+ *
+ * @param leftMs how long the present token is still good; 0 or less: it is not
+ * @param random a number in [0, 1)
+ */
+export function renewalBackoffMs(
+  waits: AccessTokenWaits,
+  failures: number,
+  leftMs: number,
+  random: number,
+): number {
+  const capMs = leftMs > 0 ? Math.min(waits.backoffCapMs, leftMs / 2) : waits.expiredCapMs;
+  const ceilingMs = Math.min(capMs, waits.backoffBaseMs * 2 ** Math.min(20, failures - 1));
+  return Math.max(waits.quickMs, Math.round(ceilingMs * random));
+}
+
+/** Shares of a token's life, in percent, at which an overdue renewal is an alarm; 0: it has run out. */
+export const alarmPercents = [50, 25, 10, 0] as const;
+
+/** The alarm that a token whose renewal is overdue has come to: the lowest share that is reached, if any. */
+export function alarmPercentOf(leftMs: number, lifeMs: number): number | undefined {
+  const left = lifeMs > 0 ? (leftMs / lifeMs) * 100 : 0;
+  return alarmPercents.findLast((percent) => left <= percent);
+}

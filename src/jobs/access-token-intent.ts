@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto';
+import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
+import { callFor, type RenewalCall } from '../domain/access-token-renewal.ts';
+import { AppError } from '../domain/errors.ts';
+import type { AccessTokenReply } from '../gateway/client.ts';
+import { tokenPlace } from './access-token-row.ts';
+import { done, type JobContext, type Outcome } from './define-job.ts';
+
+/** The changes that a renewal may commit. */
+export const renewalEvents = [
+  'access_token.lease_lost',
+  'access_token.refresh_intent',
+  'access_token.refreshed',
+  'access_token.refresh_unknown',
+  'access_token.refresh_rejected',
+  'access_token.issue_intent',
+  'access_token.issued',
+  'access_token.issue_unknown',
+  'access_token.suspended',
+  'access_token.candidate_kept',
+] as const;
+
+/** What a renewal works with. */
+export type RenewalContext = JobContext<(typeof renewalEvents)[number]>;
+/** A pair that the gateway gave. */
+export type TokenPair = Extract<AccessTokenReply, { kind: 'done' }>;
+/** One change of the row whose renewal is under way. */
+export type RenewalChange = Omit<Parameters<RenewalContext['apply']>[0], 'entity' | 'row'>;
+
+/** An intent that stands: the row as it was committed, with the call that it is about. */
+export interface RenewalIntent {
+  readonly row: ReadAccessToken;
+  readonly call: RenewalCall;
+}
+
+/** Tries at one change whose row others touch meanwhile (a hand-out is counted, an alarm raised). */
+const triesMax = 20;
+
+/**
+ * Commits who is asking, what for and since when, before the network is used; undefined when somebody else is at it, or has
+ * renewed this generation already.
+ */
+export async function writeIntent(
+  credentialId: string,
+  generation: number,
+  context: RenewalContext,
+): Promise<RenewalIntent | undefined> {
+  const { db, settings, workerId } = context;
+  const { leaseMs } = settings.accessToken;
+  for (let tries = 0; tries < triesMax; tries += 1) {
+    const found = await findAccessToken(db, credentialId);
+    const row = found && (await claimable(found, context));
+    if (row === undefined || row.generation !== generation) return undefined;
+    const call = callFor({
+      state: row.state,
+      hasRefreshToken: row.refresh_token_sealed !== null,
+      isExpired: row.expires_at === null || row.expires_at <= row.read_at,
+    });
+    if (call === undefined) return undefined;
+    const attemptId = randomUUID();
+    const outcome = await context.apply({
+      entity: 'access_token',
+      row,
+      event: `access_token.${call}_intent`,
+      patch: {
+        attempt_id: attemptId,
+        attempt_started_at_in_ms: 0,
+        lease_owner: workerId,
+        lease_until_in_ms: leaseMs,
+        due_at_in_ms: leaseMs,
+      },
+      audit: { detail: { generation: row.generation } },
+    });
+    if (!outcome.isApplied) continue;
+    const written = await findAccessToken(db, credentialId);
+    return written?.attempt_id === attemptId ? { row: written, call } : undefined;
+  }
+  throw new AppError('stale_version', 'An access token changes too fast to be leased.');
+}
+
+/** The row, free of any lease that has run out; undefined while somebody else holds it. */
+async function claimable(
+  row: ReadAccessToken,
+  context: RenewalContext,
+): Promise<ReadAccessToken | undefined> {
+  if (row.state !== 'refreshing' && row.state !== 'issuing') return row;
+  if (row.lease_until !== null && row.lease_until > row.read_at) return undefined;
+  const outcome = await context.apply({
+    entity: 'access_token',
+    row,
+    event: 'access_token.lease_lost',
+    patch: { lease_owner: null, lease_until: null, attempt_id: null, due_at_in_ms: 0 },
+    audit: { reason: 'lease_over', detail: { generation: row.generation } },
+  });
+  if (!outcome.isApplied) return undefined;
+  return {
+    ...row,
+    state: row.state === 'refreshing' ? 'ambiguous' : 'none',
+    version: outcome.version,
+  };
+}
+
+/**
+ * Commits a change while the intent stands: same generation, same attempt. Other changes of the row (a counted hand-out, an alarm) move
+ * its version without touching the intent, so a stale version alone does not end the attempt.
+ */
+export async function applyFenced(
+  { row: intent }: RenewalIntent,
+  change: RenewalChange,
+  context: RenewalContext,
+): Promise<boolean> {
+  let row = intent;
+  for (let tries = 0; tries < triesMax; tries += 1) {
+    const outcome = await context.apply({ ...change, entity: 'access_token', row });
+    if (outcome.isApplied) return true;
+    const present = await findAccessToken(context.db, intent.credential_id);
+    const stands =
+      present?.attempt_id === intent.attempt_id &&
+      present?.generation === intent.generation &&
+      present.state === intent.state;
+    if (!stands) return false;
+    row = present;
+  }
+  throw new AppError('stale_version', 'An access token changes too fast to be committed.');
+}
+
+/** Keeps the pair of an attempt that was overtaken: sealed, beside the newer one. */
+export async function keepCandidate(
+  { row: intent }: RenewalIntent,
+  pair: TokenPair,
+  context: RenewalContext,
+): Promise<Outcome> {
+  const generation = intent.generation + 1;
+  const candidate = JSON.stringify({
+    generation,
+    accessToken: pair.accessToken.reveal(),
+    refreshToken: pair.refreshToken?.reveal(),
+  });
+  for (let tries = 0; tries < triesMax; tries += 1) {
+    const present = await findAccessToken(context.db, intent.credential_id);
+    if (present === undefined) return done('credential_gone');
+    const outcome = await context.apply({
+      entity: 'access_token',
+      row: present,
+      event: 'access_token.candidate_kept',
+      patch: {
+        candidate_sealed: context.keyring.seal(
+          tokenPlace('candidate_sealed', present.id),
+          candidate,
+        ),
+      },
+      audit: { reason: 'late_loser', detail: { generation } },
+    });
+    if (outcome.isApplied) return done('overtaken');
+  }
+  throw new AppError('stale_version', 'A late pair could not be kept.');
+}

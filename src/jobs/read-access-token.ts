@@ -1,0 +1,116 @@
+import type { ReadableAccessToken } from '../db/access-tokens.ts';
+import { insertOutboxJobs } from '../db/outbox.ts';
+import type { Actor } from '../domain/audit-entry.ts';
+import { AppError } from '../domain/errors.ts';
+import { createAccessTokenMemory, type RememberedToken } from './access-token-memory.ts';
+import { refreshJob } from './access-token-row.ts';
+import { createHandOutLog } from './hand-out-log.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+import { oneFlight } from './one-flight.ts';
+
+/** A valid access token as it is handed to a backend. */
+export interface AccessToken extends Readonly<RememberedToken['token']> {
+  /** Whole seconds until it must no longer be used, rounded down. */
+  readonly secondsLeft: number;
+}
+
+/** Hands out access tokens. */
+export interface AccessTokenReader {
+  /**
+   * The valid access token of a credential, at once in whatever state its renewal is: from memory, else from Postgres. Only when it has truly
+   * run out does the reader wait, together with all others who want it, for a renewal.
+   * Throws `credential_not_found`, or `access_token_unavailable`, which is worth a retry.
+   */
+  readonly read: (credential: string, actor: Actor) => Promise<AccessToken>;
+  /** Writes down what was handed out and not yet written down. */
+  readonly close: () => Promise<void>;
+}
+
+/** What a reader works with. Times in milliseconds. */
+export interface AccessTokenReaderOptions extends Omit<OperationDependencies, 'settings'> {
+  /** Whether changes are sure to be heard through `forget`; without that, memory is not trusted. */
+  readonly isHearing: () => boolean;
+  /** Told what each read came to: `memory`, `database`, `waited`, `outage` (memory while Postgres is away) or `unavailable`. */
+  readonly onRead?: (outcome: string) => void;
+  /** Called when a renewal was asked for, so that it need not wait for the next poll. */
+  readonly onJobsWritten?: () => void;
+  /** The longest wait for a renewal, default 5,000. */
+  readonly waitMsMax?: number;
+}
+
+/** A reader, and the ears by which it hears that a token has changed. */
+export type ListeningReader = AccessTokenReader & {
+  /** The row of this id has changed. */
+  readonly forget: (rowId: string) => void;
+  /** Any row may have changed unheard. */
+  readonly forgetAll: () => void;
+};
+
+const waitMsMaxDefault = 5_000;
+const pollMs = 250;
+
+/** Creates a reader. Tokens are kept in memory by generation and forgotten when Postgres notifies of a new one. */
+export function createAccessTokenReader(options: AccessTokenReaderOptions): ListeningReader {
+  const { isHearing, onRead = () => undefined } = options;
+  const memory = createAccessTokenMemory(options);
+  const handOuts = createHandOutLog(options);
+  const waits = new Map<string, Promise<RememberedToken>>();
+
+  async function read(credential: string, actor: Actor): Promise<AccessToken> {
+    const known = memory.find(credential);
+    if (known !== undefined && isHearing()) return handOut(known, actor, 'memory');
+    let loaded: RememberedToken | undefined;
+    try {
+      loaded = (await memory.load(credential)).token;
+    } catch (error) {
+      // A valid token is a valid token, also while Postgres is away.
+      if (known !== undefined && !(error instanceof AppError))
+        return handOut(known, actor, 'outage');
+      throw error;
+    }
+    if (loaded !== undefined) return handOut(loaded, actor, 'database');
+    try {
+      const renewed = await oneFlight(waits, credential, () => untilRenewed(credential));
+      return handOut(renewed, actor, 'waited');
+    } catch (error) {
+      onRead('unavailable');
+      throw error;
+    }
+  }
+
+  function handOut(remembered: RememberedToken, actor: Actor, outcome: string): AccessToken {
+    onRead(outcome);
+    const { token, rowId, validUntilMs } = remembered;
+    handOuts.count(rowId, token.generation, actor);
+    const secondsLeft = Math.floor(Math.max(0, validUntilMs - performance.now()) / 1_000);
+    return { ...token, secondsLeft };
+  }
+
+  async function untilRenewed(credential: string): Promise<RememberedToken> {
+    const deadline = performance.now() + (options.waitMsMax ?? waitMsMaxDefault);
+    for (let isAsked = false; ; isAsked = true) {
+      const { row, token } = await memory.load(credential);
+      if (token !== undefined) return token;
+      const leftMs = deadline - performance.now();
+      // Nobody will try before the wait is over: say so at once.
+      if (leftMs <= 0 || row.nextAttemptInMs > leftMs) throw unavailable();
+      if (!isAsked && row.nextAttemptInMs <= 0) await askForRenewal(row, credential);
+      await memory.untilChanged(Math.min(leftMs, pollMs));
+    }
+  }
+
+  async function askForRenewal(row: ReadableAccessToken, credential: string): Promise<void> {
+    const { id, version, generation } = row;
+    await insertOutboxJobs(options.db, [refreshJob(id, version, credential, generation)]);
+    options.onJobsWritten?.();
+  }
+
+  return { read, forget: memory.forget, forgetAll: memory.forgetAll, close: handOuts.close };
+}
+
+function unavailable(): AppError {
+  return new AppError(
+    'access_token_unavailable',
+    'There is no valid access token at present; its renewal goes on. Try again.',
+  );
+}

@@ -4,7 +4,8 @@ import { type Kysely, sql } from 'kysely';
  * What reading and watching access tokens needs.
  *
  * `app_key_index` makes one access token per application and environment a rule of the database: two credentials with one
- * app key would renew each other's tokens away. `alarm_percent` is the last alarm that was raised for the present
+ * app key would renew each other's tokens away. Beside a token it says which application the token is of, so that one of a former
+ * application is never handed out. `alarm_percent` is the last alarm that was raised for the present
  * generation. `scan_run` says when each scan last looked, which is no state of anything: it is written without an audit row.
  *
  * Whoever holds a token in memory hears of a new one by NOTIFY. The trigger fires when the token itself changes, a few times a second at
@@ -18,7 +19,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create unique index credential_app_key on token_lifecycle.credential (environment, app_key_index)
     where family = 'opcard' and state = 'active'`.execute(db);
-  await sql`alter table token_lifecycle.access_token add column alarm_percent integer`.execute(db);
+  await sql`
+    alter table token_lifecycle.access_token
+    add column app_key_index text, add column alarm_percent integer`.execute(db);
   await sql`
     create index access_token_failing on token_lifecycle.access_token (expires_at)
     where failures > 0`.execute(db);

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { registerAudit } from './commands/audit.ts';
 import { registerCallbacks } from './commands/callbacks.ts';
+import { registerCredentials } from './commands/credentials.ts';
 import { registerDeadLetters } from './commands/dead-letters.ts';
 import { registerDeliveries } from './commands/deliveries.ts';
 import { registerDemo } from './commands/demo.ts';
@@ -27,6 +28,7 @@ for (const register of [
   registerShow,
   registerAudit,
   registerCallbacks,
+  registerCredentials,
   registerDeadLetters,
   registerDeliveries,
   registerKeys,

@@ -34,13 +34,14 @@ export interface ReadableAccessToken extends Pick<
   readonly nextAttemptInMs: number;
 }
 
-/** The access token of an active OPCard credential, by the credential's name. A lease counts as an attempt that is under way. */
+/** The access token of an active OPCard credential, by the credential's name; one of a former application is none. A lease counts as an attempt that is under way. */
 export async function findReadableAccessToken(
   db: Db,
   credential: string,
 ): Promise<ReadableAccessToken | undefined> {
   const { rows } = await sql<ReadableAccessToken>`
-    select t.id, t.version, t.generation, t.access_token_sealed, t.issued_at, t.expires_at,
+    select t.id, t.version, t.generation, t.issued_at, t.expires_at,
+      case when t.app_key_index is not distinct from c.app_key_index then t.access_token_sealed end as access_token_sealed,
       coalesce(extract(epoch from t.expires_at - clock_timestamp()) * 1000, 0)::double precision as "leftMs",
       case when t.state in ('refreshing', 'issuing') then 0
         else coalesce(extract(epoch from t.due_at - clock_timestamp()) * 1000, 0) end::double precision as "nextAttemptInMs"

@@ -1,4 +1,6 @@
+import { sql } from 'kysely';
 import type { CredentialFamily } from '../domain/credential.ts';
+import { openTokenizationStates } from '../domain/tokenization.ts';
 import type { Db } from './database.ts';
 import type { CredentialRow } from './rows.ts';
 
@@ -35,4 +37,69 @@ export async function findCredentialByAccount(
     .where('family', '=', 'accept_payments')
     .where('state', '=', 'active')
     .executeTakeFirst();
+}
+
+/** The active OPCard credential of an application, by any of the blind indexes of its app key. */
+export async function findCredentialByAppKey(
+  db: Db,
+  environment: CredentialRow['environment'],
+  appKeyIndexes: readonly string[],
+): Promise<CredentialRow | undefined> {
+  return await db
+    .selectFrom('credential')
+    .selectAll()
+    .where('environment', '=', environment)
+    .where('app_key_index', 'in', [...appKeyIndexes])
+    .where('family', '=', 'opcard')
+    .where('state', '=', 'active')
+    .executeTakeFirst();
+}
+
+/** A credential as an operator may see it: no secret, sealed or not. */
+export interface ListedCredential extends Pick<
+  CredentialRow,
+  'name' | 'family' | 'environment' | 'account' | 'terminal' | 'state' | 'version' | 'updated_at'
+> {
+  readonly tokenState: string | null;
+  readonly tokenGeneration: number | null;
+  /** In milliseconds; null where no token was issued. */
+  readonly tokenLeftMs: number | null;
+}
+
+/** Every credential with the state of its access token, by name. */
+export async function listCredentials(db: Db): Promise<readonly ListedCredential[]> {
+  return await db
+    .selectFrom('credential as c')
+    .leftJoin('access_token as t', 't.credential_id', 'c.id')
+    .select([
+      'c.name',
+      'c.family',
+      'c.environment',
+      'c.account',
+      'c.terminal',
+      'c.state',
+      'c.version',
+      'c.updated_at',
+      't.state as tokenState',
+      't.generation as tokenGeneration',
+      sql<
+        number | null
+      >`(extract(epoch from t.expires_at - clock_timestamp()) * 1000)::double precision`.as(
+        'tokenLeftMs',
+      ),
+    ])
+    .orderBy('c.name')
+    .orderBy('c.family')
+    .execute();
+}
+
+/** How many tokenizations of a credential still owe a result. */
+export async function countOpenTokenizations(db: Db, credentialId: string): Promise<number> {
+  const row = await db
+    .selectFrom('tokenization')
+    .select(sql<number>`count(*)::integer`.as('count'))
+    .where('credential_id', '=', credentialId)
+    .where('state', 'in', [...openTokenizationStates, 'disabling'])
+    .executeTakeFirst();
+  return row?.count ?? 0;
 }

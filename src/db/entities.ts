@@ -117,6 +117,7 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'attempt_id',
       'attempt_started_at',
       'failures',
+      'app_key_index',
       'alarm_percent',
     ],
     clockColumns: ['due_at', 'lease_until', 'attempt_started_at'],

@@ -103,6 +103,7 @@ interface AccessTokenTable extends EntityColumns<AccessTokenState> {
   readonly attempt_id: string | null;
   readonly attempt_started_at: Date | null;
   readonly failures: number;
+  readonly app_key_index: string | null;
   readonly alarm_percent: number | null;
 }
 

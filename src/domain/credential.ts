@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Transition } from './transition.ts';
 
 /** The three families of API keys that Oceanpayment issues. */
@@ -14,7 +15,41 @@ export const credentialTransitions = [
   { event: 'credential.added', from: [null], to: 'active' },
   { event: 'credential.rotated', from: ['active'], to: 'same' },
   { event: 'credential.removed', from: ['active'], to: 'removed' },
+  // A name that was removed is stored again.
+  { event: 'credential.restored', from: ['removed'], to: 'active' },
 ] as const satisfies readonly Transition<CredentialState, string>[];
 
 /** An event of a credential, which is also the `event` of its audit row. */
 export type CredentialEvent = (typeof credentialTransitions)[number]['event'];
+
+/** The environments that a credential may belong to. */
+export const credentialEnvironments = ['sandbox', 'production'] as const;
+
+/** An environment of the gateway. */
+export type CredentialEnvironment = (typeof credentialEnvironments)[number];
+
+const text = (lengthMax: number) => z.string().min(1).max(lengthMax);
+
+/** What an operator hands over for each family. Everything but account and terminal is sealed. */
+export const credentialContent = {
+  accept_payments: z.strictObject({
+    account: z.string().regex(/^\d{6}$/),
+    terminal: z.string().regex(/^\d{8,12}$/),
+    secureCode: text(64),
+    secureCodePrevious: text(64).optional(),
+    publicKey: text(8_192).optional(),
+  }),
+  opcard: z.strictObject({ appKey: text(256), appSecret: text(1_024) }),
+  // 19 digits do not survive as a JSON number, so they have to come as text.
+  opccount: z.strictObject({ number: text(64), vaCode: text(64), privateKey: text(16_384) }),
+} as const satisfies Readonly<Record<CredentialFamily, z.ZodType>>;
+
+/** The parts that a rotation may replace; what is left out stays. Account, terminal and app key name the credential and stay. */
+export const credentialRotation = {
+  accept_payments: z.strictObject({
+    secureCode: text(64).optional(),
+    publicKey: text(8_192).optional(),
+  }),
+  opcard: z.strictObject({ appSecret: text(1_024) }),
+  opccount: z.strictObject({ vaCode: text(64).optional(), privateKey: text(16_384).optional() }),
+} as const satisfies Readonly<Record<CredentialFamily, z.ZodType>>;

@@ -13,6 +13,7 @@ export const errorCodes = [
   'callback_not_found',
   'delivery_not_found',
   'credential_not_found',
+  'credential_conflict',
   'return_url_not_allowed',
   'state_forbids',
   // Our own services

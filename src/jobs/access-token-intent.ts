@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
+import { findCredentialById } from '../db/credentials.ts';
+import type { CredentialRow } from '../db/rows.ts';
 import { callFor, type RenewalCall } from '../domain/access-token-renewal.ts';
 import { AppError } from '../domain/errors.ts';
 import type { AccessTokenReply } from '../gateway/client.ts';
@@ -41,19 +43,20 @@ const triesMax = 20;
  * renewed this generation already.
  */
 export async function writeIntent(
-  credentialId: string,
+  credential: CredentialRow,
   generation: number,
   context: RenewalContext,
 ): Promise<RenewalIntent | undefined> {
   const { db, settings, workerId } = context;
   const { leaseMs } = settings.accessToken;
   for (let tries = 0; tries < triesMax; tries += 1) {
-    const found = await findAccessToken(db, credentialId);
+    const found = await findAccessToken(db, credential.id);
     const row = found && (await claimable(found, context));
     if (row === undefined || row.generation !== generation) return undefined;
     const call = callFor({
       state: row.state,
-      hasRefreshToken: row.refresh_token_sealed !== null,
+      hasRefreshToken:
+        row.refresh_token_sealed !== null && row.app_key_index === credential.app_key_index,
       isExpired: row.expires_at === null || row.expires_at <= row.read_at,
     });
     if (call === undefined) return undefined;
@@ -72,7 +75,7 @@ export async function writeIntent(
       audit: { detail: { generation: row.generation } },
     });
     if (!outcome.isApplied) continue;
-    const written = await findAccessToken(db, credentialId);
+    const written = await findAccessToken(db, credential.id);
     return written?.attempt_id === attemptId ? { row: written, call } : undefined;
   }
   throw new AppError('stale_version', 'An access token changes too fast to be leased.');
@@ -138,7 +141,8 @@ export async function keepCandidate(
   });
   for (let tries = 0; tries < triesMax; tries += 1) {
     const present = await findAccessToken(context.db, intent.credential_id);
-    if (present === undefined) return done('credential_gone');
+    const credential = await findCredentialById(context.db, intent.credential_id);
+    if (present === undefined || credential?.state !== 'active') return done('credential_gone');
     const outcome = await context.apply({
       entity: 'access_token',
       row: present,

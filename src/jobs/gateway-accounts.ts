@@ -1,21 +1,17 @@
 import { z } from 'zod';
 import { findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
+import { credentialContent } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
 import type { AcceptPaymentsAccount, OpcardApp } from '../gateway/client.ts';
-import type { Keyring } from '../security/keyring.ts';
+import type { Keyring, SealedPlace } from '../security/keyring.ts';
 import { Secret } from '../security/secret.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 
-/** The secret parts of an Accept Payments credential, as they are sealed. */
-export const acceptPaymentsSecrets = z.strictObject({
-  secureCode: z.string(),
-  secureCodePrevious: z.string().optional(),
-  publicKey: z.string().optional(),
+const acceptPaymentsSecrets = credentialContent.accept_payments.omit({
+  account: true,
+  terminal: true,
 });
-
-/** The secret parts of an OPCard credential, as they are sealed. */
-export const opcardSecrets = z.strictObject({ appKey: z.string(), appSecret: z.string() });
 
 /** An account at the gateway with every secure code that its signatures may have been made with. */
 export interface SigningAccount extends AcceptPaymentsAccount {
@@ -41,7 +37,7 @@ export function openAccount(keyring: Keyring, row: CredentialRow): SigningAccoun
 
 /** Opens an OPCard credential. */
 export function openOpcard(keyring: Keyring, row: CredentialRow): OpcardApp {
-  const { appKey, appSecret } = opcardSecrets.parse(openSecrets(keyring, row));
+  const { appKey, appSecret } = credentialContent.opcard.parse(openSecrets(keyring, row));
   return { environment: row.environment, appKey, appSecret: new Secret(appSecret) };
 }
 
@@ -57,7 +53,19 @@ export async function getAccountOf(
   return openAccount(keyring, row);
 }
 
-function openSecrets(keyring: Keyring, row: CredentialRow): unknown {
-  const place = { table: 'credential', column: 'secrets_sealed', rowId: row.id };
-  return JSON.parse(keyring.open(place, row.secrets_sealed).reveal());
+/** The place that a credential's secrets are bound to. */
+export function credentialPlace(rowId: string): SealedPlace {
+  return { table: 'credential', column: 'secrets_sealed', rowId };
 }
+
+/** The sealed parts of a credential, opened; an object of texts, whatever the family. */
+export function openSecrets(
+  keyring: Keyring,
+  row: Pick<CredentialRow, 'id' | 'secrets_sealed'>,
+): Readonly<Record<string, string | undefined>> {
+  return secretsSchema.parse(
+    JSON.parse(keyring.open(credentialPlace(row.id), row.secrets_sealed).reveal()),
+  );
+}
+
+const secretsSchema = z.record(z.string(), z.string().optional());

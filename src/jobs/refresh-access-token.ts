@@ -7,7 +7,6 @@ import {
   accessTokenWaits,
   renewalBackoffMs,
 } from '../domain/access-token-times.ts';
-import { AppError } from '../domain/errors.ts';
 import { accessTokenRefreshPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { AccessTokenReply } from '../gateway/client.ts';
@@ -21,8 +20,9 @@ import {
   type TokenPair,
   writeIntent,
 } from './access-token-intent.ts';
+import { registerAccessToken } from './access-token-registration.ts';
 import { refreshJob, tokenPlace } from './access-token-row.ts';
-import { defineJob, done, type Outcome, snooze } from './define-job.ts';
+import { cancel, defineJob, done, type Outcome, snooze } from './define-job.ts';
 import { openOpcard } from './gateway-accounts.ts';
 
 /**
@@ -41,8 +41,10 @@ export const refreshAccessToken = defineJob({
   timeoutMs: 24_000,
   emits: renewalEvents,
   async run({ credential: name, generation }, context) {
-    const credential = await getOpcard(name, context);
-    const row = await findAccessToken(context.db, credential.id);
+    const credential = await findCredential(context.db, name, 'opcard');
+    if (credential === undefined) return cancel('credential_not_found', ['credential']);
+    if (credential.state !== 'active') return done('credential_removed');
+    const row = await findOrRegister(credential, context);
     if (row === undefined) return done('not_registered');
     if (generation !== undefined && row.generation !== generation) return done('already_renewed');
     if (isTooSoon(row, context)) return done('too_soon');
@@ -50,14 +52,15 @@ export const refreshAccessToken = defineJob({
   },
 });
 
-async function getOpcard(name: string, { db }: RenewalContext): Promise<CredentialRow> {
-  const credential = await findCredential(db, name, 'opcard');
-  if (credential === undefined || credential.state !== 'active') {
-    throw new AppError('credential_not_found', 'No active OPCard credential has this name.', {
-      paths: ['credential'],
-    });
-  }
-  return credential;
+/** A credential is committed with its first job, its access token after it: a crash in between is made good here. */
+async function findOrRegister(
+  { id, name }: CredentialRow,
+  context: RenewalContext,
+): Promise<ReadAccessToken | undefined> {
+  const found = await findAccessToken(context.db, id);
+  if (found !== undefined) return found;
+  await registerAccessToken(context, id, name, { type: 'worker', id: context.workerId });
+  return await findAccessToken(context.db, id);
 }
 
 /**
@@ -85,7 +88,7 @@ async function renew(
     // Queueing comes before the intent: a lease must not run while its owner waits for its turn.
     await context.gateway.oauthTurn(credential.environment);
     if (context.signal.aborted) return snooze(1_000, 'no_time_left');
-    const intent = await writeIntent(credential.id, generation, context);
+    const intent = await writeIntent(credential, generation, context);
     if (intent === undefined) return done('somebody_else_is_at_it');
     const reply = await callGateway(intent, credential, context);
     outcome = await settle(intent, reply, credential, context);
@@ -114,7 +117,7 @@ async function settle(
 ): Promise<Outcome | 'issue_now'> {
   const { row, call } = intent;
   const { event, next } = decideOnReply(call, reply.kind, row.failures === 0);
-  if (reply.kind === 'done') return await commitPair(intent, event, reply, context);
+  if (reply.kind === 'done') return await commitPair(intent, event, reply, credential, context);
   const gatewayCode = reply.kind === 'refused' ? reply.gatewayCode : undefined;
   const cause = reply.kind === 'unknown' ? reply.cause : undefined;
   const isStopping = cause === 'aborted';
@@ -182,6 +185,7 @@ async function commitPair(
   intent: RenewalIntent,
   event: RenewalEvent,
   pair: TokenPair,
+  credential: CredentialRow,
   context: RenewalContext,
 ): Promise<Outcome> {
   const { keyring, settings } = context;
@@ -214,6 +218,7 @@ async function commitPair(
         lease_until: null,
         failures: 0,
         alarm_percent: null,
+        app_key_index: credential.app_key_index,
       },
       audit: { detail: { generation, expiresAt: times.expiresAt.toISOString() } },
     },

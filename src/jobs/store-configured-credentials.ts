@@ -22,7 +22,10 @@ export interface ConfiguredCredentials {
 const name = 'default';
 const actor = { type: 'operator', id: 'environment' } as const;
 
-/** Stores the environment's credentials under the name `default`. A changed value is a rotation; repeating is free. */
+/**
+ * Stores the environment's credentials under the name `default`. A changed value is a rotation; repeating is free. One that an operator
+ * has removed is not brought back behind their back: that throws `state_forbids`.
+ */
 export async function storeConfiguredCredentials(
   dependencies: Pick<OperationDependencies, 'db' | 'door' | 'keyring'>,
   { acceptPayments, opcard, opccount }: ConfiguredCredentials,

@@ -1,127 +1,172 @@
 import { randomUUID } from 'node:crypto';
-import { findAccessToken } from '../db/access-tokens.ts';
-import { findCredential } from '../db/credentials.ts';
+import {
+  findCredential,
+  findCredentialByAccount,
+  findCredentialByAppKey,
+} from '../db/credentials.ts';
+import type { CredentialRow } from '../db/rows.ts';
+import type { OutboxJob } from '../db/transition-door.ts';
 import type { Actor } from '../domain/audit-entry.ts';
-import type { CredentialFamily } from '../domain/credential.ts';
+import type { CredentialEnvironment, CredentialFamily } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
+import { jobId } from '../domain/ids.ts';
+import {
+  clearAccessToken,
+  registerAccessToken,
+  retryAccessToken,
+} from './access-token-registration.ts';
+import { credentialPlace, openSecrets } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 
 /** A credential as an operator or the environment names it. `secrets` has the shape of its family. */
 export interface CredentialInput {
   readonly name: string;
   readonly family: CredentialFamily;
-  readonly environment: 'sandbox' | 'production';
+  readonly environment: CredentialEnvironment;
   readonly account?: string | undefined;
   readonly terminal?: string | undefined;
   readonly secrets: Readonly<Record<string, string | undefined>>;
 }
 
 /** What storing a credential came to. */
-export type StoreResult = 'added' | 'rotated' | 'unchanged';
+export type StoreResult = 'added' | 'restored' | 'rotated' | 'unchanged';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
 
 /**
  * Seals a credential: adds it, or rotates the one of that name and family when its content differs. Repeating it changes
- * nothing. An OPCard credential gets its access-token row, due at once.
+ * nothing. An OPCard credential gets its access-token row, due at once; another application under its name starts anew.
+ *
+ * Throws `credential_conflict` when another credential holds this account and terminal, or this application: two that
+ * renew one application's tokens would end each other's. Throws `state_forbids` for a removed name, unless `mayRestore`.
  */
 export async function storeCredential(
   dependencies: Dependencies,
   input: CredentialInput,
   actor: Actor,
+  { mayRestore = false }: { readonly mayRestore?: boolean } = {},
 ): Promise<StoreResult> {
-  const { db } = dependencies;
-  const present = await findCredential(db, input.name, input.family);
-  const result =
-    present === undefined
-      ? await addCredential(dependencies, input, actor)
-      : await rotateCredential(dependencies, present, input, actor);
-  if (input.family === 'opcard') await registerAccessToken(dependencies, input.name, actor);
-  return result;
+  const present = await findCredential(dependencies.db, input.name, input.family);
+  await assertOnlyOne(dependencies, input, present?.id);
+  if (present === undefined) return await addCredential(dependencies, input, actor);
+  if (present.state === 'removed' && !mayRestore) {
+    throw new AppError(
+      'state_forbids',
+      `The credential "${input.name}" was removed; store it again with "token-worker credentials add".`,
+    );
+  }
+  return await replaceCredential(dependencies, present, input, actor);
+}
+
+async function assertOnlyOne(
+  { db, keyring }: Dependencies,
+  { family, environment, account, terminal, secrets }: CredentialInput,
+  ownId: string | undefined,
+): Promise<void> {
+  const holder =
+    family === 'opcard'
+      ? await findCredentialByAppKey(
+          db,
+          environment,
+          keyring.blindIndexes('app_key', secrets['appKey'] ?? ''),
+        )
+      : account !== undefined && terminal !== undefined
+        ? await findCredentialByAccount(db, account, terminal)
+        : undefined;
+  if (holder === undefined || holder.id === ownId) return;
+  const what = family === 'opcard' ? 'application' : 'account and terminal';
+  throw new AppError(
+    'credential_conflict',
+    `The credential "${holder.name}" already holds this ${what}.`,
+    { paths: family === 'opcard' ? ['appKey'] : ['account', 'terminal'] },
+  );
 }
 
 async function addCredential(
-  { keyring, door }: Dependencies,
+  dependencies: Dependencies,
   input: CredentialInput,
   actor: Actor,
 ): Promise<StoreResult> {
   const id = randomUUID();
-  const outcome = await door.apply({
+  const outcome = await dependencies.door.apply({
     entity: 'credential',
     row: { id, version: 0, state: null },
     event: 'credential.added',
-    patch: {
-      ...describe(input),
-      name: input.name,
-      family: input.family,
-      secrets_sealed: keyring.seal(placeOf(id), JSON.stringify(input.secrets)),
-    },
+    patch: { name: input.name, family: input.family, ...contentOf(dependencies, id, input) },
     audit: { actor },
+    jobs: input.family === 'opcard' ? [firstJob(id, input.name)] : [],
   });
   // Another process of the same environment may have been first; its row has the same content.
-  return outcome.isApplied ? 'added' : 'unchanged';
+  if (!outcome.isApplied) return 'unchanged';
+  if (input.family === 'opcard') await registerAccessToken(dependencies, id, input.name, actor);
+  return 'added';
 }
 
-async function rotateCredential(
-  { keyring, door }: Dependencies,
-  present: NonNullable<Awaited<ReturnType<typeof findCredential>>>,
-  input: CredentialInput,
-  actor: Actor,
-): Promise<StoreResult> {
-  if (present.state !== 'active') {
-    throw new AppError(
-      'state_forbids',
-      `The credential "${input.name}" was removed; store the new one under another name.`,
-    );
-  }
-  const opened = keyring.open(placeOf(present.id), present.secrets_sealed).reveal();
-  const secrets = JSON.stringify(input.secrets);
-  const description = describe(input);
-  const isSame =
-    opened === secrets &&
-    present.environment === description.environment &&
-    present.account === description.account &&
-    present.terminal === description.terminal;
-  if (isSame) return 'unchanged';
-  const outcome = await door.apply({
-    entity: 'credential',
-    row: present,
-    event: 'credential.rotated',
-    patch: { ...description, secrets_sealed: keyring.seal(placeOf(present.id), secrets) },
-    audit: { actor },
-  });
-  return outcome.isApplied ? 'rotated' : 'unchanged';
-}
-
-async function registerAccessToken(
-  { db, door }: Dependencies,
-  name: string,
-  actor: Actor,
-): Promise<void> {
-  const credential = await findCredential(db, name, 'opcard');
-  if (credential === undefined) return;
-  if ((await findAccessToken(db, credential.id)) !== undefined) return;
-  await door.apply({
-    entity: 'access_token',
-    row: { id: randomUUID(), version: 0, state: null },
-    event: 'access_token.registered',
-    patch: { credential_id: credential.id, due_at_in_ms: 0 },
-    audit: { actor },
-  });
-}
-
-function describe(input: CredentialInput): {
-  environment: string;
-  account: string | null;
-  terminal: string | null;
-} {
+/** Committed with the credential, so that one whose access token could not be registered any more gets it all the same. */
+function firstJob(id: string, credential: string): OutboxJob {
   return {
-    environment: input.environment,
-    account: input.account ?? null,
-    terminal: input.terminal ?? null,
+    queue: 'access-token',
+    name: 'access-token.refresh',
+    jobId: jobId('refresh', id, 1),
+    payload: { v: 1, credential },
   };
 }
 
-function placeOf(rowId: string): { table: string; column: string; rowId: string } {
-  return { table: 'credential', column: 'secrets_sealed', rowId };
+async function replaceCredential(
+  dependencies: Dependencies,
+  present: CredentialRow,
+  input: CredentialInput,
+  actor: Actor,
+): Promise<StoreResult> {
+  const before = openSecrets(dependencies.keyring, present);
+  const isRestored = present.state === 'removed';
+  if (!isRestored && isSame(present, before, input)) {
+    if (input.family === 'opcard') {
+      await registerAccessToken(dependencies, present.id, input.name, actor);
+    }
+    return 'unchanged';
+  }
+  const outcome = await dependencies.door.apply({
+    entity: 'credential',
+    row: present,
+    event: isRestored ? 'credential.restored' : 'credential.rotated',
+    patch: contentOf(dependencies, present.id, input),
+    audit: { actor },
+  });
+  if (!outcome.isApplied) return 'unchanged';
+  if (input.family === 'opcard') {
+    const isOtherApp =
+      before['appKey'] !== input.secrets['appKey'] || present.environment !== input.environment;
+    const settle = isRestored || isOtherApp ? clearAccessToken : retryAccessToken;
+    await settle(dependencies, present.id, input.name, actor);
+  }
+  return isRestored ? 'restored' : 'rotated';
+}
+
+function isSame(
+  present: CredentialRow,
+  before: Readonly<Record<string, unknown>>,
+  { environment, account, terminal, secrets }: CredentialInput,
+): boolean {
+  return (
+    JSON.stringify(before) === JSON.stringify(secrets) &&
+    present.environment === environment &&
+    present.account === (account ?? null) &&
+    present.terminal === (terminal ?? null)
+  );
+}
+
+function contentOf(
+  { keyring }: Dependencies,
+  id: string,
+  { family, environment, account, terminal, secrets }: CredentialInput,
+): Readonly<Record<string, unknown>> {
+  return {
+    environment,
+    account: account ?? null,
+    terminal: terminal ?? null,
+    secrets_sealed: keyring.seal(credentialPlace(id), JSON.stringify(secrets)),
+    app_key_index:
+      family === 'opcard' ? keyring.blindIndex('app_key', secrets['appKey'] ?? '') : null,
+  };
 }

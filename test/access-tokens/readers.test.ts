@@ -140,10 +140,11 @@ describe('a reader', () => {
     outcomes.length = 0;
     const reads = Array.from({ length: 50 }, async () => await late.read('cards', shop));
     const asked = await eventually('a renewal was asked for', async () => {
-      const rows = await database.db.selectFrom('outbox').selectAll().execute();
-      return rows.length > 0 && rows;
+      const rows = await database.db.selectFrom('outbox').select(['job_name', 'payload']).execute();
+      const ofPresent = rows.filter(({ payload }) => payload['generation'] === 1);
+      return ofPresent.length > 0 && ofPresent;
     });
-    expect(asked).toMatchObject([{ job_name: 'access-token.refresh', payload: { generation: 1 } }]);
+    expect(asked).toMatchObject([{ job_name: 'access-token.refresh' }]);
     await desk.renew('cards');
     const tokens = await Promise.all(reads);
     expect(new Set(tokens.map(({ generation }) => generation))).toEqual(new Set([2]));

@@ -1,11 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { AppError } from '../../domain/errors.ts';
 import { acceptTokenization } from '../../jobs/accept-tokenization.ts';
 import { disableToken, requestDisablePayload } from '../../jobs/disable-token.ts';
 import { requestTokenizationPayload } from '../../jobs/request-payload.ts';
+import { readJsonInput } from '../json-input.ts';
 import { runCommand, withOperations } from '../run-command.ts';
-import { readStandardInput } from '../standard-input.ts';
 
 /** `token-worker enqueue`: hands a request over, or disables a token, from a file or standard input. */
 export function registerEnqueue(program: Command): void {
@@ -24,7 +23,7 @@ export function registerEnqueue(program: Command): void {
             'This command takes tokenization.request and token.disable.',
           );
         }
-        const input = await readJson(file);
+        const input = await readJsonInput(file);
         if (job === 'token.disable') {
           const target = requestDisablePayload(input);
           await withOperations(async (operations) => {
@@ -44,21 +43,4 @@ export function registerEnqueue(program: Command): void {
         });
       });
     });
-}
-
-async function readJson(path: string | undefined): Promise<unknown> {
-  const text = path === undefined ? await readStandardInput() : await readNamed(path);
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new AppError('payload_invalid', 'The payload is not valid JSON.', { cause });
-  }
-}
-
-async function readNamed(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new AppError('payload_invalid', 'The file named with --file cannot be read.', { cause });
-  }
 }

@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto';
+import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
+import type { AccessTokenEvent } from '../domain/access-token.ts';
+import type { Actor } from '../domain/audit-entry.ts';
+import { AppError } from '../domain/errors.ts';
+import { refreshJob } from './access-token-row.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+
+type Dependencies = Pick<OperationDependencies, 'db' | 'door'>;
+
+const triesMax = 20;
+
+/** Makes the access-token row of an OPCard credential, due at once, where there is none. */
+export async function registerAccessToken(
+  { db, door }: Dependencies,
+  credentialId: string,
+  name: string,
+  actor: Actor,
+): Promise<void> {
+  if ((await findAccessToken(db, credentialId)) !== undefined) return;
+  const id = randomUUID();
+  await door.apply({
+    entity: 'access_token',
+    row: { id, version: 0, state: null },
+    event: 'access_token.registered',
+    patch: { credential_id: credentialId, due_at_in_ms: 0 },
+    audit: { actor },
+    jobs: [refreshJob(id, 1, name, 0)],
+  });
+}
+
+/** The credential has a new secret: what the gateway refused before is tried again at once. */
+export async function retryAccessToken(
+  dependencies: Dependencies,
+  credentialId: string,
+  name: string,
+  actor: Actor,
+): Promise<void> {
+  await change(dependencies, credentialId, name, actor, (row) =>
+    row.state === 'suspended'
+      ? { event: 'access_token.retried', patch: { due_at_in_ms: 0, failures: 0 }, isDue: true }
+      : undefined,
+  );
+}
+
+/** Another application stands behind the credential: the tokens of the former one are forgotten and a new one is due at once. */
+export async function clearAccessToken(
+  dependencies: Dependencies,
+  credentialId: string,
+  name: string,
+  actor: Actor,
+): Promise<void> {
+  await registerAccessToken(dependencies, credentialId, name, actor);
+  await change(dependencies, credentialId, name, actor, () => ({
+    event: 'access_token.cleared',
+    patch: { ...forgotten, due_at_in_ms: 0 },
+    isDue: true,
+  }));
+}
+
+/** The credential was removed: its tokens are forgotten and nothing is due any more. */
+export async function retireAccessToken(
+  dependencies: Dependencies,
+  credentialId: string,
+  name: string,
+  actor: Actor,
+): Promise<void> {
+  await change(dependencies, credentialId, name, actor, () => ({
+    event: 'access_token.cleared',
+    patch: { ...forgotten, due_at: null },
+    isDue: false,
+  }));
+}
+
+/** Whoever is renewing the token meanwhile finds the attempt gone, and its pair is not handed out. */
+const forgotten = {
+  access_token_sealed: null,
+  refresh_token_sealed: null,
+  candidate_sealed: null,
+  issued_at: null,
+  expires_at: null,
+  lease_owner: null,
+  lease_until: null,
+  attempt_id: null,
+  failures: 0,
+  alarm_percent: null,
+} as const;
+
+interface Change {
+  readonly event: AccessTokenEvent;
+  readonly patch: Readonly<Record<string, unknown>>;
+  readonly isDue: boolean;
+}
+
+async function change(
+  { db, door }: Dependencies,
+  credentialId: string,
+  name: string,
+  actor: Actor,
+  decide: (row: ReadAccessToken) => Change | undefined,
+): Promise<void> {
+  for (let tries = 0; tries < triesMax; tries += 1) {
+    const row = await findAccessToken(db, credentialId);
+    const decided = row && decide(row);
+    if (row === undefined || decided === undefined) return;
+    const { event, patch, isDue } = decided;
+    const outcome = await door.apply({
+      entity: 'access_token',
+      row,
+      event,
+      patch,
+      audit: { actor, detail: { generation: row.generation } },
+      jobs: isDue ? [refreshJob(row.id, row.version + 1, name, row.generation)] : [],
+    });
+    if (outcome.isApplied) return;
+  }
+  throw new AppError('stale_version', 'An access token changes too fast; try again.');
+}

@@ -1,0 +1,50 @@
+import { countOpenTokenizations, findCredential } from '../db/credentials.ts';
+import type { Actor } from '../domain/audit-entry.ts';
+import { AppError } from '../domain/errors.ts';
+import { retireAccessToken } from './access-token-registration.ts';
+import { credentialPlace } from './gateway-accounts.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+import type { CredentialKey } from './rotate-credential.ts';
+
+/**
+ * Removes a credential: nothing is begun with it any more, its access token is forgotten at once. The secrets of OPCard and OPCCOUNT are
+ * wiped; those of Accept Payments stay sealed, since tokens that were made with them may have to be disabled.
+ *
+ * Throws `credential_not_found`, or `state_forbids` while tokenizations of the credential owe a result.
+ */
+export async function removeCredential(
+  { db, door, keyring }: Pick<OperationDependencies, 'db' | 'door' | 'keyring'>,
+  { name, family }: CredentialKey,
+  actor: Actor,
+): Promise<void> {
+  const row = await findCredential(db, name, family);
+  if (row?.state !== 'active') {
+    throw new AppError(
+      'credential_not_found',
+      'There is no active credential of this name and family.',
+    );
+  }
+  const open = family === 'accept_payments' ? await countOpenTokenizations(db, row.id) : 0;
+  if (open > 0) {
+    throw new AppError(
+      'state_forbids',
+      `${open} tokenizations of this credential still owe a result; remove it when they are settled.`,
+    );
+  }
+  const outcome = await door.apply({
+    entity: 'credential',
+    row,
+    event: 'credential.removed',
+    patch: {
+      app_key_index: null,
+      ...(family !== 'accept_payments' && {
+        secrets_sealed: keyring.seal(credentialPlace(row.id), '{}'),
+      }),
+    },
+    audit: { actor },
+  });
+  if (!outcome.isApplied) {
+    throw new AppError('stale_version', 'The credential changed meanwhile; look again.');
+  }
+  if (family === 'opcard') await retireAccessToken({ db, door }, row.id, name, actor);
+}

@@ -1,0 +1,130 @@
+import type { z } from 'zod';
+import { findCredential } from '../db/credentials.ts';
+import type { CredentialRow } from '../db/rows.ts';
+import type { Actor } from '../domain/audit-entry.ts';
+import {
+  type CredentialEnvironment,
+  type CredentialFamily,
+  credentialContent,
+  credentialRotation,
+} from '../domain/credential.ts';
+import { AppError } from '../domain/errors.ts';
+import { openSecrets } from './gateway-accounts.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+import { pathsOf } from './payload-paths.ts';
+import { type StoreResult, storeCredential } from './store-credential.ts';
+
+type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
+
+/** Which credential is meant. */
+export interface CredentialKey {
+  readonly name: string;
+  readonly family: CredentialFamily;
+}
+
+/**
+ * Stores a new credential, or one whose name was removed. Throws `payload_invalid` with the paths that failed, `credential_conflict`
+ * when the name is taken, or another credential holds the same account and terminal, or application.
+ */
+export async function addCredential(
+  dependencies: Dependencies,
+  { name, family }: CredentialKey,
+  environment: CredentialEnvironment,
+  content: unknown,
+  actor: Actor,
+): Promise<StoreResult> {
+  const parsed = parse(credentialContent[family], content);
+  const present = await findCredential(dependencies.db, name, family);
+  if (present?.state === 'active') {
+    throw new AppError(
+      'credential_conflict',
+      `There is a credential "${name}"; rotate it instead.`,
+      {
+        paths: ['name'],
+      },
+    );
+  }
+  const { account, terminal, ...secrets } = parsed;
+  const input = { name, family, environment, account, terminal, secrets };
+  return await storeCredential(dependencies, input, actor, { mayRestore: true });
+}
+
+/**
+ * Replaces secrets of a credential. What is left out stays. The former secure code goes on verifying signatures until
+ * `endOverlap` forgets it: the gateway signs with the old one until it has taken over the new one.
+ * Throws `payload_invalid` or `credential_not_found`.
+ */
+export async function rotateCredential(
+  dependencies: Dependencies,
+  { name, family }: CredentialKey,
+  content: unknown,
+  actor: Actor,
+): Promise<StoreResult> {
+  const changes = parse(credentialRotation[family], content);
+  const { row, secrets } = await getActive(dependencies, { name, family });
+  const isNewCode =
+    changes['secureCode'] !== undefined && changes['secureCode'] !== secrets['secureCode'];
+  const rotated = {
+    ...secrets,
+    ...changes,
+    ...(isNewCode && { secureCodePrevious: secrets['secureCode'] }),
+  };
+  return await store(dependencies, row, rotated, actor);
+}
+
+/** Ends the overlap of a rotation: only the current secure code verifies from now on. Throws `credential_not_found`. */
+export async function endOverlap(
+  dependencies: Dependencies,
+  name: string,
+  actor: Actor,
+): Promise<StoreResult> {
+  const { row, secrets } = await getActive(dependencies, { name, family: 'accept_payments' });
+  return await store(dependencies, row, { ...secrets, secureCodePrevious: undefined }, actor);
+}
+
+async function getActive(
+  { db, keyring }: Dependencies,
+  { name, family }: CredentialKey,
+): Promise<{ row: CredentialRow; secrets: Readonly<Record<string, string | undefined>> }> {
+  const row = await findCredential(db, name, family);
+  if (row?.state !== 'active') {
+    throw new AppError(
+      'credential_not_found',
+      'There is no active credential of this name and family.',
+    );
+  }
+  return { row, secrets: openSecrets(keyring, row) };
+}
+
+async function store(
+  dependencies: Dependencies,
+  { name, family, environment, account, terminal }: CredentialRow,
+  secrets: Readonly<Record<string, string | undefined>>,
+  actor: Actor,
+): Promise<StoreResult> {
+  const place = { account: account ?? undefined, terminal: terminal ?? undefined };
+  return await storeCredential(
+    dependencies,
+    { name, family, environment, ...place, secrets: inOrder(secrets) },
+    actor,
+  );
+}
+
+/** Secrets are compared as text, so they are always written in the same order. */
+function inOrder(
+  secrets: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string | undefined>> {
+  const names = Object.values(credentialContent).flatMap((schema) => Object.keys(schema.shape));
+  return Object.fromEntries(
+    [...new Set(names)].filter((name) => name in secrets).map((name) => [name, secrets[name]]),
+  );
+}
+
+function parse(schema: z.ZodType, content: unknown): Readonly<Record<string, string | undefined>> {
+  const parsed = schema.safeParse(content);
+  // Each family's schema is an object of texts.
+  if (parsed.success) return parsed.data as Readonly<Record<string, string | undefined>>;
+  throw new AppError('payload_invalid', 'The content does not fit this family of credentials.', {
+    paths: pathsOf(parsed.error.issues),
+  });
+}

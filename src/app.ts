@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Config } from './config/config.ts';
 import { type Database, openDatabase, ping } from './db/database.ts';
-import { countOutbox } from './db/outbox.ts';
+import { listenForEnqueues } from './db/enqueue-listener.ts';
+import { readOutboxBacklog } from './db/outbox.ts';
 import { countTokenizations } from './db/tokenizations.ts';
 import { createTransitionDoor } from './db/transition-door.ts';
 import { queueNames } from './domain/queue-names.ts';
@@ -102,8 +103,15 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
   );
   shutdown.own('queues', backend);
   if (roles.has('relay')) {
-    relay.current = startRelay({ db: database.db, backend, workerId, logger });
+    relay.current = startRelay({ operations, backend, workerId, logger });
     shutdown.own('relay', relay.current);
+    const listener = listenForEnqueues({
+      url: databaseUrl,
+      onWake: relay.current.nudge,
+      onFault: (error) =>
+        logger.warn({ error }, 'enqueues are not heard of, only found by polling'),
+    });
+    shutdown.own('enqueue listener', listener);
   }
   if (roles.has('worker'))
     startWorkers(options, { backend, operations, metrics, workerId }, shutdown);
@@ -172,7 +180,7 @@ async function listen(
   const { database, backend, operations, metrics } = parts;
   metrics.onScrape(async () => ({
     queueDepths: await readQueueDepths(backend),
-    outboxBacklog: await countOutbox(database.db),
+    outboxBacklog: await readOutboxBacklog(database.db),
     tokenizations: await countTokenizations(database.db),
   }));
   const privateServer = createPrivateServer(config.privateHttp, {

@@ -7,7 +7,7 @@ export interface Scraped {
     readonly state: string;
     readonly jobs: number;
   }[];
-  readonly outboxBacklog: number;
+  readonly outboxBacklog: { readonly rows: number; readonly oldestMs: number };
   readonly tokenizations: Readonly<Record<string, number>>;
 }
 
@@ -47,6 +47,7 @@ export const metricTable = {
   token_worker_callbacks_total: 'Messages at the callback routes, by channel and result',
   token_worker_queue_jobs: 'Jobs in each queue, by state',
   token_worker_outbox_rows: 'Committed jobs that wait to be relayed to their queue',
+  token_worker_outbox_oldest_seconds: 'How long the oldest of them has been due',
   token_worker_tokenizations: 'Tokenizations, by state',
   token_worker_scrape_errors_total: 'Scrapes that could not read the queues or the database',
 } as const;
@@ -112,6 +113,7 @@ function createScrape(common: Common): {
 } {
   const depth = new Gauge({ ...common('token_worker_queue_jobs'), labelNames: ['queue', 'state'] });
   const outbox = new Gauge(common('token_worker_outbox_rows'));
+  const outboxAge = new Gauge(common('token_worker_outbox_oldest_seconds'));
   const states = new Gauge({ ...common('token_worker_tokenizations'), labelNames: ['state'] });
   const errors = new Counter(common('token_worker_scrape_errors_total'));
   const readers: (() => Promise<Scraped>)[] = [];
@@ -121,12 +123,13 @@ function createScrape(common: Common): {
       // What can't be read now must not show what was read before.
       for (const gauge of [depth, states]) gauge.reset();
       // Without labels, a reset gauge says 0; an outbox that can't be read must not look empty.
-      outbox.remove();
+      for (const gauge of [outbox, outboxAge]) gauge.remove();
       for (const reader of readers) {
         try {
           const { queueDepths, outboxBacklog, tokenizations } = await reader();
           for (const { queue, state, jobs } of queueDepths) depth.set({ queue, state }, jobs);
-          outbox.set(outboxBacklog);
+          outbox.set(outboxBacklog.rows);
+          outboxAge.set(outboxBacklog.oldestMs / 1_000);
           for (const [state, count] of Object.entries(tokenizations)) states.set({ state }, count);
         } catch {
           errors.inc();

@@ -38,7 +38,7 @@ describe('the metrics', () => {
       if (!isReachable) throw new Error('no Redis');
       return {
         queueDepths: [{ queue: 'notify', state: 'waiting', jobs: 4 }],
-        outboxBacklog: 2,
+        outboxBacklog: { rows: 2, oldestMs: 1_500 },
         tokenizations: { active: 9 },
       };
     });
@@ -46,6 +46,7 @@ describe('the metrics', () => {
     const up = (await metrics.render()).body;
     expect(up).toContain(depth);
     expect(up).toContain('token_worker_outbox_rows 2');
+    expect(up).toContain('token_worker_outbox_oldest_seconds 1.5');
     expect(up).toContain('token_worker_tokenizations{state="active"} 9');
     expect(up).toContain('token_worker_scrape_errors_total 0');
     isReachable = false;
@@ -59,7 +60,9 @@ describe('the metrics', () => {
   test('an outbox that could not be read is not shown as empty', async () => {
     const metrics = createMetrics();
     metrics.onScrape(async () => await Promise.reject(new Error('no database')));
-    expect((await metrics.render()).body).not.toMatch(/^token_worker_outbox_rows /m);
+    expect((await metrics.render()).body).not.toMatch(
+      /^token_worker_outbox_(?:rows|oldest_seconds) /m,
+    );
   });
 
   test('are all in the table, and the table names no other', async () => {

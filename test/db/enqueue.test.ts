@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect } from 'vitest';
 import { withClient } from '../../src/db/database.ts';
 import { backendJobs } from '../../src/domain/backend-jobs.ts';
@@ -14,6 +15,30 @@ const test = base.extend('backend', async ({ databaseUrl }, { onCleanup }): Prom
 });
 
 const fixtures = await payloadFixtures(1);
+
+/** Message, SQLSTATE, and what is answered with them. */
+const refusals = [
+  ['job_unknown: job_name', 'TL001', 'delivery.send', { v: 1 }],
+  ['job_unknown: job_name', 'TL001', 'canary', { v: 1 }],
+  ['payload_invalid: payload', 'TL002', 'token.disable', ['canary']],
+  ['payload_invalid: payload', 'TL002', 'token.disable', null],
+  ['payload_invalid: v', 'TL002', 'token.disable', { merchantReferenceId: 'canary' }],
+  ['payload_invalid: v', 'TL002', 'token.disable', { v: '1', merchantReferenceId: 'canary' }],
+  ['payload_version_unsupported: v', 'TL003', 'token.disable', { v: 0, tokenizationId: 'x' }],
+  ['payload_version_unsupported: v', 'TL003', 'tokenization.request', { v: 2 }],
+  ['payload_too_large: payload', 'TL004', 'notify.handle', { v: 1, body: 'x'.repeat(262_144) }],
+  [
+    'payload_invalid: billing.*, billing.country, billing.email, billing.lastname, customer, order.amount',
+    'TL002',
+    'tokenization.request',
+    {
+      ...requestPayload(),
+      order: { currency: 'EUR', amount: '1.234', methods: 'Klarna' },
+      billing: { firstname: 'canary', lastname: '', country: 'Germany', canary: 'canary' },
+      customer: undefined,
+    },
+  ],
+] as const;
 
 async function outboxOf(databaseUrl: string) {
   return await withClient(databaseUrl, async (client) => {
@@ -116,29 +141,6 @@ describe('token_lifecycle.enqueue', () => {
       expect(heard).toEqual(['']);
     });
   });
-
-  const refusals = [
-    ['job_unknown: job_name', 'TL001', 'delivery.send', { v: 1 }],
-    ['job_unknown: job_name', 'TL001', 'canary', { v: 1 }],
-    ['payload_invalid: payload', 'TL002', 'token.disable', ['canary']],
-    ['payload_invalid: payload', 'TL002', 'token.disable', null],
-    ['payload_invalid: v', 'TL002', 'token.disable', { merchantReferenceId: 'canary' }],
-    ['payload_invalid: v', 'TL002', 'token.disable', { v: '1', merchantReferenceId: 'canary' }],
-    ['payload_version_unsupported: v', 'TL003', 'token.disable', { v: 0, tokenizationId: 'x' }],
-    ['payload_version_unsupported: v', 'TL003', 'tokenization.request', { v: 2 }],
-    ['payload_too_large: payload', 'TL004', 'notify.handle', { v: 1, body: 'x'.repeat(262_144) }],
-    [
-      'payload_invalid: billing.*, billing.country, billing.email, billing.lastname, customer, order.amount',
-      'TL002',
-      'tokenization.request',
-      {
-        ...requestPayload(),
-        order: { currency: 'EUR', amount: '1.234', methods: 'Klarna' },
-        billing: { firstname: 'canary', lastname: '', country: 'Germany', canary: 'canary' },
-        customer: undefined,
-      },
-    ],
-  ] as const;
 
   test('refuses by a code and the names of fields, never a value', async ({ backend }) => {
     for (const [message, code, job, payload] of refusals) {
@@ -267,4 +269,33 @@ describe('a role that may only enqueue', () => {
       ]);
     });
   });
+});
+
+test('the SQL in docs/enqueueing.md does what it says', async ({ databaseUrl }) => {
+  const docs = await readFile(new URL('../../docs/enqueueing.md', import.meta.url), 'utf8');
+  const [grant = '', handOver = '', ...others] = [...docs.matchAll(/```sql\n([^]*?)```/g)].map(
+    ([, text = '']) => text,
+  );
+  expect(others).toEqual([]);
+  const stranger = await connectEnqueuer(databaseUrl, false);
+  try {
+    const run = async () => await stranger.client.query(handOver);
+    expect((await answerTo(run)).code).toBe('42501');
+    await stranger.client.query('rollback; reset role');
+    await stranger.client.query(grant.replace('my_backend', stranger.role));
+    await stranger.client.query(`set role ${stranger.role}`);
+    await run();
+  } finally {
+    await stranger.close();
+  }
+  expect(await outboxOf(databaseUrl)).toMatchObject([
+    { job_name: 'tokenization.request', enqueue_key: 'cust-77' },
+  ]);
+  const states = [...docs.matchAll(/^\| `(TL\d{3})` \| `(\w+): /gm)].map(([, code, name]) => [
+    code,
+    name,
+  ]);
+  expect(states.map(([code]) => code)).toEqual(['TL001', 'TL002', 'TL003', 'TL004']);
+  const answers = refusals.map(([message, code]) => `${code} ${message.split(':')[0]}`);
+  expect(states.filter(([code, name]) => !answers.includes(`${code} ${name}`))).toEqual([]);
 });

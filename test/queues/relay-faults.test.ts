@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { expect, onTestFinished } from 'vitest';
 import { jobId } from '../../src/domain/ids.ts';
+import type { OperationDependencies } from '../../src/jobs/job-dependencies.ts';
 import { openQueueBackend, type QueueBackend } from '../../src/queues/backend.ts';
 import { startRelay } from '../../src/queues/relay.ts';
 import { createLogger } from '../../src/observability/logger.ts';
@@ -40,16 +41,31 @@ function choosy(backend: QueueBackend, isTaken: (jobId: string) => boolean): Que
   };
 }
 
+/** A relay of the test's own, on queues in PostgreSQL that `wrap` may spoil. */
+async function startOwnRelay(
+  operations: OperationDependencies,
+  databaseUrl: string,
+  wrap: (backend: QueueBackend) => QueueBackend,
+): Promise<QueueBackend> {
+  const backend = await openQueueBackend(
+    { kind: 'postgres', databaseUrl, isRestricted: true },
+    () => undefined,
+  );
+  const logger = createLogger({ level: 'silent' });
+  const relay = startRelay({ operations, backend: wrap(backend), workerId: 'relay', logger });
+  onTestFinished(async () => {
+    await relay.close();
+    await backend.close();
+  });
+  return backend;
+}
+
 test('a job that its queue does not take holds up the later rows of its key, and nothing else', async ({
   openDesk,
   database: { db },
   databaseUrl,
 }) => {
   const desk = await openDesk();
-  const backend = await openQueueBackend(
-    { kind: 'postgres', databaseUrl, isRestricted: true },
-    () => undefined,
-  );
   const refused = new Set([jobId('confirm', uuid(2), 1), jobId('deliver', uuid(9), 1)]);
   // Rows 1 to 6 go to one queue, 3 and 5 behind row 2, and row 9 is all that its own queue gets.
   const rows = [
@@ -73,16 +89,9 @@ test('a job that its queue does not take holds up the later rows of its key, and
     select queue, job_name, job_id, payload, enqueue_key
     from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
       as r(queue text, job_name text, job_id text, payload jsonb, enqueue_key text)`.execute(db);
-  const relay = startRelay({
-    operations: desk.dependencies,
-    backend: choosy(backend, (id) => !refused.has(id)),
-    workerId: 'relay',
-    logger: createLogger({ level: 'silent' }),
-  });
-  onTestFinished(async () => {
-    await relay.close();
-    await backend.close();
-  });
+  const backend = await startOwnRelay(desk.dependencies, databaseUrl, (real) =>
+    choosy(real, (id) => !refused.has(id)),
+  );
   const left = async () =>
     (await db.selectFrom('outbox').select(['job_id', 'tries']).orderBy('id').execute()).map(
       ({ job_id: id, tries }) => ({ id, tries }),
@@ -113,10 +122,6 @@ test('a row that nobody can accept for reasons unknown is buried after its last 
   databaseUrl,
 }) => {
   const desk = await openDesk();
-  const backend = await openQueueBackend(
-    { kind: 'postgres', databaseUrl, isRestricted: true },
-    () => undefined,
-  );
   const add = async (n: number, tries: number) =>
     await sql`
       insert into outbox (queue, job_name, job_id, payload, tries)
@@ -125,25 +130,15 @@ test('a row that nobody can accept for reasons unknown is buried after its last 
     );
   await add(1, 0);
   await add(2, 9);
-  const relay = startRelay({
-    operations: {
-      ...desk.dependencies,
-      keyring: {
-        ...desk.dependencies.keyring,
-        seal: (place, content) => {
-          if (place.table === 'callback') throw new Error('the keyring is at a loss');
-          return desk.dependencies.keyring.seal(place, content);
-        },
-      },
+  const { keyring } = desk.dependencies;
+  const spoilt: typeof keyring = {
+    ...keyring,
+    seal: (place, content) => {
+      if (place.table === 'callback') throw new Error('the keyring is at a loss');
+      return keyring.seal(place, content);
     },
-    backend,
-    workerId: 'relay',
-    logger: createLogger({ level: 'silent' }),
-  });
-  onTestFinished(async () => {
-    await relay.close();
-    await backend.close();
-  });
+  };
+  await startOwnRelay({ ...desk.dependencies, keyring: spoilt }, databaseUrl, (real) => real);
   const letters = await eventually('one is buried', async () => {
     const found = await listDeadLetters(db, 10);
     return found.length > 0 && found;

@@ -11,7 +11,7 @@ import { dumpDatabase, dumpRedis } from '../support/dumps.ts';
 import { connectEnqueuer, type Enqueuer } from '../support/enqueuer.ts';
 import { eventually } from '../support/eventually.ts';
 import { test as base } from '../support/fixtures.ts';
-import { freePort, type Service, spawnRedis } from '../support/services.ts';
+import { freePort, spawnAnyRedis } from '../support/services.ts';
 import { backends, startTestWorker, type TestWorker } from '../support/worker.ts';
 
 const test = base.extend('backend', async ({ databaseUrl }, { onCleanup }): Promise<Enqueuer> => {
@@ -222,7 +222,7 @@ describe('the relay, while a queue is away', () => {
     skip,
   }) => {
     const port = await freePort();
-    const redis = await spawnOn(port);
+    const redis = await spawnAnyRedis(port);
     if (redis === undefined) return skip('no redis-server on the path');
     const worker = await startTestWorker({
       databaseUrl,
@@ -239,7 +239,7 @@ describe('the relay, while a queue is away', () => {
         return rows.length === 1 && rows[0]?.job_id === `request-${id}-g1`;
       });
       expect(await dumpDatabase(databaseUrl)).not.toContain('canary');
-      const again = await spawnOn(port);
+      const again = await spawnAnyRedis(port);
       try {
         await untilActive(worker, id);
         await untilEmpty(worker);
@@ -290,8 +290,4 @@ async function listenerOf(databaseUrl: string): Promise<number | undefined> {
     );
     return rows[0]?.pid;
   });
-}
-
-async function spawnOn(port: number): Promise<Service | undefined> {
-  return (await spawnRedis('redis-server', port)) ?? (await spawnRedis('valkey-server', port));
 }

@@ -19,7 +19,7 @@ export interface RelayOptions extends RelayBatchOptions {
 
 const pollMinMs = 25;
 const pollMaxDefaultMs = 250;
-const leaseDefaultMs = 10_000;
+const leaseDefaultMs = 5_000;
 const rowsMax = 200;
 const faultDelayMs = 1_000;
 

@@ -1,3 +1,4 @@
+import { enqueue } from './scenarios/enqueue.ts';
 import { evidence } from './scenarios/evidence.ts';
 import { transitions } from './scenarios/transitions.ts';
 
@@ -5,6 +6,7 @@ import { transitions } from './scenarios/transitions.ts';
 const scenarios: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
   transitions,
   evidence,
+  enqueue,
 };
 
 const name = process.argv[2] ?? '';

@@ -3,8 +3,9 @@ import { hostname } from 'node:os';
 import type { Config } from './config/config.ts';
 import { type Database, openDatabase, ping } from './db/database.ts';
 import { countAccessTokens } from './db/access-tokens.ts';
-import { countOutbox } from './db/outbox.ts';
 import { findScanAges } from './db/scan-runs.ts';
+import { listenForEnqueues } from './db/enqueue-listener.ts';
+import { readOutboxBacklog } from './db/outbox.ts';
 import { countTokenizations } from './db/tokenizations.ts';
 import { createTransitionDoor } from './db/transition-door.ts';
 import { queueNames } from './domain/queue-names.ts';
@@ -108,8 +109,15 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
   );
   shutdown.own('queues', backend);
   if (roles.has('relay')) {
-    relay.current = startRelay({ db: database.db, backend, workerId, logger });
+    relay.current = startRelay({ operations, backend, workerId, logger });
     shutdown.own('relay', relay.current);
+    const listener = listenForEnqueues({
+      url: databaseUrl,
+      onWake: relay.current.nudge,
+      onFault: (error) =>
+        logger.warn({ error }, 'enqueues are not heard of, only found by polling'),
+    });
+    shutdown.own('enqueue listener', listener);
   }
   if (roles.has('worker'))
     startWorkers(options, { backend, operations, metrics, workerId }, shutdown);
@@ -188,7 +196,7 @@ async function listen(
   const { database, backend, operations, metrics } = parts;
   metrics.onScrape(async () => ({
     queueDepths: await readQueueDepths(backend),
-    outboxBacklog: await countOutbox(database.db),
+    outboxBacklog: await readOutboxBacklog(database.db),
     tokenizations: await countTokenizations(database.db),
     accessTokens: await countAccessTokens(database.db),
     scanAgesMs: await findScanAges(database.db),

@@ -10,6 +10,7 @@ import * as timeline from '../../migrations/0008_timeline.ts';
 import * as callbackRetention from '../../migrations/0009_callback_retention.ts';
 import * as delivery from '../../migrations/0010_delivery.ts';
 import * as accessTokenReaders from '../../migrations/0011_access_token_readers.ts';
+import * as enqueue from '../../migrations/0012_enqueue.ts';
 
 /** Every migration by name, in order. An explicit list works the same from sources and from the built package. */
 export const migrations: Record<string, Migration> = {
@@ -24,4 +25,5 @@ export const migrations: Record<string, Migration> = {
   '0009_callback_retention': callbackRetention,
   '0010_delivery': delivery,
   '0011_access_token_readers': accessTokenReaders,
+  '0012_enqueue': enqueue,
 };

@@ -6,6 +6,10 @@ import type { OutboxJob } from './transition-door.ts';
 /**
  * Leases the oldest due rows to `owner`. The claim is committed before anything is sent: a transaction is never held over
  * the queue's network. SKIP LOCKED lets any number of relays share the work.
+ *
+ * Rows of one key go in order. Only the first row of a key can be claimed (`head`), and it stays in the table until it is relayed, so no other
+ * relay ever sees a later one as the first, whatever locks and leases say at that moment. The rows behind
+ * it come along (`follower`), up to the first that is not due.
  */
 export async function claimOutbox(
   db: Db,
@@ -14,14 +18,48 @@ export async function claimOutbox(
   rowsMax: number,
 ): Promise<readonly OutboxRow[]> {
   const { rows } = await sql<OutboxRow>`
+    with head as (
+      select o.id, o.enqueue_key from outbox o
+      where o.not_before <= clock_timestamp() and (o.lease_until is null or o.lease_until <= clock_timestamp())
+        and (o.enqueue_key is null or not exists (
+          select from outbox earlier where earlier.enqueue_key = o.enqueue_key and earlier.id < o.id))
+      order by o.id limit ${rowsMax} for update skip locked
+    ), follower as (
+      select f.id, bool_and(f.not_before <= clock_timestamp()
+          and (f.lease_until is null or f.lease_until <= clock_timestamp()))
+        over (partition by f.enqueue_key order by f.id) as is_due
+      from outbox f join head h on f.enqueue_key = h.enqueue_key and f.id > h.id
+      order by f.id limit ${rowsMax}
+    )
     update outbox set lease_owner = ${owner}, tries = tries + 1,
       lease_until = clock_timestamp() + ${leaseMs} * interval '1 millisecond'
-    where id in (
-      select id from outbox
-      where not_before <= clock_timestamp() and (lease_until is null or lease_until <= clock_timestamp())
-      order by id limit ${rowsMax} for update skip locked)
+    where id in (select id from head union all select id from follower where is_due)
     returning *`.execute(db);
   return [...rows].sort((a, b) => Number(BigInt(a.id) - BigInt(b.id)));
+}
+
+/** What takes the place of a row whose content was sealed. */
+export interface SealedRow {
+  readonly id: string;
+  readonly jobId: string;
+  readonly payload: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Takes the content out of rows, once it is sealed where it belongs: what stays is the job about it, by id, in the same place of the
+ * order. Rows that `owner` no longer holds are left alone.
+ */
+export async function stripOutbox(
+  db: Db,
+  owner: string,
+  sealed: readonly SealedRow[],
+): Promise<void> {
+  if (sealed.length === 0) return;
+  const rows = sealed.map(({ id, jobId, payload }) => ({ id, job_id: jobId, payload }));
+  await sql`
+    update outbox o set job_id = s.job_id, payload = s.payload
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as s(id bigint, job_id text, payload jsonb)
+    where o.id = s.id and o.lease_owner = ${owner}`.execute(db);
 }
 
 /** Deletes rows that are on their queue, if `owner` still holds them. */
@@ -34,23 +72,31 @@ export async function deleteRelayed(db: Db, owner: string, ids: readonly string[
     .execute();
 }
 
-/** Gives rows back that could not be sent, to be tried again after `delayMs`. */
+/** A row that could not be sent, and when it may be tried again. */
+export interface ReleasedRow {
+  readonly id: string;
+  readonly delayMs: number;
+  /** Whether the row was not at fault: an outage costs no try. */
+  readonly isTryFree: boolean;
+}
+
+/** Gives rows back that could not be sent, if `owner` still holds them. */
 export async function releaseOutbox(
   db: Db,
   owner: string,
-  ids: readonly string[],
-  delayMs: number,
+  released: readonly ReleasedRow[],
 ): Promise<void> {
-  if (ids.length === 0) return;
-  await db
-    .updateTable('outbox')
-    .set({
-      lease_owner: null,
-      lease_until: sql<Date>`clock_timestamp() + ${delayMs} * interval '1 millisecond'`,
-    })
-    .where('id', 'in', [...ids])
-    .where('lease_owner', '=', owner)
-    .execute();
+  if (released.length === 0) return;
+  const rows = released.map(({ id, delayMs, isTryFree }) => ({
+    id,
+    delay_ms: delayMs,
+    tries_back: isTryFree ? 1 : 0,
+  }));
+  await sql`
+    update outbox o set lease_owner = null, tries = o.tries - r.tries_back,
+      lease_until = clock_timestamp() + r.delay_ms * interval '1 millisecond'
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as r(id bigint, delay_ms bigint, tries_back integer)
+    where o.id = r.id and o.lease_owner = ${owner}`.execute(db);
 }
 
 /** Puts jobs into the outbox that follow from no change, to be relayed like all others. */
@@ -69,11 +115,18 @@ export async function insertOutboxJobs(db: Db, jobs: readonly OutboxJob[]): Prom
     .execute();
 }
 
-/** How many rows wait to be relayed. */
-export async function countOutbox(db: Db): Promise<number> {
-  const row = await db
-    .selectFrom('outbox')
-    .select(sql<number>`count(*)::integer`.as('count'))
-    .executeTakeFirst();
-  return row?.count ?? 0;
+/** What waits to be relayed. */
+export interface OutboxBacklog {
+  readonly rows: number;
+  /** How long the oldest row that is due has been due, in milliseconds; 0 without one. */
+  readonly oldestMs: number;
+}
+
+/** How many rows wait to be relayed, and for how long. */
+export async function readOutboxBacklog(db: Db): Promise<OutboxBacklog> {
+  const { rows } = await sql<OutboxBacklog>`
+    select count(*)::integer as rows,
+      greatest(coalesce(extract(epoch from clock_timestamp() - min(not_before)) * 1000, 0), 0)::float8 as "oldestMs"
+    from outbox`.execute(db);
+  return rows[0] ?? { rows: 0, oldestMs: 0 };
 }

@@ -151,6 +151,11 @@ interface OutboxTable {
   readonly lease_owner: string | null;
   readonly tries: Generated<number>;
   readonly created_at: Generated<Date>;
+  /** What `token_lifecycle.enqueue` gave its caller; null in the worker's own rows, as are the next two. */
+  readonly enqueue_id: string | null;
+  readonly enqueue_key: string | null;
+  /** The database login that enqueued. */
+  readonly enqueued_by: string | null;
 }
 
 interface AuditEventTable {

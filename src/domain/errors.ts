@@ -62,3 +62,18 @@ export class AppError extends Error {
 export function errorCodeOf(error: unknown): ErrorCode {
   return error instanceof AppError ? error.code : 'internal';
 }
+
+const inputFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'payload_invalid',
+  'payload_version_unsupported',
+  'job_unknown',
+  'reference_conflict',
+  'return_url_not_allowed',
+  'credential_not_found',
+  'tokenization_not_found',
+]);
+
+/** Whether a fault lies in what was handed over, so that trying again can't help. */
+export function isInputFault(error: unknown): error is AppError {
+  return error instanceof AppError && inputFaults.has(error.code);
+}

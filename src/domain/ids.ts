@@ -9,6 +9,7 @@ export type JobKind =
   | 'notify'
   | 'deliver'
   | 'refresh'
+  | 'enqueue'
   | 'redrive';
 
 const jobIdShape = /^[a-z]{6,8}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-g\d{1,9}$/;
@@ -26,4 +27,9 @@ export function jobId(kind: JobKind, entityId: string, generation: number): stri
     throw new AppError('internal', 'A job id is not of the form kind-uuid-g<generation>.');
   }
   return id;
+}
+
+/** Whether a text is a job id that `jobId` may have made. */
+export function isJobId(text: string): boolean {
+  return jobIdShape.test(text);
 }

@@ -1,28 +1,32 @@
 import { z } from 'zod';
+import { payloadVersions } from './payload-versions.ts';
 
-/** The payload version that this release writes. Every payload carries it as `v`. */
-export const payloadVersion = 1;
-
-const v = z.literal(payloadVersion);
+const v = z.literal(1);
 const text = (lengthMax: number) => z.string().max(lengthMax);
 const filled = (lengthMax: number) => z.string().min(1).max(lengthMax);
-const url = z.url({ protocol: /^https?$/ }).max(500);
+// The pattern says the protocol once more, for readers of the published JSON Schema.
+const url = z
+  .url({ protocol: /^https?$/ })
+  .max(500)
+  .regex(/^https?:\/\//);
 
 /** A name given to a stored credential; `default` is the one from the environment. */
 export const credentialName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/);
 
-/** A decimal amount as text, at most two decimals, not zero (protocol: amounts are at most 10 characters). */
+/**
+ * A decimal amount as text, at most two decimals, not zero (protocol: amounts are at most 10 characters). One pattern, so that
+ * the published JSON Schema says all of it.
+ */
 export const amount = z
   .string()
   .max(10)
-  .regex(/^(?:0|[1-9]\d*)(?:\.\d{1,2})?$/)
-  .refine((value) => /[1-9]/.test(value), { error: 'must not be zero' });
+  .regex(/^(?=.*[1-9])(?:0|[1-9][0-9]*)(?:\.[0-9]{1,2})?$/);
 
 /** The merchant's reference: 1 to 50 printable characters. */
 export const merchantReferenceId = z.string().regex(/^[\x21-\x7e]{1,50}$/);
 
-/** The vendor's body of a QuickPay creation, and what we add: the credential and where the customer ends up. */
-export const tokenizationRequestPayload = z.strictObject({
+// The vendor's body of a QuickPay creation, and what we add: the credential and where the customer ends up.
+const tokenizationRequestV1 = z.strictObject({
   v,
   credential: credentialName.optional(),
   order: z.strictObject({
@@ -63,6 +67,9 @@ export const tokenizationRequestPayload = z.strictObject({
   returnUrl: url.optional(),
 });
 
+/** A request for a QuickPay ID, as a backend hands it over. The next version goes beside the first, with its upgrade. */
+export const tokenizationRequestPayload = payloadVersions({ v: 1, schema: tokenizationRequestV1 });
+
 /** A request for a QuickPay ID as a backend hands it over. */
 export type TokenizationRequestPayload = z.infer<typeof tokenizationRequestPayload>;
 
@@ -70,18 +77,24 @@ export type TokenizationRequestPayload = z.infer<typeof tokenizationRequestPaylo
 export const tokenizationIdPayload = z.strictObject({ v, tokenizationId: z.uuid() });
 
 /** Disables a token, by our id or by the merchant's reference at one credential's terminal. */
-export const tokenDisablePayload = z.union([
-  tokenizationIdPayload,
-  z.strictObject({ v, merchantReferenceId, credential: credentialName.optional() }),
-]);
+export const tokenDisablePayload = payloadVersions({
+  v: 1,
+  schema: z.union([
+    tokenizationIdPayload,
+    z.strictObject({ v, merchantReferenceId, credential: credentialName.optional() }),
+  ]),
+});
 
 /** A message of the gateway that a backend received itself, as it came. */
-export const rawCallbackPayload = z.strictObject({
-  v,
-  contentType: text(255).optional(),
-  body: z.string().max(65_536),
-  receivedAt: z.iso.datetime({ offset: true }).optional(),
-  sourceIp: text(50).optional(),
+export const rawCallbackPayload = payloadVersions({
+  v: 1,
+  schema: z.strictObject({
+    v,
+    contentType: text(255).optional(),
+    body: z.string().max(65_536),
+    receivedAt: z.iso.datetime({ offset: true }).optional(),
+    sourceIp: text(50).optional(),
+  }),
 });
 
 /** What the worker's own jobs about a callback carry. */
@@ -91,10 +104,13 @@ export const callbackIdPayload = z.strictObject({ v, callbackId: z.uuid() });
 export const deliveryIdPayload = z.strictObject({ v, deliveryId: z.uuid() });
 
 /** Asks for a new access token; with `generation`, only while that generation is the present one. */
-export const accessTokenRefreshPayload = z.strictObject({
-  v,
-  credential: credentialName,
-  generation: z.int().min(0).optional(),
+export const accessTokenRefreshPayload = payloadVersions({
+  v: 1,
+  schema: z.strictObject({
+    v,
+    credential: credentialName,
+    generation: z.int().min(0).optional(),
+  }),
 });
 
 /** What repeating jobs carry. */

@@ -33,6 +33,14 @@ export interface AcceptedCallback {
 export const verdictDueMs = 5_000;
 const excerptBytes = 256;
 
+/** Who hands a message over, and whether the caller goes on with the work itself instead of leaving it to a job. */
+export interface AcceptCallbackOptions {
+  readonly audit?: AuditContext;
+  /** The id of a new inbox row, where its caller was told one before. */
+  readonly id?: string;
+  readonly isContinuedByCaller?: boolean;
+}
+
 /**
  * Commits one inbound message, sealed, with its audit row and the job that judges it. It needs Postgres only, and decides nothing: a message is
  * acknowledged because it is kept, not because it is believed.
@@ -43,7 +51,7 @@ const excerptBytes = 256;
 export async function acceptCallback(
   dependencies: OperationDependencies,
   inbound: InboundMessage,
-  options: { readonly audit?: AuditContext; readonly isContinuedByCaller?: boolean } = {},
+  options: AcceptCallbackOptions = {},
 ): Promise<AcceptedCallback> {
   const parsed = parseCallback({ contentType: inbound.contentType, body: inbound.body });
   const message = parsed.ok ? parsed.message : undefined;
@@ -53,7 +61,7 @@ export async function acceptCallback(
   const again = await countCallbackAgain(dependencies.db, digest);
   if (again !== undefined) return asAccepted(again, true, message);
 
-  const id = randomUUID();
+  const id = options.id ?? randomUUID();
   const outcome = await dependencies.door.apply({
     entity: 'callback',
     row: { id, version: 0, state: null },

@@ -25,6 +25,8 @@ export interface AcceptedTokenization {
 /** Who asks, and whether the caller goes on with the work itself instead of leaving it to a job. */
 export interface AcceptOptions {
   readonly audit: AuditContext;
+  /** The id of a new tokenization, where its caller was told one before. */
+  readonly id?: string;
   readonly isContinuedByCaller?: boolean;
 }
 
@@ -53,7 +55,7 @@ export async function acceptTokenization(
     terminal: credential.terminal,
     merchantReferenceId: payload.merchant.referenceId,
   });
-  const id = randomUUID();
+  const id = options.id ?? randomUUID();
   const fingerprint = fingerprintOf(payload);
   const outcome = await door.apply({
     entity: 'tokenization',

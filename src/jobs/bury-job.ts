@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { findDeadLetter } from '../db/dead-letters.ts';
 import { AppError, type ErrorCode } from '../domain/errors.ts';
 import { jobId } from '../domain/ids.ts';
@@ -14,15 +15,18 @@ export interface Burial {
 
 /**
  * Commits a job that can't be done to the dead letters, with its payload sealed, so that nothing is lost even when the queue is. The id
- * follows from the job, so burying twice is one dead letter.
+ * follows from the job and its payload, so burying twice is one dead letter, while a backend's job that got a number as its id
+ * is not taken for the one that had it before the queue was emptied.
  */
 export async function buryJob(
-  { door, keyring }: Pick<OperationDependencies, 'door' | 'keyring'>,
+  { db, door, keyring }: Pick<OperationDependencies, 'db' | 'door' | 'keyring'>,
   job: Omit<RunningJob, 'queue'> & { readonly queue: string },
   payload: unknown,
   { code, paths }: Burial,
 ): Promise<string> {
-  const id = derivedId(job.queue, job.id);
+  const before = await findBurial(db, payload);
+  if (before !== undefined) return before;
+  const id = derivedId(job.queue, job.id, JSON.stringify(payload ?? null));
   await door.apply({
     entity: 'dead_letter',
     row: { id, version: 0, state: null },
@@ -46,6 +50,22 @@ export async function buryJob(
     },
   });
   return id;
+}
+
+/** What stays on the queue of a job that was buried. */
+export function burialPayload(deadLetterId: string): Readonly<Record<string, unknown>> {
+  return { v: 1, deadLetterId };
+}
+
+const burialForm = z.strictObject({ v: z.literal(1), deadLetterId: z.uuid() });
+
+/** The dead letter of a job that was buried, and whose worker died before the queue knew. */
+async function findBurial(
+  db: OperationDependencies['db'],
+  payload: unknown,
+): Promise<string | undefined> {
+  const { data } = burialForm.safeParse(payload);
+  return data && (await findDeadLetter(db, data.deadLetterId))?.id;
 }
 
 /**

@@ -12,7 +12,7 @@ import type { TokenizationState } from '../domain/tokenization.ts';
 import { cancel, defineJob, done } from './define-job.ts';
 import { disablingEvents, finishDisabling } from './finish-disabling.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
-import { pathsOf } from './payload-paths.ts';
+import { parsePayload } from './payload-paths.ts';
 
 /** Which token is meant: by our id, or by the merchant's reference at one credential's terminal. */
 export type DisableTarget = z.infer<typeof tokenDisablePayload>;
@@ -84,13 +84,9 @@ export async function disableToken(
   return { id: row.id, state: 'disabling' };
 }
 
-/** Parses a target. Throws `payload_invalid` with the paths that failed. */
+/** Parses a target. Throws what `parsePayload` does. */
 export function requestDisablePayload(input: unknown): DisableTarget {
-  const parsed = tokenDisablePayload.safeParse(input);
-  if (parsed.success) return parsed.data;
-  throw new AppError('payload_invalid', 'The payload is not a token.disable of version 1.', {
-    paths: pathsOf(parsed.error.issues),
-  });
+  return parsePayload('token.disable', input);
 }
 
 function disableJob(tokenizationId: string, version: number): OutboxJob {

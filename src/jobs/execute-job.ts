@@ -1,7 +1,6 @@
-import type { z } from 'zod';
 import { recordScanRun } from '../db/scan-runs.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
-import { AppError } from '../domain/errors.ts';
+import { isInputFault } from '../domain/errors.ts';
 import type { EntityType } from '../domain/transition.ts';
 import {
   type AnyEvent,
@@ -13,7 +12,7 @@ import {
   type RunningJob,
 } from './define-job.ts';
 import type { JobDependencies } from './job-dependencies.ts';
-import { pathsOf } from './payload-paths.ts';
+import { refusalOf } from './payload-paths.ts';
 
 /** One delivery of a job by its queue, whichever backend the queue has. */
 export interface JobDelivery {
@@ -23,16 +22,6 @@ export interface JobDelivery {
   readonly signal: AbortSignal;
   readonly replacePayload: (payload: Readonly<Record<string, unknown>>) => Promise<void>;
 }
-
-/** Faults in what was handed over: trying again can't help. */
-const permanentCodes = new Set<string>([
-  'payload_invalid',
-  'payload_version_unsupported',
-  'reference_conflict',
-  'return_url_not_allowed',
-  'credential_not_found',
-  'tokenization_not_found',
-]);
 
 /**
  * Runs one delivery: parse, start the timer, run, turn typed faults of the input into `cancel`. Knows no queue. Throws only what
@@ -44,7 +33,10 @@ export async function executeJob(
   dependencies: JobDependencies,
 ): Promise<Outcome> {
   const parsed = definition.parse(delivery.payload);
-  if (!parsed.success) return refusePayload(delivery.payload, parsed.error);
+  if (!parsed.success) {
+    const { code, paths } = refusalOf(delivery.job.name, delivery.payload, parsed.error.issues);
+    return cancel(code, paths);
+  }
   const timeout = AbortSignal.timeout(definition.timeoutMs);
   const context: JobContext<AnyEvent> = {
     ...dependencies,
@@ -62,23 +54,11 @@ export async function executeJob(
     if (definition.isRepeating === true) await recordScanRun(dependencies.db, definition.name);
     return outcome;
   } catch (error) {
-    if (error instanceof AppError && permanentCodes.has(error.code)) {
+    if (isInputFault(error)) {
       return cancel(error.code, error.paths);
     }
     throw error;
   }
-}
-
-function refusePayload(payload: unknown, error: z.ZodError): Outcome {
-  const version = isRecord(payload) ? payload['v'] : undefined;
-  if (typeof version === 'number' && version !== 1) {
-    return cancel('payload_version_unsupported', ['v']);
-  }
-  return cancel('payload_invalid', pathsOf(error.issues));
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function auditOf(

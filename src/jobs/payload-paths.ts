@@ -1,4 +1,58 @@
 import type { z } from 'zod';
+import { type BackendJobName, backendJobs } from '../domain/backend-jobs.ts';
+import { AppError } from '../domain/errors.ts';
+
+/**
+ * Parses what a backend hands over for one job. Throws `payload_invalid` with the paths that failed and no values, or
+ * `payload_version_unsupported` with the path `v` when no form of this payload has its version.
+ */
+export function parsePayload<Name extends BackendJobName>(
+  name: Name,
+  payload: unknown,
+): z.output<(typeof backendJobs)[Name]['payload']> {
+  const parsed = backendJobs[name].payload.safeParse(payload);
+  if (!parsed.success) throw refusalOf(name, payload, parsed.error.issues);
+  // The table is indexed by a name that only the caller knows; what it holds for that name is what parsed.
+  return parsed.data as z.output<(typeof backendJobs)[Name]['payload']>;
+}
+
+/** What a payload that did not parse is refused with. */
+export function refusalOf(
+  name: string,
+  payload: unknown,
+  issues: readonly z.core.$ZodIssue[],
+): AppError {
+  return isVersionNumber(payload) && isVersionAtFault(issues)
+    ? new AppError(
+        'payload_version_unsupported',
+        `This release does not know this version of ${name}.`,
+        { paths: ['v'] },
+      )
+    : new AppError('payload_invalid', `The payload does not fit ${name}.`, {
+        paths: pathsOf(issues),
+      });
+}
+
+function isVersionNumber(payload: unknown): boolean {
+  return (
+    typeof payload === 'object' &&
+    payload !== null &&
+    'v' in payload &&
+    typeof payload.v === 'number'
+  );
+}
+
+/** Whether every form that the payload was compared with has another version. */
+function isVersionAtFault(issues: readonly z.core.$ZodIssue[]): boolean {
+  return issues.some(
+    (issue) =>
+      (issue.path.length === 1 && issue.path[0] === 'v') ||
+      (issue.code === 'invalid_union' &&
+        issue.path.length === 0 &&
+        issue.errors.length > 0 &&
+        issue.errors.every(isVersionAtFault)),
+  );
+}
 
 /** The paths that failed, without values. Keys that do not belong are named by their parent only: they are input too. */
 export function pathsOf(issues: readonly z.core.$ZodIssue[]): readonly string[] {

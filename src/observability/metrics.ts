@@ -7,7 +7,7 @@ export interface Scraped {
     readonly state: string;
     readonly jobs: number;
   }[];
-  readonly outboxBacklog: number;
+  readonly outboxBacklog: { readonly rows: number; readonly oldestMs: number };
   readonly tokenizations: Readonly<Record<string, number>>;
   readonly accessTokens: {
     readonly states: Readonly<Record<string, number>>;
@@ -55,6 +55,7 @@ export const metricTable = {
   token_worker_callbacks_total: 'Messages at the callback routes, by channel and result',
   token_worker_queue_jobs: 'Jobs in each queue, by state',
   token_worker_outbox_rows: 'Committed jobs that wait to be relayed to their queue',
+  token_worker_outbox_oldest_seconds: 'How long the oldest of them has been due',
   token_worker_tokenizations: 'Tokenizations, by state',
   token_worker_access_tokens: 'Access tokens of active credentials, by state',
   token_worker_access_token_least_life_seconds:
@@ -130,6 +131,7 @@ function createScrape(common: Common): {
 } {
   const depth = new Gauge({ ...common('token_worker_queue_jobs'), labelNames: ['queue', 'state'] });
   const outbox = new Gauge(common('token_worker_outbox_rows'));
+  const outboxAge = new Gauge(common('token_worker_outbox_oldest_seconds'));
   const states = new Gauge({ ...common('token_worker_tokenizations'), labelNames: ['state'] });
   const tokens = new Gauge({ ...common('token_worker_access_tokens'), labelNames: ['state'] });
   const leastLife = new Gauge(common('token_worker_access_token_least_life_seconds'));
@@ -142,14 +144,14 @@ function createScrape(common: Common): {
       // What can't be read now must not show what was read before.
       for (const gauge of [depth, states, tokens, scanAges]) gauge.reset();
       // Without labels, a reset gauge says 0; an outbox that can't be read must not look empty.
-      outbox.remove();
-      leastLife.remove();
+      for (const gauge of [outbox, outboxAge, leastLife]) gauge.remove();
       for (const reader of readers) {
         try {
           const { queueDepths, outboxBacklog, tokenizations, accessTokens, scanAgesMs } =
             await reader();
           for (const { queue, state, jobs } of queueDepths) depth.set({ queue, state }, jobs);
-          outbox.set(outboxBacklog);
+          outbox.set(outboxBacklog.rows);
+          outboxAge.set(outboxBacklog.oldestMs / 1_000);
           for (const [state, count] of Object.entries(tokenizations)) states.set({ state }, count);
           for (const [state, count] of Object.entries(accessTokens.states)) {
             tokens.set({ state }, count);

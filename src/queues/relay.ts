@@ -1,41 +1,42 @@
-import type { Db } from '../db/database.ts';
-import { claimOutbox, deleteRelayed, releaseOutbox } from '../db/outbox.ts';
+import { claimOutbox, releaseOutbox } from '../db/outbox.ts';
 import type { OutboxRow } from '../db/rows.ts';
-import type { Logger } from '../observability/logger.ts';
-import type { QueueBackend } from './backend.ts';
-import { addJobs } from './producer.ts';
+import { type RelayBatchOptions, relayBatch } from './relay-batch.ts';
 
 /** Moves committed outbox rows onto their queues. */
 export interface Relay {
-  /** Says that rows were just committed by this process, so that they need not wait for the next poll. */
+  /** Says that rows may have been committed, so that they need not wait for the next poll. */
   readonly nudge: () => void;
   readonly close: () => Promise<void>;
 }
 
 /** What the relay works with. Times in milliseconds. */
-export interface RelayOptions {
-  readonly db: Db;
-  readonly backend: QueueBackend;
-  readonly workerId: string;
-  readonly logger: Logger;
-  /** The wait when nothing was found and nobody nudged: the floor under every other wake-up. */
-  readonly pollMs?: number;
+export interface RelayOptions extends RelayBatchOptions {
+  /** The longest wait when nothing was found and nobody nudged: the floor under every other wake-up. */
+  readonly pollMaxMs?: number;
+  /** How long a relay that dies keeps its rows from the others. */
+  readonly leaseMs?: number;
 }
 
-const pollDefaultMs = 250;
-const leaseMs = 30_000;
-const rowsMax = 500;
+const pollMinMs = 25;
+const pollMaxDefaultMs = 250;
+const leaseDefaultMs = 5_000;
+const rowsMax = 200;
 const faultDelayMs = 1_000;
 
 /**
- * Starts the relay. It claims rows, adds their jobs, then deletes the rows: a crash in between adds a job twice, which its id turns
- * into once. "Relayed" is not "done": the scan puts back whatever the queue loses later.
+ * Starts the relay. It claims rows, accepts them, adds their jobs, then deletes the rows: a crash in between does it twice, which the ids
+ * turn into once. "Relayed" is not "done": the scan puts back whatever the queue loses later.
+ *
+ * It sleeps until it is nudged, and looks by itself as well: soon after it found something, ever more rarely up to `pollMaxMs` while
+ * it finds nothing.
  */
 export function startRelay(options: RelayOptions): Relay {
-  const { db, backend, workerId, logger } = options;
-  const pollMs = options.pollMs ?? pollDefaultMs;
+  const { operations, workerId, logger } = options;
+  const pollMaxMs = options.pollMaxMs ?? pollMaxDefaultMs;
+  const leaseMs = options.leaseMs ?? leaseDefaultMs;
   let isClosing = false;
   let isNudged = false;
+  let idleMs = pollMinMs;
   let wake: (() => void) | undefined;
 
   const running = (async () => {
@@ -49,15 +50,16 @@ export function startRelay(options: RelayOptions): Relay {
   async function relayOnce(): Promise<number> {
     let rows: readonly OutboxRow[] = [];
     try {
-      rows = await claimOutbox(db, workerId, leaseMs, rowsMax);
-      if (rows.length === 0) return pollMs;
-      await addJobs(backend, rows.map(asJob));
-      await deleteRelayed(
-        db,
-        workerId,
-        rows.map((row) => row.id),
-      );
-      return rows.length === rowsMax ? 0 : pollMs;
+      const deadline = performance.now() + leaseMs / 2;
+      rows = await claimOutbox(operations.db, workerId, leaseMs, rowsMax);
+      if (rows.length === 0) {
+        idleMs = Math.min(idleMs * 2, pollMaxMs);
+        return idleMs;
+      }
+      idleMs = pollMinMs;
+      const { failed } = await relayBatch(options, rows, deadline);
+      if (failed > 0) return pollMaxMs;
+      return rows.length >= rowsMax ? 0 : idleMs;
     } catch (error) {
       logger.warn({ error, rows: rows.length }, 'the outbox could not be relayed; trying again');
       await giveBack(rows);
@@ -68,10 +70,9 @@ export function startRelay(options: RelayOptions): Relay {
   async function giveBack(rows: readonly OutboxRow[]): Promise<void> {
     try {
       await releaseOutbox(
-        db,
+        operations.db,
         workerId,
-        rows.map((row) => row.id),
-        faultDelayMs,
+        rows.map(({ id }) => ({ id, delayMs: faultDelayMs, isTryFree: true })),
       );
     } catch {
       // Their lease runs out by itself.
@@ -100,8 +101,4 @@ export function startRelay(options: RelayOptions): Relay {
       await running;
     },
   };
-}
-
-function asJob(row: OutboxRow) {
-  return { queue: row.queue, name: row.job_name, jobId: row.job_id, payload: row.payload };
 }

@@ -3,7 +3,7 @@ import { isDatabaseOutage } from '../db/faults.ts';
 import { type ErrorCode, errorCodeOf } from '../domain/errors.ts';
 import type { QueueName } from '../domain/queue-names.ts';
 import { backoffMs } from '../domain/retry-policy.ts';
-import { buryJob } from '../jobs/bury-job.ts';
+import { burialPayload, buryJob } from '../jobs/bury-job.ts';
 import type { AnyJob, Outcome, RunningJob } from '../jobs/define-job.ts';
 import { executeJob } from '../jobs/execute-job.ts';
 import type { JobDependencies } from '../jobs/job-dependencies.ts';
@@ -195,7 +195,7 @@ async function bury(
 ): Promise<never> {
   const deadLetter = await buryJob(dependencies, running, job.data, burial);
   // The payload is sealed in the dead letter now; in the queue it could be read by anyone.
-  await job.updateData({ v: 1, deadLetterId: deadLetter });
+  await job.updateData(burialPayload(deadLetter));
   report('dead');
   const { queue, name, id } = running;
   dependencies.logger.error(

@@ -61,6 +61,7 @@ test.each([
   ['domain/a.ts', "import { x } from '../db/database.ts';", 'domain may not import db'],
   ['jobs/a.ts', "import type { x } from '../queues/worker.ts';", 'jobs may not import queues'],
   ['jobs/a.ts', "import { Queue } from 'bullmq';", 'only queues may import bullmq'],
+  ['queues/a.ts', "import { Queue } from 'bullmq5';", 'only tests may import bullmq5'],
   ['jobs/a.ts', "import type {\n  Queue,\n} from 'bullmq';", 'only queues may import bullmq'],
   ['http/a.ts', "const x = await import('ioredis');", 'only queues may import ioredis'],
   ['jobs/a.ts', "export { sql } from 'kysely';", 'only db and migrations may import kysely'],

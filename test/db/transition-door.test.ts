@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
-import { countOutbox } from '../../src/db/outbox.ts';
+import { readOutboxBacklog } from '../../src/db/outbox.ts';
 import { findTokenization } from '../../src/db/tokenizations.ts';
 import { createTransitionDoor } from '../../src/db/transition-door.ts';
 import {
@@ -55,7 +55,7 @@ describe('the transition door', () => {
       ['tokenization.submitting', 'requested', 'submitting'],
     ]);
     expect(events[1]).toMatchObject({ job_id: 'job-1', attempt: 2, detail: { attempt: 1 } });
-    expect(await countOutbox(database.db)).toBe(1);
+    expect((await readOutboxBacklog(database.db)).rows).toBe(1);
   });
 
   test('of many who decide on the same version, one wins and the others are told', async ({
@@ -77,7 +77,7 @@ describe('the transition door', () => {
       ),
     );
     expect(outcomes.filter(({ isApplied }) => isApplied)).toHaveLength(1);
-    expect(await countOutbox(database.db)).toBe(1);
+    expect((await readOutboxBacklog(database.db)).rows).toBe(1);
     expect(await findAuditBreaks(database.db)).toEqual([]);
   });
 

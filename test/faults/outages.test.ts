@@ -7,7 +7,7 @@ import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
 import { requestPayload } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';
-import { freePort, type Service, spawnRedis } from '../support/services.ts';
+import { freePort, spawnAnyRedis } from '../support/services.ts';
 import { startTestWorker, type TestWorker } from '../support/worker.ts';
 
 const audit = { actor: { type: 'backend', id: 'test' } } as const;
@@ -51,7 +51,7 @@ describe('outages', () => {
     skip,
   }) => {
     const port = await freePort();
-    const first = await spawnOn(port);
+    const first = await spawnAnyRedis(port);
     if (first === undefined) return skip('no redis-server on the path');
     const url = `redis://127.0.0.1:${port}`;
     const worker = await startTestWorker({
@@ -74,7 +74,7 @@ describe('outages', () => {
       ]);
       expect((await fetch(`${worker.app.urls?.private}/health/live`)).status).toBe(200);
 
-      const second = await spawnOn(port);
+      const second = await spawnAnyRedis(port);
       try {
         await untilActive(worker, during);
         await eventually('the push is judged', async () => {
@@ -97,7 +97,7 @@ describe('outages', () => {
   });
 
   test('an emptied Redis loses nothing, scans go on', async ({ databaseUrl, skip }) => {
-    const redis = await spawnOn(await freePort());
+    const redis = await spawnAnyRedis(await freePort());
     if (redis === undefined) return skip('no redis-server on the path');
     const worker = await startTestWorker({
       databaseUrl,
@@ -147,7 +147,7 @@ describe('outages', () => {
     databaseUrl,
     skip,
   }) => {
-    const redis = await spawnOn(await freePort());
+    const redis = await spawnAnyRedis(await freePort());
     if (redis === undefined) return skip('no redis-server on the path');
     const client = new Redis(redis.url);
     await client.config('SET', 'maxmemory-policy', 'allkeys-lru');
@@ -164,10 +164,6 @@ describe('outages', () => {
     await redis.close();
   });
 });
-
-async function spawnOn(port: number): Promise<Service | undefined> {
-  return (await spawnRedis('redis-server', port)) ?? (await spawnRedis('valkey-server', port));
-}
 
 /** Ends every connection to the database and refuses new ones, as a server that restarts does. */
 async function setAway(databaseUrl: string, isAway: boolean): Promise<void> {

@@ -38,7 +38,7 @@ describe('the metrics', () => {
       if (!isReachable) throw new Error('no Redis');
       return {
         queueDepths: [{ queue: 'notify', state: 'waiting', jobs: 4 }],
-        outboxBacklog: 2,
+        outboxBacklog: { rows: 2, oldestMs: 1_500 },
         tokenizations: { active: 9 },
         accessTokens: { states: { fresh: 3 }, leastLeftMs: 61_500 },
         scanAgesMs: new Map([['access-token.scan', 2_500]]),
@@ -48,6 +48,7 @@ describe('the metrics', () => {
     const up = (await metrics.render()).body;
     expect(up).toContain(depth);
     expect(up).toContain('token_worker_outbox_rows 2');
+    expect(up).toContain('token_worker_outbox_oldest_seconds 1.5');
     expect(up).toContain('token_worker_tokenizations{state="active"} 9');
     expect(up).toContain('token_worker_access_tokens{state="fresh"} 3');
     expect(up).toContain('token_worker_access_token_least_life_seconds 61.5');
@@ -64,7 +65,9 @@ describe('the metrics', () => {
   test('an outbox that could not be read is not shown as empty', async () => {
     const metrics = createMetrics();
     metrics.onScrape(async () => await Promise.reject(new Error('no database')));
-    expect((await metrics.render()).body).not.toMatch(/^token_worker_outbox_rows /m);
+    expect((await metrics.render()).body).not.toMatch(
+      /^token_worker_outbox_(?:rows|oldest_seconds) /m,
+    );
   });
 
   test('are all in the table, and the table names no other', async () => {

@@ -1,9 +1,8 @@
-import { Redis } from 'ioredis';
 import { describe, expect } from 'vitest';
-import { withClient } from '../../src/db/database.ts';
 import { findTokenization } from '../../src/db/tokenizations.ts';
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
 import { requestPayload } from '../support/builders.ts';
+import { dumpDatabase, dumpRedis } from '../support/dumps.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';
 import { backends, startTestWorker, type TestWorker } from '../support/worker.ts';
@@ -87,42 +86,6 @@ async function runLifecycles(worker: TestWorker): Promise<void> {
     return (counts['failed'] ?? 0) >= 2 && (counts['waiting'] ?? 0) + (counts['active'] ?? 0) === 0;
   });
   await worker.sandbox.settled();
-}
-
-async function dumpDatabase(databaseUrl: string): Promise<string> {
-  return await withClient(databaseUrl, async (client) => {
-    const { rows: tables } = await client.query<{ name: string }>(
-      `select format('%I.%I', schemaname, tablename) as name from pg_tables
-       where schemaname in ('token_lifecycle', 'bullmq')`,
-    );
-    const contents: string[] = [];
-    for (const { name } of tables) {
-      const { rows } = await client.query<{ row: string }>(`select t::text as row from ${name} t`);
-      contents.push(...rows.map(({ row }) => row));
-    }
-    return contents.join('\n');
-  });
-}
-
-/** Values as Redis itself serialises them: strings inside are plain bytes. */
-async function dumpRedis(prefix: string): Promise<string> {
-  const { inject } = await import('vitest');
-  const client = new Redis(inject('redisUrl'));
-  try {
-    const keys = await client.keys(`${prefix}*`);
-    const contents: string[] = [...keys];
-    for (const key of keys) {
-      const type = await client.type(key);
-      if (type === 'hash') contents.push(JSON.stringify(await client.hgetall(key)));
-      else if (type === 'stream') contents.push(JSON.stringify(await client.xrange(key, '-', '+')));
-      else if (type === 'list') contents.push(JSON.stringify(await client.lrange(key, 0, -1)));
-      else if (type === 'zset') contents.push(JSON.stringify(await client.zrange(key, '0', '-1')));
-      else if (type === 'string') contents.push((await client.get(key)) ?? '');
-    }
-    return contents.join('\n');
-  } finally {
-    client.disconnect();
-  }
 }
 
 async function readBoard(worker: TestWorker): Promise<string> {

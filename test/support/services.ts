@@ -197,3 +197,8 @@ export async function freePort(): Promise<number> {
   if (address === null || typeof address === 'string') throw new Error('the system gave no port');
   return address.port;
 }
+
+/** A Redis or Valkey of the test's own on this port, to be stopped and started; undefined where neither is on the path. */
+export async function spawnAnyRedis(port: number): Promise<Service | undefined> {
+  return (await spawnRedis('redis-server', port)) ?? (await spawnRedis('valkey-server', port));
+}

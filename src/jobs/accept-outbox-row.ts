@@ -1,0 +1,123 @@
+import type { OutboxRow } from '../db/rows.ts';
+import type { OutboxJob } from '../db/transition-door.ts';
+import type { AuditContext } from '../domain/audit-entry.ts';
+import { isBackendJobName } from '../domain/backend-jobs.ts';
+import { AppError } from '../domain/errors.ts';
+import { isJobId } from '../domain/ids.ts';
+import { callbackIdPayload, tokenizationIdPayload } from '../domain/job-payloads.ts';
+import { acceptCallback, judgeJob } from './accept-callback.ts';
+import { acceptTokenization, requestJob } from './accept-tokenization.ts';
+import { disableToken } from './disable-token.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+import { parsePayload } from './payload-paths.ts';
+import { findJob } from './registry.ts';
+
+/**
+ * What becomes of an outbox row: its job goes onto its queue as it is, its content was sealed and a job by id takes its place, or
+ * nothing is left to do, since what was asked for is committed together with whatever follows from it.
+ */
+export type AcceptedRow =
+  | { readonly kind: 'ready'; readonly job: OutboxJob }
+  | { readonly kind: 'sealed'; readonly job: OutboxJob }
+  | { readonly kind: 'settled' };
+
+/**
+ * Accepts one outbox row. What a backend handed over by SQL, or an operator redrives, is accepted by the same operations as
+ * everybody else's: committed in PostgreSQL, content sealed, so that what reaches a queue is an id, and a queue that is emptied
+ * loses nothing.
+ *
+ * Accepting a row twice gives the same job twice. Throws input faults (`isInputFault`) for a row that can never be
+ * accepted, anything else for one that may be accepted later.
+ */
+export async function acceptOutboxRow(
+  dependencies: OperationDependencies,
+  row: OutboxRow,
+): Promise<AcceptedRow> {
+  assertKnown(row);
+  if (!isBackendJobName(row.job_name) || isById(row.payload)) return ready(row);
+  switch (row.job_name) {
+    case 'tokenization.request':
+      return await acceptRequest(dependencies, row);
+    case 'callback.verify':
+      return await acceptMessage(dependencies, row, 'redirect');
+    case 'notify.handle':
+      return await acceptMessage(dependencies, row, 'notify');
+    case 'token.disable':
+      await disableToken(
+        dependencies,
+        parsePayload(row.job_name, row.payload),
+        callerOf(row).audit,
+      );
+      return { kind: 'settled' };
+    case 'access-token.refresh':
+      // The name of a credential and a number: the job may carry them. Whatever else came along was refused.
+      parsePayload(row.job_name, row.payload);
+      return ready(row);
+  }
+}
+
+function assertKnown(row: OutboxRow): void {
+  const definition = findJob(row.job_name);
+  if (definition === undefined) {
+    throw new AppError('job_unknown', 'There is no job of this name.', { paths: ['name'] });
+  }
+  if (definition.queue !== row.queue || !isJobId(row.job_id)) {
+    throw new AppError('job_unknown', 'This job does not belong on this queue, or under this id.', {
+      paths: [definition.queue === row.queue ? 'jobId' : 'queue'],
+    });
+  }
+}
+
+/** What the worker's own jobs carry: no content, so it may travel. */
+function isById(payload: unknown): boolean {
+  return byId.some((schema) => schema.safeParse(payload).success);
+}
+
+const byId = [tokenizationIdPayload, callbackIdPayload] as const;
+
+function ready(row: OutboxRow): AcceptedRow {
+  const { queue, job_name: name, job_id: jobId, payload } = row;
+  return { kind: 'ready', job: { queue, name, jobId, payload } };
+}
+
+async function acceptRequest(
+  dependencies: OperationDependencies,
+  row: OutboxRow,
+): Promise<AcceptedRow> {
+  const payload = parsePayload('tokenization.request', row.payload);
+  const { tokenization } = await acceptTokenization(dependencies, payload, {
+    ...callerOf(row),
+    isContinuedByCaller: true,
+  });
+  // A request that was accepted before is on its way, or has long ended.
+  if (tokenization.state !== 'requested') return { kind: 'settled' };
+  return { kind: 'sealed', job: requestJob(tokenization.id, tokenization.version) };
+}
+
+async function acceptMessage(
+  dependencies: OperationDependencies,
+  row: OutboxRow,
+  channel: 'redirect' | 'notify',
+): Promise<AcceptedRow> {
+  const name = channel === 'notify' ? 'notify.handle' : 'callback.verify';
+  const { contentType, body, sourceIp } = parsePayload(name, row.payload);
+  const { id, version } = await acceptCallback(
+    dependencies,
+    { channel, contentType, body: Buffer.from(body, 'utf8'), sourceIp },
+    { ...callerOf(row), isContinuedByCaller: true },
+  );
+  return { kind: 'sealed', job: judgeJob(channel, id, version) };
+}
+
+/** Who enqueued, for the audit trail, and the id that the caller was told. */
+function callerOf(row: OutboxRow): { audit: AuditContext; id?: string } {
+  return {
+    audit: {
+      actor: { type: 'backend', id: row.enqueue_id === null ? 'queue' : `sql:${row.enqueued_by}` },
+      queue: row.queue,
+      jobId: row.job_id,
+      attempt: row.tries,
+    },
+    ...(row.enqueue_id === null ? {} : { id: row.enqueue_id }),
+  };
+}

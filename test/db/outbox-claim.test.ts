@@ -1,0 +1,115 @@
+import { describe, expect } from 'vitest';
+import { sql } from 'kysely';
+import type { Db } from '../../src/db/database.ts';
+import {
+  claimOutbox,
+  deleteRelayed,
+  readOutboxBacklog,
+  releaseOutbox,
+} from '../../src/db/outbox.ts';
+import { test } from '../support/fixtures.ts';
+
+/** Rows with these keys, in this order. */
+async function addRows(db: Db, keys: readonly (string | null)[]): Promise<void> {
+  await sql`
+    insert into outbox (queue, job_name, job_id, payload, enqueue_key)
+    select 'notify', 'x', 'x', '{}', key from unnest(${keys}::text[]) with ordinality as k(key, n) order by n`.execute(
+    db,
+  );
+}
+
+const keysOf = (rows: readonly { enqueue_key: string | null }[]) =>
+  rows.map(({ enqueue_key: key }) => key);
+
+describe('claiming the outbox', () => {
+  test('a later row of a key waits while an earlier one is held or put off, other rows do not', async ({
+    database: { db },
+  }) => {
+    await addRows(db, ['a', 'a', null, 'b', 'a']);
+    const first = await claimOutbox(db, 'one', 60_000, 2);
+    // The second row of `a` came along with the first, up to the limit; the third has to wait for both.
+    expect(keysOf(first)).toEqual(['a', 'a', null, 'a']);
+    expect(keysOf(await claimOutbox(db, 'two', 60_000, 10))).toEqual(['b']);
+
+    const [head, next, free, last] = first;
+    if (!head || !next || !free || !last) throw new Error('rows are missing');
+    await releaseOutbox(db, 'one', [{ id: head.id, delayMs: 60_000, isTryFree: false }]);
+    await releaseOutbox(
+      db,
+      'one',
+      [next, free, last].map(({ id }) => ({ id, delayMs: 0, isTryFree: true })),
+    );
+    const again = await claimOutbox(db, 'two', 60_000, 10);
+    expect(again.map(({ id, tries }) => ({ id, tries }))).toEqual([{ id: free.id, tries: 1 }]);
+    await deleteRelayed(db, 'one', [head.id]);
+    expect(await claimOutbox(db, 'two', 60_000, 10)).toEqual([]);
+  });
+
+  test('rows of a relay that died are taken up in order when its lease is over', async ({
+    database: { db },
+  }) => {
+    await addRows(db, ['a', 'a', 'a']);
+    const dead = await claimOutbox(db, 'dead', 0, 10);
+    const heir = await claimOutbox(db, 'heir', 60_000, 10);
+    expect(heir.map(({ id }) => id)).toEqual(dead.map(({ id }) => id));
+    await deleteRelayed(
+      db,
+      'dead',
+      dead.map(({ id }) => id),
+    );
+    expect((await readOutboxBacklog(db)).rows).toBe(3);
+  });
+
+  test('many relays at once never hold one key together, and relay each key in order', async ({
+    database: { db },
+  }) => {
+    const keys = Array.from({ length: 400 }, (_, n) => (n % 5 === 0 ? null : `k${(n * 7) % 11}`));
+    await addRows(db, keys);
+    const holders = new Map<string, string>();
+    const relayed = new Map<string, bigint[]>();
+    const relays = Array.from({ length: 6 }, async (_, n) => {
+      const owner = `relay-${n}`;
+      for (let turn = 0; (await readOutboxBacklog(db)).rows > 0; turn += 1) {
+        const rows = await claimOutbox(db, owner, 60_000, 7);
+        for (const key of new Set(keysOf(rows))) {
+          if (key === null) continue;
+          expect(holders.get(key) ?? owner).toBe(owner);
+          holders.set(key, owner);
+        }
+        // Now and then only the first half gets through, as when a queue breaks off.
+        const through = rows.slice(0, turn % 3 === 0 ? Math.ceil(rows.length / 2) : rows.length);
+        for (const { id, enqueue_key: key } of through) {
+          if (key !== null) relayed.set(key, [...(relayed.get(key) ?? []), BigInt(id)]);
+        }
+        for (const key of keysOf(rows)) if (key !== null) holders.delete(key);
+        await deleteRelayed(
+          db,
+          owner,
+          through.map(({ id }) => id),
+        );
+        await releaseOutbox(
+          db,
+          owner,
+          rows.slice(through.length).map(({ id }) => ({ id, delayMs: 0, isTryFree: true })),
+        );
+      }
+    });
+    await Promise.all(relays);
+    expect(relayed.size).toBe(11);
+    for (const ids of relayed.values()) expect(ids).toEqual(ids.toSorted((a, b) => Number(a - b)));
+    expect([...relayed.values()].flat()).toHaveLength(320);
+  });
+
+  test('the backlog is counted, with the age of what is due', async ({ database: { db } }) => {
+    expect(await readOutboxBacklog(db)).toEqual({ rows: 0, oldestMs: 0 });
+    await addRows(db, [null, 'a']);
+    await sql`update outbox set not_before = clock_timestamp() + interval '1 hour'`.execute(db);
+    expect(await readOutboxBacklog(db)).toEqual({ rows: 2, oldestMs: 0 });
+    await sql`update outbox set not_before = clock_timestamp() - interval '90 seconds' where enqueue_key = 'a'`.execute(
+      db,
+    );
+    const { oldestMs } = await readOutboxBacklog(db);
+    expect(oldestMs).toBeGreaterThanOrEqual(90_000);
+    expect(oldestMs).toBeLessThan(120_000);
+  });
+});

@@ -1,0 +1,54 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
+import { readdir } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import {
+  type BackendJobName,
+  backendJobs,
+  payloadJsonSchema,
+} from '../../src/domain/backend-jobs.ts';
+import { changed, oddities, payloadFixtures, spots } from '../support/payload-fixtures.ts';
+
+const names = Object.keys(backendJobs) as BackendJobName[];
+const fixtures = await payloadFixtures(1);
+
+/** Compiled as a stranger would: from the published schema alone, in strict mode. */
+function validator(name: BackendJobName) {
+  const ajv = new Ajv2020({ strict: true });
+  addFormats.default(ajv);
+  return ajv.compile(payloadJsonSchema(name));
+}
+
+describe('the published schemas', () => {
+  test.each(names)('schemas/%s.json is what the payload schema says', async (name) => {
+    const text = `${JSON.stringify(payloadJsonSchema(name), null, 2)}\n`;
+    await expect(text).toMatchFileSnapshot(`../../schemas/${name}.json`);
+  });
+
+  test('are one for each job that a backend may add, and no more', async () => {
+    const files = await readdir(new URL('../../schemas/', import.meta.url));
+    expect(files.toSorted()).toEqual(names.map((name) => `${name}.json`).toSorted());
+  });
+
+  test.each(fixtures)('accept the committed payloads of $job', ({ job, payload }) => {
+    expect(validator(job)(payload)).toBe(true);
+  });
+
+  test.each(names)('say of any changed payload of %s what the worker says', (name) => {
+    const validate = validator(name);
+    let refused = 0;
+    for (const { payload } of fixtures.filter(({ job }) => job === name)) {
+      for (const path of spots(payload)) {
+        for (const oddity of oddities) {
+          const odd = changed(payload, path, oddity);
+          const isAccepted = backendJobs[name].payload.safeParse(odd).success;
+          refused += isAccepted ? 0 : 1;
+          expect(validate(odd), `${path.join('.')}: ${JSON.stringify(oddity)?.slice(0, 9)}`).toBe(
+            isAccepted,
+          );
+        }
+      }
+    }
+    expect(refused).toBeGreaterThan(20);
+  });
+});

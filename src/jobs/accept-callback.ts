@@ -56,7 +56,7 @@ export async function acceptCallback(
   const parsed = parseCallback({ contentType: inbound.contentType, body: inbound.body });
   const message = parsed.ok ? parsed.message : undefined;
   const refusal = await refusalOf(dependencies, message);
-  const digest = messageDigest(inbound, message);
+  const digest = messageDigest(inbound, message, refusal);
 
   const again = await countCallbackAgain(dependencies.db, digest);
   if (again !== undefined) return asAccepted(again, true, message);
@@ -145,10 +145,8 @@ function newRow(
     body_bytes: inbound.body.byteLength,
     account: isKept ? (message?.fields.account ?? null) : null,
     terminal: isKept ? (message?.fields.terminal ?? null) : null,
-    merchant_reference_id: isKept
-      ? (message?.fields.merchantReferenceId?.slice(0, 50) ?? null)
-      : null,
-    order_reference_id: isKept ? (message?.fields.orderReferenceId?.slice(0, 50) ?? null) : null,
+    merchant_reference_id: isKept ? storable(message?.fields.merchantReferenceId) : null,
+    order_reference_id: isKept ? storable(message?.fields.orderReferenceId) : null,
     source_index:
       inbound.sourceIp === undefined ? null : keyring.blindIndex('source_ip', inbound.sourceIp),
     reason: refusal ?? null,
@@ -158,12 +156,23 @@ function newRow(
   };
 }
 
+/** A reference as a column can hold it: half of a character, sent or cut so, is no text to PostgreSQL. */
+function storable(reference: string | undefined): string | null {
+  return reference?.slice(0, 50).toWellFormed() ?? null;
+}
+
 /**
  * A digest of all that a message says but its push time, which differs with every attempt. Names and values are
  * encoded as JSON, so that no value can pose as a border between two fields.
  */
-function messageDigest(inbound: InboundMessage, message: CallbackMessage | undefined): string {
+function messageDigest(
+  inbound: InboundMessage,
+  message: CallbackMessage | undefined,
+  refusal: RejectionReason | undefined,
+): string {
   const hash = createHash('sha256').update(`${inbound.channel}\0`);
+  // Of a refused message only an excerpt is kept: it must not swallow the same message once its account is known.
+  if (refusal !== undefined) hash.update('refused\0');
   if (message === undefined) return hash.update(inbound.body).digest('hex');
   const said = Object.entries(message.raw)
     .filter(([name]) => name !== 'push_dateTime')

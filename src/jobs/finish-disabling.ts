@@ -30,7 +30,8 @@ export async function finishDisabling(row: TokenizationRow, context: Context): P
   const { signal } = context;
   const reply = await context.gateway.cancelQuickPay(account, quickpayId, { signal });
   const answer = await ask(row, { by: 'quickpayId', value: quickpayId }, context);
-  const isGone = answer.says === 'failure' || (reply.kind === 'refused' && answer.says === 'none');
+  // "Nothing known" is no proof: every unheard-of code reads like that, also the one of a busy gateway.
+  const isGone = answer.says === 'failure';
   if (reply.kind === 'done' || isGone) return await settle(row, reply, answer, context);
   if (reply.kind === 'refused' && answer.says === 'success') {
     return await giveBack(row, reply.gatewayCode, context);

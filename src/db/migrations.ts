@@ -9,6 +9,8 @@ import * as outbox from '../../migrations/0007_outbox.ts';
 import * as timeline from '../../migrations/0008_timeline.ts';
 import * as callbackRetention from '../../migrations/0009_callback_retention.ts';
 import * as delivery from '../../migrations/0010_delivery.ts';
+import * as apiKey from '../../migrations/0013_api_key.ts';
+import * as tokenizationLookup from '../../migrations/0013_tokenization_lookup.ts';
 
 /** Every migration by name, in order. An explicit list works the same from sources and from the built package. */
 export const migrations: Record<string, Migration> = {
@@ -22,4 +24,6 @@ export const migrations: Record<string, Migration> = {
   '0008_timeline': timeline,
   '0009_callback_retention': callbackRetention,
   '0010_delivery': delivery,
+  '0013_api_key': apiKey,
+  '0013_tokenization_lookup': tokenizationLookup,
 };

@@ -1,5 +1,6 @@
 import type { ColumnType, Generated } from 'kysely';
 import type { AccessTokenState } from '../domain/access-token.ts';
+import type { ApiKeyState, ApiScope } from '../domain/api-key.ts';
 import type { CallbackState, Channel } from '../domain/callback.ts';
 import type { CredentialFamily, CredentialState } from '../domain/credential.ts';
 import type { DeliveryState, WebhookEndpointState } from '../domain/delivery.ts';
@@ -15,6 +16,7 @@ export interface Schema {
   readonly dead_letter: DeadLetterTable;
   readonly delivery: DeliveryTable;
   readonly webhook_endpoint: WebhookEndpointTable;
+  readonly api_key: ApiKeyTable;
   readonly outbox: OutboxTable;
   readonly audit_event: AuditEventTable;
 }
@@ -129,6 +131,12 @@ interface DeliveryTable extends EntityColumns<DeliveryState> {
 interface WebhookEndpointTable extends EntityColumns<WebhookEndpointState> {
   readonly host: string;
   readonly failing_since: Date | null;
+}
+
+interface ApiKeyTable extends EntityColumns<ApiKeyState> {
+  readonly name: string;
+  readonly key_sha256: string;
+  readonly scopes: readonly ApiScope[];
 }
 
 interface OutboxTable {

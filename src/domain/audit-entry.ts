@@ -30,6 +30,7 @@ export const auditDetailKeys = [
   'responseStatus',
   'redirectHost',
   'resubmitPolicy',
+  'scopes',
   'signatureList',
   'signatureVerdict',
   'supersedes',

@@ -208,6 +208,8 @@ async function listen(
     }),
     renderMetrics: metrics.render,
     boardQueues: queueNames.map(backend.queue),
+    operations,
+    observeApiRequest: metrics.observeApiRequest,
     logger,
   });
   const privateUrl = (await privateServer.listen()).url;

@@ -1,3 +1,4 @@
+import type { ApiScope } from '../domain/api-key.ts';
 import { AppError } from '../domain/errors.ts';
 import type { QueueName } from '../domain/queue-names.ts';
 import type { EncryptionKey } from '../security/keyring.ts';
@@ -98,6 +99,14 @@ export interface Config {
     readonly host: string;
     readonly port: number;
     readonly console: { readonly user: string; readonly passwordHash: Secret } | undefined;
+    readonly api: {
+      readonly keys: readonly {
+        readonly name: string;
+        readonly sha256: string;
+        readonly scopes: readonly ApiScope[];
+      }[];
+      readonly requestsPerMinuteMax: number;
+    };
   };
   readonly shutdownDeadlineMs: number;
   readonly logLevel: string;
@@ -232,6 +241,7 @@ function toConfig(env: Environment): Config {
         env.CONSOLE_USER === undefined || env.CONSOLE_PASSWORD_HASH === undefined
           ? undefined
           : { user: env.CONSOLE_USER, passwordHash: new Secret(env.CONSOLE_PASSWORD_HASH) },
+      api: { keys: env.API_KEYS ?? [], requestsPerMinuteMax: env.API_REQUESTS_PER_MINUTE },
     },
     shutdownDeadlineMs: env.SHUTDOWN_DEADLINE_MS,
     logLevel: env.LOG_LEVEL,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { apiScopes, isApiScope } from '../domain/api-key.ts';
 import { isPasswordHash } from '../security/password.ts';
 
 const wholeNumber = (min: number, max: number) =>
@@ -81,15 +82,25 @@ const encryptionKeys = list
     error: 'give each key an id of its own',
   });
 const apiKeys = list
-  .refine((entries) => entries.every((entry) => /^[a-z0-9_-]{1,32}:[0-9a-f]{64}$/i.test(entry)), {
-    error: 'give name:sha256 in hex, comma-separated',
-  })
+  .refine(
+    (entries) =>
+      entries.every((entry) => /^[a-z0-9_-]{1,32}:[0-9a-f]{64}(?::[a-z+]+)?$/i.test(entry)),
+    { error: 'give name:sha256 in hex or name:sha256:scopes, comma-separated', abort: true },
+  )
   .transform((entries) =>
     entries.map((entry) => {
-      const [name = '', sha256 = ''] = entry.split(':');
-      return { name, sha256: sha256.toLowerCase() };
+      const [name = '', sha256 = '', scopes] = entry.split(':');
+      return { name, sha256: sha256.toLowerCase(), scopes: scopes?.split('+') ?? [...apiScopes] };
     }),
-  );
+  )
+  .refine((keys) => keys.every(({ scopes }) => scopes.every(isApiScope)), {
+    error: `name scopes of ${apiScopes.join(', ')}, joined by +`,
+    abort: true,
+  })
+  .refine((keys) => new Set(keys.map(({ name }) => name)).size === keys.length, {
+    error: 'give each key a name of its own',
+  })
+  .transform((keys) => keys.map((key) => ({ ...key, scopes: key.scopes.filter(isApiScope) })));
 const signatureMode = oneOf(['off', 'observe', 'verify']);
 const scheduleMs = list
   .refine((entries) => entries.every((entry) => /^\d{1,12}$/.test(entry)), {
@@ -131,6 +142,7 @@ export const environmentSchema = z.object({
   OPCCOUNT_PRIVATE_KEY: z.string().optional(),
   ENCRYPTION_KEYS: encryptionKeys.optional(),
   API_KEYS: apiKeys.optional(),
+  API_REQUESTS_PER_MINUTE: wholeNumber(1, 10_000_000),
   CONSOLE_USER: z.string().optional(),
   CONSOLE_PASSWORD_HASH: z
     .string()

@@ -45,7 +45,15 @@ export const variables = {
     meaning: '`id:base64 of 32 bytes`, comma-separated; the first one seals, all of them open',
     isSecret: true,
   },
-  API_KEYS: { meaning: '`name:sha256 in hex` of the keys that the API takes', isSecret: true },
+  API_KEYS: {
+    meaning:
+      '`name:sha256 in hex` of the keys that the HTTP API takes, or `name:sha256:scopes` with scopes joined by `+`; further keys are stored with `token-worker keys api-add`',
+    isSecret: true,
+  },
+  API_REQUESTS_PER_MINUTE: {
+    meaning: 'requests that one key may send to one process in a minute',
+    fallback: '6000',
+  },
   CONSOLE_USER: { meaning: 'login of `/queues`; off without it' },
   CONSOLE_PASSWORD_HASH: {
     meaning: '`scrypt$N$r$p$salt$hash`, printed by `token-worker keys password`',

@@ -70,12 +70,16 @@ export async function countAuditEvents(db: Db): Promise<number> {
   return row?.count ?? 0;
 }
 
-/** Every audit row of a tokenization and of the callbacks about it, in the order they happened. */
+/**
+ * Every audit row of a tokenization and of the callbacks about it, in the order they happened; with a page, at most
+ * `rowsMax` that come after the row `afterId`. Strangers can send any number of messages about one tokenization.
+ */
 export async function findTimeline(
   db: Db,
   tokenizationId: string,
+  page?: { readonly afterId: string | undefined; readonly rowsMax: number },
 ): Promise<readonly AuditEventRow[]> {
-  return await db
+  const rows = db
     .selectFrom('audit_event')
     .selectAll()
     .where((eb) =>
@@ -91,9 +95,10 @@ export async function findTimeline(
         ]),
       ]),
     )
-    .orderBy('occurred_at')
-    .orderBy('id')
-    .execute();
+    .orderBy('id');
+  if (page === undefined) return await rows.execute();
+  const after = page.afterId === undefined ? rows : rows.where('id', '>', page.afterId);
+  return await after.limit(page.rowsMax).execute();
 }
 
 /** Makes sure that the audit table has a partition for this month and the next `monthsAhead`; returns how many were made. */

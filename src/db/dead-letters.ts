@@ -1,14 +1,25 @@
+import { sql } from 'kysely';
 import type { Db } from './database.ts';
 import type { DeadLetterRow } from './rows.ts';
 
-/** Work that waits for an operator, oldest first. */
-export async function listDeadLetters(db: Db, rowsMax: number): Promise<readonly DeadLetterRow[]> {
-  return await db
+/** Work that waits for an operator, oldest first; with `afterId`, what comes after that one. */
+export async function listDeadLetters(
+  db: Db,
+  rowsMax: number,
+  afterId?: string,
+): Promise<readonly DeadLetterRow[]> {
+  const waiting = db
     .selectFrom('dead_letter')
     .selectAll()
     .where('state', '=', 'dead')
     .orderBy('created_at')
-    .limit(rowsMax)
+    .orderBy('id')
+    .limit(rowsMax);
+  if (afterId === undefined) return await waiting.execute();
+  return await waiting
+    .where(
+      sql<boolean>`(created_at, id) > (select created_at, id from dead_letter where id = ${afterId})`,
+    )
     .execute();
 }
 

@@ -1,4 +1,5 @@
 import { accessTokenTransitions } from '../domain/access-token.ts';
+import { apiKeyTransitions } from '../domain/api-key.ts';
 import { callbackTransitions } from '../domain/callback.ts';
 import { credentialTransitions } from '../domain/credential.ts';
 import { deadLetterTransitions } from '../domain/dead-letter.ts';
@@ -159,5 +160,11 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
     columns: ['host', 'failing_since'],
     clockColumns: ['failing_since'],
     defaults: {},
+  },
+  api_key: {
+    transitions: apiKeyTransitions,
+    columns: ['name', 'key_sha256', 'scopes'],
+    clockColumns: [],
+    defaults: { scopes: [] },
   },
 };

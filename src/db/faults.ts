@@ -11,9 +11,9 @@ const socketCodes = new Set([
 /** SQLSTATE classes: connection exception, insufficient resources, operator intervention. */
 const outageStates = /^(?:08|53|57P)/;
 
-/** What pg says, without any code, when a connection goes away or none can be had. */
+/** What pg says, without any code of its own, when a connection goes away or none can be had. */
 const outageWords =
-  /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i;
+  /connection terminated|not currently accepting connections|timeout exceeded when trying to connect|client has encountered a connection error/i;
 
 /**
  * Whether a fault means that PostgreSQL is away, rather than that it refused something. Such a fault is never the fault of the job that

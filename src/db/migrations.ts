@@ -11,6 +11,8 @@ import * as callbackRetention from '../../migrations/0009_callback_retention.ts'
 import * as delivery from '../../migrations/0010_delivery.ts';
 import * as accessTokenReaders from '../../migrations/0011_access_token_readers.ts';
 import * as enqueue from '../../migrations/0012_enqueue.ts';
+import * as apiKey from '../../migrations/0013_api_key.ts';
+import * as tokenizationLookup from '../../migrations/0013_tokenization_lookup.ts';
 
 /** Every migration by name, in order. An explicit list works the same from sources and from the built package. */
 export const migrations: Record<string, Migration> = {
@@ -26,4 +28,6 @@ export const migrations: Record<string, Migration> = {
   '0010_delivery': delivery,
   '0011_access_token_readers': accessTokenReaders,
   '0012_enqueue': enqueue,
+  '0013_api_key': apiKey,
+  '0013_tokenization_lookup': tokenizationLookup,
 };

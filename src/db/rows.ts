@@ -15,6 +15,8 @@ export type DeadLetterRow = Selectable<Schema['dead_letter']>;
 export type DeliveryRow = Selectable<Schema['delivery']>;
 /** A row of `webhook_endpoint`. */
 export type WebhookEndpointRow = Selectable<Schema['webhook_endpoint']>;
+/** A row of `api_key`. */
+export type ApiKeyRow = Selectable<Schema['api_key']>;
 /** A row of `outbox`. */
 export type OutboxRow = Selectable<Schema['outbox']>;
 /** A row of `audit_event`. */

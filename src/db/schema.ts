@@ -1,5 +1,6 @@
 import type { ColumnType, Generated } from 'kysely';
 import type { AccessTokenState } from '../domain/access-token.ts';
+import type { ApiKeyState, ApiScope } from '../domain/api-key.ts';
 import type { CallbackState, Channel } from '../domain/callback.ts';
 import type { CredentialFamily, CredentialState } from '../domain/credential.ts';
 import type { DeliveryState, WebhookEndpointState } from '../domain/delivery.ts';
@@ -16,6 +17,7 @@ export interface Schema {
   readonly delivery: DeliveryTable;
   readonly webhook_endpoint: WebhookEndpointTable;
   readonly scan_run: ScanRunTable;
+  readonly api_key: ApiKeyTable;
   readonly outbox: OutboxTable;
   readonly audit_event: AuditEventTable;
 }
@@ -138,6 +140,12 @@ interface WebhookEndpointTable extends EntityColumns<WebhookEndpointState> {
 interface ScanRunTable {
   readonly name: string;
   readonly finished_at: Date;
+}
+
+interface ApiKeyTable extends EntityColumns<ApiKeyState> {
+  readonly name: string;
+  readonly key_sha256: string;
+  readonly scopes: readonly ApiScope[];
 }
 
 interface OutboxTable {

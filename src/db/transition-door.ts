@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AccessTokenEvent } from '../domain/access-token.ts';
+import type { ApiKeyEvent } from '../domain/api-key.ts';
 import { assertAuditDetail, type AuditContext } from '../domain/audit-entry.ts';
 import type { CallbackEvent } from '../domain/callback.ts';
 import type { CredentialEvent } from '../domain/credential.ts';
@@ -22,6 +23,7 @@ export interface EntityEvents {
   readonly dead_letter: DeadLetterEvent;
   readonly delivery: DeliveryEvent;
   readonly webhook_endpoint: WebhookEndpointEvent;
+  readonly api_key: ApiKeyEvent;
 }
 
 /** A job that is put into the outbox by the change it follows from. */

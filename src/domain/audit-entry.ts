@@ -33,6 +33,7 @@ export const auditDetailKeys = [
   'responseStatus',
   'redirectHost',
   'resubmitPolicy',
+  'scopes',
   'signatureList',
   'signatureVerdict',
   'supersedes',

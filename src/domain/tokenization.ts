@@ -65,6 +65,12 @@ export const tokenizationTransitions = [
     from: ['awaiting_customer', 'confirming', 'submit_unknown', 'expired', 'failed', 'disabling'],
     to: 'same',
   },
+  // Somebody has the gateway asked now instead of by the schedule, which begins anew.
+  {
+    event: 'reconcile.requested',
+    from: ['submit_unknown', 'awaiting_customer', 'confirming', 'expired', 'failed', 'disabling'],
+    to: 'same',
+  },
   {
     event: 'tokenization.activated',
     from: ['submitting', 'submit_unknown', 'awaiting_customer', 'confirming', 'expired', 'failed'],
@@ -84,6 +90,12 @@ export const tokenizationTransitions = [
   { event: 'token.disable_refused', from: ['disabling'], to: 'active' },
   // The query named an expiry that was unknown, or another one than before.
   { event: 'token.expiry_learned', from: ['active'], to: 'same' },
+  // Somebody was shown the QuickPay ID.
+  {
+    event: 'token.revealed',
+    from: ['active', 'disabling', 'disabled', 'token_expired'],
+    to: 'same',
+  },
   { event: 'token.expiring', from: ['active'], to: 'same' },
   { event: 'token.expired', from: ['active'], to: 'token_expired' },
 ] as const satisfies readonly Transition<TokenizationState, string>[];

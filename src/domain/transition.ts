@@ -7,6 +7,7 @@ export const entityTypes = [
   'dead_letter',
   'delivery',
   'webhook_endpoint',
+  'api_key',
 ] as const;
 
 /** The name of an entity's table, and the `entity_type` of its audit rows. */

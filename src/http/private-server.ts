@@ -1,6 +1,7 @@
 import { fastify } from 'fastify';
 import type { Logger } from '../observability/logger.ts';
 import type { Secret } from '../security/secret.ts';
+import { type ApiOptions, type ApiPorts, registerApi, requestIdOf } from './api/register-api.ts';
 import { listenOn } from './listen.ts';
 import type { HttpServer } from './public-server.ts';
 import { type BoardQueue, registerBoard } from './routes/board.ts';
@@ -8,7 +9,7 @@ import { registerHealth } from './routes/health.ts';
 import { registerMetrics } from './routes/metrics.ts';
 
 /** What the private listener needs. */
-export interface PrivatePorts {
+export interface PrivatePorts extends ApiPorts {
   /** Whether each part that the worker can't do without answers. */
   readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
   readonly renderMetrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
@@ -16,19 +17,25 @@ export interface PrivatePorts {
   readonly logger: Logger;
 }
 
-/** The private listener: health, metrics, and a read-only board of the queues behind a login. */
+/** The private listener: the HTTP API, health, metrics, and a read-only board of the queues behind a login. */
 export function createPrivateServer(
   options: {
     readonly host: string;
     readonly port: number;
     readonly console: { readonly user: string; readonly passwordHash: Secret } | undefined;
+    readonly api: ApiOptions;
   },
   ports: PrivatePorts,
 ): HttpServer {
-  const server = fastify({ requestTimeout: 30_000, forceCloseConnections: true });
+  const server = fastify({
+    requestTimeout: 30_000,
+    forceCloseConnections: true,
+    genReqId: ({ headers }) => requestIdOf(headers['x-request-id']),
+  });
   registerHealth(server, ports.readiness);
   registerMetrics(server, ports.renderMetrics);
   registerBoard(server, options.console, ports.boardQueues);
+  registerApi(server, options.api, ports);
   server.setErrorHandler(async (error, _request, reply) => {
     const status =
       error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number'

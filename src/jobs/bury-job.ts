@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { findDeadLetter } from '../db/dead-letters.ts';
 import { AppError, type ErrorCode } from '../domain/errors.ts';
 import { jobId } from '../domain/ids.ts';
-import type { Actor } from '../domain/audit-entry.ts';
+import type { AuditContext } from '../domain/audit-entry.ts';
 import { derivedId } from './derived-id.ts';
 import type { RunningJob } from './define-job.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
@@ -70,15 +70,17 @@ async function findBurial(
 
 /**
  * Puts a dead letter back on its queue, under a new generation, so that what is left of the old job can't swallow it.
- * Throws `state_forbids` when it was redriven before, `job_unknown` when there is no such dead letter.
+ * Throws `state_forbids` when it was redriven before, `dead_letter_not_found` when there is none of this id.
  */
 export async function redriveJob(
   { db, door, keyring }: Pick<OperationDependencies, 'db' | 'door' | 'keyring'>,
   id: string,
-  actor: Actor,
+  audit: Pick<AuditContext, 'actor' | 'traceId'>,
 ): Promise<void> {
   const row = await findDeadLetter(db, id);
-  if (row === undefined) throw new AppError('job_unknown', 'There is no dead letter of this id.');
+  if (row === undefined) {
+    throw new AppError('dead_letter_not_found', 'There is no dead letter of this id.');
+  }
   const sealed = row.payload_sealed ?? '';
   // Only objects are ever buried as payloads of known jobs; anything else fails its schema again.
   const payload = JSON.parse(keyring.open(payloadPlace(id), sealed).reveal()) as Record<
@@ -90,7 +92,7 @@ export async function redriveJob(
     row,
     event: 'dead_letter.redriven',
     patch: { redrives: row.redrives + 1 },
-    audit: { actor, queue: row.queue, jobId: row.job_id },
+    audit: { ...audit, queue: row.queue, jobId: row.job_id },
     jobs: [
       {
         queue: row.queue,

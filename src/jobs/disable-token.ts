@@ -9,6 +9,7 @@ import { jobId } from '../domain/ids.ts';
 import { tokenDisablePayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { TokenizationState } from '../domain/tokenization.ts';
+import { applyToPresentRow } from './apply-to-present-row.ts';
 import { cancel, defineJob, done } from './define-job.ts';
 import { disablingEvents, finishDisabling } from './finish-disabling.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
@@ -65,23 +66,22 @@ export async function disableToken(
   target: DisableTarget,
   audit: AuditContext,
 ): Promise<{ readonly id: string; readonly state: TokenizationState }> {
-  const row = await findTarget(dependencies, target);
-  if (row.state === 'disabled' || row.state === 'disabling') return row;
-  if (row.state !== 'active') {
-    throw new AppError('state_forbids', `There is no token to disable in state ${row.state}.`);
-  }
-  const outcome = await dependencies.door.apply({
-    entity: 'tokenization',
-    row,
-    event: 'token.disabling',
-    patch: intent,
-    audit,
-    jobs: [disableJob(row.id, row.version + 1)],
+  return await applyToPresentRow(async () => {
+    const row = await findTarget(dependencies, target);
+    if (row.state === 'disabled' || row.state === 'disabling') return row;
+    if (row.state !== 'active') {
+      throw new AppError('state_forbids', `There is no token to disable in state ${row.state}.`);
+    }
+    const outcome = await dependencies.door.apply({
+      entity: 'tokenization',
+      row,
+      event: 'token.disabling',
+      patch: intent,
+      audit,
+      jobs: [disableJob(row.id, row.version + 1)],
+    });
+    return outcome.isApplied ? { id: row.id, state: 'disabling' } : undefined;
   });
-  if (!outcome.isApplied) {
-    throw new AppError('stale_version', 'The token changed meanwhile; look again.');
-  }
-  return { id: row.id, state: 'disabling' };
 }
 
 /** Parses a target. Throws what `parsePayload` does. */

@@ -33,10 +33,20 @@ export interface ObservedCall {
   readonly durationMs: number;
 }
 
+/** An answered request to the HTTP API. */
+export interface ObservedApiRequest {
+  readonly method: string;
+  /** The pattern of the route. */
+  readonly route: string;
+  readonly status: number;
+  readonly durationMs: number;
+}
+
 /** The metrics of a process. Labels are words of closed sets only. */
 export interface Metrics {
   readonly observeJob: (run: ObservedRun) => void;
   readonly observeGatewayCall: (call: ObservedCall) => void;
+  readonly observeApiRequest: (request: ObservedApiRequest) => void;
   readonly countTransition: (entity: string, event: string) => void;
   readonly observeBatch: (size: number) => void;
   readonly countCallback: (channel: string, result: string) => void;
@@ -50,6 +60,8 @@ export interface Metrics {
 export const metricTable = {
   token_worker_job_seconds: 'How long job runs took, by queue, job and outcome',
   token_worker_gateway_call_seconds: 'How long gateway calls took, by operation and outcome',
+  token_worker_api_request_seconds:
+    'How long requests to the HTTP API took, by method, route and status',
   token_worker_transitions_total: 'Committed state changes, by entity and event',
   token_worker_transition_batch_size: 'State changes committed by one statement',
   token_worker_callbacks_total: 'Messages at the callback routes, by channel and result',
@@ -86,6 +98,11 @@ export function createMetrics(): Metrics {
     labelNames: ['operation', 'outcome'],
     buckets: secondsBuckets,
   });
+  const requests = new Histogram({
+    ...common('token_worker_api_request_seconds'),
+    labelNames: ['method', 'route', 'status'],
+    buckets: secondsBuckets,
+  });
   const transitions = new Counter({
     ...common('token_worker_transitions_total'),
     labelNames: ['entity', 'event'],
@@ -109,6 +126,8 @@ export function createMetrics(): Metrics {
       jobs.observe({ queue, job, outcome }, durationMs / 1_000),
     observeGatewayCall: ({ operation, outcome, durationMs }) =>
       calls.observe({ operation, outcome }, durationMs / 1_000),
+    observeApiRequest: ({ method, route, status, durationMs }) =>
+      requests.observe({ method, route, status: String(status) }, durationMs / 1_000),
     countTransition: (entity, event) => transitions.inc({ entity, event }),
     observeBatch: (size) => batches.observe(size),
     countCallback: (channel, result) => callbacks.inc({ channel, result }),

@@ -62,6 +62,7 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   fastify: ['http', 'sandbox'],
   '@fastify': ['http', 'sandbox'],
   '@bull-board': ['http'],
+  'fastify-type-provider-zod': ['http'],
   undici: ['gateway', 'webhooks'],
   'ipaddr.js': ['webhooks'],
   cockatiel: ['webhooks'],

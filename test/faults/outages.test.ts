@@ -5,6 +5,7 @@ import { withClient } from '../../src/db/database.ts';
 import { findTokenization } from '../../src/db/tokenizations.ts';
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
 import { requestPayload } from '../support/builders.ts';
+import { setAway } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';
 import { freePort, spawnAnyRedis } from '../support/services.ts';
@@ -164,22 +165,6 @@ describe('outages', () => {
     await redis.close();
   });
 });
-
-/** Ends every connection to the database and refuses new ones, as a server that restarts does. */
-async function setAway(databaseUrl: string, isAway: boolean): Promise<void> {
-  const url = new URL(databaseUrl);
-  const name = url.pathname.slice(1);
-  url.pathname = '/postgres';
-  await withClient(url.href, async (client) => {
-    await client.query(`alter database ${name} allow_connections ${String(!isAway)}`);
-    if (isAway) {
-      await client.query(
-        'select pg_terminate_backend(pid) from pg_stat_activity where datname = $1',
-        [name],
-      );
-    }
-  });
-}
 
 async function expectNoBreaks(databaseUrl: string): Promise<void> {
   await withClient(databaseUrl, async (client) => {

@@ -7,6 +7,7 @@ import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
 import { hashPassword } from '../../src/security/password.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { test } from '../support/fixtures.ts';
+import { noOperations } from '../support/no-operations.ts';
 
 const password = 'correct horse';
 const open: { close: () => Promise<void> }[] = [];
@@ -27,8 +28,11 @@ async function start(
       console: isOpenToOperators
         ? { user: 'ops', passwordHash: new Secret(await hashPassword(password)) }
         : undefined,
+      api: { keys: [], requestsPerMinuteMax: 6_000 },
     },
     {
+      operations: noOperations,
+      observeApiRequest: () => undefined,
       readiness: async () => ({ database: true, queues: true }),
       renderMetrics: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' }),
       boardQueues: [],

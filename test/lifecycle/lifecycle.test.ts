@@ -241,7 +241,9 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
       return found?.failedReason === undefined ? undefined : found;
     });
     expect(JSON.stringify(job.toJSON())).not.toContain('canary');
-    await redriveJob(worker.app.operations, letter.id, { type: 'operator', id: 'test' });
+    await redriveJob(worker.app.operations, letter.id, {
+      actor: { type: 'operator', id: 'test' },
+    });
     const again = await eventually(
       'it fails again, under a new id',
       async () => (await listDeadLetters(db, 10))[0],

@@ -172,7 +172,7 @@ describe.for(backends)('the relay, with queues on %s', (kind) => {
           `update token_lifecycle.credential set name = 'nobody' where family = 'accept_payments'`,
         );
       });
-      await redriveJob(worker.app.operations, letter?.id ?? '', testActor);
+      await redriveJob(worker.app.operations, letter?.id ?? '', { actor: testActor });
       await eventually('the redriven request is active', async () => {
         const rows = await db
           .selectFrom('tokenization')

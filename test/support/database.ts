@@ -56,6 +56,20 @@ export function urlOf(adminUrl: string, name: string): string {
   return url.href;
 }
 
+/** Ends every connection to the database and refuses new ones, as a server that restarts does. */
+export async function setAway(databaseUrl: string, isAway: boolean): Promise<void> {
+  const name = new URL(databaseUrl).pathname.slice(1);
+  await onServer(urlOf(databaseUrl, 'postgres'), async (client) => {
+    await client.query(`alter database ${name} allow_connections ${String(!isAway)}`);
+    if (isAway) {
+      await client.query(
+        'select pg_terminate_backend(pid) from pg_stat_activity where datname = $1',
+        [name],
+      );
+    }
+  });
+}
+
 /** Tries again while PostgreSQL calls the template in use (55006): autovacuum and closing connections count as users. */
 async function whileInUse(create: () => Promise<void>): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {

@@ -32,7 +32,7 @@ export function registerDeadLetters(program: Command): void {
     .action(async (id: string) => {
       await runCommand(async () => {
         await withOperations(async (operations) => {
-          await redriveJob(operations, id, { type: 'operator', id: 'cli' });
+          await redriveJob(operations, id, { actor: { type: 'operator', id: 'cli' } });
           console.log('Redriven; the relay of a running worker puts it on its queue.');
         });
       });

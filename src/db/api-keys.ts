@@ -1,0 +1,17 @@
+import type { Db } from './database.ts';
+import type { ApiKeyRow } from './rows.ts';
+
+/** Every stored API key, revoked ones included, in the order of their names. */
+export async function listApiKeys(db: Db): Promise<readonly ApiKeyRow[]> {
+  return await db.selectFrom('api_key').selectAll().orderBy('name').execute();
+}
+
+/** The keys that are in force. */
+export async function listActiveApiKeys(db: Db): Promise<readonly ApiKeyRow[]> {
+  return await db.selectFrom('api_key').selectAll().where('state', '=', 'active').execute();
+}
+
+/** The stored API key of this name, if there is one. */
+export async function findApiKey(db: Db, name: string): Promise<ApiKeyRow | undefined> {
+  return await db.selectFrom('api_key').selectAll().where('name', '=', name).executeTakeFirst();
+}

@@ -1,0 +1,102 @@
+import type { FastifyReply } from 'fastify';
+import { isDatabaseOutage } from '../../db/faults.ts';
+import type { Problem } from '../../domain/api-shapes.ts';
+import { AppError, type ErrorCode } from '../../domain/errors.ts';
+
+/** The media type of RFC 9457. */
+export const problemMediaType = 'application/problem+json';
+
+/** How a code is answered. Codes that are not listed are faults of ours: 500. */
+interface Kind {
+  readonly status: number;
+  readonly title: string;
+  /** Seconds to wait before the same request is worth sending again; absent: it never is. */
+  readonly retryAfterS?: number;
+}
+
+const kinds: Partial<Record<ErrorCode, Kind>> = {
+  payload_invalid: { status: 400, title: 'The request does not fit its schema' },
+  api_key_missing: { status: 401, title: 'No API key was sent' },
+  api_key_unknown: { status: 401, title: 'The API key is not known' },
+  api_keys_not_configured: { status: 401, title: 'There is no API key yet' },
+  scope_missing: { status: 403, title: 'The API key may not do this' },
+  route_not_found: { status: 404, title: 'There is no such route' },
+  tokenization_not_found: { status: 404, title: 'There is no such tokenization' },
+  dead_letter_not_found: { status: 404, title: 'There is no such dead letter' },
+  reference_conflict: { status: 409, title: 'The reference stands for another request' },
+  state_forbids: { status: 409, title: 'The present state does not allow this' },
+  stale_version: { status: 409, title: 'Somebody else changed it at once', retryAfterS: 1 },
+  body_too_large: { status: 413, title: 'The body is too large' },
+  media_type_unsupported: { status: 415, title: 'The body is not JSON' },
+  credential_not_found: { status: 422, title: 'There is no such credential' },
+  idempotency_key_mismatch: { status: 422, title: 'Idempotency-Key and reference differ' },
+  return_url_not_allowed: { status: 422, title: 'The return address is not allowed' },
+  rate_limited: { status: 429, title: 'Too many requests', retryAfterS: 60 },
+  database_unavailable: { status: 503, title: 'PostgreSQL is away', retryAfterS: 2 },
+  wait_capacity_reached: { status: 503, title: 'Too many requests wait', retryAfterS: 1 },
+  access_token_unavailable: { status: 503, title: 'No valid access token yet', retryAfterS: 1 },
+};
+
+const internal: Kind = { status: 500, title: 'A fault of the worker' };
+
+/** How a code is answered over HTTP. */
+export function kindOf(code: ErrorCode): Kind {
+  return kinds[code] ?? internal;
+}
+
+/** What may be said of anything that was thrown: our own errors as they are, all else as a code. */
+export function asAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  if (isDatabaseOutage(error)) {
+    return new AppError('database_unavailable', 'PostgreSQL does not answer; try again.', {
+      cause: error,
+    });
+  }
+  return (
+    refusedByFastify(error) ??
+    new AppError('internal', 'The log holds more under this request id.', { cause: error })
+  );
+}
+
+/** Fastify's own refusals. Their messages may quote the request, so none is passed on. */
+function refusedByFastify(error: unknown): AppError | undefined {
+  if (!(error instanceof Error) || !('code' in error) || !('statusCode' in error)) return undefined;
+  const { statusCode } = error;
+  if (statusCode === 413) return new AppError('body_too_large', 'Send at most 256 KiB.');
+  if (statusCode === 415) {
+    return new AppError('media_type_unsupported', 'Send the body as application/json.');
+  }
+  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
+    return new AppError('payload_invalid', 'The request or its JSON is malformed.');
+  }
+  return undefined;
+}
+
+/** The problem that stands for an error, as RFC 9457 has it. */
+export function problemOf(error: AppError, requestId: string): Problem {
+  const { status, title, retryAfterS } = kindOf(error.code);
+  return {
+    type: `urn:token-lifecycle:problem:${error.code}`,
+    title,
+    status,
+    detail: error.message,
+    code: error.code,
+    paths: [...error.paths],
+    isRetryable: retryAfterS !== undefined,
+    requestId,
+  };
+}
+
+/** Answers with a problem. `retryAfterS` is for callers that know better than the code. */
+export async function sendProblem(
+  reply: FastifyReply,
+  error: AppError,
+  retryAfterS = kindOf(error.code).retryAfterS,
+): Promise<FastifyReply> {
+  const { status } = kindOf(error.code);
+  if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
+  if (status === 401) reply.header('www-authenticate', 'Bearer realm="token-lifecycle-worker"');
+  // As text, so that no serializer of a route looks for a schema.
+  const body = JSON.stringify(problemOf(error, reply.request.id));
+  return await reply.code(status).type(problemMediaType).send(body);
+}

@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { findNamedTokenization, type NamedTokenizationRow } from '../../db/tokenization-pages.ts';
+import type { TokenizationView } from '../../domain/api-shapes.ts';
+import { AppError } from '../../domain/errors.ts';
+import { reviewReasons } from '../../domain/evidence.ts';
+import { requestPlace } from '../../jobs/accept-tokenization.ts';
+import type { OperationDependencies } from '../../jobs/job-dependencies.ts';
+
+type Dependencies = Pick<OperationDependencies, 'db' | 'keyring'>;
+
+/** The tokenization with this id as the API shows it. Throws `tokenization_not_found`. */
+export async function getTokenizationView(
+  dependencies: Dependencies,
+  id: string,
+): Promise<TokenizationView> {
+  const row = await findNamedTokenization(dependencies.db, id);
+  if (row === undefined) {
+    throw new AppError('tokenization_not_found', 'There is no such tokenization.');
+  }
+  return viewOf(row, dependencies);
+}
+
+/** What the API shows of a row: what the row says in the clear, and of its sealed request the customer's id alone. */
+export function viewOf(row: NamedTokenizationRow, dependencies: Dependencies): TokenizationView {
+  return {
+    id: row.id,
+    state: row.state,
+    version: row.version,
+    review: reviewReasons.find((reason) => reason === row.review) ?? null,
+    merchantReferenceId: row.merchant_reference_id,
+    orderReferenceId: row.order_reference_id,
+    redirectUrl: row.redirect_url,
+    credential: row.credential_name,
+    methods: row.methods,
+    customerId: customerIdOf(row, dependencies),
+    createdAt: row.created_at.toISOString(),
+    updatedAt: row.updated_at.toISOString(),
+    expiresAt: row.expires_at?.toISOString() ?? null,
+  };
+}
+
+const sealedRequest = z.object({ customer: z.object({ id: z.string() }) });
+
+/** One row that can't be opened, for want of a key or for damage, must not hide a page of others. */
+function customerIdOf(row: NamedTokenizationRow, { keyring }: Dependencies): string | null {
+  try {
+    const opened = keyring.open(requestPlace(row.id), row.request_sealed).reveal();
+    return sealedRequest.parse(JSON.parse(opened)).customer.id;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { tokenizationView } from '../../../domain/api-shapes.ts';
+import { disableToken as disable } from '../../../jobs/disable-token.ts';
+import { apiRoute } from '../../api/api-route.ts';
+import { getTokenizationView } from '../../api/tokenization-view.ts';
+
+/** `POST /v1/tokenizations/{id}/disable`: commits the wish to disable a token; the worker tells the gateway. */
+export const disableToken = apiRoute({
+  operationId: 'disableToken',
+  method: 'POST',
+  path: '/tokenizations/:id/disable',
+  scope: 'operate',
+  tag: 'tokenizations',
+  summary: 'Disable a token at the gateway',
+  description: 'A token that is disabled, or about to be, is left as it is.',
+  params: z.strictObject({ id: z.uuid() }),
+  status: 202,
+  answer: tokenizationView,
+  problems: ['tokenization_not_found', 'state_forbids', 'stale_version'],
+  async handle({ params: { id }, audit }, dependencies) {
+    await disable(dependencies, { v: 1, tokenizationId: id }, audit);
+    return await getTokenizationView(dependencies, id);
+  },
+});

@@ -1,0 +1,27 @@
+import { z } from 'zod';
+import { tokenizationView } from '../../../domain/api-shapes.ts';
+import { apiRoute } from '../../api/api-route.ts';
+import { getTokenizationView } from '../../api/tokenization-view.ts';
+import { waitForProgress, waitParameters } from '../../api/waiting.ts';
+
+/** `GET /v1/tokenizations/{id}`: state, redirect url and times; with `wait`, as soon as there is news. */
+export const getTokenization = apiRoute({
+  operationId: 'getTokenization',
+  method: 'GET',
+  path: '/tokenizations/:id',
+  scope: 'read',
+  tag: 'tokenizations',
+  summary: 'One tokenization',
+  description:
+    'With `wait` the answer comes as soon as there is a redirect url or a final state, or with the present state when the time is over.',
+  params: z.strictObject({ id: z.uuid() }),
+  query: z.strictObject(waitParameters),
+  status: 200,
+  answer: tokenizationView,
+  problems: ['tokenization_not_found', 'wait_capacity_reached'],
+  async handle({ params, query, signal }, dependencies) {
+    const view = await getTokenizationView(dependencies, params.id);
+    const isChanged = await waitForProgress(view, query, dependencies, signal);
+    return isChanged ? await getTokenizationView(dependencies, params.id) : view;
+  },
+});

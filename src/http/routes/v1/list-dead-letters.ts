@@ -1,0 +1,25 @@
+import { z } from 'zod';
+import { listDeadLetters as findDeadLetters } from '../../../db/dead-letters.ts';
+import { deadLetterPage } from '../../../domain/api-shapes.ts';
+import { apiRoute } from '../../api/api-route.ts';
+import { deadLetterViewOf } from '../../api/dead-letter-view.ts';
+import { cursor, limit, pageOf } from '../../api/paging.ts';
+
+/** `GET /v1/dead-letters`: work that could not be done, oldest first. Its payload stays sealed. */
+export const listDeadLetters = apiRoute({
+  operationId: 'listDeadLetters',
+  method: 'GET',
+  path: '/dead-letters',
+  scope: 'operate',
+  tag: 'dead letters',
+  summary: 'Work that could not be done',
+  query: z.strictObject({ cursor, limit }),
+  status: 200,
+  answer: deadLetterPage,
+  problems: [],
+  async handle({ query }, { db }) {
+    const found = await findDeadLetters(db, query.limit + 1, query.cursor);
+    const { rows, nextCursor } = pageOf(found, query.limit);
+    return { items: rows.map(deadLetterViewOf), nextCursor };
+  },
+});

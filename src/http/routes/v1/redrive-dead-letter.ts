@@ -1,0 +1,27 @@
+import { z } from 'zod';
+import { findDeadLetter } from '../../../db/dead-letters.ts';
+import { deadLetterView } from '../../../domain/api-shapes.ts';
+import { AppError } from '../../../domain/errors.ts';
+import { redriveJob } from '../../../jobs/bury-job.ts';
+import { apiRoute } from '../../api/api-route.ts';
+import { deadLetterViewOf } from '../../api/dead-letter-view.ts';
+
+/** `POST /v1/dead-letters/{id}/redrive`: puts a job back on its queue. */
+export const redriveDeadLetter = apiRoute({
+  operationId: 'redriveDeadLetter',
+  method: 'POST',
+  path: '/dead-letters/:id/redrive',
+  scope: 'operate',
+  tag: 'dead letters',
+  summary: 'Put a job back on its queue',
+  params: z.strictObject({ id: z.uuid() }),
+  status: 202,
+  answer: deadLetterView,
+  problems: ['dead_letter_not_found', 'state_forbids'],
+  async handle({ params: { id }, audit }, dependencies) {
+    await redriveJob(dependencies, id, audit);
+    const row = await findDeadLetter(dependencies.db, id);
+    if (row === undefined) throw new AppError('internal', 'A redriven dead letter is not there.');
+    return deadLetterViewOf(row);
+  },
+});

@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { revealedToken } from '../../../domain/api-shapes.ts';
+import { revealToken as openToken } from '../../../jobs/reveal-token.ts';
+import { apiRoute } from '../../api/api-route.ts';
+
+/** `POST /v1/tokenizations/{id}/reveal`: the QuickPay ID, with an audit row that names the key that asked. */
+export const revealToken = apiRoute({
+  operationId: 'revealToken',
+  method: 'POST',
+  path: '/tokenizations/:id/reveal',
+  scope: 'reveal',
+  tag: 'tokenizations',
+  summary: 'The QuickPay ID',
+  description:
+    'Each reveal is a change of its own: a version, and an audit row that names the key.',
+  params: z.strictObject({ id: z.uuid() }),
+  status: 200,
+  answer: revealedToken,
+  problems: ['tokenization_not_found', 'state_forbids', 'stale_version'],
+  async handle({ params: { id }, audit }, dependencies) {
+    const quickpayId = await openToken(dependencies, id, audit);
+    return { id, quickpayId: quickpayId.reveal() };
+  },
+});

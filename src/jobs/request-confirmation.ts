@@ -1,0 +1,39 @@
+import { findTokenization } from '../db/tokenizations.ts';
+import type { AuditContext } from '../domain/audit-entry.ts';
+import { AppError } from '../domain/errors.ts';
+import { nextState } from '../domain/transition.ts';
+import { tokenizationTransitions } from '../domain/tokenization.ts';
+import { confirmJob } from './apply-evidence.ts';
+import { applyToPresentRow } from './apply-to-present-row.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+
+/**
+ * Has the gateway asked now what became of a tokenization, whatever its schedule says; the schedule begins anew, so the
+ * question is not lost with its job. Throws `tokenization_not_found`, or `state_forbids` where there is nothing to ask:
+ * before the request was sent, and once the token works or has ended.
+ */
+export async function requestConfirmation(
+  { db, door, settings }: OperationDependencies,
+  tokenizationId: string,
+  audit: AuditContext,
+): Promise<void> {
+  await applyToPresentRow(async () => {
+    const row = await findTokenization(db, tokenizationId);
+    if (row === undefined) {
+      throw new AppError('tokenization_not_found', 'There is no such tokenization.');
+    }
+    const event = 'reconcile.requested';
+    if (nextState(tokenizationTransitions, row.state, event) === undefined) {
+      throw new AppError('state_forbids', `There is nothing to confirm in state ${row.state}.`);
+    }
+    const outcome = await door.apply({
+      entity: 'tokenization',
+      row,
+      event,
+      patch: { reconcile_step: 0, reconcile_at_in_ms: settings.reconcileScheduleMs[0] ?? 0 },
+      audit,
+      jobs: [confirmJob(row.id, row.version + 1)],
+    });
+    return outcome.isApplied ? true : undefined;
+  });
+}

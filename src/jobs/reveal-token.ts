@@ -1,0 +1,36 @@
+import { findTokenization } from '../db/tokenizations.ts';
+import type { AuditContext } from '../domain/audit-entry.ts';
+import { AppError } from '../domain/errors.ts';
+import type { Secret } from '../security/secret.ts';
+import { quickpayPlace } from './activation.ts';
+import { applyToPresentRow } from './apply-to-present-row.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+
+/**
+ * Opens the QuickPay ID of a tokenization for whoever `audit` names. The audit row is committed before anything is opened:
+ * nobody sees an id without a trace. Throws `tokenization_not_found`, or `state_forbids` where there is no token.
+ */
+export async function revealToken(
+  dependencies: OperationDependencies,
+  tokenizationId: string,
+  audit: AuditContext,
+): Promise<Secret> {
+  const { db, door, keyring } = dependencies;
+  return await applyToPresentRow(async () => {
+    const row = await findTokenization(db, tokenizationId);
+    if (row === undefined) {
+      throw new AppError('tokenization_not_found', 'There is no such tokenization.');
+    }
+    const sealed = row.quickpay_id_sealed;
+    if (sealed === null) {
+      throw new AppError('state_forbids', `There is no token to reveal in state ${row.state}.`);
+    }
+    const outcome = await door.apply({
+      entity: 'tokenization',
+      row,
+      event: 'token.revealed',
+      audit,
+    });
+    return outcome.isApplied ? keyring.open(quickpayPlace(row.id), sealed) : undefined;
+  });
+}

@@ -1,0 +1,235 @@
+import { randomUUID } from 'node:crypto';
+import { describe, expect } from 'vitest';
+import { problem } from '../../src/domain/api-shapes.ts';
+import { type Answer, startTestApi } from '../support/api.ts';
+import { test } from '../support/api-test.ts';
+import { requestPayload } from '../support/builders.ts';
+import { setAway } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
+
+const canary = 'CANARY-4111';
+const anyId = randomUUID();
+const good = requestPayload();
+
+/** A problem of the right media type whose status is the answer's, that holds nothing of what was sent. */
+function expectProblem(
+  answer: Answer,
+  expected: { status: number; code: string; paths?: string[] },
+) {
+  const { paths, ...rest } = expected;
+  expect(answer.headers.get('content-type')).toContain('application/problem+json');
+  expect(answer.text).not.toContain(canary);
+  const said = problem.strict().parse(answer.body);
+  expect(said).toMatchObject(rest);
+  expect(answer.status).toBe(expected.status);
+  expect(said.type).toBe(`urn:token-lifecycle:problem:${expected.code}`);
+  expect(said.requestId).toBe(answer.headers.get('x-request-id'));
+  if (paths !== undefined) expect(said.paths.toSorted()).toEqual(paths.toSorted());
+}
+
+describe('a request that is wrong is answered with what to correct and none of its values', () => {
+  const order = (changes: object) => ({ ...good, order: { ...good.order, ...changes } });
+
+  test.for<readonly [string, unknown, readonly string[]]>([
+    ['a bad currency', order({ currency: canary }), ['order.currency']],
+    ['a bad amount', order({ amount: canary }), ['order.amount']],
+    ['an amount of zero', order({ amount: '0.00' }), ['order.amount']],
+    ['an unknown field', { ...good, [canary]: canary }, ['*']],
+    ['an unknown field inside', order({ [canary]: canary }), ['order.*']],
+    ['a field of another type', { ...good, billing: canary }, ['billing']],
+    [
+      'a reference that is none',
+      { ...good, merchant: { referenceId: `${canary} ` } },
+      ['merchant.referenceId'],
+    ],
+    ['a version that is not known', { ...good, v: canary }, ['v']],
+    ['a return url that is none', { ...good, returnUrl: canary }, ['returnUrl']],
+    ['nothing', {}, ['order', 'merchant', 'billing', 'customer']],
+    ['a list', [canary], ['']],
+  ])('%s', async ([, body, paths], { api }) => {
+    const { call } = api;
+    const answer = await call('POST', '/v1/tokenizations', { body });
+    expectProblem(answer, { status: 400, code: 'payload_invalid', paths: [...paths] });
+  });
+
+  test('a body that is broken, too large, of another type or poisoned', async ({ api }) => {
+    const { call } = api;
+    const send = async (body: string, type = 'application/json') =>
+      await call('POST', '/v1/tokenizations', { body, headers: { 'content-type': type } });
+    const invalid = { status: 400, code: 'payload_invalid' };
+    expectProblem(await send(`{"${canary}`), invalid);
+    expectProblem(await send(`{"__proto__": {"${canary}": 1}}`), invalid);
+    expectProblem(await send(''), invalid);
+    expectProblem(await send(JSON.stringify({ canary: canary.repeat(30_000) })), {
+      status: 413,
+      code: 'body_too_large',
+    });
+    for (const type of ['text/plain', `application/${canary}`, canary]) {
+      expectProblem(await send(JSON.stringify(good), type), {
+        status: 415,
+        code: 'media_type_unsupported',
+      });
+    }
+  });
+
+  test('parameters that do not fit', async ({ api }) => {
+    const { call } = api;
+    const wrong = [
+      [`/v1/tokenizations/${canary}`, ['id']],
+      [`/v1/tokenizations/${anyId}?wait=${canary}`, ['wait']],
+      [`/v1/tokenizations/${anyId}?wait=61s`, ['wait']],
+      [`/v1/tokenizations/${anyId}?${canary}=1`, ['*']],
+      [`/v1/tokenizations?state=${canary}`, ['state']],
+      [`/v1/tokenizations?customerId=${canary.repeat(20)}`, ['customerId']],
+      [`/v1/tokenizations?state=active&limit=0`, ['limit']],
+      [`/v1/tokenizations?state=active&limit=${canary}`, ['limit']],
+      [`/v1/tokenizations?state=active&cursor=${canary}`, ['cursor']],
+      [
+        '/v1/tokenizations',
+        ['merchantReferenceId', 'orderReferenceId', 'quickpayId', 'customerId', 'state'],
+      ],
+      [`/v1/dead-letters?cursor=${canary}`, ['cursor']],
+    ] as const;
+    for (const [path, paths] of wrong) {
+      const answer = await call('GET', path);
+      expectProblem(answer, { status: 400, code: 'payload_invalid', paths: [...paths] });
+    }
+  });
+
+  test('an unknown credential, a return address that is not allowed', async ({ api }) => {
+    const { call } = api;
+    const unknown = await call('POST', '/v1/tokenizations', {
+      body: { ...good, credential: canary.toLowerCase() },
+    });
+    expectProblem(unknown, { status: 422, code: 'credential_not_found', paths: ['credential'] });
+    expect(unknown.text).not.toContain(canary.toLowerCase());
+    const elsewhere = await call('POST', '/v1/tokenizations', {
+      body: { ...good, returnUrl: `https://evil.example/${canary}` },
+    });
+    expectProblem(elsewhere, { status: 422, code: 'return_url_not_allowed', paths: ['returnUrl'] });
+  });
+
+  test('another body under the same reference, a key that is not the reference', async ({
+    api,
+  }) => {
+    const { call } = api;
+    expect((await call('POST', '/v1/tokenizations', { body: good })).status).toBe(202);
+    const conflict = await call('POST', '/v1/tokenizations', {
+      body: { ...good, customer: { id: canary } },
+    });
+    expectProblem(conflict, {
+      status: 409,
+      code: 'reference_conflict',
+      paths: ['merchant.referenceId'],
+    });
+    const mismatch = await call('POST', '/v1/tokenizations', {
+      body: good,
+      headers: { 'idempotency-key': canary },
+    });
+    expectProblem(mismatch, {
+      status: 422,
+      code: 'idempotency_key_mismatch',
+      paths: ['idempotency-key', 'merchant.referenceId'],
+    });
+  });
+
+  test('routes, tokenizations and dead letters that are not there', async ({ api }) => {
+    const { call } = api;
+    const missing = { status: 404, code: 'tokenization_not_found' };
+    expectProblem(await call('GET', `/v1/${canary}`), { status: 404, code: 'route_not_found' });
+    expectProblem(await call('GET', `/v1/tokenizations/${anyId}`), missing);
+    expectProblem(await call('GET', `/v1/tokenizations/${anyId}/timeline`), missing);
+    for (const action of ['reveal', 'disable', 'confirm']) {
+      expectProblem(await call('POST', `/v1/tokenizations/${anyId}/${action}`), missing);
+    }
+    expectProblem(await call('POST', `/v1/dead-letters/${anyId}/redrive`), {
+      status: 404,
+      code: 'dead_letter_not_found',
+    });
+  });
+
+  test('a state that does not allow it', async ({ api }) => {
+    const { call } = api;
+    const { id } = (await call('POST', '/v1/tokenizations', { body: good })).body;
+    for (const action of ['reveal', 'disable', 'confirm']) {
+      const answer = await call('POST', `/v1/tokenizations/${id}/${action}`);
+      expectProblem(answer, { status: 409, code: 'state_forbids' });
+      expect(answer.body.isRetryable).toBe(false);
+    }
+  });
+});
+
+describe('around each request', () => {
+  test('an absent PostgreSQL is a 503 that says when to come back', async ({
+    database,
+    databaseUrl,
+    door,
+  }) => {
+    const { call, close } = await startTestApi({ db: database.db, door });
+    await setAway(databaseUrl, true);
+    for (const [method, path, body] of [
+      ['POST', '/v1/tokenizations', good],
+      ['GET', `/v1/tokenizations/${anyId}?wait=1s`, undefined],
+    ] as const) {
+      const answer = await call(method, path, { body });
+      expect(answer.status).toBe(503);
+      expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(answer.body).toMatchObject({ code: 'database_unavailable', isRetryable: true });
+    }
+    await setAway(databaseUrl, false);
+    await eventually(
+      'it answers again',
+      async () => (await call('GET', '/v1/dead-letters')).status === 200,
+    );
+    await close();
+  });
+
+  test('a request id of plain form is taken, echoed, logged and written into the audit row; another is replaced', async ({
+    api,
+    shared,
+  }) => {
+    const { call, logs } = api;
+    const sent = 'shop-req.42_a';
+    const answer = await call('POST', '/v1/tokenizations', {
+      body: requestPayload(),
+      headers: { 'x-request-id': sent },
+    });
+    expect(answer.headers.get('x-request-id')).toBe(sent);
+    const rows = await shared.db
+      .selectFrom('audit_event')
+      .select(['event', 'trace_id', 'actor_type', 'actor_id'])
+      .where('entity_id', '=', answer.body.id)
+      .execute();
+    expect(rows).toEqual([
+      {
+        event: 'tokenization.requested',
+        trace_id: sent,
+        actor_type: 'backend',
+        actor_id: 'main',
+      },
+    ]);
+    const line = logs.find((text) => text.includes(sent)) ?? '';
+    expect(JSON.parse(line)).toMatchObject({
+      requestId: sent,
+      method: 'POST',
+      route: '/v1/tokenizations',
+      status: 202,
+    });
+    for (const id of ['a b', 'x'.repeat(65), 'ada@example.com']) {
+      const { headers } = await call('GET', '/v1/dead-letters', {
+        headers: { 'x-request-id': id },
+      });
+      expect(headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+    }
+  });
+
+  test('the log holds no query, no body and no key', async ({ api }) => {
+    const { call, logs } = api;
+    await call('GET', `/v1/tokenizations?customerId=${canary}&quickpayId=${canary}`);
+    await call('POST', '/v1/tokenizations', { body: { ...good, customer: { id: canary } } });
+    await call('GET', '/v1/dead-letters', { key: canary });
+    await call('POST', '/v1/callbacks/notify', { body: { body: canary, sourceIp: canary } });
+    expect(logs.length).toBeGreaterThan(3);
+    expect(logs.join('')).not.toContain(canary);
+  });
+});

@@ -1,0 +1,88 @@
+import { createConfig, lintFromString } from '@redocly/openapi-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { apiScopes } from '../../src/domain/api-key.ts';
+import { createPrivateServer } from '../../src/http/private-server.ts';
+import type { HttpServer } from '../../src/http/public-server.ts';
+import { apiRoutes } from '../../src/http/routes/v1/api-routes.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+import { noOperations } from '../support/no-operations.ts';
+
+const path = new URL('../../docs/openapi.json', import.meta.url);
+
+let server: HttpServer;
+let text: string;
+
+beforeAll(async () => {
+  server = createPrivateServer(
+    {
+      host: '127.0.0.1',
+      port: 0,
+      console: undefined,
+      api: { keys: [], requestsPerMinuteMax: 6_000 },
+    },
+    {
+      readiness: async () => ({}),
+      renderMetrics: async () => ({ contentType: 'text/plain', body: '' }),
+      boardQueues: [],
+      operations: noOperations,
+      observeApiRequest: () => undefined,
+      logger: createLogger({ level: 'silent' }),
+    },
+  );
+  const { url } = await server.listen();
+  const answer = await fetch(`${url}/openapi.json`);
+  expect(answer.status).toBe(200);
+  expect(answer.headers.get('content-type')).toContain('application/json');
+  text = `${JSON.stringify(await answer.json(), null, 2)}\n`;
+});
+
+afterAll(async () => {
+  await server.close();
+});
+
+const operation = z.object({
+  operationId: z.string(),
+  security: z.array(z.object({ apiKey: z.array(z.enum(apiScopes)) })),
+  responses: z.record(z.string(), z.object({ content: z.record(z.string(), z.unknown()) })),
+});
+const document = z.object({
+  openapi: z.literal('3.1.0'),
+  paths: z.record(z.string(), z.record(z.string(), operation)),
+});
+
+describe('the OpenAPI document', () => {
+  test('docs/openapi.json is what the routes say', async () => {
+    await expect(text).toMatchFileSnapshot(path.pathname);
+  });
+
+  test('has each route with its scope, and problems for whatever is no success', () => {
+    const { paths } = document.parse(JSON.parse(text));
+    const operations = Object.values(paths).flatMap((methods) => Object.values(methods));
+    const described = operations.map(({ operationId, security }): [string, unknown] => [
+      operationId,
+      security[0]?.apiKey,
+    ]);
+    expect(new Map(described)).toEqual(
+      new Map<string, unknown>(apiRoutes.map(({ operationId, scope }) => [operationId, [scope]])),
+    );
+    for (const { responses } of operations) {
+      for (const [status, { content }] of Object.entries(responses)) {
+        const type = Number(status) < 300 ? 'application/json' : 'application/problem+json';
+        expect(Object.keys(content)).toEqual([type]);
+      }
+      expect(Object.keys(responses)).toEqual(expect.arrayContaining(['400', '401', '403', '429']));
+    }
+  });
+
+  test('passes the recommended rules of a public linter, which finds what is wrong with a broken one', async () => {
+    const config = await createConfig({ extends: ['recommended-strict'] });
+    const faultsOf = async (source: string) => {
+      const found = await lintFromString({ source, absoluteRef: path.pathname, config });
+      return found.map(({ ruleId, location }) => `${ruleId} ${location[0]?.pointer ?? ''}`);
+    };
+    expect(await faultsOf(text)).toEqual([]);
+    const broken = text.replace('#/components/schemas/Problem"', '#/components/schemas/Absent"');
+    expect((await faultsOf(broken)).join()).toContain('no-unresolved-refs');
+  });
+});

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
 
 /** A connection that hears notifications. */
@@ -19,6 +20,7 @@ export interface ListenOptions {
 }
 
 const heartbeatMs = 5_000;
+const goodbyeMs = 500;
 const reconnectMsMin = 100;
 const reconnectMsMax = 5_000;
 
@@ -37,7 +39,7 @@ export function listenTo(options: ListenOptions): Listener {
   function later(ms: number, step: () => Promise<void>): void {
     clearTimeout(timer);
     if (isClosing) return;
-    timer = setTimeout(() => {
+    timer = globalThis.setTimeout(() => {
       connecting = step();
     }, ms);
     timer.unref();
@@ -97,8 +99,9 @@ export function listenTo(options: ListenOptions): Listener {
       const last = client;
       client = undefined;
       isLive = false;
-      await last?.end().catch(() => undefined);
-      await connecting;
+      // A connection that is only being made, or whose peer is gone, never says goodbye.
+      const ended = Promise.all([last?.end().catch(() => undefined), connecting]);
+      await Promise.race([ended, setTimeout(goodbyeMs)]);
     },
   };
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { migrate } from '../../src/db/migrate.ts';
+import { queueNames } from '../../src/domain/queue-names.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
 import { sandboxDefaults, startSandbox } from '../../src/sandbox/sandbox.ts';
@@ -48,8 +49,10 @@ export async function startBenchWorker(): Promise<BenchWorker> {
     databaseUrl: server.url,
     queues: app.backend.kind,
     async close() {
-      const queue = app.backend.queue('tokenization');
-      if (app.backend.kind === 'redis') await queue.obliterate({ force: true });
+      // A Redis may be somebody else's too, and is left as it was; the database goes as a whole.
+      if (app.backend.kind === 'redis') {
+        for (const name of queueNames) await app.backend.queue(name).obliterate({ force: true });
+      }
       await app.stop();
       await sandbox.close();
       await server.close();

@@ -22,7 +22,7 @@ export interface RelayBatchOptions {
 /** What a row is tried again with, when the fault may be its own; after the last try it goes to the dead letters. */
 const ownFault = exponential({ attemptsMax: 10, baseMs: 1_000, capMs: 60_000 });
 const outageDelayMs = 1_000;
-/** So many failures in a row, one by one, and the queue counts as away. */
+/** So many failures in a row, one by one, and the rest is left for the next time. */
 const missesMax = 3;
 
 type Entry = { readonly row: OutboxRow; readonly job: OutboxJob };
@@ -179,8 +179,8 @@ async function send(
 }
 
 /**
- * Finds out whether one job is at fault or the queue is away. Where nothing gets through the queue is, and no row pays for it; where others do,
- * the ones that don't are tried again ever more rarely, and stay in the outbox.
+ * Finds out whether a job is at fault or the queue is away. While the queue does not answer no row pays for it; otherwise
+ * the ones that do not get through are tried again ever more rarely, and stay in the outbox.
  */
 async function sendOneByOne(
   { backend, logger }: RelayBatchOptions,
@@ -190,11 +190,10 @@ async function sendOneByOne(
 ): Promise<readonly Failed[]> {
   const missed: Entry[] = [];
   let missesInARow = 0;
+  let tried = 0;
   for (const entry of entries) {
-    if (missesInARow >= missesMax) {
-      missed.push(entry);
-      continue;
-    }
+    if (missesInARow >= missesMax) break;
+    tried += 1;
     try {
       await addJobs(backend, [entry.job]);
       missesInARow = 0;
@@ -203,15 +202,29 @@ async function sendOneByOne(
       missed.push(entry);
     }
   }
-  if (missed.length > 0) {
-    const fields = { queue, missed: missed.length, of: entries.length, error: cause };
-    logger.warn(fields, 'jobs did not get onto their queue; trying them again');
-  }
-  const isAway = missed.length === entries.length;
-  return missed.map(({ row }) =>
-    isAway
-      ? { kind: 'failed', row, released: { id: row.id, delayMs: outageDelayMs, isTryFree: true } }
-      : failedBy(row),
+  const untried = entries.slice(tried);
+  if (missed.length === 0) return [];
+  logger.warn(
+    { queue, missed: missed.length + untried.length, of: entries.length, error: cause },
+    'jobs did not get onto their queue; trying them again',
+  );
+  const isAnswered = await isAnswering(backend);
+  return [
+    ...missed.map(({ row }) => (isAnswered ? failedBy(row) : heldUp(row))),
+    ...untried.map(({ row }) => heldUp(row)),
+  ];
+}
+
+/** Not the row's own fault. */
+function heldUp(row: OutboxRow): Failed {
+  const released = { id: row.id, delayMs: outageDelayMs, isTryFree: true };
+  return { kind: 'failed', row, released };
+}
+
+async function isAnswering(backend: QueueBackend): Promise<boolean> {
+  return await backend.ping().then(
+    () => true,
+    () => false,
   );
 }
 

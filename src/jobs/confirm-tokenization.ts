@@ -51,6 +51,8 @@ export const confirmTokenization = defineJob({
       case 'active':
         return await watchToken(row, context);
       case 'disabling':
+        // A look that was queued before the disabling began comes while its own job is at it.
+        if (row.reconcile_at !== null && row.reconcile_at > context.now) return done('not_due');
         return await finishDisabling(row, context);
       case 'disabled':
       case 'token_expired':

@@ -235,8 +235,9 @@ describe('the relay, while a queue is away', () => {
       await redis.close();
       const id = await backend.enqueue('tokenization.request', plantedRequest(), 'k');
       await eventually('it is sealed', async () => {
-        const rows = await db.selectFrom('outbox').selectAll().execute();
-        return rows.length === 1 && rows[0]?.job_id === `request-${id}-g1`;
+        // Jobs of the start may wait beside it, where the queue went away before they got there.
+        const rows = await db.selectFrom('outbox').select('job_id').execute();
+        return rows.some(({ job_id: jobId }) => jobId === `request-${id}-g1`);
       });
       expect(await dumpDatabase(databaseUrl)).not.toContain('canary');
       const again = await spawnAnyRedis(port);

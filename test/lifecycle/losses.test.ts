@@ -99,3 +99,22 @@ test('a gateway that is busy when a token is disabled has not said that it is', 
   expect(await desk.run('token.disable', { tokenizationId: id })).toBe('look_again');
   expect(await desk.row(id)).toMatchObject({ state: 'disabling' });
 });
+
+test('a look that was queued before a token is disabled does not cancel it a second time', async ({
+  openDesk,
+}) => {
+  const looks: string[] = [];
+  const desk = await openDesk({
+    wrapGateway: (gateway) => ({
+      ...gateway,
+      cancelQuickPay: async (...call) => {
+        looks.push(await desk.confirm(id));
+        return await gateway.cancelQuickPay(...call);
+      },
+    }),
+  });
+  const { id } = await desk.open('sandbox:direct');
+  expect(await desk.run('token.disable', { tokenizationId: id })).toBe('disabled');
+  expect(looks).toEqual(['not_due']);
+  expect(desk.sandbox.state().calls.cancel).toBe(1);
+});

@@ -9,7 +9,7 @@ import { acceptCallback, judgeJob } from './accept-callback.ts';
 import { acceptTokenization, requestJob } from './accept-tokenization.ts';
 import { disableToken } from './disable-token.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
-import { parsePayload } from './payload-paths.ts';
+import { parsePayload } from '../domain/payload-paths.ts';
 import { findJob } from './registry.ts';
 
 /**

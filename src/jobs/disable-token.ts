@@ -13,7 +13,7 @@ import { applyToPresentRow } from './apply-to-present-row.ts';
 import { cancel, defineJob, done } from './define-job.ts';
 import { disablingEvents, finishDisabling } from './finish-disabling.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
-import { parsePayload } from './payload-paths.ts';
+import { parsePayload } from '../domain/payload-paths.ts';
 
 /** Which token is meant: by our id, or by the merchant's reference at one credential's terminal. */
 export type DisableTarget = z.infer<typeof tokenDisablePayload>;

@@ -12,7 +12,7 @@ import {
   type RunningJob,
 } from './define-job.ts';
 import type { JobDependencies } from './job-dependencies.ts';
-import { refusalOf } from './payload-paths.ts';
+import { refusalOf } from '../domain/payload-paths.ts';
 
 /** One delivery of a job by its queue, whichever backend the queue has. */
 export interface JobDelivery {

@@ -11,7 +11,7 @@ import {
 import { AppError } from '../domain/errors.ts';
 import { openSecrets } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
-import { pathsOf } from './payload-paths.ts';
+import { pathsOf } from '../domain/payload-paths.ts';
 import { type StoreResult, storeCredential } from './store-credential.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;

@@ -15,6 +15,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   jobs: ['domain', 'security', 'type observability', 'gateway', 'webhooks', 'db'],
   queues: ['domain', 'observability', 'db', 'jobs'],
   http: ['domain', 'security', 'observability', 'db', 'jobs'],
+  client: ['domain'],
   // The stand-in shares how signatures are made with the client, and nothing else: it must not agree with it by sharing code.
   sandbox: ['domain', 'security', 'gateway/signature*'],
   'shutdown.ts': ['observability'],
@@ -71,12 +72,15 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   pino: ['observability'],
   'prom-client': ['observability'],
   commander: ['cli'],
+  ky: ['client'],
 };
 
 /** Folders that may import no package but these, and nothing of Node's own. */
 export const onlyPackages: Readonly<Record<string, readonly string[]>> = {
   migrations: ['kysely'],
   domain: ['zod'],
+  // What backends bundle: whatever else it pulled in, they would have to.
+  client: ['zod', 'ky'],
 };
 
 /** Single files that alone may import a folder, within what their own folder may. */

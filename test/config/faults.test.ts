@@ -47,6 +47,25 @@ describe('faults of the configuration', () => {
     expect(names).toHaveLength(expected.length);
   });
 
+  test('keys of the API that are malformed, of an unknown scope or named twice are told without their digest', () => {
+    const digest = 'c'.repeat(64);
+    for (const [keys, fault] of [
+      ['shop', 'give name:sha256 in hex'],
+      [`shop:${digest.slice(1)}`, 'give name:sha256 in hex'],
+      [`shop:${digest}:read+king`, 'name scopes of enqueue, read, reveal, operate'],
+      [`shop:${digest},shop:${digest}:read`, 'give each key a name of its own'],
+    ] as const) {
+      const faults = faultsOf({ ...complete, API_KEYS: keys });
+      expect(faults).toEqual([expect.stringContaining(`API_KEYS: ${fault}`)]);
+      expect(faults.join()).not.toContain('ccc');
+    }
+    const { privateHttp } = loadConfig({ ...complete, API_KEYS: `a:${digest},b:${digest}:read` });
+    expect(privateHttp.api.keys).toEqual([
+      { name: 'a', sha256: digest, scopes: ['enqueue', 'read', 'reveal', 'operate'] },
+      { name: 'b', sha256: digest, scopes: ['read'] },
+    ]);
+  });
+
   test.each([
     ['OCEANPAYMENT_SECURECODE', 'OCEANPAYMENT_SECURE_CODE'],
     ['OPCARD_APPSECRET', 'OPCARD_APP_SECRET'],

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect } from 'vitest';
 import { withClient } from '../../src/db/database.ts';
 import { backendJobs } from '../../src/domain/backend-jobs.ts';
-import { pathsOf } from '../../src/jobs/payload-paths.ts';
+import { pathsOf } from '../../src/domain/payload-paths.ts';
 import { requestPayload } from '../support/builders.ts';
 import { answerTo, connectEnqueuer, type Enqueuer } from '../support/enqueuer.ts';
 import { test as base } from '../support/fixtures.ts';

@@ -232,4 +232,14 @@ describe('around each request', () => {
     expect(logs.length).toBeGreaterThan(3);
     expect(logs.join('')).not.toContain(canary);
   });
+
+  test('requests that wait are answered when the process stops', async ({ startApi }) => {
+    const { call, close } = await startApi({});
+    const { id } = (await call('POST', '/v1/tokenizations', { body: requestPayload() })).body;
+    const waiting = call('GET', `/v1/tokenizations/${id}?wait=60s`);
+    // Another round trip: the first request has been taken by now.
+    await call('GET', `/v1/tokenizations/${id}`);
+    const [answer] = await Promise.all([waiting, close()]);
+    expect(answer).toMatchObject({ status: 200, body: { id, state: 'requested' } });
+  });
 });

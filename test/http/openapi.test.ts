@@ -1,7 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { apiScopes } from '../../src/domain/api-key.ts';
+import { errorCodes } from '../../src/domain/errors.ts';
+import { kindOf } from '../../src/http/api/problem.ts';
 import { createPrivateServer } from '../../src/http/private-server.ts';
 import type { HttpServer } from '../../src/http/public-server.ts';
 import { apiRoutes } from '../../src/http/routes/v1/api-routes.ts';
@@ -85,4 +88,13 @@ describe('the OpenAPI document', () => {
     const broken = text.replace('#/components/schemas/Problem"', '#/components/schemas/Absent"');
     expect((await faultsOf(broken)).join()).toContain('no-unresolved-refs');
   });
+});
+
+test('docs/http-api.md names each code that is answered otherwise than as a fault of ours, with its status', async () => {
+  const guide = await readFile(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
+  const rows = guide.match(/^\| \d{3} \| `\w+` \|/gm) ?? [];
+  const expected = errorCodes
+    .filter((code) => kindOf(code).status !== 500)
+    .map((code) => `| ${kindOf(code).status} | \`${code}\` |`);
+  expect(new Set(rows)).toEqual(new Set(expected));
 });

@@ -26,7 +26,9 @@ test('ten thousand requests wait on one query at a time, and each is answered wh
   const waiters = createTokenizationWaiters(find);
   const done = new Set<string>();
   const all = ids.map(async (id) => {
-    await waiters.wait(id, { until: 'redirect', waitMs: 20_000, signal: forever });
+    // Each has a signal of its own, as each request has: listeners of one and the same are searched one by one.
+    const { signal } = new AbortController();
+    await waiters.wait(id, { until: 'redirect', waitMs: 20_000, signal });
     done.add(id);
   });
   await expect.poll(() => asked.length).toBeGreaterThan(0);

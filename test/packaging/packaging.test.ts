@@ -133,6 +133,9 @@ test('what the build writes runs', async () => {
     await run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', outDir);
     const entry = (await builtEntry()).replace(/^[^/]+/, outDir);
     expect((await run(entry, '--help')).stdout).toContain('Usage: token-worker');
+    const client = (await exportedFile('./client')).replace(/^\.\/[^/]+/, `./${outDir}`);
+    const use = `import { createTokenClient } from '${client}'; console.log(typeof createTokenClient);`;
+    expect((await run('--input-type=module', '--eval', use)).stdout).toBe('function\n');
   } finally {
     await rm(new URL(`../../${outDir}`, import.meta.url), { recursive: true, force: true });
   }
@@ -168,6 +171,14 @@ async function readBuildConfig() {
       compilerOptions: z.object({ rootDir: z.string(), outDir: z.string() }),
     })
     .parse(JSON.parse(await read('tsconfig.build.json')));
+}
+
+/** The file that the package gives for one of its exports. */
+async function exportedFile(name: string): Promise<string> {
+  const { exports } = z
+    .object({ exports: z.record(z.string(), z.unknown()) })
+    .parse(JSON.parse(await read('package.json')));
+  return z.object({ types: z.string(), default: z.string() }).parse(exports[name]).default;
 }
 
 /** Where the build writes the command line's first file. */

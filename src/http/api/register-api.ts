@@ -6,7 +6,7 @@ import { listActiveApiKeys } from '../../db/api-keys.ts';
 import { findProgress } from '../../db/tokenization-pages.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { OperationDependencies } from '../../jobs/job-dependencies.ts';
-import { pathsOf } from '../../jobs/payload-paths.ts';
+import { pathsOf } from '../../domain/payload-paths.ts';
 import type { ObservedApiRequest } from '../../observability/metrics.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { apiRoutes } from '../routes/v1/api-routes.ts';

@@ -1,0 +1,19 @@
+import type { z } from 'zod';
+import type {
+  accessTokenView,
+  keptCallback,
+  timelineEvent,
+  tokenizationPage,
+  tokenizationView,
+} from '../domain/api-shapes.ts';
+
+/** A tokenization as the worker shows it. */
+export type TokenizationView = z.infer<typeof tokenizationView>;
+/** A page of tokenizations, newest first. */
+export type TokenizationPage = z.infer<typeof tokenizationPage>;
+/** One change of a tokenization, or of a message about it. */
+export type TimelineEvent = z.infer<typeof timelineEvent>;
+/** The inbox row that stands for a forwarded message. */
+export type KeptCallback = z.infer<typeof keptCallback>;
+/** An access token that is valid now. */
+export type AccessTokenView = z.infer<typeof accessTokenView>;

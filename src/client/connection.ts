@@ -1,0 +1,170 @@
+import ky, { HTTPError, type Options, TimeoutError } from 'ky';
+import { z } from 'zod';
+import { pathsOf } from '../domain/payload-paths.ts';
+import { TokenClientError } from './client-error.ts';
+
+/** Where the API is and which key opens it. Times in milliseconds. */
+export interface ConnectionOptions {
+  /** Base of the private listener, such as `http://worker.internal:9090`. */
+  readonly url: string | URL;
+  /** A key of the worker; its scopes say which calls it may make. */
+  readonly apiKey: string;
+  /** How long one attempt may take, besides what a call waits for by itself; default 10,000. */
+  readonly timeoutMs?: number;
+  /** How often a call that did not get through is sent again; default 3. */
+  readonly retriesMax?: number;
+  /** Another `fetch` than the global one, for proxies and tests. */
+  readonly fetch?: typeof globalThis.fetch;
+}
+
+/** One call of the API. */
+export interface Call {
+  readonly method: 'get' | 'post';
+  /** Below `/v1/`, each part encoded. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Whether it may be sent again although it may have arrived; otherwise it is only after an answer that says it was not done. */
+  readonly isIdempotent: boolean;
+  /** How long the worker was asked to hold the answer back. */
+  readonly waitMs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Sends calls. The answer's type is what the OpenAPI document promises; throws `TokenClientError`. */
+export type Connection = <Answer>(call: Call) => Promise<Answer>;
+
+const timeoutMsDefault = 10_000;
+const retriesMaxDefault = 3;
+const retryAfterMsMax = 10_000;
+/** The worker says by these that it did nothing. */
+const refusedStatuses = [429, 503];
+/** And by these nobody knows: a proxy in between gave up. */
+const unclearStatuses = [408, 502, 504];
+
+/** Opens a connection. Nothing is sent yet. */
+export function openConnection(options: ConnectionOptions): Connection {
+  const { timeoutMs = timeoutMsDefault, retriesMax = retriesMaxDefault } = options;
+  const api = ky.create({
+    prefix: new URL('v1/', withSlash(options.url)),
+    headers: { authorization: `Bearer ${options.apiKey}`, accept: 'application/json' },
+    // A redirect would carry the key elsewhere.
+    redirect: 'error',
+    ...(options.fetch === undefined ? {} : { fetch: fetchWith(options.fetch) }),
+  });
+  return async <Answer>(call: Call): Promise<Answer> => {
+    const settings: Options = {
+      method: call.method,
+      timeout: timeoutMs + (call.waitMs ?? 0),
+      totalTimeout: false,
+      retry: {
+        limit: retriesMax,
+        methods: ['get', 'post'],
+        statusCodes: call.isIdempotent ? [...refusedStatuses, ...unclearStatuses] : refusedStatuses,
+        afterStatusCodes: refusedStatuses,
+        maxRetryAfter: retryAfterMsMax,
+        backoffLimit: retryAfterMsMax,
+        jitter: true,
+        retryOnTimeout: call.isIdempotent,
+        shouldRetry: ({ error }) =>
+          error instanceof HTTPError || call.isIdempotent ? undefined : false,
+      },
+      ...(call.query === undefined ? {} : { searchParams: call.query }),
+      ...(call.body === undefined ? {} : { json: call.body }),
+      ...(call.headers === undefined ? {} : { headers: call.headers }),
+      ...(call.signal === undefined ? {} : { signal: call.signal }),
+    };
+    try {
+      const response = await api(call.path, settings);
+      return await answerOf<Answer>(response);
+    } catch (error) {
+      call.signal?.throwIfAborted();
+      throw asClientError(error);
+    }
+  };
+}
+
+/** Checks what is about to be sent. Throws `payload_invalid` with the paths that failed and no values. */
+export function parseInput<Schema extends z.ZodType>(
+  schema: Schema,
+  input: z.input<Schema>,
+): z.output<Schema> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const paths = pathsOf(parsed.error.issues);
+  throw new TokenClientError(`The input does not fit its schema (${paths.join(', ')}).`, {
+    code: 'payload_invalid',
+    paths,
+    isRetryable: false,
+  });
+}
+
+/** An object, as every answer is. What it holds is not checked field by field, so that a newer worker may say more. */
+async function answerOf<Answer>(response: Response): Promise<Answer> {
+  const body: unknown = await response.json().catch(() => undefined);
+  if (typeof body === 'object' && body !== null) return body as Answer;
+  throw new TokenClientError('The answer is not JSON: is the url that of a worker?', {
+    code: 'answer_invalid',
+    status: response.status,
+    isRetryable: false,
+  });
+}
+
+/** A problem as far as the client reads it. A newer worker may have codes that this one does not know. */
+const readProblem = z.object({
+  title: z.string(),
+  detail: z.string(),
+  code: z.string(),
+  paths: z.array(z.string()),
+  isRetryable: z.boolean(),
+  requestId: z.string(),
+});
+
+function asClientError(error: unknown): TokenClientError {
+  if (error instanceof TokenClientError) return error;
+  if (error instanceof HTTPError) return errorOfAnswer(error);
+  if (error instanceof TimeoutError) {
+    return new TokenClientError('The worker did not answer in time.', {
+      code: 'timeout',
+      isRetryable: true,
+    });
+  }
+  return new TokenClientError('The worker could not be reached.', {
+    code: 'network',
+    isRetryable: true,
+    cause: error,
+  });
+}
+
+function errorOfAnswer({ response, data }: HTTPError): TokenClientError {
+  const { status } = response;
+  const parsed = readProblem.safeParse(asJson(data));
+  if (!parsed.success) {
+    return new TokenClientError(`The answer has status ${status} and is no problem of a worker.`, {
+      code: 'answer_invalid',
+      status,
+      isRetryable: status >= 500,
+    });
+  }
+  const { title, detail, ...rest } = parsed.data;
+  return new TokenClientError(`${title}: ${detail}`, { ...rest, status });
+}
+
+function asJson(data: unknown): unknown {
+  if (typeof data !== 'string') return data;
+  try {
+    return JSON.parse(data) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function withSlash(url: string | URL): string {
+  return String(url).replace(/\/*$/, '/');
+}
+
+/** ky hands its own `Request` on; a `fetch` from elsewhere may know only its own kind. */
+function fetchWith(fetch: typeof globalThis.fetch): NonNullable<Options['fetch']> {
+  return async (input, init) => await fetch(input, init);
+}

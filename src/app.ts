@@ -16,7 +16,6 @@ import { createPublicServer } from './http/public-server.ts';
 import { checkDefaultAccount } from './jobs/check-account.ts';
 import type { JobDependencies, OperationDependencies } from './jobs/job-dependencies.ts';
 import { openListeningReader } from './jobs/listening-reader.ts';
-import type { AccessTokenReader } from './jobs/read-access-token.ts';
 import { repeatingJobs } from './jobs/registry.ts';
 import { receiveCallback } from './jobs/receive-callback.ts';
 import { registerWebhookEndpoint } from './jobs/webhook-endpoint.ts';
@@ -50,8 +49,6 @@ export interface App {
   readonly database: Database;
   readonly backend: QueueBackend;
   readonly metrics: Metrics;
-  /** Hands out access tokens; undefined without the role `http`. */
-  readonly accessTokens: AccessTokenReader | undefined;
   /** Addresses of the listeners; undefined without the role `http`. */
   readonly urls: { readonly public: string; readonly private: string } | undefined;
   /** Closes everything in reverse order, within the shutdown deadline. */
@@ -126,20 +123,11 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
     const schedulers = await startSchedulers({ backend, db: database.db, repeating, logger });
     shutdown.own('schedulers', schedulers);
   }
-  const accessTokens = roles.has('http')
-    ? openListeningReader({
-        ...operations,
-        databaseUrl,
-        onRead: metrics.countAccessTokenRead,
-        onJobsWritten: () => relay.current?.nudge(),
-        onConnectionError: (error) => logger.warn({ error }, 'the listening connection broke'),
-      })
-    : undefined;
-  if (accessTokens !== undefined) shutdown.own('access token reader', accessTokens);
+  const nudgeRelay = (): void => relay.current?.nudge();
   const urls = roles.has('http')
-    ? await listen(options, { database, backend, operations, metrics }, shutdown)
+    ? await listen(options, { database, backend, operations, metrics, nudgeRelay }, shutdown)
     : undefined;
-  return { operations, database, backend, metrics, accessTokens, urls, stop: shutdown.run };
+  return { operations, database, backend, metrics, urls, stop: shutdown.run };
 }
 
 function startWorkers(
@@ -184,16 +172,25 @@ function startWorkers(
 }
 
 async function listen(
-  { config, logger }: AppOptions,
+  { config, databaseUrl, logger }: AppOptions,
   parts: {
     database: Database;
     backend: QueueBackend;
     operations: OperationDependencies;
     metrics: Metrics;
+    nudgeRelay: () => void;
   },
   shutdown: Shutdown,
 ): Promise<{ public: string; private: string }> {
-  const { database, backend, operations, metrics } = parts;
+  const { database, backend, operations, metrics, nudgeRelay } = parts;
+  const accessTokens = openListeningReader({
+    ...operations,
+    databaseUrl,
+    onRead: metrics.countAccessTokenRead,
+    onJobsWritten: nudgeRelay,
+    onConnectionError: (error) => logger.warn({ error }, 'the listening connection broke'),
+  });
+  shutdown.own('access token reader', accessTokens);
   metrics.onScrape(async () => ({
     queueDepths: await readQueueDepths(backend),
     outboxBacklog: await readOutboxBacklog(database.db),
@@ -209,6 +206,7 @@ async function listen(
     renderMetrics: metrics.render,
     boardQueues: queueNames.map(backend.queue),
     operations,
+    accessTokens,
     observeApiRequest: metrics.observeApiRequest,
     logger,
   });

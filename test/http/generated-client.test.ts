@@ -66,5 +66,9 @@ test('a client generated from docs/openapi.json has a method for each operation 
     await expect(call(name, id)).rejects.toMatchObject({ status: 409 });
   }
   await expect(call('redriveDeadLetter', id)).rejects.toMatchObject({ status: 404 });
-  expect(Object.keys(v1)).toHaveLength(11);
+  await expect(call('getAccessToken', 'cards')).rejects.toMatchObject({ status: 422 });
+  await expect(call('reportInvalidAccessToken', 'cards', { generation: 1 })).rejects.toMatchObject({
+    status: 422,
+  });
+  expect(Object.keys(v1)).toHaveLength(13);
 });

@@ -9,7 +9,7 @@ import { createPrivateServer } from '../../src/http/private-server.ts';
 import type { HttpServer } from '../../src/http/public-server.ts';
 import { apiRoutes } from '../../src/http/routes/v1/api-routes.ts';
 import { createLogger } from '../../src/observability/logger.ts';
-import { noOperations } from '../support/no-operations.ts';
+import { noAccessTokens, noOperations } from '../support/no-operations.ts';
 
 const path = new URL('../../docs/openapi.json', import.meta.url);
 
@@ -29,6 +29,7 @@ beforeAll(async () => {
       renderMetrics: async () => ({ contentType: 'text/plain', body: '' }),
       boardQueues: [],
       operations: noOperations,
+      accessTokens: noAccessTokens,
       observeApiRequest: () => undefined,
       logger: createLogger({ level: 'silent' }),
     },

@@ -7,7 +7,7 @@ import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
 import { hashPassword } from '../../src/security/password.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { test } from '../support/fixtures.ts';
-import { noOperations } from '../support/no-operations.ts';
+import { noAccessTokens, noOperations } from '../support/no-operations.ts';
 
 const password = 'correct horse';
 const open: { close: () => Promise<void> }[] = [];
@@ -32,6 +32,7 @@ async function start(
     },
     {
       operations: noOperations,
+      accessTokens: noAccessTokens,
       observeApiRequest: () => undefined,
       readiness: async () => ({ database: true, queues: true }),
       renderMetrics: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' }),

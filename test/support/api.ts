@@ -7,6 +7,7 @@ import { createPrivateServer } from '../../src/http/private-server.ts';
 import { jobSettings } from '../../src/job-settings.ts';
 import type { OperationDependencies } from '../../src/jobs/job-dependencies.ts';
 import { addApiKey } from '../../src/jobs/store-api-key.ts';
+import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { apiKeyDigest } from '../../src/security/api-key.ts';
@@ -117,6 +118,7 @@ export async function startTestApi(
     renderMetrics: async () => ({ contentType: 'text/plain', body: '' }),
     boardQueues: [],
     operations,
+    accessTokens: createAccessTokenReader({ ...operations, isHearing: () => false, waitMsMax: 0 }),
     observeApiRequest: () => undefined,
     logger: createLogger({ level: 'debug', destination: { write: (line) => logs.push(line) } }),
   });

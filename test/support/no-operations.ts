@@ -1,5 +1,11 @@
 import type { OperationDependencies } from '../../src/jobs/job-dependencies.ts';
 
+/** A reader of access tokens that nobody reads from. */
+export const noAccessTokens = {
+  read: async (): Promise<never> =>
+    await Promise.reject(new Error('nothing was to read an access token')),
+};
+
 const unusable = new Proxy(
   {},
   {

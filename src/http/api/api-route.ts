@@ -3,11 +3,13 @@ import type { ApiScope } from '../../domain/api-key.ts';
 import type { AuditContext } from '../../domain/audit-entry.ts';
 import type { ErrorCode } from '../../domain/errors.ts';
 import type { OperationDependencies } from '../../jobs/job-dependencies.ts';
+import type { AccessTokenReader } from '../../jobs/read-access-token.ts';
 import type { TokenizationWaiters } from './tokenization-waiters.ts';
 
 /** What the handlers of the API work with. */
 export interface ApiDependencies extends OperationDependencies {
   readonly waiters: TokenizationWaiters;
+  readonly accessTokens: Pick<AccessTokenReader, 'read'>;
 }
 
 /** One authenticated and parsed request. */

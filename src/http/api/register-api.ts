@@ -7,6 +7,7 @@ import { findProgress } from '../../db/tokenization-pages.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { OperationDependencies } from '../../jobs/job-dependencies.ts';
 import { pathsOf } from '../../domain/payload-paths.ts';
+import type { AccessTokenReader } from '../../jobs/read-access-token.ts';
 import type { ObservedApiRequest } from '../../observability/metrics.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { apiRoutes } from '../routes/v1/api-routes.ts';
@@ -20,6 +21,7 @@ import { createTokenizationWaiters } from './tokenization-waiters.ts';
 /** What the API needs. */
 export interface ApiPorts {
   readonly operations: OperationDependencies;
+  readonly accessTokens: Pick<AccessTokenReader, 'read'>;
   readonly observeApiRequest: (request: ObservedApiRequest) => void;
 }
 
@@ -44,10 +46,10 @@ export function requestIdOf(header: string | readonly string[] | undefined): str
 export function registerApi(
   server: FastifyInstance,
   options: ApiOptions,
-  { operations, observeApiRequest, logger }: ApiPorts & { readonly logger: Logger },
+  { operations, accessTokens, observeApiRequest, logger }: ApiPorts & { readonly logger: Logger },
 ): void {
   const waiters = createTokenizationWaiters(async (ids) => await findProgress(operations.db, ids));
-  const dependencies: ApiDependencies = { ...operations, waiters };
+  const dependencies: ApiDependencies = { ...operations, waiters, accessTokens };
   const underWay = new Set<FastifyRequest>();
 
   void server.register(async (scope) => {

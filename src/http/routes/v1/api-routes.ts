@@ -4,10 +4,12 @@ import { createTokenization } from './create-tokenization.ts';
 import { disableToken } from './disable-token.ts';
 import { findTokenizations } from './find-tokenizations.ts';
 import { forwardNotify, forwardRedirect } from './forward-callback.ts';
+import { getAccessToken } from './get-access-token.ts';
 import { getTimeline } from './get-timeline.ts';
 import { getTokenization } from './get-tokenization.ts';
 import { listDeadLetters } from './list-dead-letters.ts';
 import { redriveDeadLetter } from './redrive-dead-letter.ts';
+import { reportInvalidAccessToken } from './report-invalid-access-token.ts';
 import { revealToken } from './reveal-token.ts';
 
 /** Every route of the API, in the order of the OpenAPI document. */
@@ -21,6 +23,8 @@ export const apiRoutes: readonly ApiRoute[] = [
   confirmTokenization,
   forwardRedirect,
   forwardNotify,
+  getAccessToken,
+  reportInvalidAccessToken,
   listDeadLetters,
   redriveDeadLetter,
 ];

@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { invalidAccessTokenBody } from '../../../domain/api-shapes.ts';
+import { credentialName } from '../../../domain/job-payloads.ts';
+import { reportInvalidToken } from '../../../jobs/report-invalid-token.ts';
+import { apiRoute } from '../../api/api-route.ts';
+
+/** `POST /v1/access-tokens/{credential}/invalid`: a backend was refused (401) with a generation of the token. */
+export const reportInvalidAccessToken = apiRoute({
+  operationId: 'reportInvalidAccessToken',
+  method: 'POST',
+  path: '/access-tokens/:credential/invalid',
+  scope: 'reveal',
+  tag: 'access tokens',
+  summary: 'Report that the gateway refused an access token',
+  description:
+    'Brings the renewal of the present generation forward, once. A report about an older one, or while a renewal is under way, is ignored.',
+  params: z.strictObject({ credential: credentialName }),
+  body: invalidAccessTokenBody,
+  status: 202,
+  answer: z.object({ result: z.enum(['renewal_brought_forward', 'ignored']) }),
+  problems: ['credential_not_found'],
+  async handle({ params: { credential }, body: { generation }, audit }, dependencies) {
+    const result = await reportInvalidToken(dependencies, credential, generation, audit.actor);
+    return { result };
+  },
+});

@@ -4,7 +4,7 @@ import type { Config } from './config/config.ts';
 import { type Database, openDatabase, ping } from './db/database.ts';
 import { countAccessTokens } from './db/access-tokens.ts';
 import { findScanAges } from './db/scan-runs.ts';
-import { listenForEnqueues } from './db/enqueue-listener.ts';
+import { listenTo } from './db/listen.ts';
 import { readOutboxBacklog } from './db/outbox.ts';
 import { countTokenizations } from './db/tokenizations.ts';
 import { createTransitionDoor } from './db/transition-door.ts';
@@ -108,9 +108,12 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
   if (roles.has('relay')) {
     relay.current = startRelay({ operations, backend, workerId, logger });
     shutdown.own('relay', relay.current);
-    const listener = listenForEnqueues({
+    const { nudge } = relay.current;
+    const listener = listenTo({
       url: databaseUrl,
-      onWake: relay.current.nudge,
+      channel: 'token_lifecycle_enqueue',
+      onNotification: nudge,
+      onLive: nudge,
       onFault: (error) =>
         logger.warn({ error }, 'enqueues are not heard of, only found by polling'),
     });
@@ -188,7 +191,7 @@ async function listen(
     databaseUrl,
     onRead: metrics.countAccessTokenRead,
     onJobsWritten: nudgeRelay,
-    onConnectionError: (error) => logger.warn({ error }, 'the listening connection broke'),
+    onFault: (error) => logger.warn({ error }, 'new access tokens are not heard of, only read'),
   });
   shutdown.own('access token reader', accessTokens);
   metrics.onScrape(async () => ({

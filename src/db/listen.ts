@@ -8,100 +8,100 @@ export interface Listener {
   readonly close: () => Promise<void>;
 }
 
-/** What to listen to. */
+/** Where and what to listen to, and who is told. */
 export interface ListenOptions {
   readonly url: string;
-  /** The channel; a plain identifier. */
+  /** The channel; the connection bears its name too. */
   readonly channel: string;
   readonly onNotification: (payload: string) => void;
-  /** Called whenever listening has begun: what was notified before that may have been missed. */
+  /** Called whenever listening begins (again): what was notified before that may have been missed. */
   readonly onLive: () => void;
-  readonly onConnectionError?: (error: Error) => void;
+  /** Called when the connection breaks or can't be had; it is tried again for ever. */
+  readonly onFault: (error: unknown) => void;
 }
 
+const retryMinMs = 100;
+const retryMaxMs = 5_000;
 const heartbeatMs = 5_000;
+const answerWithinMs = 5_000;
 const goodbyeMs = 500;
-const reconnectMsMin = 100;
-const reconnectMsMax = 5_000;
 
 /**
- * Listens to a channel for as long as the process lives, on a connection of its own, and connects anew when that breaks. A connection that
- * died in silence is found by a heartbeat. Notifications are hints: whoever uses them must be right without them.
+ * Listens on a connection of its own for as long as the process lives, and connects anew when that breaks. Notifications are hints: whoever uses
+ * them must be right without them, as behind a pooler that does not carry any.
  */
 export function listenTo(options: ListenOptions): Listener {
-  let client: pg.Client | undefined;
-  let isLive = false;
-  let isClosing = false;
-  let reconnectMs = reconnectMsMin;
-  let timer: NodeJS.Timeout | undefined;
-  let connecting: Promise<void> = Promise.resolve();
-
-  function later(ms: number, step: () => Promise<void>): void {
-    clearTimeout(timer);
-    if (isClosing) return;
-    timer = globalThis.setTimeout(() => {
-      connecting = step();
-    }, ms);
-    timer.unref();
-  }
-
-  async function connect(): Promise<void> {
-    const next = new pg.Client({
-      connectionString: options.url,
-      connectionTimeoutMillis: heartbeatMs,
-      query_timeout: heartbeatMs,
-      keepAlive: true,
-      application_name: 'token-lifecycle-listen',
-    });
-    next.on('error', (error) => {
-      options.onConnectionError?.(error);
-      void drop(next);
-    });
-    next.on('end', () => void drop(next));
-    next.on('notification', ({ payload }) => options.onNotification(payload ?? ''));
-    client = next;
-    try {
-      await next.connect();
-      await next.query(`listen ${pg.escapeIdentifier(options.channel)}`);
-      reconnectMs = reconnectMsMin;
-      isLive = true;
-      options.onLive();
-      later(heartbeatMs, async () => await beat(next));
-    } catch {
-      await drop(next);
+  const closing = new AbortController();
+  const state = { isLive: false };
+  const running = (async () => {
+    let retryMs = retryMinMs;
+    while (!closing.signal.aborted) {
+      const startedAt = performance.now();
+      try {
+        await listenOnce(options, state, closing.signal);
+      } catch (error) {
+        if (!closing.signal.aborted) options.onFault(error);
+      }
+      // A connection that held for a while has earned a quick return.
+      if (performance.now() - startedAt > retryMaxMs) retryMs = retryMinMs;
+      await pause(retryMs, closing.signal);
+      retryMs = Math.min(retryMs * 2, retryMaxMs);
     }
-  }
-
-  async function beat(beating: pg.Client): Promise<void> {
-    try {
-      await beating.query('select 1');
-      later(heartbeatMs, async () => await beat(beating));
-    } catch {
-      await drop(beating);
-    }
-  }
-
-  async function drop(dropped: pg.Client): Promise<void> {
-    if (client !== dropped) return;
-    client = undefined;
-    isLive = false;
-    later(reconnectMs, connect);
-    reconnectMs = Math.min(reconnectMsMax, reconnectMs * 2);
-    await dropped.end().catch(() => undefined);
-  }
-
-  connecting = connect();
+  })();
   return {
-    isLive: () => isLive,
+    isLive: () => state.isLive,
     async close() {
-      isClosing = true;
-      clearTimeout(timer);
-      const last = client;
-      client = undefined;
-      isLive = false;
-      // A connection that is only being made, or whose peer is gone, never says goodbye.
-      const ended = Promise.all([last?.end().catch(() => undefined), connecting]);
-      await Promise.race([ended, setTimeout(goodbyeMs)]);
+      closing.abort();
+      // A connection that is only being made can't be hurried.
+      await Promise.race([running, setTimeout(2 * goodbyeMs)]);
     },
   };
+}
+
+/** Listens until the connection breaks, which throws, or until it is told to stop. */
+async function listenOnce(
+  { url, channel, onNotification, onLive }: ListenOptions,
+  state: { isLive: boolean },
+  signal: AbortSignal,
+): Promise<void> {
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: answerWithinMs,
+    query_timeout: answerWithinMs,
+    keepAlive: true,
+    application_name: channel,
+  });
+  const broken = new Promise<never>((_, reject) => {
+    const onBreak = (error: Error): void => {
+      state.isLive = false;
+      reject(error);
+    };
+    client.on('error', onBreak);
+    client.on('end', () => onBreak(new Error('the connection ended')));
+  });
+  // It may break when nobody waits for it any more.
+  broken.catch(() => undefined);
+  client.on('notification', ({ payload }) => {
+    if (!signal.aborted) onNotification(payload ?? '');
+  });
+  try {
+    await client.connect();
+    await client.query(`listen ${pg.escapeIdentifier(channel)}`);
+    if (signal.aborted) return;
+    state.isLive = true;
+    onLive();
+    while (!signal.aborted) {
+      await Promise.race([broken, pause(heartbeatMs, signal)]);
+      // A peer that vanished without a word is found only by asking.
+      if (!signal.aborted) await client.query('select 1');
+    }
+  } finally {
+    state.isLive = false;
+    // A peer that is gone never says goodbye.
+    await Promise.race([client.end().catch(() => undefined), setTimeout(goodbyeMs)]);
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await setTimeout(ms, undefined, { signal }).catch(() => undefined);
 }

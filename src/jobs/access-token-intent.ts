@@ -3,9 +3,9 @@ import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
 import { findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import { callFor, type RenewalCall } from '../domain/access-token-renewal.ts';
-import { AppError } from '../domain/errors.ts';
 import type { AccessTokenReply } from '../gateway/client.ts';
 import { tokenPlace } from './access-token-row.ts';
+import { applyToPresentRow } from './apply-to-present-row.ts';
 import { done, type JobContext, type Outcome } from './define-job.ts';
 
 /** The changes that a renewal may commit. */
@@ -35,9 +35,6 @@ export interface RenewalIntent {
   readonly call: RenewalCall;
 }
 
-/** Tries at one change whose row others touch meanwhile (a hand-out is counted, an alarm raised). */
-const triesMax = 20;
-
 /**
  * Commits who is asking, what for and since when, before the network is used; undefined when somebody else is at it, or has
  * renewed this generation already.
@@ -49,17 +46,17 @@ export async function writeIntent(
 ): Promise<RenewalIntent | undefined> {
   const { db, settings, workerId } = context;
   const { leaseMs } = settings.accessToken;
-  for (let tries = 0; tries < triesMax; tries += 1) {
+  const intent = await applyToPresentRow<RenewalIntent | 'not_ours'>(async () => {
     const found = await findAccessToken(db, credential.id);
     const row = found && (await claimable(found, context));
-    if (row === undefined || row.generation !== generation) return undefined;
+    if (row === undefined || row.generation !== generation) return 'not_ours';
     const call = callFor({
       state: row.state,
       hasRefreshToken:
         row.refresh_token_sealed !== null && row.app_key_index === credential.app_key_index,
       isExpired: row.expires_at === null || row.expires_at <= row.read_at,
     });
-    if (call === undefined) return undefined;
+    if (call === undefined) return 'not_ours';
     const attemptId = randomUUID();
     const outcome = await context.apply({
       entity: 'access_token',
@@ -74,11 +71,11 @@ export async function writeIntent(
       },
       audit: { detail: { generation: row.generation } },
     });
-    if (!outcome.isApplied) continue;
+    if (!outcome.isApplied) return undefined;
     const written = await findAccessToken(db, credential.id);
-    return written?.attempt_id === attemptId ? { row: written, call } : undefined;
-  }
-  throw new AppError('stale_version', 'An access token changes too fast to be leased.');
+    return written?.attempt_id === attemptId ? { row: written, call } : 'not_ours';
+  });
+  return intent === 'not_ours' ? undefined : intent;
 }
 
 /** The row, free of any lease that has run out; undefined while somebody else holds it. */
@@ -113,7 +110,7 @@ export async function applyFenced(
   context: RenewalContext,
 ): Promise<boolean> {
   let row = intent;
-  for (let tries = 0; tries < triesMax; tries += 1) {
+  return await applyToPresentRow(async () => {
     const outcome = await context.apply({ ...change, entity: 'access_token', row });
     if (outcome.isApplied) return true;
     const present = await findAccessToken(context.db, intent.credential_id);
@@ -123,8 +120,8 @@ export async function applyFenced(
       present.state === intent.state;
     if (!stands) return false;
     row = present;
-  }
-  throw new AppError('stale_version', 'An access token changes too fast to be committed.');
+    return undefined;
+  });
 }
 
 /** Keeps the pair of an attempt that was overtaken: sealed, beside the newer one. */
@@ -139,7 +136,7 @@ export async function keepCandidate(
     accessToken: pair.accessToken.reveal(),
     refreshToken: pair.refreshToken?.reveal(),
   });
-  for (let tries = 0; tries < triesMax; tries += 1) {
+  return await applyToPresentRow(async () => {
     const present = await findAccessToken(context.db, intent.credential_id);
     const credential = await findCredentialById(context.db, intent.credential_id);
     if (present === undefined || credential?.state !== 'active') return done('credential_gone');
@@ -155,7 +152,6 @@ export async function keepCandidate(
       },
       audit: { reason: 'late_loser', detail: { generation } },
     });
-    if (outcome.isApplied) return done('overtaken');
-  }
-  throw new AppError('stale_version', 'A late pair could not be kept.');
+    return outcome.isApplied ? done('overtaken') : undefined;
+  });
 }

@@ -2,13 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
 import type { AccessTokenEvent } from '../domain/access-token.ts';
 import type { Actor } from '../domain/audit-entry.ts';
-import { AppError } from '../domain/errors.ts';
 import { refreshJob } from './access-token-row.ts';
+import { applyToPresentRow } from './apply-to-present-row.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door'>;
-
-const triesMax = 20;
 
 /** Makes the access-token row of an OPCard credential, due at once, where there is none. */
 export async function registerAccessToken(
@@ -99,10 +97,10 @@ async function change(
   actor: Actor,
   decide: (row: ReadAccessToken) => Change | undefined,
 ): Promise<void> {
-  for (let tries = 0; tries < triesMax; tries += 1) {
+  await applyToPresentRow(async () => {
     const row = await findAccessToken(db, credentialId);
     const decided = row && decide(row);
-    if (row === undefined || decided === undefined) return;
+    if (row === undefined || decided === undefined) return 'nothing_to_do';
     const { event, patch, isDue } = decided;
     const outcome = await door.apply({
       entity: 'access_token',
@@ -112,7 +110,6 @@ async function change(
       audit: { actor, detail: { generation: row.generation } },
       jobs: isDue ? [refreshJob(row.id, row.version + 1, name, row.generation)] : [],
     });
-    if (outcome.isApplied) return;
-  }
-  throw new AppError('stale_version', 'An access token changes too fast; try again.');
+    return outcome.isApplied ? 'applied' : undefined;
+  });
 }

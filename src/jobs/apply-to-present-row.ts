@@ -1,6 +1,6 @@
 import { AppError } from '../domain/errors.ts';
 
-const attemptsMax = 5;
+const attemptsMax = 20;
 
 /**
  * Reads a row and changes it, anew whenever somebody else was first: for callers that want the change whatever happened
@@ -13,5 +13,5 @@ export async function applyToPresentRow<Result>(
     const result = await attempt();
     if (result !== undefined) return result;
   }
-  throw new AppError('stale_version', 'The tokenization changes too fast; try again.');
+  throw new AppError('stale_version', 'The row changes too fast; try again.');
 }

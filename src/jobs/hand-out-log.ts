@@ -1,5 +1,6 @@
 import { findAccessTokenById } from '../db/access-tokens.ts';
 import type { Actor } from '../domain/audit-entry.ts';
+import { applyToPresentRow } from './apply-to-present-row.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 
 /** Writes down who got which access token. */
@@ -18,7 +19,6 @@ interface Counted {
 }
 
 const everyMs = 60_000;
-const triesMax = 20;
 /** Readers and generations that are remembered as written down; beyond that some are written down at once again. */
 const firstsMax = 50_000;
 
@@ -62,18 +62,17 @@ export function createHandOutLog({
   }
 
   async function write({ rowId, generation, actor, reads }: Counted): Promise<void> {
-    for (let tries = 0; tries < triesMax; tries += 1) {
+    await applyToPresentRow(async () => {
       const row = await findAccessTokenById(db, rowId);
-      if (row === undefined) return;
+      if (row === undefined) return 'row_gone';
       const outcome = await door.apply({
         entity: 'access_token',
         row,
         event: 'access_token.handed_out',
         audit: { actor, detail: { generation, reads } },
       });
-      if (outcome.isApplied) return;
-    }
-    throw new RangeError('an access token changes too fast for its hand-outs to be written down');
+      return outcome.isApplied ? 'written' : undefined;
+    });
   }
 
   return {

@@ -12,7 +12,8 @@ const channel = 'token_lifecycle_access_token';
 export function openListeningReader(
   options: Omit<AccessTokenReaderOptions, 'isHearing'> & {
     readonly databaseUrl: string;
-    readonly onConnectionError?: (error: Error) => void;
+    /** Told of each fault of the listening connection, which is made anew for ever. */
+    readonly onFault: (error: unknown) => void;
   },
 ): AccessTokenReader {
   const reader = createAccessTokenReader({ ...options, isHearing: () => listener.isLive() });
@@ -21,7 +22,7 @@ export function openListeningReader(
     channel,
     onNotification: reader.forget,
     onLive: reader.forgetAll,
-    ...(options.onConnectionError && { onConnectionError: options.onConnectionError }),
+    onFault: options.onFault,
   });
   return {
     read: reader.read,

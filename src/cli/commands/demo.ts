@@ -11,13 +11,13 @@ export function registerDemo(program: Command): void {
   program
     .command('demo')
     .description('show the lifecycle end to end: embedded PostgreSQL, gateway sandbox, worker')
-    .option('--tokens <number>', 'lifecycles to drive', '25')
+    .option('--tokens <number>', 'lifecycles to drive; 0 leaves the sandbox to you', '25')
     .option('--exit', 'stop when they have ended, and say in one JSON line how')
     .action(async ({ tokens, exit }: { tokens: string; exit?: boolean }) => {
       await runCommand(async () => {
-        const parsed = z.coerce.number().int().min(1).max(tokensMax).safeParse(tokens);
+        const parsed = z.coerce.number().int().min(0).max(tokensMax).safeParse(tokens);
         if (!parsed.success) {
-          throw new AppError('config_invalid', `--tokens: a whole number from 1 to ${tokensMax}.`);
+          throw new AppError('config_invalid', `--tokens: a whole number from 0 to ${tokensMax}.`);
         }
         process.exitCode = await runDemo({ tokens: parsed.data, isExiting: exit === true });
       });

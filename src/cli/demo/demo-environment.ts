@@ -3,9 +3,15 @@ import type { App } from '../../app.ts';
 import { type Config, loadConfig } from '../../config/config.ts';
 import { findAccessToken } from '../../db/access-tokens.ts';
 import { findCredential } from '../../db/credentials.ts';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../db/embedded-postgres.ts';
+import {
+  type EmbeddedPostgres,
+  freePort,
+  startEmbeddedPostgres,
+} from '../../db/embedded-postgres.ts';
 import { migrate } from '../../db/migrate.ts';
+import { apiScopes } from '../../domain/api-key.ts';
 import type { OperationDependencies } from '../../jobs/job-dependencies.ts';
+import { addApiKey, revokeApiKey } from '../../jobs/store-api-key.ts';
 import { storeCredential } from '../../jobs/store-credential.ts';
 import { migrateQueueSchema } from '../../queues/postgres-schema.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
@@ -17,12 +23,14 @@ import { hashPassword } from '../../security/password.ts';
 export interface DemoEnvironment {
   readonly config: Config;
   readonly databaseUrl: string;
-  /** A name of this run's own, so that a database that was used before does not matter. */
+  /** On a database that was there before, a name of this run's own. */
   readonly credentialName: string;
   readonly account: { readonly account: string; readonly terminal: string };
   readonly storeCredentials: (operations: OperationDependencies) => Promise<void>;
+  /** Removes the credentials and the API key of this run from a database that outlives it. */
   readonly removeCredentials: (operations: OperationDependencies) => Promise<void>;
-  readonly introduce: (app: App) => void;
+  /** Says where everything is, with a key for requests of the reader's own. */
+  readonly introduce: (app: App) => Promise<void>;
   readonly tokenGeneration: (operations: OperationDependencies) => Promise<number>;
   readonly untilTokenRenewed: (
     operations: OperationDependencies,
@@ -37,17 +45,18 @@ export interface DemoEnvironment {
 
 /** Times short enough to watch. What takes a day in production takes seconds here. */
 const demoTimes = {
-  AWAITING_CUSTOMER_DEADLINE_MS: '6000',
   RECONCILE_SCHEDULE_MS: '500,1000,2000,4000,8000,16000',
   SCAN_INTERVAL_MS: '500',
   MERCHANT_WEBHOOK_SCHEDULE_MS: '0,500,1000,2000,4000',
   ACCESS_TOKEN_TTL_MS: '6000',
   ACCESS_TOKEN_SKEW_MS: '500',
 } as const;
+/** How long the demo's own customers may take; a person who follows the documents has the usual day. */
+const playedCustomerDeadlineMs = '6000';
 const actor = { type: 'operator', id: 'demo' } as const;
 const consoleUser = 'demo';
 
-/** What the demo makes up for itself: an account at the sandbox, an encryption key, a console login. */
+/** What the demo makes up for itself: an account at the sandbox, an encryption key, a console login, a port. */
 interface DemoKeys {
   readonly run: string;
   readonly account: string;
@@ -57,9 +66,10 @@ interface DemoKeys {
   readonly appSecret: string;
   readonly consolePassword: string;
   readonly encryptionKeys: string;
+  readonly callbackPort: string;
 }
 
-function makeKeys(): DemoKeys {
+async function makeKeys(): Promise<DemoKeys> {
   const run = randomBytes(3).toString('hex');
   return {
     run,
@@ -70,24 +80,28 @@ function makeKeys(): DemoKeys {
     appSecret: randomBytes(24).toString('hex'),
     consolePassword: randomBytes(9).toString('base64url'),
     encryptionKeys: `demo:${generateEncryptionKey('demo').key.reveal()}`,
+    callbackPort: process.env['CALLBACK_PORT'] || String(await freePort()),
   };
 }
 
-/** The environment's own variables win, but for the gateway: the demo never talks to the real one. */
+/** The environment's own variables win, but for the gateway and its way back: the demo never talks to the real one. */
 async function configure(
   keys: DemoKeys,
   sandbox: Pick<Sandbox, 'checkoutUrl' | 'openApiUrl'>,
   backend: Pick<MerchantBackend, 'url' | 'secret'>,
+  isDriving: boolean,
 ): Promise<Config> {
   return loadConfig({
-    CALLBACK_PORT: '0',
     OPS_PORT: '0',
     CALLBACK_HOST: '127.0.0.1',
     ENCRYPTION_KEYS: keys.encryptionKeys,
     CONSOLE_USER: consoleUser,
     CONSOLE_PASSWORD_HASH: await hashPassword(keys.consolePassword),
     ...demoTimes,
+    ...(isDriving ? { AWAITING_CUSTOMER_DEADLINE_MS: playedCustomerDeadlineMs } : {}),
     ...withoutEmpty(process.env),
+    CALLBACK_PORT: keys.callbackPort,
+    CALLBACK_PUBLIC_URL: `http://127.0.0.1:${keys.callbackPort}`,
     OCEANPAYMENT_CHECKOUT_URL: sandbox.checkoutUrl,
     OCEANPAYMENT_OPEN_API_URL: sandbox.openApiUrl,
     REDIRECT_HOST_ALLOW_LIST: '127.0.0.1',
@@ -101,9 +115,12 @@ function withoutEmpty(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
 }
 
-/** Starts the sandbox and, where no `DATABASE_URL` names another, an embedded PostgreSQL; migrates the database. */
-export async function prepareDemo(): Promise<DemoEnvironment> {
-  const keys = makeKeys();
+/**
+ * Starts the sandbox and, where no `DATABASE_URL` names another, an embedded PostgreSQL; migrates the database.
+ * `isDriving` says whether the demo plays customers of its own, who have to be quick.
+ */
+export async function prepareDemo(isDriving: boolean): Promise<DemoEnvironment> {
+  const keys = await makeKeys();
   // Faults of the environment are told before anything is started.
   const nowhere = 'http://127.0.0.1:1';
   const backend = await startMerchantBackend();
@@ -111,6 +128,7 @@ export async function prepareDemo(): Promise<DemoEnvironment> {
     keys,
     { checkoutUrl: nowhere, openApiUrl: nowhere },
     backend,
+    isDriving,
   );
   const embedded = database.kind === 'embedded' ? await startEmbeddedPostgres() : undefined;
   const databaseUrl = database.kind === 'url' ? database.url : (embedded?.url ?? '');
@@ -123,7 +141,7 @@ export async function prepareDemo(): Promise<DemoEnvironment> {
       accessTokenTtlMs: Number(demoTimes.ACCESS_TOKEN_TTL_MS),
       pushScheduleMs: [0, 500, 1_000, 2_000, 4_000],
     });
-    const config = await configure(keys, sandbox, backend);
+    const config = await configure(keys, sandbox, backend, isDriving);
     return environmentOf(keys, config, databaseUrl, { sandbox, embedded, backend });
   } catch (error) {
     await backend.close();
@@ -143,7 +161,8 @@ function environmentOf(
   },
 ): DemoEnvironment {
   const { sandbox, embedded, backend } = parts;
-  const credentialName = `demo-${keys.run}`;
+  const ownName = `demo-${keys.run}`;
+  const credentialName = embedded === undefined ? ownName : 'default';
   return {
     config,
     databaseUrl,
@@ -151,8 +170,14 @@ function environmentOf(
     account: keys,
     storeCredentials: async (operations) =>
       await storeCredentials(operations, credentialName, keys),
-    removeCredentials: async (operations) => await removeCredentials(operations, credentialName),
-    introduce(app) {
+    async removeCredentials(operations) {
+      if (embedded !== undefined) return;
+      await removeCredentials(operations, credentialName);
+      await revokeApiKey(operations, ownName, actor);
+    },
+    async introduce(app) {
+      const keyOf = { name: ownName, scopes: apiScopes };
+      const apiKey = await addApiKey(app.operations, keyOf, actor);
       const urls = app.urls ?? { public: '', private: '' };
       console.log(
         `  database   ${embedded === undefined ? 'DATABASE_URL' : 'embedded PostgreSQL'}`,
@@ -164,7 +189,11 @@ function environmentOf(
       console.log(
         `  console    ${urls.private}/queues  (${consoleUser} / ${keys.consolePassword})`,
       );
-      console.log(`  metrics    ${urls.private}/metrics\n`);
+      console.log(`  metrics    ${urls.private}/metrics`);
+      console.log(
+        `  your turn  export TOKEN_WORKER_URL=${urls.private} TOKEN_WORKER_KEY=${apiKey.reveal()}`,
+      );
+      console.log(`             credential ${credentialName}; see docs/enqueueing.md\n`);
     },
     eventCount: backend.eventCount,
     tokenGeneration: async (operations) => await tokenGeneration(operations, credentialName),

@@ -34,8 +34,6 @@ export async function driveLifecycle(
         currency: 'EUR',
         amount: '12.50',
         methods: 'Klarna',
-        redirectUrl: `${callbackBase}/callbacks/redirect`,
-        notifyUrl: `${callbackBase}/callbacks/notify`,
         remark: scenario.remark,
         ip: '203.0.113.9',
       },

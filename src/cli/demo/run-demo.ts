@@ -11,6 +11,7 @@ import { scenarioOf } from './scenarios.ts';
 
 /** How the demo runs. */
 export interface DemoOptions {
+  /** Lifecycles to drive; with none, whoever reads the documents is the only customer. */
   readonly tokens: number;
   /** Whether it ends by itself; otherwise it stays up until Ctrl-C. */
   readonly isExiting: boolean;
@@ -30,9 +31,14 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => stopping.abort());
   }
-  const environment = await prepareDemo();
+  const environment = await prepareDemo(options.tokens > 0);
   try {
     return await runWith(environment, options, stopping.signal);
+  } catch (error) {
+    // A terminal's Ctrl-C stops the embedded PostgreSQL as well, under whatever was asked of it.
+    if (!stopping.signal.aborted) throw error;
+    console.error('Stopped before the end.');
+    return exitCodes.fault;
   } finally {
     await environment.close();
   }
@@ -52,7 +58,7 @@ async function runWith(
   });
   try {
     await environment.storeCredentials(app.operations);
-    environment.introduce(app);
+    await environment.introduce(app);
     const lifecycles: Lifecycle[] = [];
     const progress = createProgress(app.operations.db, lifecycles);
     try {

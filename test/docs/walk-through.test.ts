@@ -1,0 +1,65 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { readSection } from '../support/document.ts';
+import { eventually } from '../support/eventually.ts';
+import { programEnv, runProgram } from '../support/programs.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+const startsWithinMs = 40_000;
+
+test(
+  'who follows docs/enqueueing.md with curl has an active sandbox token at the end, and no traces after Ctrl-C',
+  { timeout: startsWithinMs * 2 },
+  async () => {
+    const { blocks } = await readSection(
+      'enqueueing.md',
+      'From nothing to an active token, with curl',
+    );
+    const [start, ...steps] = blocks.filter(({ language }) => language === 'bash');
+    // What this test runs in was installed the same way.
+    const command = start?.code.replace('npm install && ', '') ?? '';
+    const directory = await mkdtemp(join(tmpdir(), 'token-lifecycle-demo-'));
+    // PostgreSQL runs as another user where we are root.
+    await chmod(directory, 0o777);
+    const env = { ...programEnv, TMPDIR: directory };
+    const demo = spawn('bash', ['-c', command], { cwd: root, env, detached: true });
+    const ended = once(demo, 'close');
+    const end = async (): Promise<void> => {
+      // The whole group, as a terminal's Ctrl-C does.
+      const isRunning = demo.exitCode === null && demo.signalCode === null;
+      if (demo.pid !== undefined && isRunning) process.kill(-demo.pid, 'SIGINT');
+      await ended;
+    };
+    onTestFinished(async () => {
+      await end();
+      await rm(directory, { recursive: true });
+    });
+    let printed = '';
+    demo.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+    demo.stderr.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+    const line = await eventually(
+      'the demo says whose turn it is',
+      () => /your turn +(export TOKEN_WORKER_URL=\S+ TOKEN_WORKER_KEY=\S+)/.exec(printed)?.[1],
+      startsWithinMs,
+    );
+
+    const typed = ['set -euo pipefail', line, ...steps.map(({ code }) => code)].join('\n');
+    const { stdout } = await runProgram('bash', ['-c', typed], { env: programEnv });
+    const answers = stdout.split('\n').filter((answer) => answer !== '');
+    expect(answers).toEqual([
+      expect.stringContaining('"merchantReferenceId":"order-4711"'),
+      expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/bank\/quickPay\/create\?opRefId=\d+$/),
+      expect.stringContaining('"state":"active"'),
+      expect.stringMatching(/"quickpayId":"[^"]+"/),
+      expect.stringContaining('"event":"tokenization.activated"'),
+    ]);
+    await end();
+    expect((await readdir(directory)).filter((name) => name.includes('postgres'))).toEqual([]);
+  },
+);

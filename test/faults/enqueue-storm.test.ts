@@ -1,4 +1,3 @@
-import { Queue } from 'bullmq5';
 import { setTimeout } from 'node:timers/promises';
 import { expect, inject, onTestFinished } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
@@ -6,25 +5,36 @@ import { listDeadLetters } from '../../src/db/dead-letters.ts';
 import { readOutboxBacklog } from '../../src/db/outbox.ts';
 import { countTokenizations } from '../../src/db/tokenizations.ts';
 import type { TokenizationRequestPayload } from '../../src/domain/job-payloads.ts';
+import type { Role } from '../../src/domain/roles.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
+import { makeKey } from '../support/api.ts';
 import { requestPayload } from '../support/builders.ts';
 import { dumpDatabase, dumpRedis } from '../support/dumps.ts';
-import { connectEnqueuer } from '../support/enqueuer.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';
-import { type MortalWorkerData, startMortalWorker } from '../support/mortal-worker.ts';
+import { openPaths, type Path, type Places } from '../support/handing-over.ts';
+import { startMortalWorker } from '../support/mortal-worker.ts';
+import { freePort } from '../support/services.ts';
 import { isLongStorm, sayHowRough, stormRequests } from '../support/storm.ts';
 import { startTestWorker, type TestWorker } from '../support/worker.ts';
 
-const producers = 4;
+const backends = 4;
 const batchMax = 8;
+/** Long enough that processes come and go while requests are handed over. */
+const pauseMaxMs = isLongStorm ? 40 : 120;
+const lifeMaxMs = 800;
+/** A process takes a second of a processor to come up, so the short version affords few. */
+const livesMax = isLongStorm ? Infinity : 2;
 const settledWithinMs = isLongStorm ? 900_000 : 60_000;
 
 test(
-  `${stormRequests} requests by SQL and by queue, while relays and workers come and die: each is worked once`,
+  `${stormRequests} requests by SQL, queue, API and client, while processes are killed: each is worked once`,
   { timeout: settledWithinMs * 2 },
   async ({ databaseUrl, skip }) => {
+    const { key, entry } = makeKey('storm');
     const env = {
+      API_KEYS: entry,
+      API_REQUESTS_PER_MINUTE: '1000000',
       CALLBACK_PUBLIC_URL: 'https://pay.example.com',
       ENCRYPTION_KEYS: `k1:${generateEncryptionKey('k1').key.reveal()}`,
     };
@@ -33,33 +43,33 @@ test(
     onTestFinished(worker.close);
     const { db } = worker.app.operations;
 
+    const apiPort = String(await freePort());
+    const mortalEnv = { ...env, ...placesOf(worker, databaseUrl), OPS_PORT: apiPort };
     const over = new AbortController();
-    const dying = Promise.all([
-      keepDying({ ...mortal(worker, env, databaseUrl), roles: ['relay'] }, 400, over.signal),
-      keepDying({ ...mortal(worker, env, databaseUrl), roles: ['relay'] }, 700, over.signal),
-      ...(isLongStorm
-        ? [
-            keepDying(
-              { ...mortal(worker, env, databaseUrl), roles: ['worker'] },
-              6_000,
-              over.signal,
-            ),
-          ]
-        : []),
+    const relayEnv = { ...mortalEnv, OPS_PORT: '0' };
+    const dying = await Promise.all([
+      keepDying(['relay'], relayEnv, lifeMaxMs, over.signal),
+      keepDying(['relay'], relayEnv, lifeMaxMs * 1.7, over.signal),
+      keepDying(['http'], mortalEnv, lifeMaxMs, over.signal),
+      ...(isLongStorm ? [keepDying(['worker'], relayEnv, 6_000, over.signal)] : []),
     ]);
+    const places: Places = {
+      databaseUrl,
+      redisUrl: inject('redisUrl'),
+      queuePrefix: worker.prefix,
+      apiUrls: [worker.app.urls?.private ?? '', `http://127.0.0.1:${apiPort}`],
+      apiKey: key,
+    };
     const references = Array.from({ length: stormRequests }, (_, n) => `storm-${n}`);
-    await Promise.all(
-      Array.from({ length: producers }, async (_, lane) => {
-        const own = references.filter((__, n) => n % producers === lane);
-        await (lane % 2 === 0 ? enqueueBySql(databaseUrl, own) : enqueueByQueue(worker, own));
+    const handedOver = await Promise.all(
+      Array.from({ length: backends }, async (_, lane) => {
+        const own = references.filter((__, n) => n % backends === lane);
+        return await beBackend(own, lane, places);
       }),
     );
     over.abort();
-    const { killed, stopped } = (await dying).reduce((sum, one) => ({
-      killed: sum.killed + one.killed,
-      stopped: sum.stopped + one.stopped,
-    }));
-    expect(killed).toBeGreaterThan(1);
+    const deaths = await Promise.all(dying.map(async (slot) => await slot.deaths));
+    expect(deaths.every(({ killed }) => killed > 0)).toBe(true);
 
     await eventually(
       'all are active',
@@ -77,50 +87,45 @@ test(
     );
     expect(await dumpDatabase(databaseUrl)).not.toContain('canary');
     expect(await dumpRedis(worker.prefix)).not.toContain('canary');
-    sayHowRough({ killed, stopped });
+    sayHowRough(sumOf([...handedOver, ...deaths]));
   },
 );
 
-/** A second worker on the same database, queues and gateway. */
-function mortal(
-  { sandbox, prefix }: TestWorker,
-  env: Readonly<Record<string, string>>,
-  databaseUrl: string,
-): Omit<MortalWorkerData, 'roles'> {
+/** What a second worker on the same database, queues and gateway is told. */
+function placesOf({ sandbox, prefix }: TestWorker, databaseUrl: string) {
   return {
-    databaseUrl,
-    env: {
-      ...env,
-      DATABASE_URL: databaseUrl,
-      REDIS_URL: inject('redisUrl'),
-      QUEUE_PREFIX: prefix,
-      OCEANPAYMENT_CHECKOUT_URL: sandbox.checkoutUrl,
-      OCEANPAYMENT_OPEN_API_URL: sandbox.openApiUrl,
-      REDIRECT_HOST_ALLOW_LIST: '127.0.0.1',
-      RECONCILE_SCHEDULE_MS: '200,400,800,1600,3200',
-    },
+    DATABASE_URL: databaseUrl,
+    REDIS_URL: inject('redisUrl'),
+    QUEUE_PREFIX: prefix,
+    OCEANPAYMENT_CHECKOUT_URL: sandbox.checkoutUrl,
+    OCEANPAYMENT_OPEN_API_URL: sandbox.openApiUrl,
+    REDIRECT_HOST_ALLOW_LIST: '127.0.0.1',
+    RECONCILE_SCHEDULE_MS: '200,400,800,1600,3200',
   };
 }
 
-/** Starts a worker again and again; two of three are killed in their work, the third is stopped in order. */
+/**
+ * Starts a process, and again and again while the storm is not over; two of three are killed in their work, the others are
+ * stopped in order. Resolves when the first one is up.
+ */
 async function keepDying(
-  data: MortalWorkerData,
+  roles: readonly Role[],
+  env: Readonly<Record<string, string>>,
   lifeMs: number,
   over: AbortSignal,
-): Promise<{ killed: number; stopped: number }> {
-  const deaths = { killed: 0, stopped: 0 };
-  while (!over.aborted) {
-    const worker = await startMortalWorker(data);
-    await setTimeout(Math.random() * lifeMs);
-    if ((deaths.killed + deaths.stopped) % 3 === 2) {
-      await worker.stop();
-      deaths.stopped += 1;
-    } else {
-      await worker.kill();
-      deaths.killed += 1;
+): Promise<{ readonly deaths: Promise<{ killed: number; stopped: number }> }> {
+  const first = await startMortalWorker(roles, env);
+  const live = async () => {
+    const deaths = { killed: 0, stopped: 0 };
+    for (let worker = first; ; worker = await startMortalWorker(roles, env)) {
+      await setTimeout(Math.random() * lifeMs);
+      const isKilled = (deaths.killed + deaths.stopped) % 3 !== 1;
+      await (isKilled ? worker.kill() : worker.stop());
+      deaths[isKilled ? 'killed' : 'stopped'] += 1;
+      if (over.aborted || deaths.killed + deaths.stopped === livesMax) return deaths;
     }
-  }
-  return deaths;
+  };
+  return { deaths: live() };
 }
 
 function requestOf(reference: string): TokenizationRequestPayload {
@@ -128,54 +133,42 @@ function requestOf(reference: string): TokenizationRequestPayload {
   return { ...payload, billing: { ...payload.billing, lastname: 'canary' } };
 }
 
-/** How a backend works: some at a time, paced; some transactions roll back first; now and then a request is said twice. */
-async function inBatches(
+/**
+ * A backend hands its requests over some at a time, paced, each batch in the next of the four ways; now and then it says a
+ * request again, in any of them. Resolves to how many went which way.
+ */
+async function beBackend(
   references: readonly string[],
-  enqueue: (batch: readonly string[]) => Promise<void>,
-): Promise<void> {
-  for (let start = 0; start < references.length;) {
-    const batch = references.slice(start, start + 1 + Math.floor(Math.random() * batchMax));
-    start += batch.length;
-    await enqueue(batch);
-    if (Math.random() < 0.2) await enqueue(batch.slice(0, 1));
-    await setTimeout(Math.random() * 40);
-  }
-}
-
-async function enqueueBySql(databaseUrl: string, references: readonly string[]): Promise<void> {
-  const { client, enqueue, close } = await connectEnqueuer(databaseUrl);
+  firstPath: number,
+  places: Places,
+): Promise<Readonly<Record<string, number>>> {
+  const { paths, close } = await openPaths(places);
+  const counts: Record<string, number> = { again: 0 };
+  const pathAt = (n: number): Path => paths[Math.floor(n) % paths.length] as Path;
   try {
-    await inBatches(references, async (batch) => {
-      const key = Math.random() < 0.5 ? `key-${Math.floor(Math.random() * 10)}` : undefined;
-      if (Math.random() < 0.3) {
-        await client.query('begin');
-        await enqueue('tokenization.request', requestOf(`${batch[0]}-rolled-back`), key);
-        await client.query('rollback');
+    let turn = firstPath;
+    for (let start = 0; start < references.length; turn += 1) {
+      const batch = references.slice(start, start + 1 + Math.floor(Math.random() * batchMax));
+      start += batch.length;
+      const path = pathAt(turn);
+      await path.handOver(batch.map(requestOf));
+      counts[path.name] = (counts[path.name] ?? 0) + batch.length;
+      if (Math.random() < 0.2) {
+        await pathAt(Math.random() * paths.length).handOver(batch.slice(0, 1).map(requestOf));
+        counts['again'] = (counts['again'] ?? 0) + 1;
       }
-      await client.query('begin');
-      for (const reference of batch)
-        await enqueue('tokenization.request', requestOf(reference), key);
-      await client.query('commit');
-    });
+      await setTimeout(Math.random() * pauseMaxMs);
+    }
   } finally {
     await close();
   }
+  return counts;
 }
 
-async function enqueueByQueue(
-  { prefix }: TestWorker,
-  references: readonly string[],
-): Promise<void> {
-  const { hostname, port, username, password } = new URL(inject('redisUrl'));
-  const connection = { host: hostname, port: Number(port || 6379), username, password };
-  const queue = new Queue('tokenization', { connection, prefix });
-  try {
-    await inBatches(references, async (batch) => {
-      await queue.addBulk(
-        batch.map((reference) => ({ name: 'tokenization.request', data: requestOf(reference) })),
-      );
-    });
-  } finally {
-    await queue.close();
+function sumOf(parts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const [name, count] of parts.flatMap((part) => Object.entries(part))) {
+    sum[name] = (sum[name] ?? 0) + count;
   }
+  return sum;
 }

@@ -5,8 +5,6 @@ export const stormRequests = Number(process.env['STORM_REQUESTS'] ?? '300');
 export const isLongStorm = stormRequests > 1_000;
 
 /** Says how rough it was; a storm in which nothing died proves little. */
-export function sayHowRough(deaths: { readonly killed: number; readonly stopped: number }): void {
-  console.log(
-    `storm: ${stormRequests} requests, ${deaths.killed} killed, ${deaths.stopped} stopped`,
-  );
+export function sayHowRough(counts: Readonly<Record<string, number>>): void {
+  console.log(`storm: ${stormRequests} requests, ${JSON.stringify(counts)}`);
 }

@@ -48,11 +48,15 @@ test(
     const over = new AbortController();
     const relayEnv = { ...mortalEnv, OPS_PORT: '0' };
     const dying = await Promise.all([
-      keepDying(['relay'], relayEnv, lifeMaxMs, over.signal),
-      keepDying(['relay'], relayEnv, lifeMaxMs * 1.7, over.signal),
-      keepDying(['http'], mortalEnv, lifeMaxMs, over.signal),
-      ...(isLongStorm ? [keepDying(['worker'], relayEnv, 6_000, over.signal)] : []),
+      keepDying(['relay'], relayEnv, lifeMaxMs, over),
+      keepDying(['relay'], relayEnv, lifeMaxMs * 1.7, over),
+      keepDying(['http'], mortalEnv, lifeMaxMs, over),
+      ...(isLongStorm ? [keepDying(['worker'], relayEnv, 6_000, over)] : []),
     ]);
+    onTestFinished(async () => {
+      over.abort();
+      await Promise.allSettled(dying.map(async (slot) => await slot.deaths));
+    });
     const places: Places = {
       databaseUrl,
       redisUrl: inject('redisUrl'),
@@ -64,7 +68,7 @@ test(
     const handedOver = await Promise.all(
       Array.from({ length: backends }, async (_, lane) => {
         const own = references.filter((__, n) => n % backends === lane);
-        return await beBackend(own, lane, places);
+        return await beBackend(own, lane, places, over.signal);
       }),
     );
     over.abort();
@@ -112,7 +116,7 @@ async function keepDying(
   roles: readonly Role[],
   env: Readonly<Record<string, string>>,
   lifeMs: number,
-  over: AbortSignal,
+  over: AbortController,
 ): Promise<{ readonly deaths: Promise<{ killed: number; stopped: number }> }> {
   const first = await startMortalWorker(roles, env);
   const live = async () => {
@@ -122,10 +126,13 @@ async function keepDying(
       const isKilled = (deaths.killed + deaths.stopped) % 3 !== 1;
       await (isKilled ? worker.kill() : worker.stop());
       deaths[isKilled ? 'killed' : 'stopped'] += 1;
-      if (over.aborted || deaths.killed + deaths.stopped === livesMax) return deaths;
+      if (over.signal.aborted || deaths.killed + deaths.stopped === livesMax) return deaths;
     }
   };
-  return { deaths: live() };
+  const lives = live();
+  // One that does not come up again ends the storm at once.
+  lives.catch((error: unknown) => over.abort(error));
+  return { deaths: lives };
 }
 
 function requestOf(reference: string): TokenizationRequestPayload {
@@ -141,6 +148,7 @@ async function beBackend(
   references: readonly string[],
   firstPath: number,
   places: Places,
+  over: AbortSignal,
 ): Promise<Readonly<Record<string, number>>> {
   const { paths, close } = await openPaths(places);
   const counts: Record<string, number> = { again: 0 };
@@ -148,6 +156,7 @@ async function beBackend(
   try {
     let turn = firstPath;
     for (let start = 0; start < references.length; turn += 1) {
+      over.throwIfAborted();
       const batch = references.slice(start, start + 1 + Math.floor(Math.random() * batchMax));
       start += batch.length;
       const path = pathAt(turn);

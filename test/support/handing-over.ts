@@ -1,7 +1,10 @@
+import { setTimeout } from 'node:timers/promises';
 import { Queue } from 'bullmq5';
 import { createTokenClient, TokenClientError } from '../../src/client/client.ts';
 import type { TokenizationRequestPayload } from '../../src/domain/job-payloads.ts';
 import { connectEnqueuer } from './enqueuer.ts';
+
+const retryAfterMaxMs = 100;
 
 /** One way of handing requests over, as a backend that does not give up uses it. */
 export interface Path {
@@ -78,6 +81,7 @@ function openHttp({ apiUrls, apiKey }: Places): Path {
       if (response !== undefined && response.status < 500) {
         throw new Error(`the API refused: ${answer}`);
       }
+      await setTimeout(Math.random() * retryAfterMaxMs);
     }
   };
   return {
@@ -96,6 +100,7 @@ function openClient({ apiUrls, apiKey }: Places): Path {
         return;
       } catch (error) {
         if (!(error instanceof TokenClientError) || !error.isRetryable) throw error;
+        await setTimeout(Math.random() * retryAfterMaxMs);
       }
     }
   };

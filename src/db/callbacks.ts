@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
+import { isNotBuried } from './dead-letters.ts';
 import type { CallbackRow } from './rows.ts';
 
 /** The callback with this id, if there is one. */
@@ -26,53 +27,28 @@ export async function countCallbackAgain(
     .executeTakeFirst();
 }
 
-/** Orphans that one new tokenization takes up at once; the scan finds any others. */
-const orphansMax = 100;
-
 /** A callback that waits for its verdict. */
 export type DueCallback = Pick<CallbackRow, 'id' | 'channel' | 'version'>;
 
-/** Callbacks whose verdict is overdue: their job was lost, or never reached the queue. */
-export async function findDueCallbacks(db: Db, rowsMax: number): Promise<readonly DueCallback[]> {
-  return await db
-    .selectFrom('callback')
-    .select(['id', 'channel', 'version'])
-    .where('due_at', '<=', sql<Date>`clock_timestamp()`)
-    .orderBy('due_at')
-    .limit(rowsMax)
-    .execute();
-}
-
-/** Orphans whose tokenization has appeared since they were parked, or has learned the gateway's reference. */
-export async function findMatchableOrphans(
+/**
+ * Callbacks in `state` whose time has come, the longest overdue first: a job was lost or never reached its queue, or an
+ * orphan has waited for too long. Each state is scanned by itself, on its part of the partial index.
+ */
+export async function findDueCallbacks(
   db: Db,
+  state: CallbackRow['state'],
   rowsMax: number,
 ): Promise<readonly DueCallback[]> {
-  const { rows } = await sql<DueCallback>`
-    select c.id, c.channel, c.version from callback c
-    where c.state = 'orphaned' and (
-      exists (select from tokenization t where t.account = c.account and t.terminal = c.terminal
-        and t.merchant_reference_id = c.merchant_reference_id)
-      or (c.merchant_reference_id is null and exists (select from tokenization t
-        where t.order_reference_id = c.order_reference_id
-          and t.account = c.account and t.terminal = c.terminal)))
-    limit ${rowsMax}`.execute(db);
-  return rows;
-}
-
-/** Orphans that wait for a tokenization with this reference. */
-export async function findOrphansOf(
-  db: Db,
-  key: { account: string; terminal: string; merchantReferenceId: string },
-): Promise<readonly DueCallback[]> {
   return await db
     .selectFrom('callback')
     .select(['id', 'channel', 'version'])
-    .where('state', '=', 'orphaned')
-    .where('merchant_reference_id', '=', key.merchantReferenceId)
-    .where('account', '=', key.account)
-    .where('terminal', '=', key.terminal)
-    .limit(orphansMax)
+    .where('state', '=', state)
+    .where('due_at', '<=', sql<Date>`statement_timestamp()`)
+    .where(
+      isNotBuried('callback', sql`case channel when 'notify' then 'notify' else 'callback' end`),
+    )
+    .orderBy('due_at')
+    .limit(rowsMax)
     .execute();
 }
 

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
+import { isNotBuried } from './dead-letters.ts';
 import type { DeliveryRow, WebhookEndpointRow } from './rows.ts';
 
 /** The delivery with this id, if there is one. */
@@ -15,7 +16,8 @@ export async function findDueDeliveries(
   return await db
     .selectFrom('delivery')
     .select(['id', 'version'])
-    .where('due_at', '<=', sql<Date>`clock_timestamp()`)
+    .where('due_at', '<=', sql<Date>`statement_timestamp()`)
+    .where(isNotBuried('delivery', sql`'deliver'`))
     .orderBy('due_at')
     .limit(rowsMax)
     .execute();

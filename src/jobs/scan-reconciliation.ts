@@ -1,4 +1,4 @@
-import { findDueCallbacks, findMatchableOrphans } from '../db/callbacks.ts';
+import { findDueCallbacks } from '../db/callbacks.ts';
 import { findDueDeliveries } from '../db/deliveries.ts';
 import { findDueTokenizations } from '../db/tokenizations.ts';
 import { deliveryJob, type OutboxJob } from '../db/transition-door.ts';
@@ -22,10 +22,11 @@ const confirmedStates = [
   'active',
   'disabling',
 ] as const;
+const judgedStates = ['received', 'matched', 'orphaned'] as const;
 
 /**
  * `reconciliation.scan` puts back on its queue whatever Postgres says is due: requests whose job was lost, results that are
- * owed, callbacks without a verdict, orphans whose tokenization has appeared, deliveries whose time has come. It is what makes Redis disposable. Work
+ * owed, callbacks without a verdict, orphans that have waited for too long, deliveries whose time has come. It is what makes Redis disposable. Work
  * that is still waiting has the same job id and is left alone, so a doubled scan does no harm.
  */
 export const scanReconciliation = defineJob({
@@ -44,17 +45,23 @@ export const scanReconciliation = defineJob({
 });
 
 async function findDueWork({ db }: JobContext<never>): Promise<readonly OutboxJob[]> {
-  const [requested, callbacks, orphans, deliveries, ...owed] = await Promise.all([
+  const [requested, deliveries, callbacks, owed] = await Promise.all([
     findDueTokenizations(db, 'requested', rowsMax),
-    findDueCallbacks(db, rowsMax),
-    findMatchableOrphans(db, rowsMax),
     findDueDeliveries(db, rowsMax),
-    ...confirmedStates.map((state) => findDueTokenizations(db, state, rowsMax)),
+    inEach(judgedStates, async (state) => await findDueCallbacks(db, state, rowsMax)),
+    inEach(confirmedStates, async (state) => await findDueTokenizations(db, state, rowsMax)),
   ]);
   return [
     ...requested.map(({ id, version }) => requestJob(id, version)),
-    ...owed.flat().map(({ id, version }) => confirmJob(id, version)),
+    ...owed.map(({ id, version }) => confirmJob(id, version)),
     ...deliveries.map(({ id, version }) => deliveryJob(id, version)),
-    ...[...callbacks, ...orphans].map(({ id, channel, version }) => judgeJob(channel, id, version)),
+    ...callbacks.map(({ id, channel, version }) => judgeJob(channel, id, version)),
   ];
+}
+
+async function inEach<State, Row>(
+  states: readonly State[],
+  find: (state: State) => Promise<readonly Row[]>,
+): Promise<readonly Row[]> {
+  return (await Promise.all(states.map(find))).flat();
 }

@@ -68,10 +68,10 @@ describe('messages without a tokenization', () => {
     ]);
   });
 
-  test('a push that names the reference of the gateway only is matched once we have learned it', async ({
+  test('a push that names the reference of the gateway only is matched once we have learned it, without a scan', async ({
     databaseUrl,
   }) => {
-    const { running, shop } = await start(databaseUrl);
+    const { running, shop } = await start(databaseUrl, { SCAN_INTERVAL_MS: '3600000' });
     const { tokenization } = await shop.accept();
     const row = await shop.until(tokenization.merchant_reference_id, 'awaiting_customer');
     const { db } = running.app.operations;
@@ -89,7 +89,7 @@ describe('messages without a tokenization', () => {
         [row.id],
       );
     });
-    await eventually('the scan has matched it', async () => {
+    await eventually('it is matched', async () => {
       const [found] = await listCallbacks(db, 'accepted', 1);
       return found?.id === orphan.id;
     });

@@ -1,14 +1,12 @@
 import { describe, expect } from 'vitest';
 import { acceptCallback } from '../../src/jobs/accept-callback.ts';
-import { executeJob } from '../../src/jobs/execute-job.ts';
 import type { SignaturePolicy } from '../../src/jobs/job-dependencies.ts';
-import { findJob } from '../../src/jobs/registry.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { signatureFields } from '../../src/gateway/signature-fields.ts';
 import { computeSignature } from '../../src/gateway/signature.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';
-import type { Desk } from '../support/desk.ts';
+import { type Desk, runJob } from '../support/desk.ts';
 import { test } from '../support/desk-test.ts';
 
 const quiet = 'sandbox:redirect+dropped';
@@ -42,22 +40,11 @@ async function push(
     body: Buffer.from(new URLSearchParams(values).toString()),
     sourceIp: undefined,
   });
-  const job = findJob('notify.handle');
-  if (job === undefined) throw new Error('there is no such job');
   const settings = {
     ...dependencies.settings,
     signatures: { ...dependencies.settings.signatures, notify: policy },
   };
-  await executeJob(
-    job,
-    {
-      job: { queue: 'notify', name: 'notify.handle', id: 'test', attempt: 1 },
-      payload: { v: 1, callbackId: id },
-      signal: new AbortController().signal,
-      replacePayload: async () => await Promise.resolve(),
-    },
-    { ...dependencies, settings },
-  );
+  await runJob('notify.handle', { callbackId: id }, { ...dependencies, settings });
   return await dependencies.db
     .selectFrom('audit_event')
     .select(['to_state', 'reason', 'detail'])

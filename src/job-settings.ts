@@ -25,6 +25,7 @@ export function jobSettings({
     confirmPolicy: lifecycle.confirmPolicy,
     orphanMaxAgeMs: lifecycle.orphanMaxAgeMs,
     refusedCallbackMaxAgeMs: lifecycle.refusedCallbackMaxAgeMs,
+    unbelievedCallbackMaxAgeMs: lifecycle.unbelievedCallbackMaxAgeMs,
     webhookScheduleMs: webhookSchedule.attemptsMs,
     webhookDisableAfterMs: webhookSchedule.disableAfterMs,
     returnUrlHosts: lifecycle.returnUrlHosts,

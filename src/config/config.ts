@@ -68,6 +68,7 @@ export interface Config {
     readonly confirmPolicy: 'query' | 'signed';
     readonly orphanMaxAgeMs: number;
     readonly refusedCallbackMaxAgeMs: number;
+    readonly unbelievedCallbackMaxAgeMs: number;
     readonly returnUrlHosts: readonly string[];
     readonly callbackPublicUrl: string | undefined;
     readonly expiryZone: string;
@@ -207,6 +208,7 @@ function toConfig(env: Environment): Config {
       confirmPolicy: env.CONFIRM_POLICY,
       orphanMaxAgeMs: env.CALLBACK_ORPHAN_MAX_AGE_MS,
       refusedCallbackMaxAgeMs: env.CALLBACK_REFUSED_MAX_AGE_MS,
+      unbelievedCallbackMaxAgeMs: env.CALLBACK_UNBELIEVED_MAX_AGE_MS,
       returnUrlHosts: env.RETURN_URL_HOSTS ?? [],
       callbackPublicUrl: env.CALLBACK_PUBLIC_URL,
       expiryZone: env.EXPIRY_ZONE,

@@ -165,6 +165,7 @@ export const environmentSchema = z.object({
   AWAITING_CUSTOMER_DEADLINE_MS: durationMs(1_000),
   CALLBACK_ORPHAN_MAX_AGE_MS: durationMs(1_000),
   CALLBACK_REFUSED_MAX_AGE_MS: durationMs(1_000),
+  CALLBACK_UNBELIEVED_MAX_AGE_MS: durationMs(1_000),
   RECONCILE_SCHEDULE_MS: scheduleMs,
   SCAN_INTERVAL_MS: wholeNumber(100, 3_600_000),
   RESUBMIT_POLICY: oneOf(['new-reference', 'same-reference', 'manual']),

@@ -72,6 +72,11 @@ export const variables = {
     meaning: 'how long messages that are unreadable or name an unknown account are kept',
     fallback: '604800000',
   },
+  CALLBACK_UNBELIEVED_MAX_AGE_MS: {
+    meaning:
+      'how long messages that were rejected or given up are kept after that, unless their signature proves them',
+    fallback: '259200000',
+  },
   TRUST_PROXY: {
     meaning: '`true` when a proxy in front sets X-Forwarded-For',
     fallback: 'false',

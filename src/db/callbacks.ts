@@ -1,7 +1,8 @@
-import { sql } from 'kysely';
+import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely';
 import type { Db } from './database.ts';
 import { isNotBuried } from './dead-letters.ts';
 import type { CallbackRow } from './rows.ts';
+import type { Schema } from './schema.ts';
 
 /** The callback with this id, if there is one. */
 export async function findCallback(db: Db, id: string): Promise<CallbackRow | undefined> {
@@ -52,8 +53,30 @@ export async function findDueCallbacks(
     .execute();
 }
 
-/** Refused messages that are older than `ageMs`, in milliseconds. */
-export async function findOldRefusedCallbacks(
+/**
+ * Removes messages that were refused at the door `ageMs` ago, in milliseconds, at most `rowsMax` of them; returns how many. Their
+ * audit row, the only one they have, stays.
+ */
+export async function deleteRefusedCallbacks(
+  db: Db,
+  ageMs: number,
+  rowsMax: number,
+): Promise<number> {
+  return await deleteCallbacks(
+    db,
+    db
+      .selectFrom('callback')
+      .select('id')
+      .where('state', '=', 'rejected')
+      .where('version', '=', sql.lit(1))
+      .where('received_at', '<', before(ageMs))
+      .orderBy('received_at')
+      .limit(rowsMax),
+  );
+}
+
+/** Messages that no signature proves and that were rejected or given up `ageMs` ago, in milliseconds. */
+export async function findUnbelievedCallbacks(
   db: Db,
   ageMs: number,
   rowsMax: number,
@@ -61,21 +84,36 @@ export async function findOldRefusedCallbacks(
   return await db
     .selectFrom('callback')
     .select(['id', 'version', 'state'])
-    .where('state', '=', 'rejected')
-    .where('reason', 'in', ['unreadable', 'unknown_account'])
-    .where('received_at', '<', sql<Date>`clock_timestamp() - ${ageMs} * interval '1 millisecond'`)
-    .orderBy('received_at')
+    .where(
+      sql<boolean>`state in ('rejected', 'abandoned') and version > 1 and is_proven is not true`,
+    )
+    .where('updated_at', '<', before(ageMs))
+    .orderBy('updated_at')
     .limit(rowsMax)
     .execute();
 }
 
-/** Removes callbacks in state `expired`; returns how many. */
-export async function deleteExpiredCallbacks(db: Db): Promise<number> {
+/** Removes callbacks in state `expired`, at most `rowsMax`; returns how many. */
+export async function deleteExpiredCallbacks(db: Db, rowsMax: number): Promise<number> {
+  return await deleteCallbacks(
+    db,
+    db.selectFrom('callback').select('id').where('state', '=', 'expired').limit(rowsMax),
+  );
+}
+
+async function deleteCallbacks(
+  db: Db,
+  ids: SelectQueryBuilder<Schema, 'callback', { id: string }>,
+): Promise<number> {
   const { numDeletedRows } = await db
     .deleteFrom('callback')
-    .where('state', '=', 'expired')
+    .where('id', 'in', ids)
     .executeTakeFirst();
   return Number(numDeletedRows);
+}
+
+function before(ageMs: number): RawBuilder<Date> {
+  return sql<Date>`statement_timestamp() - ${ageMs} * interval '1 millisecond'`;
 }
 
 /** Callbacks, newest first. */

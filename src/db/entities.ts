@@ -93,6 +93,7 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'order_reference_id',
       'tokenization_id',
       'reason',
+      'is_proven',
       'source_index',
       'seen_count',
       'last_seen_at',

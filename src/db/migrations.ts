@@ -14,6 +14,7 @@ import * as enqueue from '../../migrations/0012_enqueue.ts';
 import * as apiKey from '../../migrations/0013_api_key.ts';
 import * as tokenizationLookup from '../../migrations/0013_tokenization_lookup.ts';
 import * as dueCallbacks from '../../migrations/0014_due_callbacks.ts';
+import * as unbelievedCallbacks from '../../migrations/0015_callback_retention.ts';
 
 /** Every migration by name, in order. An explicit list works the same from sources and from the built package. */
 export const migrations: Record<string, Migration> = {
@@ -32,4 +33,5 @@ export const migrations: Record<string, Migration> = {
   '0013_api_key': apiKey,
   '0013_tokenization_lookup': tokenizationLookup,
   '0014_due_callbacks': dueCallbacks,
+  '0015_callback_retention': unbelievedCallbacks,
 };

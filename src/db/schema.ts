@@ -84,6 +84,8 @@ interface CallbackTable extends EntityColumns<CallbackState> {
   readonly order_reference_id: string | null;
   readonly tokenization_id: string | null;
   readonly reason: string | null;
+  /** Whether its signature proves the sender; null until it is judged so far. */
+  readonly is_proven: boolean | null;
   readonly source_index: string | null;
   readonly seen_count: number;
   readonly last_seen_at: Date;

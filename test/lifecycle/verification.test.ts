@@ -123,3 +123,38 @@ describe('signature modes', () => {
     },
   );
 });
+
+test.for([
+  {
+    what: 'a payment',
+    list: 'c1',
+    fields: { notice_type: 'transaction', order_number: 'ord-1001', payment_status: '1' },
+  },
+  {
+    what: 'a payment of a token, as older pushes say it',
+    list: 'c1',
+    fields: { payment_id: '260401093541829655068', payment_status: '1', quickpay_id: '3f1c8c1e' },
+  },
+  { what: 'a refund', list: 'a5', fields: { notice_type: 'refund', push_status: '1' } },
+] as const)(
+  'a push about $what, signed by the gateway, is told from a malformed one and touches no token',
+  async ({ list, fields }, { openDesk }) => {
+    const { dependencies, account, run } = await openDesk();
+    const said: Record<string, string> = {
+      account: account.account,
+      terminal: account.terminal,
+      order_currency: 'EUR',
+      order_amount: '12.50',
+      ...fields,
+    };
+    said['signValue'] = computeSignature(signatureFields[list], said, account.secureCode);
+    const elements = Object.entries(said).map(([name, value]) => `<${name}>${value}</${name}>`);
+    const { id } = await acceptCallback(dependencies, {
+      channel: 'notify',
+      contentType: 'application/xml',
+      body: Buffer.from(`<response>${elements.join('')}</response>`),
+      sourceIp: undefined,
+    });
+    expect(await run('notify.handle', { callbackId: id })).toBe('rejected_not_a_token_message');
+  },
+);

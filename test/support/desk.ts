@@ -72,6 +72,7 @@ export async function runJob(
   name: string,
   payload: Readonly<Record<string, unknown>>,
   dependencies: JobDependencies,
+  signal: AbortSignal = new AbortController().signal,
 ): Promise<Outcome> {
   const job = findJob(name);
   if (job === undefined) throw new Error(`there is no job ${name}`);
@@ -80,7 +81,7 @@ export async function runJob(
     {
       job: { queue: job.queue, name, id: 'desk', attempt: 1 },
       payload: { v: 1, ...payload },
-      signal: new AbortController().signal,
+      signal,
       replacePayload: async () => await Promise.resolve(),
     },
     dependencies,

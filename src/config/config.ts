@@ -1,6 +1,7 @@
 import type { ApiScope } from '../domain/api-key.ts';
 import { AppError } from '../domain/errors.ts';
 import type { QueueName } from '../domain/queue-names.ts';
+import type { AddressRange } from '../security/addresses.ts';
 import type { EncryptionKey } from '../security/keyring.ts';
 import { Secret } from '../security/secret.ts';
 import {
@@ -95,6 +96,10 @@ export interface Config {
     readonly host: string;
     readonly port: number;
     readonly trustProxy: boolean;
+    /** Requests per minute and address. */
+    readonly requestsPerMinuteMax: number;
+    /** Addresses that may push; undefined: all of them. */
+    readonly notifySources: readonly AddressRange[] | undefined;
   };
   readonly privateHttp: {
     readonly host: string;
@@ -235,7 +240,7 @@ function toConfig(env: Environment): Config {
       attemptsMs: env.MERCHANT_WEBHOOK_SCHEDULE_MS,
       disableAfterMs: env.MERCHANT_WEBHOOK_DISABLE_AFTER_MS,
     },
-    publicHttp: { host: env.CALLBACK_HOST, port: env.CALLBACK_PORT, trustProxy: env.TRUST_PROXY },
+    publicHttp: publicHttpOf(env),
     privateHttp: {
       host: env.OPS_HOST,
       port: env.OPS_PORT,
@@ -247,6 +252,16 @@ function toConfig(env: Environment): Config {
     },
     shutdownDeadlineMs: env.SHUTDOWN_DEADLINE_MS,
     logLevel: env.LOG_LEVEL,
+  };
+}
+
+function publicHttpOf(env: Environment): Config['publicHttp'] {
+  return {
+    host: env.CALLBACK_HOST,
+    port: env.CALLBACK_PORT,
+    trustProxy: env.TRUST_PROXY,
+    requestsPerMinuteMax: env.CALLBACK_REQUESTS_PER_MINUTE,
+    notifySources: env.NOTIFY_SOURCE_ALLOW_LIST,
   };
 }
 

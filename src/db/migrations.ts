@@ -15,6 +15,7 @@ import * as apiKey from '../../migrations/0013_api_key.ts';
 import * as tokenizationLookup from '../../migrations/0013_tokenization_lookup.ts';
 import * as dueCallbacks from '../../migrations/0014_due_callbacks.ts';
 import * as unbelievedCallbacks from '../../migrations/0015_callback_retention.ts';
+import * as outboxDue from '../../migrations/0016_outbox_due.ts';
 
 /** Every migration by name, in order. An explicit list works the same from sources and from the built package. */
 export const migrations: Record<string, Migration> = {
@@ -34,4 +35,5 @@ export const migrations: Record<string, Migration> = {
   '0013_tokenization_lookup': tokenizationLookup,
   '0014_due_callbacks': dueCallbacks,
   '0015_callback_retention': unbelievedCallbacks,
+  '0016_outbox_due': outboxDue,
 };

@@ -28,6 +28,7 @@ export function jobSettings({
     unbelievedCallbackMaxAgeMs: lifecycle.unbelievedCallbackMaxAgeMs,
     webhookScheduleMs: webhookSchedule.attemptsMs,
     webhookDisableAfterMs: webhookSchedule.disableAfterMs,
+    webhookHoldMaxAgeMs: webhookSchedule.holdMaxAgeMs,
     returnUrlHosts: lifecycle.returnUrlHosts,
     callbackPublicUrl: lifecycle.callbackPublicUrl,
     expiryZone: lifecycle.expiryZone,

@@ -91,6 +91,7 @@ export interface Config {
   readonly webhookSchedule: {
     readonly attemptsMs: readonly number[];
     readonly disableAfterMs: number;
+    readonly holdMaxAgeMs: number;
   };
   readonly publicHttp: {
     readonly host: string;
@@ -239,6 +240,7 @@ function toConfig(env: Environment): Config {
     webhookSchedule: {
       attemptsMs: env.MERCHANT_WEBHOOK_SCHEDULE_MS,
       disableAfterMs: env.MERCHANT_WEBHOOK_DISABLE_AFTER_MS,
+      holdMaxAgeMs: env.MERCHANT_WEBHOOK_HOLD_MAX_AGE_MS,
     },
     publicHttp: publicHttpOf(env),
     privateHttp: {

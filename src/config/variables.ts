@@ -170,6 +170,11 @@ export const variables = {
     meaning: 'how long the webhook may fail without one success before it is disabled',
     fallback: '432000000',
   },
+  MERCHANT_WEBHOOK_HOLD_MAX_AGE_MS: {
+    meaning:
+      'how long an event is held while the webhook is disabled, or while no worker has an address to send it to',
+    fallback: '604800000',
+  },
   CONCURRENCY_TOKENIZATION: { meaning: 'jobs at once, queue `tokenization`', fallback: '32' },
   CONCURRENCY_CALLBACK_VERIFICATION: {
     meaning: 'jobs at once, queue `callback-verification`',

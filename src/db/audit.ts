@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
-import { entityTypes } from '../domain/transition.ts';
+import { type EntityType, entityTypes } from '../domain/transition.ts';
 import type { AuditEventRow } from './rows.ts';
 
 /** A place where the audit table and an entity's row do not tell the same story. */
@@ -70,6 +70,23 @@ export async function countAuditEvents(db: Db): Promise<number> {
     .select(sql<number>`count(*)::integer`.as('count'))
     .executeTakeFirst();
   return row?.count ?? 0;
+}
+
+/** What the audit row of one version of an entity says besides the change itself. */
+export async function findAuditDetail(
+  db: Db,
+  entity: EntityType,
+  entityId: string,
+  version: number,
+): Promise<AuditEventRow['detail']> {
+  const row = await db
+    .selectFrom('audit_event')
+    .select('detail')
+    .where('entity_type', '=', entity)
+    .where('entity_id', '=', entityId)
+    .where('version', '=', version)
+    .executeTakeFirst();
+  return row?.detail ?? {};
 }
 
 /**

@@ -152,8 +152,9 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'response_status',
       'reason',
       'due_at',
+      'held_at',
     ],
-    clockColumns: ['due_at'],
+    clockColumns: ['due_at', 'held_at'],
     defaults: { attempt: 0 },
   },
   webhook_endpoint: {

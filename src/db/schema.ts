@@ -132,6 +132,8 @@ interface DeliveryTable extends EntityColumns<DeliveryState> {
   readonly response_status: number | null;
   readonly reason: string | null;
   readonly due_at: Date | null;
+  /** When it was held for the first time; null when it never was. */
+  readonly held_at: Date | null;
 }
 
 interface WebhookEndpointTable extends EntityColumns<WebhookEndpointState> {

@@ -20,3 +20,8 @@ export function daysLeft(expiresAt: Date, now: Date): number {
 export function firstExpiryLook(expiresAt: Date): Date {
   return new Date(expiresAt.getTime() - expiryWarningDays[0] * dayMs);
 }
+
+/** Which of the warnings one with so many days left is: a warning that comes late is still that warning. */
+export function expiryNotice(days: number): (typeof expiryWarningDays)[number] {
+  return expiryWarningDays.findLast((step) => step >= days) ?? expiryWarningDays[0];
+}

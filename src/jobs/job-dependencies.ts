@@ -34,6 +34,8 @@ export interface JobSettings {
   readonly webhookScheduleMs: readonly number[];
   /** How long the merchant's webhook may fail without one success before it is disabled. */
   readonly webhookDisableAfterMs: number;
+  /** How long an event waits for an address that is enabled. */
+  readonly webhookHoldMaxAgeMs: number;
   readonly returnUrlHosts: readonly string[];
   readonly callbackPublicUrl: string | undefined;
   /** The zone of the date that the gateway calls `expiryTime`. */

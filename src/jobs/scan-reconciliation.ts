@@ -8,6 +8,7 @@ import { requestJob } from './accept-tokenization.ts';
 import { judgeJob } from './accept-callback.ts';
 import { confirmJob } from './apply-evidence.ts';
 import { defineJob, done, type JobContext } from './define-job.ts';
+import { releaseDeliveries } from './release-deliveries.ts';
 
 /** Rows of one kind that one scan puts on a queue. */
 const rowsMax = 500;
@@ -26,7 +27,7 @@ const judgedStates = ['received', 'matched', 'orphaned'] as const;
 
 /**
  * `reconciliation.scan` puts back on its queue whatever Postgres says is due: requests whose job was lost, results that are
- * owed, callbacks without a verdict, orphans that have waited for too long, deliveries whose time has come. It is what makes Redis disposable. Work
+ * owed, callbacks without a verdict, orphans that have waited for too long, deliveries whose time has come or that were held. It is what makes Redis disposable. Work
  * that is still waiting has the same job id and is left alone, so a doubled scan does no harm.
  */
 export const scanReconciliation = defineJob({
@@ -36,15 +37,16 @@ export const scanReconciliation = defineJob({
   retry: exponential({ attemptsMax: 1, baseMs: 1_000, capMs: 1_000 }),
   timeoutMs: 15_000,
   isRepeating: true,
-  emits: [],
+  emits: ['delivery.released'],
   async run(_, context) {
     const jobs = await findDueWork(context);
     if (jobs.length > 0) await context.enqueue(jobs);
-    return done(jobs.length > 0 ? 'work_found' : 'nothing_due');
+    const released = await releaseDeliveries(context);
+    return done(jobs.length + released > 0 ? 'work_found' : 'nothing_due');
   },
 });
 
-async function findDueWork({ db }: JobContext<never>): Promise<readonly OutboxJob[]> {
+async function findDueWork({ db }: Pick<JobContext<never>, 'db'>): Promise<readonly OutboxJob[]> {
   const [requested, deliveries, callbacks, owed] = await Promise.all([
     findDueTokenizations(db, 'requested', rowsMax),
     findDueDeliveries(db, rowsMax),

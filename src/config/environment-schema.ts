@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { apiScopes, isApiScope } from '../domain/api-key.ts';
+import { parseAddressRange } from '../security/addresses.ts';
 import { isPasswordHash } from '../security/password.ts';
 
 const wholeNumber = (min: number, max: number) =>
@@ -37,6 +38,16 @@ const gatewayUrl = z.string().refine(
   { error: 'give an https URL (http only for localhost and a host named sandbox)' },
 );
 const webUrl = z.url({ protocol: /^https?$/, error: 'give an http or https URL' });
+const webhookUrl = webUrl.refine(
+  (text) => !URL.canParse(text) || new URL(text).username + new URL(text).password === '',
+  { error: 'leave out user and password: they would not be sent; events are signed instead' },
+);
+const addressRanges = list
+  .transform((entries) => entries.map(parseAddressRange))
+  .refine((ranges) => !ranges.includes(undefined), {
+    error: 'give addresses and ranges such as 192.0.2.0/24, comma-separated',
+  })
+  .transform((ranges) => ranges.filter((range) => range !== undefined));
 const webhookSecrets = list.refine(
   (secrets) =>
     secrets.every((secret) => {
@@ -151,6 +162,7 @@ export const environmentSchema = z.object({
   CALLBACK_HOST: z.string(),
   CALLBACK_PORT: port,
   CALLBACK_PUBLIC_URL: webUrl.optional(),
+  CALLBACK_REQUESTS_PER_MINUTE: wholeNumber(1, 10_000_000),
   TRUST_PROXY: isTrue,
   RETURN_URL_HOSTS: list.optional(),
   OPS_HOST: z.string(),
@@ -165,6 +177,7 @@ export const environmentSchema = z.object({
   AWAITING_CUSTOMER_DEADLINE_MS: durationMs(1_000),
   CALLBACK_ORPHAN_MAX_AGE_MS: durationMs(1_000),
   CALLBACK_REFUSED_MAX_AGE_MS: durationMs(1_000),
+  CALLBACK_UNBELIEVED_MAX_AGE_MS: durationMs(1_000),
   RECONCILE_SCHEDULE_MS: scheduleMs,
   SCAN_INTERVAL_MS: wholeNumber(100, 3_600_000),
   RESUBMIT_POLICY: oneOf(['new-reference', 'same-reference', 'manual']),
@@ -182,12 +195,14 @@ export const environmentSchema = z.object({
   REDIRECT_SIGNATURE_FIELDS: list.optional(),
   NOTIFY_SIGNATURE_MODE: signatureMode,
   NOTIFY_SIGNATURE_FIELDS: list.optional(),
+  NOTIFY_SOURCE_ALLOW_LIST: addressRanges.optional(),
   NOTIFY_ON_BAD_SIGNATURE: oneOf(['ack-and-quarantine', 'reject']),
-  MERCHANT_WEBHOOK_URL: webUrl.optional(),
+  MERCHANT_WEBHOOK_URL: webhookUrl.optional(),
   MERCHANT_WEBHOOK_SECRETS: webhookSecrets.optional(),
   MERCHANT_WEBHOOK_ALLOW_PRIVATE: isTrue,
   MERCHANT_WEBHOOK_SCHEDULE_MS: scheduleMs,
   MERCHANT_WEBHOOK_DISABLE_AFTER_MS: durationMs(1_000),
+  MERCHANT_WEBHOOK_HOLD_MAX_AGE_MS: durationMs(1_000),
   CONCURRENCY_TOKENIZATION: concurrency,
   CONCURRENCY_CALLBACK_VERIFICATION: concurrency,
   CONCURRENCY_NOTIFY: concurrency,

@@ -36,3 +36,8 @@ export function firstExpiryLook(expiresAt: Date): Date {
 function noticeAt(expiresAt: Date, days: number): Date {
   return new Date(expiresAt.getTime() - days * dayMs);
 }
+
+/** Which of the warnings one with so many days left is: a warning that comes late is still that warning. */
+export function expiryNotice(days: number): (typeof expiryWarningDays)[number] {
+  return expiryWarningDays.findLast((step) => step >= days) ?? expiryWarningDays[0];
+}

@@ -31,10 +31,14 @@ export interface JobSettings {
   readonly orphanMaxAgeMs: number;
   /** How long messages of strangers are kept. */
   readonly refusedCallbackMaxAgeMs: number;
+  /** How long messages that were rejected or given up are kept where no signature proves them. */
+  readonly unbelievedCallbackMaxAgeMs: number;
   /** Waits before the attempts to deliver one event to the merchant's backend. */
   readonly webhookScheduleMs: readonly number[];
   /** How long the merchant's webhook may fail without one success before it is disabled. */
   readonly webhookDisableAfterMs: number;
+  /** How long an event waits for an address that is enabled. */
+  readonly webhookHoldMaxAgeMs: number;
   readonly returnUrlHosts: readonly string[];
   readonly callbackPublicUrl: string | undefined;
   /** The zone of the date that the gateway calls `expiryTime`. */

@@ -65,7 +65,7 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   '@bull-board': ['http'],
   'fastify-type-provider-zod': ['http'],
   undici: ['gateway', 'webhooks'],
-  'ipaddr.js': ['webhooks'],
+  'ipaddr.js': ['security'],
   cockatiel: ['webhooks'],
   'lossless-json': ['gateway'],
   'fast-xml-parser': ['gateway', 'sandbox'],

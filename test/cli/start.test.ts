@@ -10,7 +10,7 @@ const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 test.for(['SIGTERM', 'SIGINT'] as const)(
   'a worker process that gets %s closes in order and exits with 0',
-  async (signal, { databaseUrl }) => {
+  async (signal, { databaseUrl, onTestFinished }) => {
     const key = generateEncryptionKey('k1').key.reveal();
     const worker = spawn(process.execPath, [main, 'start'], {
       env: {
@@ -23,6 +23,8 @@ test.for(['SIGTERM', 'SIGINT'] as const)(
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    // One that outlives a failed test would fill its pipe, and the run would wait for it for ever.
+    onTestFinished(() => void worker.kill('SIGKILL'));
     let output = '';
     worker.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     worker.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));

@@ -10,6 +10,7 @@ import { computeSignature } from '../../src/gateway/signature.ts';
 import { jobSettings } from '../../src/job-settings.ts';
 import { acceptCallback } from '../../src/jobs/accept-callback.ts';
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
+import type { Outcome } from '../../src/jobs/define-job.ts';
 import { executeJob } from '../../src/jobs/execute-job.ts';
 import type { JobDependencies, JobSettings } from '../../src/jobs/job-dependencies.ts';
 import { findJob } from '../../src/jobs/registry.ts';
@@ -44,7 +45,12 @@ export interface Desk {
   };
   /** Accepts a request; with `isTaken` false its job is left undone. */
   readonly open: (remark: string, isTaken?: boolean) => Promise<TokenizationRow>;
-  readonly run: (name: string, payload: Readonly<Record<string, unknown>>) => Promise<string>;
+  /** Runs one job; `as` takes the place of the desk's own dependencies. */
+  readonly run: (
+    name: string,
+    payload: Readonly<Record<string, unknown>>,
+    as?: JobDependencies,
+  ) => Promise<string>;
   readonly confirm: (id: string) => Promise<string>;
   readonly hear: (
     id: string,
@@ -64,6 +70,27 @@ export interface Desk {
 }
 
 const fieldList = signatureFields.Q1;
+
+/** Runs one job once, and gives what it decided. */
+export async function runJob(
+  name: string,
+  payload: Readonly<Record<string, unknown>>,
+  dependencies: JobDependencies,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<Outcome> {
+  const job = findJob(name);
+  if (job === undefined) throw new Error(`there is no job ${name}`);
+  return await executeJob(
+    job,
+    {
+      job: { queue: job.queue, name, id: 'desk', attempt: 1 },
+      payload: { v: 1, ...payload },
+      signal,
+      replacePayload: async () => await Promise.resolve(),
+    },
+    dependencies,
+  );
+}
 
 /** Opens a desk on a database of the test's own. */
 export async function openDesk(
@@ -140,23 +167,8 @@ export async function openDesk(
   };
   const secureCode = new Secret(account.secureCode);
 
-  const run = async (
-    name: string,
-    payload: Readonly<Record<string, unknown>>,
-    as = dependencies,
-  ): Promise<string> => {
-    const job = findJob(name);
-    if (job === undefined) throw new Error(`there is no job ${name}`);
-    const outcome = await executeJob(
-      job,
-      {
-        job: { queue: job.queue, name, id: 'desk', attempt: 1 },
-        payload: { v: 1, ...payload },
-        signal: new AbortController().signal,
-        replacePayload: async () => await Promise.resolve(),
-      },
-      as,
-    );
+  const run: Desk['run'] = async (name, payload, as = dependencies) => {
+    const outcome = await runJob(name, payload, as);
     return outcome.kind === 'cancel' ? `cancel ${outcome.code}` : outcome.result;
   };
   const row: Desk['row'] = async (id) =>

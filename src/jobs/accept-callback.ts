@@ -9,7 +9,7 @@ import { AppError } from '../domain/errors.ts';
 import { jobId } from '../domain/ids.ts';
 import { semanticKey } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, parseCallback } from '../gateway/callback-message.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from './job-dependencies.ts';
 
 /** A message as it came in. */
 export interface InboundMessage {
@@ -49,7 +49,7 @@ export interface AcceptCallbackOptions {
  * strangers can't fill the disk.
  */
 export async function acceptCallback(
-  dependencies: OperationDependencies,
+  dependencies: BackendDependencies,
   inbound: InboundMessage,
   options: AcceptCallbackOptions = {},
 ): Promise<AcceptedCallback> {
@@ -113,7 +113,7 @@ export function callbackPlace(rowId: string): { table: string; column: string; r
 }
 
 async function refusalOf(
-  { db }: OperationDependencies,
+  { db }: BackendDependencies,
   message: CallbackMessage | undefined,
 ): Promise<RejectionReason | undefined> {
   if (message === undefined) return 'unreadable';
@@ -124,7 +124,7 @@ async function refusalOf(
 }
 
 function newRow(
-  { keyring }: OperationDependencies,
+  { keyring }: BackendDependencies,
   id: string,
   inbound: InboundMessage,
   judged: {

@@ -12,7 +12,7 @@ import type { TokenizationState } from '../domain/tokenization.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { cancel, defineJob, done } from './define-job.ts';
 import { disablingEvents, finishDisabling } from './finish-disabling.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from './job-dependencies.ts';
 import { parsePayload } from '../domain/payload-paths.ts';
 
 /** Which token is meant: by our id, or by the merchant's reference at one credential's terminal. */
@@ -62,7 +62,7 @@ const intent = { reconcile_step: 0, reconcile_at_in_ms: takenUpMs };
  * as it is. Throws `tokenization_not_found`, `credential_not_found`, or `state_forbids` where there is no token to disable.
  */
 export async function disableToken(
-  dependencies: OperationDependencies,
+  dependencies: BackendDependencies,
   target: DisableTarget,
   audit: AuditContext,
 ): Promise<{ readonly id: string; readonly state: TokenizationState }> {
@@ -99,7 +99,7 @@ function disableJob(tokenizationId: string, version: number): OutboxJob {
 }
 
 async function findTarget(
-  { db }: OperationDependencies,
+  { db }: BackendDependencies,
   target: DisableTarget,
 ): Promise<TokenizationRow> {
   const row =
@@ -113,7 +113,7 @@ async function findTarget(
 }
 
 async function findByReference(
-  db: OperationDependencies['db'],
+  db: BackendDependencies['db'],
   merchantReferenceId: string,
   credentialName: string,
 ): Promise<TokenizationRow | undefined> {

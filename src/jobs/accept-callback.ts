@@ -17,6 +17,8 @@ export interface InboundMessage {
   readonly contentType: string | undefined;
   readonly body: Uint8Array;
   readonly sourceIp: string | undefined;
+  /** When a backend received it; absent: now. What lies ahead counts as now, and what lies further back than messages of strangers are kept as that. */
+  readonly receivedAt?: Date;
 }
 
 /** The inbox row that stands for a message. */
@@ -124,7 +126,7 @@ async function refusalOf(
 }
 
 function newRow(
-  { keyring }: BackendDependencies,
+  { keyring, settings }: BackendDependencies,
   id: string,
   inbound: InboundMessage,
   judged: {
@@ -150,10 +152,16 @@ function newRow(
     source_index:
       inbound.sourceIp === undefined ? null : keyring.blindIndex('source_ip', inbound.sourceIp),
     reason: refusal ?? null,
-    received_at_in_ms: 0,
+    received_at_in_ms: -ageMsOf(inbound, settings.refusedCallbackMaxAgeMs),
     last_seen_at_in_ms: 0,
     ...(isKept ? { due_at_in_ms: verdictDueMs } : {}),
   };
+}
+
+/** How long ago a message was received, in milliseconds. Bounded, since it is what somebody else's clock says. */
+function ageMsOf({ receivedAt }: InboundMessage, ageMsMax: number): number {
+  if (receivedAt === undefined) return 0;
+  return Math.min(ageMsMax, Math.max(0, Date.now() - receivedAt.getTime()));
 }
 
 /** A reference as a column can hold it: half of a character, sent or cut so, is no text to PostgreSQL. */

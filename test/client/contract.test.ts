@@ -8,12 +8,14 @@ import {
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import {
   type DirectTokenClient,
+  enqueueIn,
   openDirectTokenClient,
 } from '../../src/direct-client/direct-client.ts';
 import { makeKey } from '../support/api.ts';
 import { requestPayload } from '../support/builders.ts';
 import { faultOf } from '../support/client-fault.ts';
 import { createTestDatabase, setAway, type TestDatabase } from '../support/database.ts';
+import { connectEnqueuer } from '../support/enqueuer.ts';
 import { eventually } from '../support/eventually.ts';
 import { openShop, type Shop } from '../support/shop.ts';
 import { probe } from '../support/token-desk.ts';
@@ -86,7 +88,11 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
     expect((await client.forwardNotify(message)).isDuplicate).toBe(false);
     expect(await client.waitForResult(id)).toMatchObject({ id, state: 'active' });
 
-    const timeline = await client.getTimeline(id);
+    // Whichever message was judged first made it active; the other one is judged a moment later.
+    const timeline = await eventually('both messages are in the timeline', async () => {
+      const all = await client.getTimeline(id);
+      return all.filter(({ event }) => event === 'callback.received').length >= 2 && all;
+    });
     const received = timeline.find(({ entityId }) => entityId === kept.id);
     expect(received).toMatchObject({
       event: 'callback.received',
@@ -287,6 +293,20 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
       expect(said.toUpperCase()).not.toContain(canary);
     }
   });
+});
+
+test('a request that was enqueued in a transaction is waited for by its reference, whichever way', async () => {
+  const shopper = await connectEnqueuer(database.url);
+  for (const client of clients.values()) {
+    const request = requestOf('sandbox:direct');
+    const { referenceId: merchantReferenceId } = request.merchant;
+    await shopper.client.query('begin');
+    const id = await enqueueIn(shopper.client, 'tokenization.request', request);
+    const waiting = client.waitForResult({ merchantReferenceId });
+    await shopper.client.query('commit');
+    expect(await waiting).toMatchObject({ id, state: 'active', merchantReferenceId });
+  }
+  await shopper.close();
 });
 
 test('the same story leaves the same audit rows, whichever way it was told', () => {

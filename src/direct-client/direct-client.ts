@@ -19,4 +19,4 @@ export { addToQueue, type JobQueue } from './add-to-queue.ts';
 export { enqueueIn, type EnqueueOptions, type SqlTransaction } from './enqueue-in.ts';
 export type { BackendPayload } from './backend-payload.ts';
 export { type DirectTokenClient, openDirectTokenClient } from './open-direct-client.ts';
-export type { DirectClientOptions } from './direct-options.ts';
+export type { DirectClientOptions } from './direct-client-options.ts';

@@ -5,9 +5,10 @@ import { createTransitionDoor } from '../db/transition-door.ts';
 import { openSecrets } from '../jobs/gateway-accounts.ts';
 import type { BackendDependencies } from '../jobs/job-dependencies.ts';
 import { createKeyring } from '../security/keyring.ts';
-import { type DirectClientOptions, parseOptions } from './direct-options.ts';
+import type { DirectClientOptions } from './direct-client-options.ts';
 import { createDirectTransport } from './direct-transport.ts';
 import { clientErrorOf } from './fault.ts';
+import { parseOptions } from './parse-options.ts';
 
 /** A client on the worker's database, and the connections that it holds. */
 export interface DirectTokenClient extends TokenClient {

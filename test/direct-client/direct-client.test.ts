@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect } from 'vitest';
 import { variables } from '../../src/config/variables.ts';
 import { openDirectTokenClient } from '../../src/direct-client/direct-client.ts';
-import { settingsDefault } from '../../src/direct-client/direct-options.ts';
+import { settingsDefault } from '../../src/direct-client/parse-options.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { requestPayload, testActor } from '../support/builders.ts';

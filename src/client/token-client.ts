@@ -179,7 +179,9 @@ async function waitFor(
   }
 }
 
-const lookEveryMs = 100;
+/** The pause between two looks doubles: what was committed is there within a quarter of a second, or may take long. */
+const pauseMsMin = 50;
+const pauseMsMax = 1_000;
 
 /** The id of the newest tokenization of a reference. What was enqueued by SQL is there once the relay has accepted it. */
 async function untilThere(
@@ -188,19 +190,33 @@ async function untilThere(
   { deadline, signal }: { readonly deadline: number; readonly signal: AbortSignal | undefined },
 ): Promise<string> {
   const filter = parseInput(tokenizationFilter, { merchantReferenceId });
-  for (;;) {
+  for (let pauseMs = pauseMsMin; ; pauseMs = Math.min(2 * pauseMs, pauseMsMax)) {
     signal?.throwIfAborted();
     const { items } = await transport.findTokenizations(filter, { limit: 1 });
     const newest = items[0];
     if (newest !== undefined) return newest.id;
-    if (performance.now() >= deadline) {
+    const leftMs = deadline - performance.now();
+    if (leftMs <= 0) {
       throw new TokenClientError('No tokenization has this reference (yet).', {
         code: 'tokenization_not_found',
         isRetryable: true,
       });
     }
-    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+    await pause(Math.min(pauseMs, leftMs), signal);
   }
+}
+
+/** Waits so long, or until the signal is aborted. */
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener('abort', done);
+  });
 }
 
 async function readWholeTimeline(

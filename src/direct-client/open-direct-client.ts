@@ -1,3 +1,4 @@
+import { TokenClientError } from '../client/client-error.ts';
 import { createClientOn, type TokenClient } from '../client/token-client.ts';
 import { findLatestSealedSecrets } from '../db/credentials.ts';
 import { type Database, openDatabase } from '../db/database.ts';
@@ -49,8 +50,20 @@ export async function openDirectTokenClient(
     };
   } catch (error) {
     onFault(error);
-    throw clientErrorOf(error);
+    throw isForbidden(error) ? forbidden() : clientErrorOf(error);
   }
+}
+
+/** Whether PostgreSQL refused for want of a privilege. */
+function isForbidden(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '42501';
+}
+
+function forbidden(): TokenClientError {
+  return new TokenClientError(
+    "This login may not use the worker's tables: grant token_lifecycle_app to it.",
+    { code: 'config_invalid', paths: ['databaseUrl'], isRetryable: false },
+  );
 }
 
 /** What is sealed with a key that the worker does not have is lost to it, so nothing is before the keys were tried on what it sealed. */

@@ -1,13 +1,14 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { describe, expect } from 'vitest';
 import { variables } from '../../src/config/variables.ts';
+import { findAuditBreaks } from '../../src/db/audit.ts';
 import { openDirectTokenClient } from '../../src/direct-client/direct-client.ts';
 import { settingsDefault } from '../../src/direct-client/parse-options.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { requestPayload, testActor } from '../support/builders.ts';
 import { faultOf } from '../support/client-fault.ts';
-import { urlOf } from '../support/database.ts';
+import { onServer, urlOf } from '../support/database.ts';
 import { test as base } from '../support/fixtures.ts';
 
 const key = generateEncryptionKey('k1');
@@ -86,6 +87,44 @@ describe('a direct client', () => {
     ).toMatchObject({ code: 'database_schema_outdated' });
   });
 
+  test('needs a login that may take the role of the worker, says so, and then needs nothing else', async ({
+    storedUrl,
+    database,
+  }) => {
+    const role = `tlw_test_login_${randomBytes(6).toString('hex')}`;
+    const login = new URL(storedUrl);
+    login.username = role;
+    login.password = randomBytes(8).toString('hex');
+    const open = async () =>
+      await openDirectTokenClient({
+        databaseUrl: login.href,
+        encryptionKeys,
+        name,
+        callbackPublicUrl,
+      });
+    await onServer(storedUrl, async (owner) => {
+      await owner.query(`create role ${role} login password '${login.password}'`);
+      try {
+        expect(await faultOf(open())).toMatchObject({
+          code: 'config_invalid',
+          paths: ['databaseUrl'],
+          message: expect.stringContaining('grant token_lifecycle_app'),
+        });
+        await owner.query(`grant token_lifecycle_app to ${role}`);
+        const client = await open();
+        const { id } = await client.requestTokenization(requestPayload());
+        expect(await client.getTimeline(id)).toHaveLength(1);
+        expect(await faultOf(client.getAccessToken())).toMatchObject({
+          code: 'credential_not_found',
+        });
+        await client.close();
+        expect(await findAuditBreaks(database.db)).toEqual([]);
+      } finally {
+        await owner.query(`drop role ${role}`);
+      }
+    });
+  });
+
   test('that is closed lets a wait go at once and finishes what was begun', async ({
     storedUrl,
     database,
@@ -121,6 +160,10 @@ describe('a direct client', () => {
       client.waitForResult({ merchantReferenceId: randomUUID() }, { timeoutMs: 150 }),
     );
     expect(fault).toMatchObject({ code: 'tokenization_not_found', isRetryable: true });
+    const signal = AbortSignal.timeout(120);
+    await expect(
+      client.waitForResult({ merchantReferenceId: randomUUID() }, { signal }),
+    ).rejects.toSatisfy((error) => error === signal.reason);
     await client.close();
   });
 

@@ -6,7 +6,7 @@ export { TokenClientError } from './client-error.ts';
 export type { TokenClientErrorCode, TokenClientErrorDetail } from './client-error.ts';
 export type { ConnectionOptions } from './connection.ts';
 export type {
-  Awaited,
+  AwaitedTokenization,
   RawCallback,
   TokenClient,
   TokenizationFilter,

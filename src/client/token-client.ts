@@ -34,7 +34,7 @@ export interface WaitOptions {
 }
 
 /** Which tokenization is waited for: by its id, or by the merchant's reference, also where it was enqueued a moment ago and is not there yet. */
-export type Awaited = string | { readonly merchantReferenceId: string };
+export type AwaitedTokenization = string | { readonly merchantReferenceId: string };
 
 /**
  * What a backend may ask of a worker, whichever way it reaches it. Every call throws `TokenClientError`, with the same codes
@@ -44,9 +44,15 @@ export interface TokenClient {
   /** Asks for a QuickPay ID. The merchant reference is the key: asked again it gives the same tokenization. */
   readonly requestTokenization: (request: TokenizationRequest) => Promise<TokenizationView>;
   /** Waits until there is an address to send the customer to, or a final state. Throws `timeout`. */
-  readonly waitForRedirectUrl: (of: Awaited, options?: WaitOptions) => Promise<TokenizationView>;
+  readonly waitForRedirectUrl: (
+    of: AwaitedTokenization,
+    options?: WaitOptions,
+  ) => Promise<TokenizationView>;
   /** Waits for a final state: the customer has decided, or their time is over. Throws `timeout`. */
-  readonly waitForResult: (of: Awaited, options?: WaitOptions) => Promise<TokenizationView>;
+  readonly waitForResult: (
+    of: AwaitedTokenization,
+    options?: WaitOptions,
+  ) => Promise<TokenizationView>;
   /** The tokenization with this id. Throws `tokenization_not_found`. */
   readonly getTokenization: (id: string) => Promise<TokenizationView>;
   /** The newest tokenization that fits, by any reference or by state; undefined where none does. */
@@ -156,7 +162,7 @@ const finalStates: readonly string[] = [
 
 async function waitFor(
   transport: TokenTransport,
-  of: Awaited,
+  of: AwaitedTokenization,
   until: Wait['until'],
   { timeoutMs = waitMsDefault, signal }: WaitOptions = {},
 ): Promise<TokenizationView> {

@@ -1,7 +1,7 @@
 export { TokenClientError } from '../client/client-error.ts';
 export type { TokenClientErrorCode, TokenClientErrorDetail } from '../client/client-error.ts';
 export type {
-  Awaited,
+  AwaitedTokenization,
   RawCallback,
   TokenClient,
   TokenizationFilter,

@@ -12,7 +12,7 @@ import { createTestDatabase, onServer, type TestDatabase } from './database.ts';
 export async function findTwoPhaseDatabase(): Promise<TestDatabase | string> {
   if ((await preparedMax(inject('adminUrl'))) > 0) return await createTestDatabase();
   try {
-    const server = await startEmbeddedPostgres({ max_prepared_transactions: '4' });
+    const server = await startEmbeddedPostgres({ max_prepared_transactions: '4', fsync: 'off' });
     await migrate(server.url);
     await migrateQueueSchema(server.url);
     return { url: server.url, drop: server.close };

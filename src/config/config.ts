@@ -200,10 +200,7 @@ function toConfig(env: Environment): Config {
     },
     gateway: gatewayOf(env),
     credentials: credentialsOf(env),
-    encryptionKeys: (env.ENCRYPTION_KEYS ?? []).map(({ id, key }) => ({
-      id,
-      key: new Secret(key),
-    })),
+    encryptionKeys: env.ENCRYPTION_KEYS ?? [],
     lifecycle: {
       awaitingCustomerDeadlineMs: env.AWAITING_CUSTOMER_DEADLINE_MS,
       reconcileScheduleMs: [

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { apiScopes, isApiScope } from '../domain/api-key.ts';
 import { parseAddressRange } from '../security/addresses.ts';
+import { encryptionKeyEntries } from '../security/encryption-keys.ts';
 import { isPasswordHash } from '../security/password.ts';
 
 const wholeNumber = (min: number, max: number) =>
@@ -76,22 +77,6 @@ const timeZone = z.string().refine(
   },
   { error: 'give an IANA time zone such as Asia/Shanghai' },
 );
-const encryptionKeys = list
-  .refine(
-    (entries) => entries.every((entry) => /^[a-z0-9_-]{1,16}:[A-Za-z0-9+/]{43}=$/.test(entry)),
-    {
-      error: 'give id:base64 of 32 bytes, comma-separated; "token-worker keys generate" prints one',
-    },
-  )
-  .transform((entries) =>
-    entries.map((entry) => {
-      const border = entry.indexOf(':');
-      return { id: entry.slice(0, border), key: entry.slice(border + 1) };
-    }),
-  )
-  .refine((keys) => new Set(keys.map(({ id }) => id)).size === keys.length, {
-    error: 'give each key an id of its own',
-  });
 const apiKeys = list
   .refine(
     (entries) =>
@@ -151,7 +136,7 @@ export const environmentSchema = z.object({
   OPCCOUNT_NO: z.string().optional(),
   OPCCOUNT_VA_CODE: z.string().optional(),
   OPCCOUNT_PRIVATE_KEY: z.string().optional(),
-  ENCRYPTION_KEYS: encryptionKeys.optional(),
+  ENCRYPTION_KEYS: list.pipe(encryptionKeyEntries).optional(),
   API_KEYS: apiKeys.optional(),
   API_REQUESTS_PER_MINUTE: wholeNumber(1, 10_000_000),
   CONSOLE_USER: z.string().optional(),

@@ -12,7 +12,7 @@ import {
 } from '../domain/job-payloads.ts';
 import { isHostAllowed } from '../domain/host-allow-list.ts';
 import type { QuickPayRequest } from '../gateway/client.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from './job-dependencies.ts';
 
 /** The tokenization that stands for a request, and whether this request made it. */
 export interface AcceptedTokenization {
@@ -39,7 +39,7 @@ const firstLookMs = 5_000;
  * `return_url_not_allowed`, or `payload_invalid` with the paths that are missing.
  */
 export async function acceptTokenization(
-  dependencies: OperationDependencies,
+  dependencies: BackendDependencies,
   payload: TokenizationRequestPayload,
   options: AcceptOptions,
 ): Promise<AcceptedTokenization> {
@@ -116,7 +116,7 @@ export function requestPlace(rowId: string): { table: string; column: string; ro
 }
 
 async function getAcceptPayments(
-  { db }: OperationDependencies,
+  { db }: BackendDependencies,
   name: string,
 ): Promise<CredentialRow & { account: string; terminal: string }> {
   const row = await findCredential(db, name, 'accept_payments');

@@ -57,11 +57,22 @@ export interface JobSettings {
   readonly scanIntervalMs: number;
 }
 
-/** What every operation on tokens needs, in or out of a job. */
-export interface OperationDependencies {
+/** Of these choices, the ones that operations for backends follow. */
+export type BackendSettings = Pick<
+  JobSettings,
+  'callbackPublicUrl' | 'returnUrlHosts' | 'reconcileScheduleMs' | 'refusedCallbackMaxAgeMs'
+> & { readonly accessToken: Pick<AccessTokenLife, 'ttlMs'> };
+
+/** What an operation needs that a backend asks for, be it over HTTP, by a job, or in its own process on the database. */
+export interface BackendDependencies {
   readonly db: Db;
   readonly door: TransitionDoor;
   readonly keyring: Keyring;
+  readonly settings: BackendSettings;
+}
+
+/** What every operation on tokens needs, in or out of a job. */
+export interface OperationDependencies extends BackendDependencies {
   readonly settings: JobSettings;
 }
 

@@ -22,6 +22,7 @@ export function jobSettings({
     leaseMs,
     noneSpacingMs,
     resubmitPolicy: lifecycle.resubmitPolicy,
+    resubmissionsMax: lifecycle.resubmissionsMax,
     confirmPolicy: lifecycle.confirmPolicy,
     orphanMaxAgeMs: lifecycle.orphanMaxAgeMs,
     refusedCallbackMaxAgeMs: lifecycle.refusedCallbackMaxAgeMs,

@@ -66,6 +66,7 @@ export interface Config {
     readonly reconcileScheduleMs: readonly number[];
     readonly scanIntervalMs: number;
     readonly resubmitPolicy: 'new-reference' | 'same-reference' | 'manual';
+    readonly resubmissionsMax: number;
     readonly confirmPolicy: 'query' | 'signed';
     readonly orphanMaxAgeMs: number;
     readonly refusedCallbackMaxAgeMs: number;
@@ -211,6 +212,7 @@ function toConfig(env: Environment): Config {
       ],
       scanIntervalMs: env.SCAN_INTERVAL_MS,
       resubmitPolicy: env.RESUBMIT_POLICY,
+      resubmissionsMax: env.RESUBMISSIONS_MAX,
       confirmPolicy: env.CONFIRM_POLICY,
       orphanMaxAgeMs: env.CALLBACK_ORPHAN_MAX_AGE_MS,
       refusedCallbackMaxAgeMs: env.CALLBACK_REFUSED_MAX_AGE_MS,

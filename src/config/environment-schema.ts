@@ -181,6 +181,7 @@ export const environmentSchema = z.object({
   RECONCILE_SCHEDULE_MS: scheduleMs,
   SCAN_INTERVAL_MS: wholeNumber(100, 3_600_000),
   RESUBMIT_POLICY: oneOf(['new-reference', 'same-reference', 'manual']),
+  RESUBMISSIONS_MAX: wholeNumber(0, 5),
   CONFIRM_POLICY: oneOf(['query', 'signed']),
   EXPIRY_ZONE: timeZone,
   ACCESS_TOKEN_TTL_MS: durationMs(1_000),

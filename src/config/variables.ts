@@ -124,6 +124,10 @@ export const variables = {
       'what follows when the gateway says twice that it knows nothing of a lost request: `new-reference`, `same-reference` or `manual`',
     fallback: 'new-reference',
   },
+  RESUBMISSIONS_MAX: {
+    meaning: 'how often one lost request is sent again before a person has to look',
+    fallback: '3',
+  },
   CONFIRM_POLICY: {
     meaning: '`query` before every activation, or `signed`: a proven push is enough',
     fallback: 'query',

@@ -68,6 +68,7 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'reconcile_step',
       'reconcile_at',
       'expires_at',
+      'expiry_notice_days',
     ],
     clockColumns: ['none_at', 'deadline_at', 'lease_until', 'reconcile_at'],
     defaults: {

@@ -17,6 +17,7 @@ import * as dueCallbacks from '../../migrations/0014_due_callbacks.ts';
 import * as unbelievedCallbacks from '../../migrations/0015_callback_retention.ts';
 import * as outboxDue from '../../migrations/0016_outbox_due.ts';
 import * as deliveryHold from '../../migrations/0017_delivery_hold.ts';
+import * as expiryNotice from '../../migrations/0035_expiry_notice.ts';
 
 /** Every migration by name, in order. An explicit list works the same from sources and from the built package. */
 export const migrations: Record<string, Migration> = {
@@ -38,4 +39,5 @@ export const migrations: Record<string, Migration> = {
   '0015_callback_retention': unbelievedCallbacks,
   '0016_outbox_due': outboxDue,
   '0017_delivery_hold': deliveryHold,
+  '0035_expiry_notice': expiryNotice,
 };

@@ -69,6 +69,7 @@ interface TokenizationTable extends EntityColumns<TokenizationState> {
   readonly reconcile_step: number;
   readonly reconcile_at: Date | null;
   readonly expires_at: Date | null;
+  readonly expiry_notice_days: number | null;
 }
 
 interface CallbackTable extends EntityColumns<CallbackState> {

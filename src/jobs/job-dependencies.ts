@@ -5,6 +5,7 @@ import type { GatewayClient } from '../gateway/client.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Keyring } from '../security/keyring.ts';
 import type { WebhookSender } from '../webhooks/sender.ts';
+import type { SharedAnswers } from './shared-answers.ts';
 
 /** How signatures of one channel are treated. */
 export interface SignaturePolicy {
@@ -23,6 +24,8 @@ export interface JobSettings {
   /** The wait between two "none" answers before a lost request may be sent again. */
   readonly noneSpacingMs: number;
   readonly resubmitPolicy: 'new-reference' | 'same-reference' | 'manual';
+  /** How often a lost request is sent again before a person has to look. */
+  readonly resubmissionsMax: number;
   readonly confirmPolicy: 'query' | 'signed';
   /** How long a message waits for its tokenization to appear. */
   readonly orphanMaxAgeMs: number;
@@ -74,4 +77,6 @@ export interface JobDependencies extends OperationDependencies {
   readonly random: () => number;
   /** Puts derived work on its queue; work that is already waiting there is left alone. */
   readonly enqueue: (jobs: readonly OutboxJob[]) => Promise<void>;
+  /** What the gateway answered on behalf of unproven messages. */
+  readonly sharedAnswers: SharedAnswers;
 }

@@ -14,6 +14,7 @@ import type { Outcome } from '../../src/jobs/define-job.ts';
 import { executeJob } from '../../src/jobs/execute-job.ts';
 import type { JobDependencies, JobSettings } from '../../src/jobs/job-dependencies.ts';
 import { findJob } from '../../src/jobs/registry.ts';
+import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox.ts';
@@ -56,12 +57,15 @@ export interface Desk {
     channel: 'notify' | 'redirect',
     said: Said,
   ) => Promise<{ readonly result: string; readonly callback: CallbackRow }>;
-  readonly decide: (id: string, decision: 'approve' | 'decline') => Promise<string>;
+  /** The customer decides on the row's page, or on `page`; the QuickPay ID, or `''`. */
+  readonly decide: (id: string, decision: 'approve' | 'decline', page?: string) => Promise<string>;
   readonly row: (id: string) => Promise<TokenizationRow>;
   readonly events: (id: string) => Promise<readonly string[]>;
   /** Lets time pass for one tokenization: whatever it waits for is due, and `none` answers are a minute old. */
   readonly makeDue: (id: string) => Promise<void>;
   readonly passDeadline: (id: string) => Promise<void>;
+  /** Sets columns of a tokenization, in SQL, as time would have. */
+  readonly alter: (id: string, assignments: string) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
@@ -136,6 +140,7 @@ export async function openDesk(
     logger: createLogger({ level: 'silent' }),
     workerId: 'desk',
     random: () => 0.5,
+    sharedAnswers: createSharedAnswers(),
     enqueue: async () => await Promise.resolve(),
   };
   await storeCredential(
@@ -168,7 +173,7 @@ export async function openDesk(
   };
   const row: Desk['row'] = async (id) =>
     await db.selectFrom('tokenization').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
-  const onServer = async (text: string, id: string): Promise<void> =>
+  const alter: Desk['alter'] = async (id, text) =>
     await withClient(databaseUrl, async (client) => {
       await client.query(`update token_lifecycle.tokenization set ${text} where id = $1`, [id]);
     });
@@ -217,8 +222,8 @@ export async function openDesk(
         .executeTakeFirstOrThrow();
       return { result, callback };
     },
-    async decide(id, decision) {
-      const page = new URL((await row(id)).redirect_url ?? '');
+    async decide(id, decision, address) {
+      const page = new URL(address ?? (await row(id)).redirect_url ?? '');
       const response = await fetch(new URL('/bank/quickPay/decide', page), {
         method: 'POST',
         headers: { accept: 'application/json' },
@@ -237,16 +242,17 @@ export async function openDesk(
       return rows.map(({ event }) => event);
     },
     makeDue: async (id) =>
-      await onServer(
+      await alter(
+        id,
         `reconcile_at = case when reconcile_at is null then null else now() - interval '1 second' end,
          none_at = none_at - interval '61 seconds', lease_until = lease_until - interval '1 day'`,
-        id,
       ),
     passDeadline: async (id) =>
-      await onServer(
-        `deadline_at = now() - interval '1 second', reconcile_at = now() - interval '1 second'`,
+      await alter(
         id,
+        `deadline_at = now() - interval '1 second', reconcile_at = now() - interval '1 second'`,
       ),
+    alter,
     async close() {
       await gateway.close();
       await sandbox.close();

@@ -57,8 +57,9 @@ async function cloneTemplate(adminUrl: string): Promise<string> {
 }
 
 /**
- * Ends every connection and renames the database, so that whoever still knows its old name finds nothing there. False where
- * a test has left it in a state of its own.
+ * Ends every connection and renames the database, so that whoever still knows its old name finds nothing there. Nobody may come back
+ * meanwhile: a worker that is still open does so at once, and nothing can be renamed that is in use. False where a test has
+ * left it in a state of its own.
  */
 async function takeAway(adminUrl: string, from: string, to: string): Promise<boolean> {
   let isReusable = false;

@@ -70,7 +70,6 @@ async function takeAway(adminUrl: string, from: string, to: string): Promise<boo
       [from],
     );
     isReusable = rowCount === 1;
-    // A worker that is stopped only after its database comes back at once, and a database in use can't be renamed.
     await client.query(`alter database ${from} allow_connections false`);
     await client.query(
       'select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1',

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type {
   accessTokenView,
   keptCallback,
+  timeline,
   timelineEvent,
   tokenizationPage,
   tokenizationView,
@@ -13,6 +14,8 @@ export type TokenizationView = z.infer<typeof tokenizationView>;
 export type TokenizationPage = z.infer<typeof tokenizationPage>;
 /** One change of a tokenization, or of a message about it. */
 export type TimelineEvent = z.infer<typeof timelineEvent>;
+/** A page of changes, oldest first. */
+export type TimelinePage = z.infer<typeof timeline>;
 /** The inbox row that stands for a forwarded message. */
 export type KeptCallback = z.infer<typeof keptCallback>;
 /** An access token that is valid now. */

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
+import { isNotBuried } from './dead-letters.ts';
 import type { AccessTokenRow } from './rows.ts';
 
 /** A row with the instant it was read at, on the database's clock, against which its times are judged. */
@@ -67,7 +68,8 @@ export async function findDueAccessTokens(
     .selectFrom('access_token as t')
     .innerJoin('credential as c', 'c.id', 't.credential_id')
     .select(['t.id', 't.version', 't.generation', 'c.name as credential'])
-    .where('t.due_at', '<=', sql<Date>`clock_timestamp()`)
+    .where('t.due_at', '<=', sql<Date>`statement_timestamp()`)
+    .where(isNotBuried('t', sql`'refresh'`))
     .where('c.state', '=', 'active')
     .where((eb) =>
       eb.or([
@@ -108,7 +110,7 @@ export async function findOverdueAccessTokens(
     from (
       select id from access_token where failures > 0
       union
-      select id from access_token where due_at < clock_timestamp() - ${lateMs} * interval '1 millisecond'
+      select id from access_token where due_at < statement_timestamp() - ${lateMs} * interval '1 millisecond'
       limit ${rowsMax}
     ) overdue
     join access_token t on t.id = overdue.id

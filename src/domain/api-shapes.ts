@@ -110,6 +110,9 @@ export const accessTokenView = z.object({
   secondsLeft: z.int().min(0),
 });
 
+/** An OPCard access token that is valid now. */
+export type AccessTokenView = z.infer<typeof accessTokenView>;
+
 /** The report of a 401 that an access token met: which generation of it. */
 export const invalidAccessTokenBody = z.strictObject({ generation: z.int().min(0) });
 

@@ -22,8 +22,8 @@ const backends = isLongStorm ? 8 : 4;
 const batchMax = 8;
 /** Long enough that processes come and go while requests are handed over. */
 const pauseMaxMs = isLongStorm ? 40 : 120;
-/** A process takes a second of a processor to come up: the short version affords few, the long one lets them live for a while. */
-const livesMax = isLongStorm ? Infinity : 2;
+/** A process takes a second of a processor to come up: the short version affords one each, the long one lets them live for a while. */
+const livesMax = isLongStorm ? Infinity : 1;
 const lifeMaxMs = isLongStorm ? 3_000 : 800;
 const settledWithinMs = isLongStorm ? 900_000 : 60_000;
 

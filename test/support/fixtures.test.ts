@@ -64,7 +64,7 @@ describe('the database of a test', () => {
     await Promise.all(users);
     await open.close();
     expect(await databaseExists(database.url)).toBe(false);
-  }, 4_000);
+  });
 
   test.for([
     'create table token_lifecycle.other (id int)',

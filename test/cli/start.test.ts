@@ -58,9 +58,7 @@ test.for(['SIGTERM', 'SIGINT'] as const)(
     expect(one).toMatchObject({ status: 200, body: { id, redirectUrl: null } });
     expect(found).toMatchObject({ status: 200, body: { items: [{ id }] } });
     expect((await closed)[0]).toBe(0);
-    const parts = [...output.matchAll(/"part":"([^"]+)","isClosed":true/g)].map(
-      ([, part]) => part,
-    );
+    const parts = [...output.matchAll(/"part":"([^"]+)","isClosed":true/g)].map(([, part]) => part);
     expect(parts[0]).toBe('public listener');
     expect(parts.at(-1)).toBe('database');
     expect(output).not.toContain(key);

@@ -37,7 +37,7 @@ export async function findDueCallbacks(db: Db, rowsMax: number): Promise<readonl
   return await db
     .selectFrom('callback')
     .select(['id', 'channel', 'version'])
-    .where('due_at', '<=', sql<Date>`clock_timestamp()`)
+    .where('due_at', '<=', sql<Date>`statement_timestamp()`)
     .orderBy('due_at')
     .limit(rowsMax)
     .execute();

@@ -15,7 +15,7 @@ export async function findDueDeliveries(
   return await db
     .selectFrom('delivery')
     .select(['id', 'version'])
-    .where('due_at', '<=', sql<Date>`clock_timestamp()`)
+    .where('due_at', '<=', sql<Date>`statement_timestamp()`)
     .orderBy('due_at')
     .limit(rowsMax)
     .execute();

@@ -72,7 +72,7 @@ export async function findDueTokenizations(
     .selectFrom('tokenization')
     .select(['id', 'state', 'version'])
     .where('state', '=', state)
-    .where('reconcile_at', '<=', sql<Date>`clock_timestamp()`)
+    .where('reconcile_at', '<=', sql<Date>`statement_timestamp()`)
     .orderBy('reconcile_at')
     .limit(rowsMax)
     .execute();

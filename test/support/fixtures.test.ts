@@ -31,11 +31,47 @@ describe('the database of a test', () => {
     }
   });
 
-  test('is gone after its drop', async () => {
+  test('opens to nobody after its drop, and whoever gets it next finds it empty', async () => {
     const database = await createTestDatabase();
-    expect(await databaseExists(database.url)).toBe(true);
+    await withClient(database.url, async (client) => {
+      await client.query(
+        `insert into token_lifecycle.scan_run (name, finished_at) values ('a', now())`,
+      );
+      await client.query(`select nextval('token_lifecycle.outbox_id_seq')`);
+    });
     await database.drop();
     expect(await databaseExists(database.url)).toBe(false);
+    const next = await createTestDatabase();
+    await withClient(next.url, async (client) => {
+      const { rows } = await client.query(
+        `select nextval('token_lifecycle.outbox_id_seq')::int as id,
+         (select count(*)::int from token_lifecycle.scan_run) as runs`,
+      );
+      expect(rows).toEqual([{ id: 1, runs: 0 }]);
+    });
+    await next.drop();
+  });
+
+  test.for([
+    'create table token_lifecycle.other (id int)',
+    'alter table token_lifecycle.audit_event disable trigger all',
+    'create or replace function token_lifecycle.uuid_of(text) returns int language sql as $$select 1$$',
+    'grant usage on schema token_lifecycle to public',
+  ])('is not handed on after a change of its schema: %s', async (change) => {
+    const database = await createTestDatabase();
+    await withClient(database.url, async (client) => {
+      await client.query(change);
+      await client.query(`comment on schema token_lifecycle is 'changed'`);
+    });
+    await database.drop();
+    const next = await createTestDatabase();
+    await withClient(next.url, async (client) => {
+      const { rows } = await client.query(
+        `select obj_description('token_lifecycle'::regnamespace) as comment`,
+      );
+      expect(rows).toEqual([{ comment: null }]);
+    });
+    await next.drop();
   });
 
   test('can be made many times at once', async () => {

@@ -10,6 +10,7 @@ import { createAccessTokenCache } from './access-token-cache.ts';
 import type {
   AccessTokenView,
   KeptCallback,
+  OpccountCredential,
   TimelineEvent,
   TokenizationPage,
   TokenizationView,
@@ -28,6 +29,7 @@ export type { ConnectionOptions } from './connection.ts';
 export type {
   AccessTokenView,
   KeptCallback,
+  OpccountCredential,
   TimelineEvent,
   TokenizationPage,
   TokenizationView,
@@ -83,6 +85,8 @@ export interface TokenClient {
   readonly getAccessToken: (credential?: string) => Promise<AccessTokenView>;
   /** Reports that the gateway answered 401 to this generation of an access token, and forgets it. */
   readonly reportInvalidAccessToken: (credential: string, generation: number) => Promise<void>;
+  /** What calls to OPCCOUNT are signed with. Each call leaves an audit row, so it is not sent again where it may have arrived. */
+  readonly revealOpccount: (credential?: string) => Promise<OpccountCredential>;
 }
 
 /** Opens a client. Nothing is sent yet, and nothing has to be closed. */
@@ -145,6 +149,12 @@ export function createTokenClient(options: ConnectionOptions): TokenClient {
         isIdempotent: true,
       });
     },
+    revealOpccount: async (credential = 'default') =>
+      await send<OpccountCredential>({
+        method: 'post',
+        path: `opccount-credentials/${parseInput(credentialName, credential)}/reveal`,
+        isIdempotent: false,
+      }),
   };
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { credentialEnvironments } from './credential.ts';
 import { errorCodes } from './errors.ts';
 import { reviewReasons } from './evidence.ts';
 import {
@@ -108,6 +109,14 @@ export const accessTokenView = z.object({
   issuedAt: instant,
   expiresAt: instant,
   secondsLeft: z.int().min(0),
+});
+
+/** An OPCCOUNT credential, with which a backend signs its calls. */
+export const revealedOpccount = z.object({
+  environment: z.enum(credentialEnvironments),
+  number: z.string().describe('Header `Opccount-No`, as the operator stored it'),
+  vaCode: z.string().describe('Header `Va-Code`: 19 digits, too many for a JSON number'),
+  privateKey: z.string().describe('Signs the header `Sign`'),
 });
 
 /** The report of a 401 that an access token met: which generation of it. */

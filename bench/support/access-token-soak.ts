@@ -35,6 +35,8 @@ export interface SoakOptions {
   readonly phases: readonly SoakPhase[];
   readonly seed: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** How long each reader rests after a read, in milliseconds; default 4. */
+  readonly readerPauseMs?: number;
   readonly onPhase?: (phase: SoakPhase) => void;
 }
 
@@ -125,17 +127,24 @@ function environment(
   };
 }
 
+const storedAtOnce = 20;
+
 async function storeAll(
   app: App,
   apps: readonly { readonly appKey: string; readonly appSecret: string }[],
 ): Promise<void> {
-  for (const [index, secrets] of apps.entries()) {
-    await storeCredential(
-      app.operations,
-      { name: `c${index}`, environment: 'sandbox', family: 'opcard', secrets },
-      { type: 'operator', id: 'soak' },
-    );
-  }
+  const left = apps.entries();
+  await Promise.all(
+    Array.from({ length: storedAtOnce }, async () => {
+      for (const [index, secrets] of left) {
+        await storeCredential(
+          app.operations,
+          { name: `c${index}`, environment: 'sandbox', family: 'opcard', secrets },
+          { type: 'operator', id: 'soak' },
+        );
+      }
+    }),
+  );
 }
 
 async function untilAllAreFresh({ database }: App, count: number): Promise<void> {
@@ -169,7 +178,7 @@ async function soak(options: SoakOptions, scene: Scene): Promise<SoakReport> {
   const readers = Promise.all(
     [...inTypeScript(reader), ...overHttp(app.urls?.private ?? '', scene.apiKey)].map(
       async (read) => {
-        await keepReading(read, options.credentials, scene, tally, over.signal);
+        await keepReading(read, options, scene, tally, over.signal);
       },
     ),
   );

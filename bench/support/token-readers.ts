@@ -80,7 +80,7 @@ export interface ReadersScene {
 /** Reads tokens of random credentials until it is over. */
 export async function keepReading(
   readToken: ReadToken,
-  credentials: number,
+  { credentials, readerPauseMs = pauseMs }: { credentials: number; readerPauseMs?: number },
   scene: ReadersScene,
   tally: Tally,
   over: AbortSignal,
@@ -97,7 +97,7 @@ export async function keepReading(
       tally.failedReads += 1;
       note(tally, `${credential}: ${error instanceof Error ? error.message : 'unknown'}`);
     }
-    await setTimeout(pauseMs);
+    await setTimeout(readerPauseMs);
   }
 }
 

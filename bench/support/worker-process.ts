@@ -20,6 +20,10 @@ export async function startWorkerProcess(
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');
+  // A run that fails must not leave it behind.
+  const end = (): void => void child.kill('SIGKILL');
+  process.once('exit', end);
+  void exited.then(() => process.off('exit', end));
   await untilUp(child, exited);
   return {
     async kill() {

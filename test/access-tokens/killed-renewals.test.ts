@@ -236,7 +236,7 @@ test('killed at any point of any path, a renewal leaves the valid token readable
   });
   await reader.close();
   await checkLostRotations(desk, victims);
-});
+}, 90_000);
 
 /** A credential whose renewal is killed at one point. */
 interface Victim {

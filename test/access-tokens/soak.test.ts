@@ -32,4 +32,4 @@ test('with tokens of seconds, two worker processes and a faulty gateway, no read
   expect(report.reads).toBeGreaterThan(100);
   expect(report.generations).toBeGreaterThan(20);
   expect(report.kills).toBeGreaterThan(0);
-});
+}, 90_000);

@@ -123,6 +123,7 @@ function environment(
     ACCESS_TOKEN_SKEW_MS: String(Math.round(tokenTtlMs / minuteShare)),
     GATEWAY_TIMEOUT_MS: String(Math.max(400, Math.round(tokenTtlMs / minuteShare))),
     SCAN_INTERVAL_MS: '100',
+    DATABASE_POOL_SIZE: '5',
     ...env,
   };
 }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { describe, expect, onTestFinished } from 'vitest';
+import { describe, expect } from 'vitest';
 import { findDueAccessTokens, findOverdueAccessTokens } from '../../src/db/access-tokens.ts';
 import type { Db } from '../../src/db/database.ts';
 import { accessTokenTimes, alarmPercents } from '../../src/domain/access-token-times.ts';
@@ -102,28 +102,31 @@ test('a process makes no more calls at once than its concurrency allows', async 
     sandbox: { opcardApps: apps, faults: { latencyMs: 80 } },
   });
   if (worker === undefined) return skip('no Redis');
-  onTestFinished(worker.close);
-  const { operations } = worker.app;
-  await Promise.all(
-    apps.map(async (secrets, index) => {
-      const name = `many-${index}`;
-      await storeCredential(
-        operations,
-        { name, environment: 'sandbox', family: 'opcard', secrets },
-        testActor,
-      );
-    }),
-  );
-  await eventually('all are issued', async () => {
-    const rows = await operations.db.selectFrom('access_token').select('generation').execute();
-    return rows.filter(({ generation }) => generation === 1).length === apps.length;
-  });
-  // From intent to result a call is under way.
-  const { rows } = await sql<{ most: number }>`
+  try {
+    const { operations } = worker.app;
+    await Promise.all(
+      apps.map(async (secrets, index) => {
+        const name = `many-${index}`;
+        await storeCredential(
+          operations,
+          { name, environment: 'sandbox', family: 'opcard', secrets },
+          testActor,
+        );
+      }),
+    );
+    await eventually('all are issued', async () => {
+      const rows = await operations.db.selectFrom('access_token').select('generation').execute();
+      return rows.filter(({ generation }) => generation === 1).length === apps.length;
+    });
+    // From intent to result a call is under way.
+    const { rows } = await sql<{ most: number }>`
     select max(under_way)::integer as most from (
       select sum(case event when 'access_token.issue_intent' then 1 else -1 end) over (order by id) as under_way
       from audit_event
       where event in ('access_token.issue_intent', 'access_token.issued', 'access_token.suspended')
     ) calls`.execute(operations.db);
-  expect(rows).toEqual([{ most: 3 }]);
+    expect(rows).toEqual([{ most: 3 }]);
+  } finally {
+    await worker.close();
+  }
 });

@@ -74,7 +74,11 @@ function widePlan(credentials: string): Plan {
     workers: 1,
     phases: [{ name: 'calm', virtualMinutes: 60, faults: {} }],
     readerPauseMs: 50,
-    env: { OAUTH_CALLS_PER_SECOND_MAX: '50', SCAN_INTERVAL_MS: '500' },
+    env: {
+      OAUTH_CALLS_PER_SECOND_MAX: '50',
+      SCAN_INTERVAL_MS: '500',
+      DATABASE_POOL_SIZE: '10',
+    },
   };
 }
 

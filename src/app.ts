@@ -16,6 +16,7 @@ import { createPublicServer } from './http/public-server.ts';
 import { checkDefaultAccount } from './jobs/check-account.ts';
 import type { JobDependencies, OperationDependencies } from './jobs/job-dependencies.ts';
 import { openListeningReader } from './jobs/listening-reader.ts';
+import { createSharedAnswers } from './jobs/shared-answers.ts';
 import { repeatingJobs } from './jobs/registry.ts';
 import { receiveCallback } from './jobs/receive-callback.ts';
 import { registerWebhookEndpoint } from './jobs/webhook-endpoint.ts';
@@ -162,6 +163,7 @@ function startWorkers(
     workerId,
     random: Math.random,
     enqueue: async (jobs) => await restoreJobs(backend, operations.db, jobs),
+    sharedAnswers: createSharedAnswers(),
   };
   const workers = queueNames.map((queue) => {
     const concurrency = config.queue.concurrency[queue];

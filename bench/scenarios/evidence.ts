@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { histories, play } from '../../test/model/evidence-history.ts';
 
 const historiesCount = 250_000;
-const messagesMax = 12;
+const stepsMax = 12;
 
 /** Plays random histories through the evidence reducer and counts the rules that were broken; a break ends in exit code 1. */
 export async function evidence(): Promise<Record<string, unknown>> {
@@ -10,20 +10,18 @@ export async function evidence(): Promise<Record<string, unknown>> {
   const startedAt = performance.now();
   const breaks = new Map<string, number>();
   const endings = new Map<string, number>();
-  let messages = 0;
+  let steps = 0;
   fc.assert(
-    fc.property(histories(messagesMax), (history) => {
+    fc.property(histories(stepsMax), (history) => {
       const ending = play(history);
-      messages += history.messages.length;
+      steps += history.steps.length;
       endings.set(ending.state, (endings.get(ending.state) ?? 0) + 1);
       for (const broken of ending.breaks) breaks.set(broken, (breaks.get(broken) ?? 0) + 1);
     }),
     { numRuns: historiesCount, seed },
   );
   const seconds = (performance.now() - startedAt) / 1_000;
-  console.log(
-    `seed ${seed}: ${historiesCount} histories, ${messages} messages, ${seconds.toFixed(1)} s`,
-  );
+  console.log(`seed ${seed}: ${historiesCount} histories, ${steps} steps, ${seconds.toFixed(1)} s`);
   console.table([...endings].map(([ending, count]) => ({ ending, count })));
   if (breaks.size > 0) console.table([...breaks].map(([rule, count]) => ({ rule, count })));
   const broken = [...breaks.values()].reduce((sum, count) => sum + count, 0);

@@ -3,6 +3,7 @@ import type {
   accessTokenView,
   keptCallback,
   revealedOpccount,
+  timeline,
   timelineEvent,
   tokenizationPage,
   tokenizationView,
@@ -14,6 +15,8 @@ export type TokenizationView = z.infer<typeof tokenizationView>;
 export type TokenizationPage = z.infer<typeof tokenizationPage>;
 /** One change of a tokenization, or of a message about it. */
 export type TimelineEvent = z.infer<typeof timelineEvent>;
+/** A page of changes, oldest first. */
+export type TimelinePage = z.infer<typeof timeline>;
 /** The inbox row that stands for a forwarded message. */
 export type KeptCallback = z.infer<typeof keptCallback>;
 /** An access token that is valid now. */

@@ -9,6 +9,7 @@ export type TokenClientErrorCode =
   | 'network'
   | 'timeout'
   | 'answer_invalid'
+  | 'closed'
   | (string & Record<never, never>);
 
 /** What a `TokenClientError` says. */

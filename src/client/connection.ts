@@ -1,6 +1,5 @@
 import ky, { HTTPError, type Options, TimeoutError } from 'ky';
 import { z } from 'zod';
-import { pathsOf } from '../domain/payload-paths.ts';
 import { TokenClientError } from './client-error.ts';
 
 /** Where the API is and which key opens it. Times in milliseconds. */
@@ -83,21 +82,6 @@ export function openConnection(options: ConnectionOptions): Connection {
       throw asClientError(error);
     }
   };
-}
-
-/** Checks what is about to be sent. Throws `payload_invalid` with the paths that failed and no values. */
-export function parseInput<Schema extends z.ZodType>(
-  schema: Schema,
-  input: z.input<Schema>,
-): z.output<Schema> {
-  const parsed = schema.safeParse(input);
-  if (parsed.success) return parsed.data;
-  const paths = pathsOf(parsed.error.issues);
-  throw new TokenClientError(`The input does not fit its schema (${paths.join(', ')}).`, {
-    code: 'payload_invalid',
-    paths,
-    isRetryable: false,
-  });
 }
 
 /** An object, as every answer is. What it holds is not checked field by field, so that a newer worker may say more. */

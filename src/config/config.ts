@@ -1,6 +1,7 @@
 import type { ApiScope } from '../domain/api-key.ts';
 import { AppError } from '../domain/errors.ts';
 import type { QueueName } from '../domain/queue-names.ts';
+import type { AddressRange } from '../security/addresses.ts';
 import type { EncryptionKey } from '../security/keyring.ts';
 import { Secret } from '../security/secret.ts';
 import {
@@ -65,9 +66,11 @@ export interface Config {
     readonly reconcileScheduleMs: readonly number[];
     readonly scanIntervalMs: number;
     readonly resubmitPolicy: 'new-reference' | 'same-reference' | 'manual';
+    readonly resubmissionsMax: number;
     readonly confirmPolicy: 'query' | 'signed';
     readonly orphanMaxAgeMs: number;
     readonly refusedCallbackMaxAgeMs: number;
+    readonly unbelievedCallbackMaxAgeMs: number;
     readonly returnUrlHosts: readonly string[];
     readonly callbackPublicUrl: string | undefined;
     readonly expiryZone: string;
@@ -89,11 +92,16 @@ export interface Config {
   readonly webhookSchedule: {
     readonly attemptsMs: readonly number[];
     readonly disableAfterMs: number;
+    readonly holdMaxAgeMs: number;
   };
   readonly publicHttp: {
     readonly host: string;
     readonly port: number;
     readonly trustProxy: boolean;
+    /** Requests per minute and address. */
+    readonly requestsPerMinuteMax: number;
+    /** Addresses that may push; undefined: all of them. */
+    readonly notifySources: readonly AddressRange[] | undefined;
   };
   readonly privateHttp: {
     readonly host: string;
@@ -192,10 +200,7 @@ function toConfig(env: Environment): Config {
     },
     gateway: gatewayOf(env),
     credentials: credentialsOf(env),
-    encryptionKeys: (env.ENCRYPTION_KEYS ?? []).map(({ id, key }) => ({
-      id,
-      key: new Secret(key),
-    })),
+    encryptionKeys: env.ENCRYPTION_KEYS ?? [],
     lifecycle: {
       awaitingCustomerDeadlineMs: env.AWAITING_CUSTOMER_DEADLINE_MS,
       reconcileScheduleMs: [
@@ -204,9 +209,11 @@ function toConfig(env: Environment): Config {
       ],
       scanIntervalMs: env.SCAN_INTERVAL_MS,
       resubmitPolicy: env.RESUBMIT_POLICY,
+      resubmissionsMax: env.RESUBMISSIONS_MAX,
       confirmPolicy: env.CONFIRM_POLICY,
       orphanMaxAgeMs: env.CALLBACK_ORPHAN_MAX_AGE_MS,
       refusedCallbackMaxAgeMs: env.CALLBACK_REFUSED_MAX_AGE_MS,
+      unbelievedCallbackMaxAgeMs: env.CALLBACK_UNBELIEVED_MAX_AGE_MS,
       returnUrlHosts: env.RETURN_URL_HOSTS ?? [],
       callbackPublicUrl: env.CALLBACK_PUBLIC_URL,
       expiryZone: env.EXPIRY_ZONE,
@@ -232,8 +239,9 @@ function toConfig(env: Environment): Config {
     webhookSchedule: {
       attemptsMs: env.MERCHANT_WEBHOOK_SCHEDULE_MS,
       disableAfterMs: env.MERCHANT_WEBHOOK_DISABLE_AFTER_MS,
+      holdMaxAgeMs: env.MERCHANT_WEBHOOK_HOLD_MAX_AGE_MS,
     },
-    publicHttp: { host: env.CALLBACK_HOST, port: env.CALLBACK_PORT, trustProxy: env.TRUST_PROXY },
+    publicHttp: publicHttpOf(env),
     privateHttp: {
       host: env.OPS_HOST,
       port: env.OPS_PORT,
@@ -245,6 +253,16 @@ function toConfig(env: Environment): Config {
     },
     shutdownDeadlineMs: env.SHUTDOWN_DEADLINE_MS,
     logLevel: env.LOG_LEVEL,
+  };
+}
+
+function publicHttpOf(env: Environment): Config['publicHttp'] {
+  return {
+    host: env.CALLBACK_HOST,
+    port: env.CALLBACK_PORT,
+    trustProxy: env.TRUST_PROXY,
+    requestsPerMinuteMax: env.CALLBACK_REQUESTS_PER_MINUTE,
+    notifySources: env.NOTIFY_SOURCE_ALLOW_LIST,
   };
 }
 

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { apiScopes, isApiScope } from '../domain/api-key.ts';
+import { parseAddressRange } from '../security/addresses.ts';
+import { encryptionKeyEntries } from '../security/encryption-keys.ts';
 import { isPasswordHash } from '../security/password.ts';
 
 const wholeNumber = (min: number, max: number) =>
@@ -37,6 +39,16 @@ const gatewayUrl = z.string().refine(
   { error: 'give an https URL (http only for localhost and a host named sandbox)' },
 );
 const webUrl = z.url({ protocol: /^https?$/, error: 'give an http or https URL' });
+const webhookUrl = webUrl.refine(
+  (text) => !URL.canParse(text) || new URL(text).username + new URL(text).password === '',
+  { error: 'leave out user and password: they would not be sent; events are signed instead' },
+);
+const addressRanges = list
+  .transform((entries) => entries.map(parseAddressRange))
+  .refine((ranges) => !ranges.includes(undefined), {
+    error: 'give addresses and ranges such as 192.0.2.0/24, comma-separated',
+  })
+  .transform((ranges) => ranges.filter((range) => range !== undefined));
 const webhookSecrets = list.refine(
   (secrets) =>
     secrets.every((secret) => {
@@ -65,22 +77,6 @@ const timeZone = z.string().refine(
   },
   { error: 'give an IANA time zone such as Asia/Shanghai' },
 );
-const encryptionKeys = list
-  .refine(
-    (entries) => entries.every((entry) => /^[a-z0-9_-]{1,16}:[A-Za-z0-9+/]{43}=$/.test(entry)),
-    {
-      error: 'give id:base64 of 32 bytes, comma-separated; "token-worker keys generate" prints one',
-    },
-  )
-  .transform((entries) =>
-    entries.map((entry) => {
-      const border = entry.indexOf(':');
-      return { id: entry.slice(0, border), key: entry.slice(border + 1) };
-    }),
-  )
-  .refine((keys) => new Set(keys.map(({ id }) => id)).size === keys.length, {
-    error: 'give each key an id of its own',
-  });
 const apiKeys = list
   .refine(
     (entries) =>
@@ -140,7 +136,7 @@ export const environmentSchema = z.object({
   OPCCOUNT_NO: z.string().optional(),
   OPCCOUNT_VA_CODE: z.string().optional(),
   OPCCOUNT_PRIVATE_KEY: z.string().optional(),
-  ENCRYPTION_KEYS: encryptionKeys.optional(),
+  ENCRYPTION_KEYS: list.pipe(encryptionKeyEntries).optional(),
   API_KEYS: apiKeys.optional(),
   API_REQUESTS_PER_MINUTE: wholeNumber(1, 10_000_000),
   CONSOLE_USER: z.string().optional(),
@@ -151,6 +147,7 @@ export const environmentSchema = z.object({
   CALLBACK_HOST: z.string(),
   CALLBACK_PORT: port,
   CALLBACK_PUBLIC_URL: webUrl.optional(),
+  CALLBACK_REQUESTS_PER_MINUTE: wholeNumber(1, 10_000_000),
   TRUST_PROXY: isTrue,
   RETURN_URL_HOSTS: list.optional(),
   OPS_HOST: z.string(),
@@ -165,9 +162,11 @@ export const environmentSchema = z.object({
   AWAITING_CUSTOMER_DEADLINE_MS: durationMs(1_000),
   CALLBACK_ORPHAN_MAX_AGE_MS: durationMs(1_000),
   CALLBACK_REFUSED_MAX_AGE_MS: durationMs(1_000),
+  CALLBACK_UNBELIEVED_MAX_AGE_MS: durationMs(1_000),
   RECONCILE_SCHEDULE_MS: scheduleMs,
   SCAN_INTERVAL_MS: wholeNumber(100, 3_600_000),
   RESUBMIT_POLICY: oneOf(['new-reference', 'same-reference', 'manual']),
+  RESUBMISSIONS_MAX: wholeNumber(0, 5),
   CONFIRM_POLICY: oneOf(['query', 'signed']),
   EXPIRY_ZONE: timeZone,
   ACCESS_TOKEN_TTL_MS: durationMs(1_000),
@@ -181,12 +180,14 @@ export const environmentSchema = z.object({
   REDIRECT_SIGNATURE_FIELDS: list.optional(),
   NOTIFY_SIGNATURE_MODE: signatureMode,
   NOTIFY_SIGNATURE_FIELDS: list.optional(),
+  NOTIFY_SOURCE_ALLOW_LIST: addressRanges.optional(),
   NOTIFY_ON_BAD_SIGNATURE: oneOf(['ack-and-quarantine', 'reject']),
-  MERCHANT_WEBHOOK_URL: webUrl.optional(),
+  MERCHANT_WEBHOOK_URL: webhookUrl.optional(),
   MERCHANT_WEBHOOK_SECRETS: webhookSecrets.optional(),
   MERCHANT_WEBHOOK_ALLOW_PRIVATE: isTrue,
   MERCHANT_WEBHOOK_SCHEDULE_MS: scheduleMs,
   MERCHANT_WEBHOOK_DISABLE_AFTER_MS: durationMs(1_000),
+  MERCHANT_WEBHOOK_HOLD_MAX_AGE_MS: durationMs(1_000),
   CONCURRENCY_TOKENIZATION: concurrency,
   CONCURRENCY_CALLBACK_VERIFICATION: concurrency,
   CONCURRENCY_NOTIFY: concurrency,

@@ -64,6 +64,11 @@ export const variables = {
   CALLBACK_PUBLIC_URL: {
     meaning: 'base of the callback routes as the gateway and browsers see it',
   },
+  CALLBACK_REQUESTS_PER_MINUTE: {
+    meaning:
+      'requests that one address, or one IPv6 network of 64 bits, may send to the callback routes of one process in a minute',
+    fallback: '3000',
+  },
   CALLBACK_ORPHAN_MAX_AGE_MS: {
     meaning: 'how long a message waits for its tokenization before it is given up with an alarm',
     fallback: '86400000',
@@ -71,6 +76,11 @@ export const variables = {
   CALLBACK_REFUSED_MAX_AGE_MS: {
     meaning: 'how long messages that are unreadable or name an unknown account are kept',
     fallback: '604800000',
+  },
+  CALLBACK_UNBELIEVED_MAX_AGE_MS: {
+    meaning:
+      'how long messages that were rejected or given up are kept after that, unless their signature proves them',
+    fallback: '259200000',
   },
   TRUST_PROXY: {
     meaning: '`true` when a proxy in front sets X-Forwarded-For',
@@ -114,6 +124,10 @@ export const variables = {
       'what follows when the gateway says twice that it knows nothing of a lost request: `new-reference`, `same-reference` or `manual`',
     fallback: 'new-reference',
   },
+  RESUBMISSIONS_MAX: {
+    meaning: 'how often one lost request is sent again before a person has to look',
+    fallback: '3',
+  },
   CONFIRM_POLICY: {
     meaning: '`query` before every activation, or `signed`: a proven push is enough',
     fallback: 'query',
@@ -132,6 +146,10 @@ export const variables = {
   REDIRECT_SIGNATURE_FIELDS: { meaning: 'ordered field list that redirects are signed over' },
   NOTIFY_SIGNATURE_MODE: { meaning: '`off`, `observe` or `verify`', fallback: 'observe' },
   NOTIFY_SIGNATURE_FIELDS: { meaning: 'ordered field list that pushes are signed over' },
+  NOTIFY_SOURCE_ALLOW_LIST: {
+    meaning:
+      'addresses and CIDR ranges that may push, comma-separated; without it, all. Behind a proxy it needs `TRUST_PROXY`',
+  },
   NOTIFY_ON_BAD_SIGNATURE: {
     meaning: '`ack-and-quarantine`, or `reject` while an account is set up',
     fallback: 'ack-and-quarantine',
@@ -155,6 +173,11 @@ export const variables = {
   MERCHANT_WEBHOOK_DISABLE_AFTER_MS: {
     meaning: 'how long the webhook may fail without one success before it is disabled',
     fallback: '432000000',
+  },
+  MERCHANT_WEBHOOK_HOLD_MAX_AGE_MS: {
+    meaning:
+      'how long an event is held while the webhook is disabled, or while no worker has an address to send it to',
+    fallback: '604800000',
   },
   CONCURRENCY_TOKENIZATION: { meaning: 'jobs at once, queue `tokenization`', fallback: '32' },
   CONCURRENCY_CALLBACK_VERIFICATION: {

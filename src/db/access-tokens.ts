@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
+import { isNotBuried } from './dead-letters.ts';
 import type { AccessTokenRow } from './rows.ts';
 
 /** A row with the instant it was read at, on the database's clock, against which its times are judged. */
@@ -70,7 +71,8 @@ export async function findDueAccessTokens(
   db: Db,
   rowsMax: number,
 ): Promise<readonly DueAccessToken[]> {
-  const isDue = sql`due_at <= statement_timestamp() and (lease_until is null or lease_until <= statement_timestamp())`;
+  const isDue = sql`due_at <= statement_timestamp() and (lease_until is null or lease_until <= statement_timestamp())
+    and ${isNotBuried('access_token', sql`'refresh'`)}`;
   const { rows } = await sql<DueAccessToken>`
     select t.id, t.version, t.generation, c.name as credential
     from (

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
-import { entityTypes } from '../domain/transition.ts';
+import { type EntityType, entityTypes } from '../domain/transition.ts';
 import type { AuditEventRow } from './rows.ts';
 
 /** A place where the audit table and an entity's row do not tell the same story. */
@@ -19,7 +19,8 @@ export interface AuditBreak {
  * Proves for the whole database that each entity's version equals its number of audit rows, that they are gapless, that each
  * starts where the one before ended, and that the last one ends in the entity's state. Returns what breaks the rule.
  *
- * Callbacks whose last state is `expired` have been removed on purpose; their audit rows remain and are still checked.
+ * Callbacks whose last state is `expired`, and those of which nothing is known but that they were refused, have been removed on purpose;
+ * their audit rows remain and are still checked.
  *
  * One query and therefore one snapshot: changes that commit meanwhile are seen whole or not at all.
  */
@@ -54,7 +55,8 @@ export async function findAuditBreaks(db: Db, rowsMax = 100): Promise<readonly A
       end as fault
     from entity e full join chain c
       on c.entity_type = e.entity_type and c.entity_id = e.entity_id
-    where (e.entity_id is null and not (c.entity_type = 'callback' and c.last_state = 'expired'))
+    where (e.entity_id is null and not (c.entity_type = 'callback'
+        and (c.last_state = 'expired' or (c.last_state = 'rejected' and c.length = 1))))
       or c.entity_id is null or c.length <> e.version
       or c.has_gap or c.has_jump or (e.entity_id is not null and c.last_state is distinct from e.state)
     limit ${rowsMax}`.execute(db);
@@ -68,6 +70,23 @@ export async function countAuditEvents(db: Db): Promise<number> {
     .select(sql<number>`count(*)::integer`.as('count'))
     .executeTakeFirst();
   return row?.count ?? 0;
+}
+
+/** What the audit row of one version of an entity says besides the change itself. */
+export async function findAuditDetail(
+  db: Db,
+  entity: EntityType,
+  entityId: string,
+  version: number,
+): Promise<AuditEventRow['detail']> {
+  const row = await db
+    .selectFrom('audit_event')
+    .select('detail')
+    .where('entity_type', '=', entity)
+    .where('entity_id', '=', entityId)
+    .where('version', '=', version)
+    .executeTakeFirst();
+  return row?.detail ?? {};
 }
 
 /**

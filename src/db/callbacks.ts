@@ -1,6 +1,8 @@
-import { sql } from 'kysely';
+import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely';
 import type { Db } from './database.ts';
+import { isNotBuried } from './dead-letters.ts';
 import type { CallbackRow } from './rows.ts';
+import type { Schema } from './schema.ts';
 
 /** The callback with this id, if there is one. */
 export async function findCallback(db: Db, id: string): Promise<CallbackRow | undefined> {
@@ -26,58 +28,55 @@ export async function countCallbackAgain(
     .executeTakeFirst();
 }
 
-/** Orphans that one new tokenization takes up at once; the scan finds any others. */
-const orphansMax = 100;
-
 /** A callback that waits for its verdict. */
 export type DueCallback = Pick<CallbackRow, 'id' | 'channel' | 'version'>;
 
-/** Callbacks whose verdict is overdue: their job was lost, or never reached the queue. */
-export async function findDueCallbacks(db: Db, rowsMax: number): Promise<readonly DueCallback[]> {
+/**
+ * Callbacks in `state` whose time has come, the longest overdue first: a job was lost or never reached its queue, or an
+ * orphan has waited for too long. Each state is scanned by itself, on its part of the partial index.
+ */
+export async function findDueCallbacks(
+  db: Db,
+  state: CallbackRow['state'],
+  rowsMax: number,
+): Promise<readonly DueCallback[]> {
   return await db
     .selectFrom('callback')
     .select(['id', 'channel', 'version'])
+    .where('state', '=', state)
     .where('due_at', '<=', sql<Date>`statement_timestamp()`)
+    .where(
+      isNotBuried('callback', sql`case channel when 'notify' then 'notify' else 'callback' end`),
+    )
     .orderBy('due_at')
     .limit(rowsMax)
     .execute();
 }
 
-/** Orphans whose tokenization has appeared since they were parked, or has learned the gateway's reference. */
-export async function findMatchableOrphans(
+/**
+ * Removes messages that were refused at the door `ageMs` ago, in milliseconds, at most `rowsMax` of them; returns how many. Their
+ * audit row, the only one they have, stays.
+ */
+export async function deleteRefusedCallbacks(
   db: Db,
+  ageMs: number,
   rowsMax: number,
-): Promise<readonly DueCallback[]> {
-  const { rows } = await sql<DueCallback>`
-    select c.id, c.channel, c.version from callback c
-    where c.state = 'orphaned' and (
-      exists (select from tokenization t where t.account = c.account and t.terminal = c.terminal
-        and t.merchant_reference_id = c.merchant_reference_id)
-      or (c.merchant_reference_id is null and exists (select from tokenization t
-        where t.order_reference_id = c.order_reference_id
-          and t.account = c.account and t.terminal = c.terminal)))
-    limit ${rowsMax}`.execute(db);
-  return rows;
+): Promise<number> {
+  return await deleteCallbacks(
+    db,
+    db
+      .selectFrom('callback')
+      .select('id')
+      .where('state', '=', 'rejected')
+      .where('version', '=', sql.lit(1))
+      .where('received_at', '<', before(ageMs))
+      .orderBy('received_at')
+      .limit(rowsMax),
+  );
 }
 
-/** Orphans that wait for a tokenization with this reference. */
-export async function findOrphansOf(
-  db: Db,
-  key: { account: string; terminal: string; merchantReferenceId: string },
-): Promise<readonly DueCallback[]> {
-  return await db
-    .selectFrom('callback')
-    .select(['id', 'channel', 'version'])
-    .where('state', '=', 'orphaned')
-    .where('merchant_reference_id', '=', key.merchantReferenceId)
-    .where('account', '=', key.account)
-    .where('terminal', '=', key.terminal)
-    .limit(orphansMax)
-    .execute();
-}
-
-/** Refused messages that are older than `ageMs`, in milliseconds. */
-export async function findOldRefusedCallbacks(
+/** Messages that no signature proves and that were rejected or given up `ageMs` ago, in milliseconds. */
+export async function findUnbelievedCallbacks(
   db: Db,
   ageMs: number,
   rowsMax: number,
@@ -85,21 +84,36 @@ export async function findOldRefusedCallbacks(
   return await db
     .selectFrom('callback')
     .select(['id', 'version', 'state'])
-    .where('state', '=', 'rejected')
-    .where('reason', 'in', ['unreadable', 'unknown_account'])
-    .where('received_at', '<', sql<Date>`clock_timestamp() - ${ageMs} * interval '1 millisecond'`)
-    .orderBy('received_at')
+    .where(
+      sql<boolean>`state in ('rejected', 'abandoned') and version > 1 and is_proven is not true`,
+    )
+    .where('updated_at', '<', before(ageMs))
+    .orderBy('updated_at')
     .limit(rowsMax)
     .execute();
 }
 
-/** Removes callbacks in state `expired`; returns how many. */
-export async function deleteExpiredCallbacks(db: Db): Promise<number> {
+/** Removes callbacks in state `expired`, at most `rowsMax`; returns how many. */
+export async function deleteExpiredCallbacks(db: Db, rowsMax: number): Promise<number> {
+  return await deleteCallbacks(
+    db,
+    db.selectFrom('callback').select('id').where('state', '=', 'expired').limit(rowsMax),
+  );
+}
+
+async function deleteCallbacks(
+  db: Db,
+  ids: SelectQueryBuilder<Schema, 'callback', { id: string }>,
+): Promise<number> {
   const { numDeletedRows } = await db
     .deleteFrom('callback')
-    .where('state', '=', 'expired')
+    .where('id', 'in', ids)
     .executeTakeFirst();
   return Number(numDeletedRows);
+}
+
+function before(ageMs: number): RawBuilder<Date> {
+  return sql<Date>`statement_timestamp() - ${ageMs} * interval '1 millisecond'`;
 }
 
 /** Callbacks, newest first. */

@@ -55,6 +55,19 @@ export async function findCredentialByAppKey(
     .executeTakeFirst();
 }
 
+/** The secrets of the credential that was stored last, sealed: what keys can be tried on. Undefined without any credential. */
+export async function findLatestSealedSecrets(
+  db: Db,
+): Promise<Pick<CredentialRow, 'id' | 'secrets_sealed'> | undefined> {
+  return await db
+    .selectFrom('credential')
+    .select(['id', 'secrets_sealed'])
+    .where('state', '=', 'active')
+    .orderBy('updated_at', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+}
+
 /** A credential as an operator may see it: no secret, sealed or not. */
 export interface ListedCredential extends Pick<
   CredentialRow,

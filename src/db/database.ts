@@ -70,7 +70,7 @@ async function canTakeRole(url: string): Promise<boolean> {
     const { rows } = await client.query<{ migrated: boolean; member: boolean }>(
       `select to_regclass('token_lifecycle.outbox') is not null
           and to_regclass('token_lifecycle.timeline') is not null
-          and to_regclass('token_lifecycle.outbox_enqueue_key') is not null as migrated,
+          and to_regclass('token_lifecycle.delivery_held') is not null as migrated,
         exists (select from pg_roles where rolname = $1) and pg_has_role(current_user, $1, 'member') as member`,
       [applicationRole],
     );

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql, type SqlBool } from 'kysely';
 import type { Db } from './database.ts';
 import type { DeadLetterRow } from './rows.ts';
 
@@ -26,6 +26,15 @@ export async function listDeadLetters(
 /** The dead letter with this id, if there is one. */
 export async function findDeadLetter(db: Db, id: string): Promise<DeadLetterRow | undefined> {
   return await db.selectFrom('dead_letter').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+/**
+ * Leaves out rows whose job waits for an operator, before a scan's limit is counted: however many of them are due, they don't keep the
+ * others from being found. `table` is the scanned one, `kind` that of its jobs' ids.
+ */
+export function isNotBuried(table: string, kind: RawBuilder<unknown>): RawBuilder<SqlBool> {
+  return sql<SqlBool>`not exists (select from dead_letter buried where buried.state = 'dead'
+    and buried.job_id = ${kind} || '-' || ${sql.ref(`${table}.id`)} || '-g' || ${sql.ref(`${table}.version`)})`;
 }
 
 /** Which of these job ids wait for an operator. */

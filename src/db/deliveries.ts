@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
+import { isNotBuried } from './dead-letters.ts';
 import type { DeliveryRow, WebhookEndpointRow } from './rows.ts';
 
 /** The delivery with this id, if there is one. */
@@ -16,9 +17,45 @@ export async function findDueDeliveries(
     .selectFrom('delivery')
     .select(['id', 'version'])
     .where('due_at', '<=', sql<Date>`statement_timestamp()`)
+    .where(isNotBuried('delivery', sql`'deliver'`))
     .orderBy('due_at')
     .limit(rowsMax)
     .execute();
+}
+
+/** Held deliveries whose token has no earlier one under way, those that are held longest first. */
+export async function findReleasableDeliveries(
+  db: Db,
+  rowsMax: number,
+): Promise<readonly Pick<DeliveryRow, 'id' | 'version' | 'state'>[]> {
+  return await db
+    .selectFrom('delivery as d')
+    .select(['d.id', 'd.version', 'd.state'])
+    .where('d.state', '=', 'held')
+    .where(
+      sql<boolean>`not exists (select from delivery earlier where earlier.tokenization_id = d.tokenization_id
+        and earlier.sequence < d.sequence and earlier.state in ('pending', 'held'))`,
+    )
+    .orderBy('d.held_at')
+    .limit(rowsMax)
+    .execute();
+}
+
+/** Whether an earlier delivery of the same token is or was held, and is not settled yet. */
+export async function isBehindHeld(
+  db: Db,
+  { tokenization_id, sequence }: Pick<DeliveryRow, 'tokenization_id' | 'sequence'>,
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('delivery')
+    .select('id')
+    .where('tokenization_id', '=', tokenization_id)
+    .where('sequence', '<', sequence)
+    .where('state', 'in', ['pending', 'held'])
+    .where('held_at', 'is not', null)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 /** Deliveries, newest first. */

@@ -15,8 +15,12 @@ export interface EmbeddedPostgres {
 /**
  * Starts a real PostgreSQL from npm on a free loopback port. Its data lives in a temporary directory and goes when it is
  * closed. For the demo and development: production names a `DATABASE_URL`.
+ *
+ * @param settings further server settings, such as `max_prepared_transactions`
  */
-export async function startEmbeddedPostgres(): Promise<EmbeddedPostgres> {
+export async function startEmbeddedPostgres(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<EmbeddedPostgres> {
   const EmbeddedServer = await load();
   // The server makes and owns its directory; one made here by root would be closed to it.
   const directory = join(tmpdir(), `token-lifecycle-postgres-${randomBytes(6).toString('hex')}`);
@@ -31,7 +35,11 @@ export async function startEmbeddedPostgres(): Promise<EmbeddedPostgres> {
     // PostgreSQL refuses to run as root; where we are root, it gets a user of its own.
     createPostgresUser: process.getuid?.() === 0,
     initdbFlags: ['--encoding=UTF8', '--locale=C'],
-    postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'max_connections=100'],
+    postgresFlags: Object.entries({
+      listen_addresses: '127.0.0.1',
+      max_connections: '100',
+      ...settings,
+    }).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
     onLog: () => undefined,
     onError: () => undefined,
   });

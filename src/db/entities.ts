@@ -68,6 +68,7 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'reconcile_step',
       'reconcile_at',
       'expires_at',
+      'expiry_notice_days',
     ],
     clockColumns: ['none_at', 'deadline_at', 'lease_until', 'reconcile_at'],
     defaults: {
@@ -93,6 +94,7 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'order_reference_id',
       'tokenization_id',
       'reason',
+      'is_proven',
       'source_index',
       'seen_count',
       'last_seen_at',
@@ -151,8 +153,9 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'response_status',
       'reason',
       'due_at',
+      'held_at',
     ],
-    clockColumns: ['due_at'],
+    clockColumns: ['due_at', 'held_at'],
     defaults: { attempt: 0 },
   },
   webhook_endpoint: {

@@ -1,3 +1,5 @@
+import { AppError } from '../domain/errors.ts';
+
 const socketCodes = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -26,4 +28,14 @@ export function isDatabaseOutage(error: unknown): boolean {
     if (outageStates.test(error.code)) return true;
   }
   return outageWords.test(error.message) || isDatabaseOutage(error.cause);
+}
+
+/** What may be told to a backend of anything that was thrown: our own errors as they are, an outage, or `internal`. */
+export function asAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  return isDatabaseOutage(error)
+    ? new AppError('database_unavailable', 'PostgreSQL does not answer; try again.', {
+        cause: error,
+      })
+    : new AppError('internal', 'The log holds more under this request id.', { cause: error });
 }

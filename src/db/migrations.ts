@@ -13,6 +13,11 @@ import * as accessTokenReaders from '../../migrations/0011_access_token_readers.
 import * as enqueue from '../../migrations/0012_enqueue.ts';
 import * as apiKey from '../../migrations/0013_api_key.ts';
 import * as tokenizationLookup from '../../migrations/0013_tokenization_lookup.ts';
+import * as dueCallbacks from '../../migrations/0014_due_callbacks.ts';
+import * as unbelievedCallbacks from '../../migrations/0015_callback_retention.ts';
+import * as outboxDue from '../../migrations/0016_outbox_due.ts';
+import * as deliveryHold from '../../migrations/0017_delivery_hold.ts';
+import * as expiryNotice from '../../migrations/0035_expiry_notice.ts';
 
 /** Every migration by name, in order. An explicit list works the same from sources and from the built package. */
 export const migrations: Record<string, Migration> = {
@@ -30,4 +35,9 @@ export const migrations: Record<string, Migration> = {
   '0012_enqueue': enqueue,
   '0013_api_key': apiKey,
   '0013_tokenization_lookup': tokenizationLookup,
+  '0014_due_callbacks': dueCallbacks,
+  '0015_callback_retention': unbelievedCallbacks,
+  '0016_outbox_due': outboxDue,
+  '0017_delivery_hold': deliveryHold,
+  '0035_expiry_notice': expiryNotice,
 };

@@ -4,12 +4,15 @@ import type { OutboxRow } from './rows.ts';
 import type { OutboxJob } from './transition-door.ts';
 
 /**
- * Leases the oldest due rows to `owner`. The claim is committed before anything is sent: a transaction is never held over
+ * Leases the longest due rows to `owner`. The claim is committed before anything is sent: a transaction is never held over
  * the queue's network. SKIP LOCKED lets any number of relays share the work.
  *
  * Rows of one key go in order. Only the first row of a key can be claimed (`head`), and it stays in the table until it is relayed, so no other
  * relay ever sees a later one as the first, whatever locks and leases say at that moment. The rows behind
  * it come along (`follower`), up to the first that is not due.
+ *
+ * Rows that are put off or leased cost nothing: the index ends before them. Its expression has to stay as the migration wrote it, and the
+ * clock has to be a stable one: a volatile one is no index condition.
  */
 export async function claimOutbox(
   db: Db,
@@ -20,13 +23,12 @@ export async function claimOutbox(
   const { rows } = await sql<OutboxRow>`
     with head as (
       select o.id, o.enqueue_key from outbox o
-      where o.not_before <= clock_timestamp() and (o.lease_until is null or o.lease_until <= clock_timestamp())
+      where greatest(o.not_before, o.lease_until) <= statement_timestamp()
         and (o.enqueue_key is null or not exists (
           select from outbox earlier where earlier.enqueue_key = o.enqueue_key and earlier.id < o.id))
-      order by o.id limit ${rowsMax} for update skip locked
+      order by greatest(o.not_before, o.lease_until), o.id limit ${rowsMax} for update skip locked
     ), follower as (
-      select f.id, bool_and(f.not_before <= clock_timestamp()
-          and (f.lease_until is null or f.lease_until <= clock_timestamp()))
+      select f.id, bool_and(greatest(f.not_before, f.lease_until) <= statement_timestamp())
         over (partition by f.enqueue_key order by f.id) as is_due
       from outbox f join head h on f.enqueue_key = h.enqueue_key and f.id > h.id
       order by f.id limit ${rowsMax}

@@ -69,6 +69,7 @@ interface TokenizationTable extends EntityColumns<TokenizationState> {
   readonly reconcile_step: number;
   readonly reconcile_at: Date | null;
   readonly expires_at: Date | null;
+  readonly expiry_notice_days: number | null;
 }
 
 interface CallbackTable extends EntityColumns<CallbackState> {
@@ -84,6 +85,8 @@ interface CallbackTable extends EntityColumns<CallbackState> {
   readonly order_reference_id: string | null;
   readonly tokenization_id: string | null;
   readonly reason: string | null;
+  /** Whether its signature proves the sender; null until it is judged so far. */
+  readonly is_proven: boolean | null;
   readonly source_index: string | null;
   readonly seen_count: number;
   readonly last_seen_at: Date;
@@ -130,6 +133,8 @@ interface DeliveryTable extends EntityColumns<DeliveryState> {
   readonly response_status: number | null;
   readonly reason: string | null;
   readonly due_at: Date | null;
+  /** When it was held for the first time; null when it never was. */
+  readonly held_at: Date | null;
 }
 
 interface WebhookEndpointTable extends EntityColumns<WebhookEndpointState> {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
+import { isNotBuried } from './dead-letters.ts';
 import type { TokenizationRow } from './rows.ts';
 
 /** The tokenization with this id, if there is one. */
@@ -73,6 +74,7 @@ export async function findDueTokenizations(
     .select(['id', 'state', 'version'])
     .where('state', '=', state)
     .where('reconcile_at', '<=', sql<Date>`statement_timestamp()`)
+    .where(isNotBuried('tokenization', sql`${state === 'requested' ? 'request' : 'confirm'}::text`))
     .orderBy('reconcile_at')
     .limit(rowsMax)
     .execute();

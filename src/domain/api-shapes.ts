@@ -111,6 +111,9 @@ export const accessTokenView = z.object({
   secondsLeft: z.int().min(0),
 });
 
+/** An OPCard access token that is valid now. */
+export type AccessTokenView = z.infer<typeof accessTokenView>;
+
 /** An OPCCOUNT credential, with which a backend signs its calls. */
 export const revealedOpccount = z.object({
   environment: z.enum(credentialEnvironments),
@@ -118,6 +121,9 @@ export const revealedOpccount = z.object({
   vaCode: z.string().describe('Header `Va-Code`: 19 digits, too many for a JSON number'),
   privateKey: z.string().describe('Signs the header `Sign`'),
 });
+
+/** An OPCCOUNT credential, with which a backend signs its calls. */
+export type OpccountCredential = z.infer<typeof revealedOpccount>;
 
 /** The report of a 401 that an access token met: which generation of it. */
 export const invalidAccessTokenBody = z.strictObject({ generation: z.int().min(0) });

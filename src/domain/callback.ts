@@ -36,8 +36,8 @@ export const callbackTransitions = [
     from: ['accepted', 'rejected', 'orphaned', 'abandoned'],
     to: 'received',
   },
-  // What strangers sent is removed after a while; its audit rows stay.
-  { event: 'callback.expired', from: ['rejected'], to: 'expired' },
+  // What nobody vouches for is removed after a while; its audit rows stay. A refused message goes without this step.
+  { event: 'callback.expired', from: ['rejected', 'abandoned'], to: 'expired' },
 ] as const satisfies readonly Transition<CallbackState, string>[];
 
 /** An event of a callback, which is also the `event` of its audit row. */

@@ -2,7 +2,7 @@ import type { TokenizationEvent } from './tokenization.ts';
 import type { Transition } from './transition.ts';
 
 /** The states of one event on its way to the merchant's backend. */
-export const deliveryStates = ['pending', 'delivered', 'failed'] as const;
+export const deliveryStates = ['pending', 'held', 'delivered', 'failed'] as const;
 
 /** A state of a delivery. */
 export type DeliveryState = (typeof deliveryStates)[number];
@@ -13,7 +13,10 @@ export const deliveryTransitions = [
   // An attempt that did not succeed; the next one is scheduled.
   { event: 'delivery.attempted', from: ['pending'], to: 'same' },
   { event: 'delivery.delivered', from: ['pending'], to: 'delivered' },
-  { event: 'delivery.failed', from: ['pending'], to: 'failed' },
+  { event: 'delivery.failed', from: ['pending', 'held'], to: 'failed' },
+  // There is no address to send it to for now, or an earlier event of its token still waits for one.
+  { event: 'delivery.held', from: ['pending'], to: 'held' },
+  { event: 'delivery.released', from: ['held'], to: 'pending' },
 ] as const satisfies readonly Transition<DeliveryState, string>[];
 
 /** An event of a delivery, which is also the `event` of its audit row. */

@@ -76,6 +76,19 @@ export function errorCodeOf(error: unknown): ErrorCode {
   return error instanceof AppError ? error.code : 'internal';
 }
 
+const retryAfter: Partial<Record<ErrorCode, number>> = {
+  stale_version: 1,
+  rate_limited: 60,
+  database_unavailable: 2,
+  wait_capacity_reached: 1,
+  access_token_unavailable: 1,
+};
+
+/** After how many seconds the same request of a backend is worth sending again; undefined: it never is. */
+export function retryAfterSeconds(code: ErrorCode): number | undefined {
+  return retryAfter[code];
+}
+
 const inputFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'payload_invalid',
   'payload_version_unsupported',

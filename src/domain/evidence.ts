@@ -78,8 +78,9 @@ const asking = (reason: string): Decision => ({ isAsking: true, reason });
 /**
  * What a message does to a tokenization; undefined while our own request is on its way and its answer comes first.
  *
- * Rank 2 may fail a tokenization and, under the policy `signed`, activate one. Everything below can do one thing only: make
- * the worker ask. So the end does not depend on the order or the number of messages, only on what the gateway answers.
+ * Rank 2 may fail a tokenization and, under the policy `signed`, activate one; the gateway is asked after a failure too, as the
+ * customer may have tried again. Everything below can do one thing only: make the worker ask. So the end does not depend on
+ * the order or the number of messages, only on what the gateway answers.
  */
 export function decideOnMessage(
   belief: Belief,
@@ -101,13 +102,17 @@ export function decideOnMessage(
     case 'failed':
     case 'expired':
       if (message.says !== 'success') return nothing('already_settled');
-      return belief.isAskedSoon
+      // What stands is not put in question for a stranger, only asked about.
+      return belief.isAskedSoon || rankOf(message) < 2
         ? asking('late_success')
         : { event: 'evidence.accepted', ...asking('late_success') };
     case 'disabling':
     case 'disabled':
     case 'token_expired':
-      return nothing('already_settled');
+      // Another token of the same request would work on, unseen.
+      return message.says === 'success' && message.isOtherToken
+        ? asking('other_token_after_end')
+        : nothing('already_settled');
   }
 }
 
@@ -117,25 +122,32 @@ function decideWhileOpen(
   policy: ConfirmPolicy,
 ): Decision {
   const isProven = rankOf(message) >= 2;
-  if (message.says === 'pending') {
-    return belief.isExtendable
-      ? { event: 'evidence.pending', ...nothing('deadline_extended') }
-      : nothing('still_pending');
-  }
-  const isEnough =
-    policy === 'signed' && isProven && message.hasToken && !message.isAbandonedAttempt;
+  if (message.says === 'pending') return decideOnPending(belief, isProven);
+  // It says nothing of the present attempt, which stands as it is.
+  if (message.isAbandonedAttempt) return asking('abandoned_attempt');
+  const isEnough = policy === 'signed' && isProven && message.hasToken;
   if (message.says === 'success' && isEnough) {
     return { event: 'tokenization.activated', ...nothing('active') };
   }
   if (message.says === 'failure' && isProven) {
-    // In `confirming` somebody has said otherwise: the failure stands, and the gateway is asked all the same.
-    const isDisputed = belief.state === 'confirming';
-    return { event: 'tokenization.failed', isAsking: isDisputed, reason: 'failed' };
+    return { event: 'tokenization.failed', ...asking('failed') };
   }
   if (belief.state === 'confirming') return asking('already_confirming');
   // A lost request is sent again only out of `submit_unknown`, so a stranger must not be able to move it elsewhere.
   if (belief.state === 'submit_unknown' && !isProven) return asking('asking');
   return { event: 'evidence.accepted', ...asking('asking') };
+}
+
+/** A customer who is at it gets more time, once. Whoever speaks for one without proof is asked about first. */
+function decideOnPending({ state, isExtendable }: Belief, isProven: boolean): Decision {
+  if (state === 'submit_unknown') {
+    // Proven, it shows that the gateway has the request, so it must not be sent again.
+    return isProven ? { event: 'evidence.accepted', ...asking('asking') } : asking('asking');
+  }
+  if (!isExtendable) return nothing('still_pending');
+  return isProven
+    ? { event: 'evidence.pending', ...nothing('deadline_extended') }
+    : asking('still_pending');
 }
 
 /** Neither a second token nor a failure is believed of a token that works: the gateway says what is true of it. */
@@ -146,8 +158,8 @@ function decideAfterSuccess(message: MessageEvidence): Decision {
 }
 
 /**
- * What follows when the gateway was asked about a message that contradicts an active token: about the message's own token
- * where it names another one, else about ours. Undefined when it gave no answer and has to be asked again.
+ * What follows when the gateway was asked about a message that contradicts a token that works, or that worked: about the
+ * message's own token where it names another one, else about ours. Undefined when it gave no answer and has to be asked again.
  *
  * A message that the gateway does not bear out leaves a trace only when its sender is proven.
  */
@@ -176,6 +188,24 @@ function conflict(
   return isInReview
     ? nothing('already_in_review')
     : { event, review, isAsking: false, reason: 'in_review' };
+}
+
+/**
+ * What follows when the gateway was asked because of an unproven message about a tokenization without a usable token.
+ * Undefined when the answer settles nothing that the message said: it may come too early, so it is asked again for a while.
+ */
+export function decideOnClaim(
+  belief: Belief,
+  message: MessageEvidence,
+  answer: AnswerEvidence,
+): Decision | undefined {
+  if (isOpen(belief.state)) {
+    const isBorneOut = message.says === 'pending' && answer.says === 'pending';
+    return isBorneOut && belief.isExtendable
+      ? { event: 'evidence.pending', ...nothing('deadline_extended') }
+      : decideOnAnswer(belief, answer);
+  }
+  return answer.says === 'success' ? decideOnAnswer(belief, answer) : undefined;
 }
 
 /**

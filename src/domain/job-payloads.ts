@@ -92,7 +92,12 @@ export const rawCallbackPayload = payloadVersions({
     v,
     contentType: text(255).optional(),
     body: z.string().max(65_536),
-    receivedAt: z.iso.datetime({ offset: true }).optional(),
+    receivedAt: z.iso
+      .datetime({ offset: true })
+      .optional()
+      .describe(
+        'When the backend received it: the received_at of the inbox, never in the future and no longer ago than CALLBACK_REFUSED_MAX_AGE_MS',
+      ),
     sourceIp: text(50).optional(),
   }),
 });

@@ -82,7 +82,11 @@ export const tokenizationTransitions = [
     to: 'failed',
   },
   { event: 'tokenization.expired', from: ['awaiting_customer', 'confirming'], to: 'expired' },
-  { event: 'conflict.second_token', from: ['active'], to: 'same' },
+  {
+    event: 'conflict.second_token',
+    from: ['active', 'disabling', 'disabled', 'token_expired'],
+    to: 'same',
+  },
   { event: 'conflict.failed_after_success', from: ['active'], to: 'same' },
   { event: 'token.disabling', from: ['active'], to: 'disabling' },
   { event: 'token.disabled', from: ['active', 'disabling'], to: 'disabled' },

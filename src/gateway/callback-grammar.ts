@@ -52,6 +52,18 @@ export function checkGrammar({ fields }: CallbackMessage): readonly GrammarFault
   return faults;
 }
 
+/** Fields of the gateway's pushes about payments and orders. Older ones name no `notice_type`. */
+const paymentFields = ['payment_id', 'payment_status', 'push_status'] as const;
+
+/**
+ * Whether a message claims to be about a token. The notify route may be given to the gateway for payments, refunds or disputes by mistake; none
+ * of its documented notices is about a token (protocol: notice_type), and whatever names the status of a token is one.
+ */
+export function isTokenMessage({ fields, raw }: CallbackMessage): boolean {
+  if (fields.status !== undefined) return true;
+  return fields.noticeType === undefined && !paymentFields.some((name) => Object.hasOwn(raw, name));
+}
+
 /**
  * What a message is about, as one digest: two messages of one channel that say the same of the same token share it, whatever
  * their push time. Encoded as JSON, so that no value can pose as a border between two others.

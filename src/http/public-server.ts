@@ -1,7 +1,13 @@
 import rateLimit from '@fastify/rate-limit';
-import { fastify, type FastifyReply, type FastifyRequest } from 'fastify';
+import {
+  fastify,
+  type FastifyReply,
+  type FastifyRequest,
+  type onRequestAsyncHookHandler,
+} from 'fastify';
 import type { Channel } from '../domain/callback.ts';
 import type { Logger } from '../observability/logger.ts';
+import { type AddressRange, isInRanges } from '../security/addresses.ts';
 import { listenOn } from './listen.ts';
 import { neutralPage } from './neutral-page.ts';
 
@@ -31,10 +37,11 @@ export interface HttpServer {
 }
 
 const bodyBytesMax = 64 * 1_024;
-const requestsPerMinuteMaxDefault = 3_000;
 const retryAfterSeconds = '5';
 const idleSweepMs = 50;
 const rawBytes = 'application/octet-stream';
+/** Whoever has one address of an IPv6 network of this size has all of them. */
+const ipv6Subnet = 64;
 
 /**
  * The public listener: the two callback routes and nothing else. The world can reach it, so it bounds bodies, times and rates, and
@@ -45,8 +52,10 @@ export function createPublicServer(
     readonly host: string;
     readonly port: number;
     readonly trustProxy: boolean;
-    /** Requests per minute and address. */
-    readonly requestsPerMinuteMax?: number;
+    /** Requests per minute and address, or IPv6 network of 64 bits. */
+    readonly requestsPerMinuteMax: number;
+    /** Addresses that may push; undefined: all of them. Customers' browsers come from anywhere. */
+    readonly notifySources: readonly AddressRange[] | undefined;
   },
   ports: PublicPorts,
 ): HttpServer {
@@ -62,7 +71,8 @@ export function createPublicServer(
     forceCloseConnections: 'idle',
   });
   void server.register(rateLimit, {
-    max: options.requestsPerMinuteMax ?? requestsPerMinuteMaxDefault,
+    max: options.requestsPerMinuteMax,
+    ipv6Subnet,
     timeWindow: '1 minute',
     errorResponseBuilder: (_request, context) => ({ statusCode: context.statusCode }),
   });
@@ -78,6 +88,7 @@ export function createPublicServer(
     });
     scope.post(
       '/callbacks/notify',
+      { onRequest: refuseOtherSources(options.notifySources, ports) },
       async (request, reply) => await answerNotify(request, reply, ports),
     );
     scope.post('/callbacks/redirect', async (request, reply) => {
@@ -117,6 +128,18 @@ export function createPublicServer(
         clearInterval(sweep);
       }
     },
+  };
+}
+
+/** Refuses a push from elsewhere before its body is read. Nothing of it is kept, and its address is personal data: only the metric tells. */
+function refuseOtherSources(
+  sources: readonly AddressRange[] | undefined,
+  { countCallback }: PublicPorts,
+): onRequestAsyncHookHandler {
+  return async ({ ip }, reply) => {
+    if (sources === undefined || isInRanges(ip, sources)) return undefined;
+    countCallback('notify', 'source_refused');
+    return await plain(reply, 403, 'refused');
   };
 }
 

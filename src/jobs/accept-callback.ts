@@ -9,7 +9,7 @@ import { AppError } from '../domain/errors.ts';
 import { jobId } from '../domain/ids.ts';
 import { semanticKey } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, parseCallback } from '../gateway/callback-message.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from './job-dependencies.ts';
 
 /** A message as it came in. */
 export interface InboundMessage {
@@ -17,6 +17,8 @@ export interface InboundMessage {
   readonly contentType: string | undefined;
   readonly body: Uint8Array;
   readonly sourceIp: string | undefined;
+  /** When a backend received it; absent: now. What lies ahead counts as now, and what lies further back than messages of strangers are kept as that. */
+  readonly receivedAt?: Date;
 }
 
 /** The inbox row that stands for a message. */
@@ -49,7 +51,7 @@ export interface AcceptCallbackOptions {
  * strangers can't fill the disk.
  */
 export async function acceptCallback(
-  dependencies: OperationDependencies,
+  dependencies: BackendDependencies,
   inbound: InboundMessage,
   options: AcceptCallbackOptions = {},
 ): Promise<AcceptedCallback> {
@@ -113,7 +115,7 @@ export function callbackPlace(rowId: string): { table: string; column: string; r
 }
 
 async function refusalOf(
-  { db }: OperationDependencies,
+  { db }: BackendDependencies,
   message: CallbackMessage | undefined,
 ): Promise<RejectionReason | undefined> {
   if (message === undefined) return 'unreadable';
@@ -124,7 +126,7 @@ async function refusalOf(
 }
 
 function newRow(
-  { keyring }: OperationDependencies,
+  { keyring, settings }: BackendDependencies,
   id: string,
   inbound: InboundMessage,
   judged: {
@@ -150,10 +152,16 @@ function newRow(
     source_index:
       inbound.sourceIp === undefined ? null : keyring.blindIndex('source_ip', inbound.sourceIp),
     reason: refusal ?? null,
-    received_at_in_ms: 0,
+    received_at_in_ms: -ageMsOf(inbound, settings.refusedCallbackMaxAgeMs),
     last_seen_at_in_ms: 0,
     ...(isKept ? { due_at_in_ms: verdictDueMs } : {}),
   };
+}
+
+/** How long ago a message was received, in milliseconds. Bounded, since it is what somebody else's clock says. */
+function ageMsOf({ receivedAt }: InboundMessage, ageMsMax: number): number {
+  if (receivedAt === undefined) return 0;
+  return Math.min(ageMsMax, Math.max(0, Date.now() - receivedAt.getTime()));
 }
 
 /** A reference as a column can hold it: half of a character, sent or cut so, is no text to PostgreSQL. */

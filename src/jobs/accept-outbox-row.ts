@@ -9,6 +9,7 @@ import { acceptCallback, judgeJob } from './accept-callback.ts';
 import { acceptTokenization, requestJob } from './accept-tokenization.ts';
 import { disableToken } from './disable-token.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
+import { inboundOf } from './raw-callback.ts';
 import { parsePayload } from '../domain/payload-paths.ts';
 import { findJob } from './registry.ts';
 
@@ -100,12 +101,11 @@ async function acceptMessage(
   channel: 'redirect' | 'notify',
 ): Promise<AcceptedRow> {
   const name = channel === 'notify' ? 'notify.handle' : 'callback.verify';
-  const { contentType, body, sourceIp } = parsePayload(name, row.payload);
-  const { id, version } = await acceptCallback(
-    dependencies,
-    { channel, contentType, body: Buffer.from(body, 'utf8'), sourceIp },
-    { ...callerOf(row), isContinuedByCaller: true },
-  );
+  const payload = parsePayload(name, row.payload);
+  const { id, version } = await acceptCallback(dependencies, inboundOf(channel, payload), {
+    ...callerOf(row),
+    isContinuedByCaller: true,
+  });
   return { kind: 'sealed', job: judgeJob(channel, id, version) };
 }
 

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { findOrphansOf } from '../db/callbacks.ts';
 import { findCredential } from '../db/credentials.ts';
 import type { CredentialRow, TokenizationRow } from '../db/rows.ts';
 import { findTokenizationByReference } from '../db/tokenizations.ts';
@@ -13,8 +12,7 @@ import {
 } from '../domain/job-payloads.ts';
 import { isHostAllowed } from '../domain/host-allow-list.ts';
 import type { QuickPayRequest } from '../gateway/client.ts';
-import { judgeJob } from './accept-callback.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from './job-dependencies.ts';
 
 /** The tokenization that stands for a request, and whether this request made it. */
 export interface AcceptedTokenization {
@@ -34,14 +32,14 @@ export interface AcceptOptions {
 const firstLookMs = 5_000;
 
 /**
- * Commits a request for a QuickPay ID, sealed, together with its audit row and its job. The same reference with the same content gives
- * the same tokenization, however often it is asked for.
+ * Commits a request for a QuickPay ID, sealed, together with its audit row and its job; a trigger puts the jobs of messages that came before
+ * their request beside it. The same reference with the same content gives the same tokenization, however often it is asked for.
  *
  * Throws `reference_conflict` when the reference stands for other content, `credential_not_found`,
  * `return_url_not_allowed`, or `payload_invalid` with the paths that are missing.
  */
 export async function acceptTokenization(
-  dependencies: OperationDependencies,
+  dependencies: BackendDependencies,
   payload: TokenizationRequestPayload,
   options: AcceptOptions,
 ): Promise<AcceptedTokenization> {
@@ -50,11 +48,6 @@ export async function acceptTokenization(
   const request = vendorBody(payload, settings.callbackPublicUrl);
   assertReturnUrl(payload.returnUrl, settings.returnUrlHosts);
 
-  const orphans = await findOrphansOf(db, {
-    account: credential.account,
-    terminal: credential.terminal,
-    merchantReferenceId: payload.merchant.referenceId,
-  });
   const id = options.id ?? randomUUID();
   const fingerprint = fingerprintOf(payload);
   const outcome = await door.apply({
@@ -77,11 +70,7 @@ export async function acceptTokenization(
       reconcile_at_in_ms: firstLookMs,
     },
     audit: options.audit,
-    jobs: [
-      ...(options.isContinuedByCaller === true ? [] : [requestJob(id, 1)]),
-      // Messages that came before their request; those that are parked from now on are found by the scan.
-      ...orphans.map((orphan) => judgeJob(orphan.channel, orphan.id, orphan.version)),
-    ],
+    jobs: options.isContinuedByCaller === true ? [] : [requestJob(id, 1)],
   });
 
   const tokenization = await findTokenizationByReference(db, {
@@ -127,7 +116,7 @@ export function requestPlace(rowId: string): { table: string; column: string; ro
 }
 
 async function getAcceptPayments(
-  { db }: OperationDependencies,
+  { db }: BackendDependencies,
   name: string,
 ): Promise<CredentialRow & { account: string; terminal: string }> {
   const row = await findCredential(db, name, 'accept_payments');

@@ -11,18 +11,19 @@ export interface ActiveToken {
   readonly orderReferenceId?: string | undefined;
   /** A date without a time, as the query names it. */
   readonly expiryTime?: string | undefined;
-  /** Set where the token's end is not known and has to be asked for; milliseconds from now. */
-  readonly askExpiryInMs?: number | undefined;
+  /** Whether the gateway has to be asked for the token's end, as only a query names it. */
+  readonly isEndAsked?: boolean;
 }
 
 /** Columns of a tokenization whose token is usable: the QuickPay ID sealed, nothing left to look at but the token's end. */
 export function activation(
-  { keyring, settings }: { keyring: Keyring; settings: Pick<JobSettings, 'expiryZone'> },
+  { keyring, settings }: { keyring: Keyring; settings: JobSettings },
   row: TokenizationRow,
   token: ActiveToken,
 ): { patch: Readonly<Record<string, unknown>> } {
   const expiresAt =
     token.expiryTime === undefined ? undefined : startOfDay(token.expiryTime, settings.expiryZone);
+  const { isEndAsked = false } = token;
   return {
     patch: {
       quickpay_id_sealed: keyring.seal(quickpayPlace(row.id), token.quickpayId.reveal()),
@@ -32,13 +33,18 @@ export function activation(
       lease_until: null,
       deadline_at: null,
       reconcile_step: 0,
-      ...(token.askExpiryInMs === undefined
-        ? {
+      ...(isEndAsked || isResubmitted(row)
+        ? { reconcile_at_in_ms: settings.reconcileScheduleMs[0] ?? 0 }
+        : {
             reconcile_at: expiresAt === undefined ? null : firstExpiryLook(expiresAt).toISOString(),
-          }
-        : { reconcile_at_in_ms: token.askExpiryInMs }),
+          }),
     },
   };
+}
+
+/** Whether the request was sent more than once, so that there may be more than one token. */
+export function isResubmitted({ attempt }: TokenizationRow): boolean {
+  return attempt > 1;
 }
 
 /** Where a sealed QuickPay ID belongs. */

@@ -10,7 +10,10 @@ import { jobId } from '../domain/ids.ts';
 import type { CallbackMessage } from '../gateway/callback-message.ts';
 import { activation, isSameQuickpayId, quickpayIndex } from './activation.ts';
 import { beliefOf } from './belief.ts';
+import { isOfEarlierAttempt } from './match-request.ts';
+import { committed } from './committed.ts';
 import { done, type JobContext, type Outcome, snooze } from './define-job.ts';
+import { claimEvents, deadlineExtension, settleClaim } from './settle-claim.ts';
 import { settleDispute } from './settle-dispute.ts';
 
 /** A message that was found readable and about this tokenization. */
@@ -23,10 +26,8 @@ export interface Evidence {
 
 /** The changes of a tokenization that evidence may lead to. */
 export const evidenceEvents = [
+  ...claimEvents,
   'evidence.accepted',
-  'evidence.pending',
-  'tokenization.activated',
-  'tokenization.failed',
   'conflict.second_token',
   'conflict.failed_after_success',
   'token.disabled',
@@ -34,7 +35,7 @@ export const evidenceEvents = [
 
 type Context = JobContext<(typeof evidenceEvents)[number]>;
 
-/** How soon to look again while our own request is still on its way, or somebody else was first. */
+/** How soon to look again while our own request is still on its way. */
 const inFlightDelayMs = 1_000;
 
 /**
@@ -49,14 +50,19 @@ export async function applyEvidence(
   const said = messageEvidence(evidence, row, context);
   const decision = decideOnMessage(beliefOf(row), said, context.settings.confirmPolicy);
   if (decision === undefined) return snooze(inFlightDelayMs, 'request_in_flight');
-  if (row.state === 'active' && decision.isAsking) {
-    return await settleDispute(
-      { row, said, quickpayId: evidence.message.fields.quickpayId, audit: auditOf(evidence) },
-      context,
-    );
-  }
   if (decision.event !== undefined) return await commit(decision, evidence, row, context);
-  if (decision.isAsking) await context.enqueue([confirmJob(row.id, row.version)]);
+  if (!decision.isAsking) return done(decision.reason);
+  const dispute = {
+    row,
+    said,
+    quickpayId: evidence.message.fields.quickpayId,
+    receivedAt: evidence.callback.received_at,
+    audit: auditOf(evidence),
+  };
+  if (row.quickpay_id_sealed !== null) return await settleDispute(dispute, context);
+  const isClaim = rankOf(said) < 2 || said.isAbandonedAttempt;
+  if (isClaim) return await settleClaim(dispute, context);
+  await context.enqueue([confirmJob(row.id, row.version)]);
   return done(decision.reason);
 }
 
@@ -65,7 +71,7 @@ function messageEvidence(
   row: TokenizationRow,
   { keyring }: Context,
 ): MessageEvidence {
-  const { status, quickpayId, merchantReferenceId: reference } = message.fields;
+  const { status, quickpayId, merchantReferenceId: reference, orderReferenceId } = message.fields;
   return {
     channel: callback.channel,
     isProven,
@@ -76,9 +82,9 @@ function messageEvidence(
       row.quickpay_id_index !== null &&
       !isSameQuickpayId(keyring, quickpayId, row.quickpay_id_index),
     isAbandonedAttempt:
-      reference !== undefined &&
-      reference !== row.gateway_reference &&
-      row.abandoned_references.includes(reference),
+      reference !== undefined && reference !== row.gateway_reference
+        ? row.abandoned_references.includes(reference)
+        : isOfEarlierAttempt(row, orderReferenceId),
   };
 }
 
@@ -97,7 +103,7 @@ async function commit(
     audit: { ...auditOf(evidence), ...change.audit },
     jobs: decision.isAsking ? [confirmJob(row.id, row.version + 1)] : [],
   });
-  return outcome.isApplied ? done(decision.reason) : snooze(inFlightDelayMs, 'overtaken');
+  return committed(outcome, decision.reason);
 }
 
 /** The columns that an event of evidence sets. */
@@ -118,7 +124,7 @@ function changeOf(
         ...activation(context, row, {
           quickpayId,
           orderReferenceId,
-          askExpiryInMs: asking.reconcile_at_in_ms,
+          isEndAsked: true,
         }),
         audit: {},
       } as const;
@@ -131,10 +137,7 @@ function changeOf(
     case 'evidence.pending':
       return {
         event,
-        patch: {
-          is_deadline_extended: true,
-          deadline_at_in_ms: settings.awaitingCustomerDeadlineMs,
-        },
+        ...deadlineExtension(settings),
         audit: { detail: { deadlineExtended: true } },
       } as const;
     case 'evidence.accepted': {

@@ -14,25 +14,60 @@ export interface Answer extends AnswerEvidence {
   readonly gatewayCode?: string | undefined;
 }
 
-/** References given up before the present one that are still asked about. */
-const abandonedMax = 3;
-
 /**
  * Asks what became of a tokenization, by the reference that we chose. A reference that was given up may have led to a
- * token after all, so it is asked about too unless the present one has a usable token.
+ * token after all, so it is asked about too unless the present one has a usable token. Without an answer about each of them
+ * the outcome is unknown.
  */
 export async function askAboutTokenization(
   row: TokenizationRow,
   context: JobContext<never>,
 ): Promise<Answer> {
   const present = await ask(row, byReference(row.gateway_reference), context);
-  if (present.says === 'success') return present;
-  for (const reference of row.abandoned_references.slice(-abandonedMax).toReversed()) {
+  if (present.says === 'success' || present.says === 'unknown') return present;
+  for (const reference of row.abandoned_references.toReversed()) {
     if (reference === row.gateway_reference) continue;
     const former = await ask(row, byReference(reference), context);
-    if (former.says === 'success') return former;
+    if (former.says === 'success' || former.says === 'unknown') return former;
   }
   return present;
+}
+
+/**
+ * Asks whether any reference of a tokenization leads to a usable token other than its own: `success` with that token,
+ * `none`, or `unknown` where one of the references got no answer.
+ */
+export async function askForSecondToken(
+  row: TokenizationRow,
+  context: JobContext<never>,
+): Promise<Answer> {
+  const account = await getAccountOf(context, row.credential_id);
+  for (const reference of new Set([row.gateway_reference, ...row.abandoned_references])) {
+    const lookup = byReference(reference);
+    const reply = await context.gateway.queryQuickPay(account, lookup, { signal: context.signal });
+    if (reply.kind === 'unknown') {
+      return { says: 'unknown', isOtherToken: false, word: reply.cause };
+    }
+    const records = reply.kind === 'found' ? reply.records : [];
+    const other = records.find(
+      (record) =>
+        isAskedFor(lookup, record) &&
+        saysOf(record) === 'success' &&
+        !isOwnToken(record, row, context),
+    );
+    if (other !== undefined) {
+      return { says: 'success', isOtherToken: true, record: other, word: other.status };
+    }
+  }
+  return { says: 'none', isOtherToken: false, word: 'none' };
+}
+
+function isOwnToken(
+  { quickpayId }: QuickPayRecord,
+  { quickpay_id_index: own }: TokenizationRow,
+  { keyring }: JobContext<never>,
+): boolean {
+  return quickpayId !== undefined && own !== null && isSameQuickpayId(keyring, quickpayId, own);
 }
 
 /** Asks about one token by its id, or whatever else finds it. */

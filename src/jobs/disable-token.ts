@@ -6,13 +6,10 @@ import type { OutboxJob } from '../db/transition-door.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { jobId } from '../domain/ids.ts';
-import { tokenDisablePayload } from '../domain/job-payloads.ts';
-import { exponential } from '../domain/retry-policy.ts';
+import type { tokenDisablePayload } from '../domain/job-payloads.ts';
 import type { TokenizationState } from '../domain/tokenization.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import { cancel, defineJob, done } from './define-job.ts';
-import { disablingEvents, finishDisabling } from './finish-disabling.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from './job-dependencies.ts';
 import { parsePayload } from '../domain/payload-paths.ts';
 
 /** Which token is meant: by our id, or by the merchant's reference at one credential's terminal. */
@@ -21,53 +18,20 @@ export type DisableTarget = z.infer<typeof tokenDisablePayload>;
 /** How long the worker that took a disabling may be silent before the scan takes it up. */
 const takenUpMs = 30_000;
 
-/**
- * `token.disable` cancels a token at the gateway. Asked for twice, it is done once; an unknown outcome is settled by the
- * reconciliation schedule.
- */
-export const disableTokenJob = defineJob({
-  name: 'token.disable',
-  queue: 'tokenization',
-  payload: tokenDisablePayload,
-  retry: exponential({ attemptsMax: 8, baseMs: 1_000, capMs: 300_000 }),
-  timeoutMs: 28_000,
-  emits: ['token.disabling', ...disablingEvents],
-  async run(target, context) {
-    const row = await findTarget(context, target);
-    if (row.state === 'disabled') return done('already_disabled');
-    if (row.state === 'disabling') return await finishDisabling(row, context);
-    if (row.state !== 'active') return cancel('state_forbids');
-    const outcome = await context.apply({
-      entity: 'tokenization',
-      row,
-      event: 'token.disabling',
-      patch: intent,
-      audit: { actor: { type: 'backend', id: 'queue' } },
-    });
-    if (!outcome.isApplied) throw new AppError('stale_version', 'The token changed meanwhile.');
-    const taken = {
-      ...row,
-      version: outcome.version,
-      state: 'disabling',
-      reconcile_step: 0,
-    } as const;
-    return await finishDisabling(taken, context);
-  },
-});
-
-const intent = { reconcile_step: 0, reconcile_at_in_ms: takenUpMs };
+/** What is written with the wish: where the reconciliation schedule stands. */
+export const disablingIntent = { reconcile_step: 0, reconcile_at_in_ms: takenUpMs };
 
 /**
  * Commits the wish to disable a token together with the job that does it. A token that is disabled, or about to be, is left
  * as it is. Throws `tokenization_not_found`, `credential_not_found`, or `state_forbids` where there is no token to disable.
  */
 export async function disableToken(
-  dependencies: OperationDependencies,
+  dependencies: BackendDependencies,
   target: DisableTarget,
   audit: AuditContext,
 ): Promise<{ readonly id: string; readonly state: TokenizationState }> {
   return await applyToPresentRow(async () => {
-    const row = await findTarget(dependencies, target);
+    const row = await findDisableTarget(dependencies, target);
     if (row.state === 'disabled' || row.state === 'disabling') return row;
     if (row.state !== 'active') {
       throw new AppError('state_forbids', `There is no token to disable in state ${row.state}.`);
@@ -76,7 +40,7 @@ export async function disableToken(
       entity: 'tokenization',
       row,
       event: 'token.disabling',
-      patch: intent,
+      patch: disablingIntent,
       audit,
       jobs: [disableJob(row.id, row.version + 1)],
     });
@@ -98,8 +62,9 @@ function disableJob(tokenizationId: string, version: number): OutboxJob {
   };
 }
 
-async function findTarget(
-  { db }: OperationDependencies,
+/** The tokenization that is meant. Throws `tokenization_not_found` or `credential_not_found`. */
+export async function findDisableTarget(
+  { db }: BackendDependencies,
   target: DisableTarget,
 ): Promise<TokenizationRow> {
   const row =
@@ -113,7 +78,7 @@ async function findTarget(
 }
 
 async function findByReference(
-  db: OperationDependencies['db'],
+  db: BackendDependencies['db'],
   merchantReferenceId: string,
   credentialName: string,
 ): Promise<TokenizationRow | undefined> {

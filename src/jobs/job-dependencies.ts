@@ -5,6 +5,7 @@ import type { GatewayClient } from '../gateway/client.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Keyring } from '../security/keyring.ts';
 import type { WebhookSender } from '../webhooks/sender.ts';
+import type { SharedAnswers } from './shared-answers.ts';
 
 /** How signatures of one channel are treated. */
 export interface SignaturePolicy {
@@ -23,15 +24,21 @@ export interface JobSettings {
   /** The wait between two "none" answers before a lost request may be sent again. */
   readonly noneSpacingMs: number;
   readonly resubmitPolicy: 'new-reference' | 'same-reference' | 'manual';
+  /** How often a lost request is sent again before a person has to look. */
+  readonly resubmissionsMax: number;
   readonly confirmPolicy: 'query' | 'signed';
   /** How long a message waits for its tokenization to appear. */
   readonly orphanMaxAgeMs: number;
   /** How long messages of strangers are kept. */
   readonly refusedCallbackMaxAgeMs: number;
+  /** How long messages that were rejected or given up are kept where no signature proves them. */
+  readonly unbelievedCallbackMaxAgeMs: number;
   /** Waits before the attempts to deliver one event to the merchant's backend. */
   readonly webhookScheduleMs: readonly number[];
   /** How long the merchant's webhook may fail without one success before it is disabled. */
   readonly webhookDisableAfterMs: number;
+  /** How long an event waits for an address that is enabled. */
+  readonly webhookHoldMaxAgeMs: number;
   readonly returnUrlHosts: readonly string[];
   readonly callbackPublicUrl: string | undefined;
   /** The zone of the date that the gateway calls `expiryTime`. */
@@ -50,11 +57,22 @@ export interface JobSettings {
   readonly scanIntervalMs: number;
 }
 
-/** What every operation on tokens needs, in or out of a job. */
-export interface OperationDependencies {
+/** Of these choices, the ones that operations for backends follow. */
+export type BackendSettings = Pick<
+  JobSettings,
+  'callbackPublicUrl' | 'returnUrlHosts' | 'reconcileScheduleMs' | 'refusedCallbackMaxAgeMs'
+> & { readonly accessToken: Pick<AccessTokenLife, 'ttlMs'> };
+
+/** What an operation needs that a backend asks for, be it over HTTP, by a job, or in its own process on the database. */
+export interface BackendDependencies {
   readonly db: Db;
   readonly door: TransitionDoor;
   readonly keyring: Keyring;
+  readonly settings: BackendSettings;
+}
+
+/** What every operation on tokens needs, in or out of a job. */
+export interface OperationDependencies extends BackendDependencies {
   readonly settings: JobSettings;
 }
 
@@ -70,4 +88,6 @@ export interface JobDependencies extends OperationDependencies {
   readonly random: () => number;
   /** Puts derived work on its queue; work that is already waiting there is left alone. */
   readonly enqueue: (jobs: readonly OutboxJob[]) => Promise<void>;
+  /** What the gateway answered on behalf of unproven messages. */
+  readonly sharedAnswers: SharedAnswers;
 }

@@ -4,11 +4,11 @@ import { findCredentialByAccount } from '../db/credentials.ts';
 import type { CallbackRow, TokenizationRow } from '../db/rows.ts';
 import { findTokenizationByEvidence } from '../db/tokenizations.ts';
 import type { RejectionReason } from '../domain/callback.ts';
-import { checkGrammar } from '../gateway/callback-grammar.ts';
+import { checkGrammar, isTokenMessage } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, parseCallback } from '../gateway/callback-message.ts';
 import { applyEvidence, evidenceEvents, type Evidence } from './apply-evidence.ts';
 import { callbackPlace } from './accept-callback.ts';
-import { done, type JobContext, type Outcome } from './define-job.ts';
+import { done, type JobContext, type Outcome, snooze } from './define-job.ts';
 import { openAccount, type SigningAccount } from './gateway-accounts.ts';
 import { judgeSignature, type SignatureJudgement } from './judge-signature.ts';
 import { mismatchOf } from './match-request.ts';
@@ -51,6 +51,7 @@ export async function judgeCallback(callbackId: string, context: JudgingContext)
   if (!parsed.ok) return await reject(callback, 'unreadable', context, { paths: [parsed.reason] });
 
   const { message } = parsed;
+  if (!isTokenMessage(message)) return await reject(callback, 'not_a_token_message', context);
   const faults = checkGrammar(message);
   if (faults.length > 0) {
     const paths = faults.map(({ field, reason }) => `${field}:${reason}`);
@@ -81,13 +82,16 @@ async function judgeReadable(
     merchantReferenceId: message.fields.merchantReferenceId,
     orderReferenceId: message.fields.orderReferenceId,
   });
-  if (tokenization === undefined) return await park(callback, context);
+  if (tokenization === undefined) return await park(callback, signature, context);
 
   const found = await match(callback, tokenization, context);
   if (found === undefined) return done('already_judged');
   const mismatch = mismatchOf(message, tokenization);
   if (mismatch !== undefined) {
-    return await reject(found, mismatch, context, signatureDetail(signature), tokenization.id);
+    return await reject(found, mismatch, context, signatureDetail(signature), {
+      is_proven: signature.isProven,
+      tokenization_id: tokenization.id,
+    });
   }
   const evidence: Evidence = { callback: found, message, isProven: signature.isProven };
   const applied = await applyEvidence(evidence, tokenization, context);
@@ -96,7 +100,7 @@ async function judgeReadable(
     entity: 'callback',
     row: found,
     event: 'callback.accepted',
-    patch: { tokenization_id: tokenization.id, due_at: null },
+    patch: { is_proven: signature.isProven, tokenization_id: tokenization.id, due_at: null },
     audit: { channel: found.channel, reason: applied.result, detail: signatureDetail(signature) },
   });
   return applied;
@@ -112,37 +116,50 @@ async function findAccount(
   return row === undefined ? undefined : openAccount(keyring, row);
 }
 
+/** How long after it was parked an orphan looks once more for a tokenization that was being written meanwhile and did not see it. */
+const secondLookMs = 5_000;
+
 /**
  * A message for a reference that we don't know (yet) waits until its tokenization appears, which puts this job back. One that waited
  * for too long is given up with an alarm: somebody pays for tokens that this worker knows nothing of.
  */
-async function park(callback: CallbackRow, context: JudgingContext): Promise<Outcome> {
-  if (callback.state === 'orphaned') return await abandonWhenOld(callback, context);
-  if (callback.state !== 'received') return done('still_orphaned');
+async function park(
+  callback: CallbackRow,
+  { isProven }: SignatureJudgement,
+  context: JudgingContext,
+): Promise<Outcome> {
+  if (callback.state !== 'received')
+    return await keepWaiting(callback, 'unknown_reference', context);
   await context.apply({
     entity: 'callback',
     row: callback,
     event: 'callback.orphaned',
-    patch: { due_at_in_ms: context.settings.orphanMaxAgeMs },
+    patch: { is_proven: isProven, due_at_in_ms: context.settings.orphanMaxAgeMs },
     audit: { channel: callback.channel, reason: 'unknown_reference' },
   });
-  return done('orphaned');
+  return snooze(secondLookMs, 'orphaned');
 }
 
-async function abandonWhenOld(callback: CallbackRow, context: JudgingContext): Promise<Outcome> {
+/** Leaves an orphan that can't be believed (yet) as it is, until its time is over. */
+async function keepWaiting(
+  callback: CallbackRow,
+  reason: RejectionReason | 'unknown_reference',
+  context: JudgingContext,
+): Promise<Outcome> {
   const now = await databaseNow(context.db);
-  if (callback.due_at === null || callback.due_at > now) return done('still_orphaned');
+  const isOver = callback.due_at !== null && callback.due_at <= now;
+  if (callback.state !== 'orphaned' || !isOver) return done('still_orphaned');
   const outcome = await context.apply({
     entity: 'callback',
     row: callback,
     event: 'callback.abandoned',
-    patch: { due_at: null },
-    audit: { channel: callback.channel, reason: 'unknown_reference' },
+    patch: { due_at: null, reason },
+    audit: { channel: callback.channel, reason },
   });
   if (outcome.isApplied) {
     context.logger.error(
-      { callbackId: callback.id, channel: callback.channel },
-      'a message of the gateway was given up: no tokenization with its reference has appeared',
+      { callbackId: callback.id, channel: callback.channel, reason },
+      'a message of the gateway was given up: no tokenization has appeared that it can be believed about',
     );
   }
   return done('abandoned');
@@ -170,15 +187,15 @@ async function reject(
   reason: RejectionReason,
   context: JudgingContext,
   detail: Readonly<Record<string, string | readonly string[]>> = {},
-  tokenizationId?: string,
+  learned: Readonly<{ is_proven?: boolean; tokenization_id?: string }> = {},
 ): Promise<Outcome> {
-  // An orphan that can't be believed after all stays an orphan: its table knows no rejection.
-  if (callback.state === 'orphaned') return done('still_orphaned');
+  // An orphan that can't be believed after all stays an orphan until it is given up: its table knows no rejection.
+  if (callback.state === 'orphaned') return await keepWaiting(callback, reason, context);
   await context.apply({
     entity: 'callback',
     row: callback,
     event: 'callback.rejected',
-    patch: { reason, due_at: null, ...(tokenizationId && { tokenization_id: tokenizationId }) },
+    patch: { ...learned, reason, due_at: null },
     audit: { channel: callback.channel, reason, detail },
   });
   return done(`rejected_${reason}`);

@@ -25,16 +25,35 @@ export function mismatchOf(
   }
   const isPresentAttempt = !isFilled(reference) || reference === row.gateway_reference;
   // A second token of one request has a reference of its own at the gateway, which is asked about it.
-  if (row.state === 'active' && fields.status === '1') return undefined;
+  if (row.quickpay_id_sealed !== null && fields.status === '1') return undefined;
   if (
     isPresentAttempt &&
-    isFilled(fields.orderReferenceId) &&
-    row.order_reference_id !== null &&
-    fields.orderReferenceId !== row.order_reference_id
+    isOtherOrder(row, fields.orderReferenceId) &&
+    !isOfEarlierAttempt(row, fields.orderReferenceId)
   ) {
     return 'order_reference_mismatch';
   }
   return undefined;
+}
+
+/**
+ * Whether the gateway's own reference is another than the present attempt's, where an earlier attempt was sent under the
+ * same reference of ours. What became of that one is for the gateway to say.
+ */
+export function isOfEarlierAttempt(
+  row: TokenizationRow,
+  orderReferenceId: string | undefined,
+): boolean {
+  const isReferenceShared = row.attempt > 1 + row.abandoned_references.length;
+  return isReferenceShared && isOtherOrder(row, orderReferenceId);
+}
+
+function isOtherOrder(row: TokenizationRow, orderReferenceId: string | undefined): boolean {
+  return (
+    isFilled(orderReferenceId) &&
+    row.order_reference_id !== null &&
+    orderReferenceId !== row.order_reference_id
+  );
 }
 
 function isFilled(value: string | undefined): value is string {

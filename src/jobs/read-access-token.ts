@@ -1,5 +1,6 @@
 import type { ReadableAccessToken } from '../db/access-tokens.ts';
 import { insertOutboxJobs } from '../db/outbox.ts';
+import type { AccessTokenView } from '../domain/api-shapes.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { createAccessTokenMemory, type RememberedToken } from './access-token-memory.ts';
@@ -12,6 +13,17 @@ import { oneFlight } from './one-flight.ts';
 export interface AccessToken extends Readonly<RememberedToken['token']> {
   /** Whole seconds until it must no longer be used, rounded down. */
   readonly secondsLeft: number;
+}
+
+/** An access token in the clear, as a backend gets it. */
+export function accessTokenViewOf(token: AccessToken): AccessTokenView {
+  return {
+    accessToken: token.accessToken.reveal(),
+    generation: token.generation,
+    issuedAt: token.issuedAt.toISOString(),
+    expiresAt: token.expiresAt.toISOString(),
+    secondsLeft: token.secondsLeft,
+  };
 }
 
 /** Hands out access tokens. */

@@ -3,6 +3,7 @@ import type { Channel } from '../domain/callback.ts';
 import type { callbackIdPayload, rawCallbackPayload } from '../domain/job-payloads.ts';
 import { acceptCallback } from './accept-callback.ts';
 import type { JudgingContext } from './judge-callback.ts';
+import { inboundOf } from './raw-callback.ts';
 
 /**
  * The inbox row that a job is about. A message that a backend received itself and put into the queue is committed to the
@@ -14,24 +15,15 @@ export async function callbackIdOf(
   context: JudgingContext,
 ): Promise<string> {
   if ('callbackId' in payload) return payload.callbackId;
-  const { id } = await acceptCallback(
-    context,
-    {
-      channel,
-      contentType: payload.contentType,
-      body: Buffer.from(payload.body, 'utf8'),
-      sourceIp: payload.sourceIp,
+  const { id } = await acceptCallback(context, inboundOf(channel, payload), {
+    audit: {
+      actor: { type: 'backend', id: 'queue' },
+      queue: context.job.queue,
+      jobId: context.job.id,
+      attempt: context.job.attempt,
     },
-    {
-      audit: {
-        actor: { type: 'backend', id: 'queue' },
-        queue: context.job.queue,
-        jobId: context.job.id,
-        attempt: context.job.attempt,
-      },
-      isContinuedByCaller: true,
-    },
-  );
+    isContinuedByCaller: true,
+  });
   await context.replacePayload({ v: 1, callbackId: id });
   return id;
 }

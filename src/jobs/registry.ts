@@ -1,5 +1,5 @@
 import type { AnyJob } from './define-job.ts';
-import { disableTokenJob } from './disable-token.ts';
+import { disableTokenJob } from './disable-token-job.ts';
 import { expireRetention } from './expire-retention.ts';
 import { handleNotify } from './handle-notify.ts';
 import { confirmTokenization } from './confirm-tokenization.ts';

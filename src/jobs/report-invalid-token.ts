@@ -4,7 +4,7 @@ import { accessTokenWaits } from '../domain/access-token-times.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { refreshJob } from './access-token-row.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from './job-dependencies.ts';
 
 /** What a report led to: a renewal, or nothing, since that generation is over or its renewal is under way already. */
 export type ReportResult = 'renewal_brought_forward' | 'ignored';
@@ -16,7 +16,7 @@ export type ReportResult = 'renewal_brought_forward' | 'ignored';
  * Throws `credential_not_found`.
  */
 export async function reportInvalidToken(
-  { db, door, settings }: OperationDependencies,
+  { db, door, settings }: BackendDependencies,
   credentialName: string,
   generation: number,
   actor: Actor,

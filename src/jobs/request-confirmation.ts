@@ -5,7 +5,7 @@ import { nextState } from '../domain/transition.ts';
 import { tokenizationTransitions } from '../domain/tokenization.ts';
 import { confirmJob } from './apply-evidence.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from './job-dependencies.ts';
 
 /**
  * Has the gateway asked now what became of a tokenization, whatever its schedule says; the schedule begins anew, so the
@@ -13,7 +13,7 @@ import type { OperationDependencies } from './job-dependencies.ts';
  * before the request was sent, and once the token works or has ended.
  */
 export async function requestConfirmation(
-  { db, door, settings }: OperationDependencies,
+  { db, door, settings }: BackendDependencies,
   tokenizationId: string,
   audit: AuditContext,
 ): Promise<void> {

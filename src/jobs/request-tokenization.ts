@@ -151,13 +151,12 @@ async function recordResult(
   context: Context,
 ): Promise<Outcome> {
   const apply = commitReply(row, context);
-  const firstQueryMs = context.settings.reconcileScheduleMs[0] ?? 0;
   if (reply.status === 'active') {
     await apply({
       entity: 'tokenization',
       row,
       event: 'tokenization.activated',
-      ...activation(context, row, { ...reply, askExpiryInMs: firstQueryMs }),
+      ...activation(context, row, { ...reply, isEndAsked: true }),
       audit: { channel: 'create_reply', detail: { rawStatus: reply.rawStatus } },
     });
     return done('active');
@@ -172,6 +171,7 @@ async function recordResult(
     });
     return done('failed');
   }
+  const firstQueryMs = context.settings.reconcileScheduleMs[0] ?? 0;
   await apply(outcomeUnknown(row, `status_${reply.status}`, firstQueryMs));
   return done('submit_unknown');
 }

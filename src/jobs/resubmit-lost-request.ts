@@ -39,8 +39,8 @@ async function resubmit(
   gatewayCode: string | undefined,
   context: Context,
 ): Promise<Outcome> {
-  const { resubmitPolicy } = context.settings;
-  if (resubmitPolicy === 'manual') {
+  const { resubmitPolicy, resubmissionsMax } = context.settings;
+  if (resubmitPolicy === 'manual' || row.attempt > resubmissionsMax) {
     // A message may make the worker ask again; what the operator was told once is not told again.
     if (row.review === 'lost_request') return done('left_to_operator');
     await context.apply({
@@ -48,7 +48,11 @@ async function resubmit(
       row,
       event: 'reconcile.exhausted',
       patch: { reconcile_at: null, review: 'lost_request' },
-      audit: { channel: 'query', gatewayCode, detail: { query: 'none', resubmitPolicy } },
+      audit: {
+        channel: 'query',
+        gatewayCode,
+        detail: { query: 'none', resubmitPolicy, attempt: row.attempt },
+      },
     });
     return done('left_to_operator');
   }

@@ -1,22 +1,14 @@
 import { findCredential } from '../db/credentials.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
-import { credentialContent, type CredentialEnvironment } from '../domain/credential.ts';
+import type { OpccountCredential } from '../domain/api-shapes.ts';
+import { credentialContent } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
-import { Secret } from '../security/secret.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { openSecrets } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 
-/** What a backend signs its calls to OPCCOUNT with (protocol section 10). */
-export interface OpccountCredential {
-  readonly environment: CredentialEnvironment;
-  readonly number: string;
-  readonly vaCode: Secret;
-  readonly privateKey: Secret;
-}
-
 /**
- * Opens an OPCCOUNT credential for whoever `audit` names. OPCCOUNT has no token that could be handed out in its place: each call is signed with
+ * Opens an OPCCOUNT credential (protocol section 10) for whoever `audit` names. OPCCOUNT has no token that could be handed out in its place: each call is signed with
  * the private key. The audit row is committed before anything is opened. No other family is ever opened for a
  * backend. Throws `credential_not_found`.
  */
@@ -39,14 +31,7 @@ export async function revealOpccount(
       audit,
     });
     if (!outcome.isApplied) return undefined;
-    const { number, vaCode, privateKey } = credentialContent.opccount.parse(
-      openSecrets(keyring, row),
-    );
-    return {
-      environment: row.environment,
-      number,
-      vaCode: new Secret(vaCode),
-      privateKey: new Secret(privateKey),
-    };
+    const content = credentialContent.opccount.parse(openSecrets(keyring, row));
+    return { environment: row.environment, ...content };
   });
 }

@@ -4,14 +4,14 @@ import { AppError } from '../domain/errors.ts';
 import type { Secret } from '../security/secret.ts';
 import { quickpayPlace } from './activation.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from './job-dependencies.ts';
 
 /**
  * Opens the QuickPay ID of a tokenization for whoever `audit` names. The audit row is committed before anything is opened:
  * nobody sees an id without a trace. Throws `tokenization_not_found`, or `state_forbids` where there is no token.
  */
 export async function revealToken(
-  dependencies: OperationDependencies,
+  dependencies: BackendDependencies,
   tokenizationId: string,
   audit: AuditContext,
 ): Promise<Secret> {

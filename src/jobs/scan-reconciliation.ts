@@ -1,4 +1,4 @@
-import { findDueCallbacks, findMatchableOrphans } from '../db/callbacks.ts';
+import { findDueCallbacks } from '../db/callbacks.ts';
 import { findDueDeliveries } from '../db/deliveries.ts';
 import { findDueTokenizations } from '../db/tokenizations.ts';
 import { deliveryJob, type OutboxJob } from '../db/transition-door.ts';
@@ -8,6 +8,7 @@ import { requestJob } from './accept-tokenization.ts';
 import { judgeJob } from './accept-callback.ts';
 import { confirmJob } from './apply-evidence.ts';
 import { defineJob, done, type JobContext } from './define-job.ts';
+import { releaseDeliveries } from './release-deliveries.ts';
 
 /** Rows of one kind that one scan puts on a queue. */
 const rowsMax = 500;
@@ -22,10 +23,11 @@ const confirmedStates = [
   'active',
   'disabling',
 ] as const;
+const judgedStates = ['received', 'matched', 'orphaned'] as const;
 
 /**
  * `reconciliation.scan` puts back on its queue whatever Postgres says is due: requests whose job was lost, results that are
- * owed, callbacks without a verdict, orphans whose tokenization has appeared, deliveries whose time has come. It is what makes Redis disposable. Work
+ * owed, callbacks without a verdict, orphans that have waited for too long, deliveries whose time has come or that were held. It is what makes Redis disposable. Work
  * that is still waiting has the same job id and is left alone, so a doubled scan does no harm.
  */
 export const scanReconciliation = defineJob({
@@ -35,26 +37,33 @@ export const scanReconciliation = defineJob({
   retry: exponential({ attemptsMax: 1, baseMs: 1_000, capMs: 1_000 }),
   timeoutMs: 15_000,
   isRepeating: true,
-  emits: [],
+  emits: ['delivery.released'],
   async run(_, context) {
     const jobs = await findDueWork(context);
     if (jobs.length > 0) await context.enqueue(jobs);
-    return done(jobs.length > 0 ? 'work_found' : 'nothing_due');
+    const released = await releaseDeliveries(context);
+    return done(jobs.length + released > 0 ? 'work_found' : 'nothing_due');
   },
 });
 
-async function findDueWork({ db }: JobContext<never>): Promise<readonly OutboxJob[]> {
-  const [requested, callbacks, orphans, deliveries, ...owed] = await Promise.all([
+async function findDueWork({ db }: Pick<JobContext<never>, 'db'>): Promise<readonly OutboxJob[]> {
+  const [requested, deliveries, callbacks, owed] = await Promise.all([
     findDueTokenizations(db, 'requested', rowsMax),
-    findDueCallbacks(db, rowsMax),
-    findMatchableOrphans(db, rowsMax),
     findDueDeliveries(db, rowsMax),
-    ...confirmedStates.map((state) => findDueTokenizations(db, state, rowsMax)),
+    inEach(judgedStates, async (state) => await findDueCallbacks(db, state, rowsMax)),
+    inEach(confirmedStates, async (state) => await findDueTokenizations(db, state, rowsMax)),
   ]);
   return [
     ...requested.map(({ id, version }) => requestJob(id, version)),
-    ...owed.flat().map(({ id, version }) => confirmJob(id, version)),
+    ...owed.map(({ id, version }) => confirmJob(id, version)),
     ...deliveries.map(({ id, version }) => deliveryJob(id, version)),
-    ...[...callbacks, ...orphans].map(({ id, channel, version }) => judgeJob(channel, id, version)),
+    ...callbacks.map(({ id, channel, version }) => judgeJob(channel, id, version)),
   ];
+}
+
+async function inEach<State, Row>(
+  states: readonly State[],
+  find: (state: State) => Promise<readonly Row[]>,
+): Promise<readonly Row[]> {
+  return (await Promise.all(states.map(find))).flat();
 }

@@ -1,9 +1,12 @@
+import { z } from 'zod';
+import { findAuditDetail } from '../db/audit.ts';
 import { databaseNow } from '../db/database.ts';
-import { findDelivery, findWebhookEndpoint } from '../db/deliveries.ts';
+import { findDelivery, findWebhookEndpoint, isBehindHeld } from '../db/deliveries.ts';
 import type { DeliveryRow, WebhookEndpointRow } from '../db/rows.ts';
 import { findTokenization } from '../db/tokenizations.ts';
 import { deliveryJob } from '../db/transition-door.ts';
 import { nextAttemptMs } from '../domain/delivery.ts';
+import { expiryNotice } from '../domain/expiry-watch.ts';
 import { deliveryIdPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { WebhookResult } from '../webhooks/sender.ts';
@@ -14,6 +17,7 @@ const emits = [
   'delivery.attempted',
   'delivery.delivered',
   'delivery.failed',
+  'delivery.held',
   'webhook_endpoint.failing',
   'webhook_endpoint.recovered',
   'webhook_endpoint.disabled',
@@ -21,12 +25,14 @@ const emits = [
 
 type Context = JobContext<(typeof emits)[number]>;
 
+const expiryDetail = z.object({ daysLeft: z.number(), expiresAt: z.string() });
+
 /** How long to wait while the breaker keeps everybody off the address. */
 const breakerDelayMs = 30_000;
 
 /**
  * `delivery.send` makes one attempt to tell the merchant's backend of one event. What happens next is written before the job
- * ends: delivered, another attempt at its time, or given up. The receiver may get an event twice and knows it by its id.
+ * ends: delivered, another attempt at its time, held until there is an address to send it to, or given up. The receiver may get an event twice and knows it by its id.
  */
 export const sendDelivery = defineJob({
   name: 'delivery.send',
@@ -37,15 +43,20 @@ export const sendDelivery = defineJob({
   emits,
   async run({ deliveryId }, context) {
     const delivery = await findDelivery(context.db, deliveryId);
-    if (delivery?.state !== 'pending') return done('already_settled');
+    if (delivery?.state !== 'pending' && delivery?.state !== 'held') return done('already_settled');
     const now = await databaseNow(context.db);
-    const isEarly = delivery.attempt > 0 && delivery.due_at !== null && delivery.due_at > now;
-    if (isEarly) return done('not_due');
+    const isEarly = delivery.due_at !== null && delivery.due_at > now;
+    if (isEarly && (delivery.attempt > 0 || delivery.state === 'held')) return done('not_due');
+    if (delivery.state === 'held')
+      return await giveUp(delivery, 'held_too_long', undefined, context);
     const { webhooks } = context;
-    if (webhooks === undefined) return await giveUp(delivery, 'no_endpoint', undefined, context);
+    if (webhooks === undefined) return await hold(delivery, 'no_endpoint', { ...context, now });
     const endpoint = await findWebhookEndpoint(context.db, webhookEndpointId(webhooks.url));
     if (endpoint?.state === 'disabled') {
-      return await giveUp(delivery, 'endpoint_disabled', undefined, context);
+      return await hold(delivery, 'endpoint_disabled', { ...context, now });
+    }
+    if (await isBehindHeld(context.db, delivery)) {
+      return await hold(delivery, 'behind_held', { ...context, now });
     }
     const result = await webhooks.send({
       id: delivery.event_id,
@@ -71,8 +82,19 @@ async function bodyOf(delivery: DeliveryRow, { db }: Context): Promise<string> {
       merchantReferenceId: tokenization?.merchant_reference_id,
       sequence: delivery.sequence,
       state: delivery.status,
+      ...(delivery.event_type === 'token.expiring' ? await expiryOf(delivery, db) : {}),
     },
   });
+}
+
+/** Which warning it is, and when the token ends, as it was known when the event happened. */
+async function expiryOf(
+  { tokenization_id, sequence }: DeliveryRow,
+  db: Context['db'],
+): Promise<{ readonly noticeDays: number; readonly expiresAt: string }> {
+  const detail = await findAuditDetail(db, 'tokenization', tokenization_id, sequence);
+  const { daysLeft, expiresAt } = expiryDetail.parse(detail);
+  return { noticeDays: expiryNotice(daysLeft), expiresAt };
 }
 
 async function record(
@@ -99,10 +121,12 @@ async function record(
   }
   if (result.kind === 'rejected' && result.status === 410) {
     await disable(endpoint, 'gone', context);
-    return await giveUp(delivery, 'gone', 410, context);
+    return await hold(delivery, 'gone', context);
   }
-  await noteFailure(endpoint, context);
-  return await scheduleNext(delivery, result, context);
+  const isDisabled = await noteFailure(endpoint, context);
+  return isDisabled
+    ? await hold(delivery, 'endpoint_disabled', context)
+    : await scheduleNext(delivery, result, context);
 }
 
 async function scheduleNext(
@@ -134,9 +158,33 @@ async function scheduleNext(
   return done('look_again');
 }
 
+/**
+ * Keeps an event that can't be sent for now. The scan releases it once there is an address that is enabled, in the order of its
+ * token's events; when its time is over it is given up.
+ */
+async function hold(
+  delivery: DeliveryRow,
+  reason: 'no_endpoint' | 'endpoint_disabled' | 'gone' | 'behind_held',
+  { apply, now, settings }: Context & { readonly now: Date },
+): Promise<Outcome> {
+  const heldMs = now.getTime() - (delivery.held_at ?? now).getTime();
+  await apply({
+    entity: 'delivery',
+    row: delivery,
+    event: 'delivery.held',
+    patch: {
+      reason,
+      due_at_in_ms: Math.max(0, settings.webhookHoldMaxAgeMs - heldMs),
+      ...(delivery.held_at === null ? { held_at_in_ms: 0 } : {}),
+    },
+    audit: { reason, detail: { attempt: delivery.attempt } },
+  });
+  return done(`held_${reason}`);
+}
+
 async function giveUp(
   delivery: DeliveryRow,
-  reason: 'no_endpoint' | 'endpoint_disabled' | 'gone' | 'schedule_over',
+  reason: 'held_too_long' | 'schedule_over',
   status: number | undefined,
   context: Context,
 ): Promise<Outcome> {
@@ -160,12 +208,15 @@ async function recover(endpoint: WebhookEndpointRow | undefined, context: Contex
   });
 }
 
-/** The first failure starts a clock; an address that has failed for too long without one success is disabled. */
+/**
+ * The first failure starts a clock; an address that has failed for too long without one success is disabled. Whether it is
+ * disabled now.
+ */
 async function noteFailure(
   endpoint: WebhookEndpointRow | undefined,
   context: Context & { readonly now: Date },
-): Promise<void> {
-  if (endpoint?.state !== 'enabled') return;
+): Promise<boolean> {
+  if (endpoint?.state !== 'enabled') return false;
   if (endpoint.failing_since === null) {
     await context.apply({
       entity: 'webhook_endpoint',
@@ -173,12 +224,12 @@ async function noteFailure(
       event: 'webhook_endpoint.failing',
       patch: { failing_since_in_ms: 0 },
     });
-    return;
+    return false;
   }
   const failingMs = context.now.getTime() - endpoint.failing_since.getTime();
-  if (failingMs >= context.settings.webhookDisableAfterMs) {
-    await disable(endpoint, 'failing_too_long', context);
-  }
+  if (failingMs < context.settings.webhookDisableAfterMs) return false;
+  await disable(endpoint, 'failing_too_long', context);
+  return true;
 }
 
 async function disable(
@@ -196,7 +247,7 @@ async function disable(
   if (outcome.isApplied) {
     context.logger.error(
       { reason },
-      'the merchant webhook was disabled; "token-worker deliveries enable" enables it again',
+      'the merchant webhook was disabled and its events are held; "token-worker deliveries enable" sends them',
     );
   }
 }

@@ -1,17 +1,21 @@
+import { databaseNow } from '../db/database.ts';
 import type { TokenizationRow } from '../db/rows.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
-import { decideOnDispute, type MessageEvidence } from '../domain/evidence.ts';
+import { decideOnDispute, type MessageEvidence, rankOf } from '../domain/evidence.ts';
 import type { Secret } from '../security/secret.ts';
 import { quickpayPlace } from './activation.ts';
-import { ask, type Answer, referencesOf } from './ask-gateway.ts';
+import { ask, type Answer, askForSecondToken, referencesOf } from './ask-gateway.ts';
 import { beliefOf } from './belief.ts';
+import { committed } from './committed.ts';
 import { done, type JobContext, type Outcome, snooze } from './define-job.ts';
+import type { SharedAnswer } from './shared-answers.ts';
 
-/** A message that contradicts a token that works. */
+/** A message that contradicts what is believed, so that the gateway is asked about it. */
 export interface Dispute {
   readonly row: TokenizationRow;
   readonly said: MessageEvidence;
   readonly quickpayId: Secret | undefined;
+  readonly receivedAt: Date;
   readonly audit: Partial<AuditContext>;
 }
 
@@ -21,15 +25,16 @@ type Context = JobContext<
 
 /** How soon to ask again after no answer. */
 const noAnswerDelayMs = 30_000;
-const overtakenDelayMs = 1_000;
 
 /**
- * Asks the gateway about a message that contradicts an active token, and does what the answer supports. A token that the
- * gateway calls unusable is disabled here too; a second usable one is for a person to look at.
+ * Asks the gateway about a message that contradicts a token that works, or names another one after its end, and does what the
+ * answer supports. A token that the gateway calls unusable is disabled here too; a second usable one is for a person to look at.
  */
 export async function settleDispute(dispute: Dispute, context: Context): Promise<Outcome> {
   const { row, said, audit } = dispute;
-  const answer = await askAbout(dispute, context);
+  const answer =
+    rankOf(said) < 2 ? await askForAll(dispute, context) : await askAbout(dispute, context);
+  if ('waitMs' in answer) return snooze(answer.waitMs, 'asked_lately');
   const decision = decideOnDispute(beliefOf(row), said, answer.says);
   if (decision === undefined) return snooze(noAnswerDelayMs, 'no_answer');
   const detail = { query: answer.word, rawStatus: answer.record?.rawStatus ?? null };
@@ -45,7 +50,7 @@ export async function settleDispute(dispute: Dispute, context: Context): Promise
       patch: { review: decision.review ?? null },
       audit: { ...audit, detail },
     });
-    if (!outcome.isApplied) return snooze(overtakenDelayMs, 'overtaken');
+    if (!outcome.isApplied) return committed(outcome, decision.reason);
     present = { ...present, version: outcome.version };
   }
   if (decision.andThen === 'token.disabled') {
@@ -56,13 +61,27 @@ export async function settleDispute(dispute: Dispute, context: Context): Promise
       patch: { reconcile_at: null },
       audit: { ...audit, reason: 'failed_after_success', detail },
     });
-    if (!outcome.isApplied) return snooze(overtakenDelayMs, 'overtaken');
+    return committed(outcome, decision.reason);
   }
   return done(decision.reason);
 }
 
+/** What an unproven message asks is asked about our own references and token, so that one answer serves all such messages. */
+async function askForAll(dispute: Dispute, context: Context): Promise<SharedAnswer> {
+  const { row, said, receivedAt: since } = dispute;
+  const now = await databaseNow(context.db);
+  const isAboutSecond = said.says === 'success';
+  const name = `${isAboutSecond ? 'second token' : 'own token'} ${row.id}`;
+  return await context.sharedAnswers.ask({ name, since, now }, async () =>
+    isAboutSecond ? await askForSecondToken(row, context) : await askAbout(dispute, context),
+  );
+}
+
 /** A second token is looked up by its own id and has to belong to this tokenization; a failure is asked of ours. */
-async function askAbout({ row, said, quickpayId }: Dispute, context: Context): Promise<Answer> {
+export async function askAbout(
+  { row, said, quickpayId }: Dispute,
+  context: Context,
+): Promise<Answer> {
   if (said.says === 'success' && quickpayId !== undefined) {
     const answer = await ask(row, { by: 'quickpayId', value: quickpayId }, context);
     const named = answer.record?.merchantReferenceId;

@@ -1,7 +1,7 @@
 import { lookup as systemLookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
-import ipaddr from 'ipaddr.js';
 import { Agent, buildConnector } from 'undici';
+import { isPublicAddress } from '../security/addresses.ts';
 
 /** Refused: the name leads to an address that is not on the public internet. */
 export class ForbiddenAddressError extends Error {
@@ -54,9 +54,4 @@ export function createSafeDispatcher(options: SafeDispatcherOptions): Agent {
       connect(target, callback);
     },
   });
-}
-
-/** Whether an address is on the public internet; an IPv4 address inside an IPv6 one counts as itself. */
-export function isPublicAddress(address: string): boolean {
-  return ipaddr.isValid(address) && ipaddr.process(address).range() === 'unicast';
 }

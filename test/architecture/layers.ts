@@ -16,6 +16,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   queues: ['domain', 'observability', 'db', 'jobs'],
   http: ['domain', 'security', 'observability', 'db', 'jobs'],
   client: ['domain'],
+  'direct-client': ['domain', 'client', 'security', 'db', 'jobs'],
   // The stand-in shares how signatures are made with the client, and nothing else: it must not agree with it by sharing code.
   sandbox: ['domain', 'security', 'gateway/signature*'],
   'shutdown.ts': ['observability'],
@@ -65,7 +66,7 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   '@bull-board': ['http'],
   'fastify-type-provider-zod': ['http'],
   undici: ['gateway', 'webhooks'],
-  'ipaddr.js': ['webhooks'],
+  'ipaddr.js': ['security'],
   cockatiel: ['webhooks'],
   'lossless-json': ['gateway'],
   'fast-xml-parser': ['gateway', 'sandbox'],

@@ -3,15 +3,18 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
+import { callerOf, makeKey } from '../support/api.ts';
+import { requestPayload } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 test.for(['SIGTERM', 'SIGINT'] as const)(
-  'a worker process that gets %s closes in order and exits with 0',
-  async (signal, { databaseUrl }) => {
+  'a worker process that gets %s answers who waits with what is known, closes in order and exits with 0',
+  async (signal, { databaseUrl, onTestFinished }) => {
     const key = generateEncryptionKey('k1').key.reveal();
+    const shop = makeKey('shop');
     const worker = spawn(process.execPath, [main, 'start'], {
       env: {
         DATABASE_URL: databaseUrl,
@@ -20,9 +23,18 @@ test.for(['SIGTERM', 'SIGINT'] as const)(
         CALLBACK_PORT: '0',
         OPS_PORT: '0',
         LOG_LEVEL: 'debug',
+        API_KEYS: shop.entry,
+        OCEANPAYMENT_ACCOUNT: '995149',
+        OCEANPAYMENT_TERMINAL: '99514901',
+        OCEANPAYMENT_SECURE_CODE: 'code',
+        // Nobody answers there, so the request comes to no end.
+        OCEANPAYMENT_CHECKOUT_URL: 'http://127.0.0.1:9',
+        CALLBACK_PUBLIC_URL: 'http://127.0.0.1:9',
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    // One that outlives a failed test would fill its pipe, and the run would wait for it for ever.
+    onTestFinished(() => void worker.kill('SIGKILL'));
     let output = '';
     worker.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     worker.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
@@ -31,8 +43,21 @@ test.for(['SIGTERM', 'SIGINT'] as const)(
       return line === undefined ? undefined : /"private":"([^"]+)"/.exec(line)?.[1];
     });
     expect((await fetch(`${url}/health/ready`)).status).toBe(200);
+    const call = callerOf(url, shop.key);
+    const { id } = (await call('POST', '/v1/tokenizations', { body: requestPayload() })).body;
+    const waiting = [
+      call('GET', `/v1/tokenizations/${id}?wait=60s&until=final`),
+      call('GET', `/v1/tokenizations?customerId=cust-77&wait=60s&until=final`),
+    ];
+    // Another round trip on a connection of its own: the two have been taken by now.
+    await call('GET', `/v1/tokenizations/${id}`);
     const exited = once(worker, 'exit');
+    const killedAt = performance.now();
     worker.kill(signal);
+    const [one, found] = await Promise.all(waiting);
+    expect(performance.now() - killedAt).toBeLessThan(5_000);
+    expect(one).toMatchObject({ status: 200, body: { id, redirectUrl: null } });
+    expect(found).toMatchObject({ status: 200, body: { items: [{ id }] } });
     expect((await exited)[0]).toBe(0);
     const closed = [...output.matchAll(/"part":"([^"]+)","isClosed":true/g)].map(
       ([, part]) => part,

@@ -104,6 +104,30 @@ describe('faults of the configuration', () => {
     expect(faults.length === 0).toBe(isAllowed);
   });
 
+  test('addresses of the gateway are told apart from what is none, without their value', () => {
+    const load = (text: string) => ({ ...complete, NOTIFY_SOURCE_ALLOW_LIST: text });
+    expect(loadConfig(complete).publicHttp.notifySources).toBeUndefined();
+    expect(loadConfig(load('192.0.2.7, 2001:db8::/32')).publicHttp.notifySources).toHaveLength(2);
+    for (const text of ['192.0.2.7,gateway.example', '192.0.2.0/33', ' , ']) {
+      const faults = faultsOf(load(text));
+      expect(faults).toEqual([expect.stringMatching(/^NOTIFY_SOURCE_ALLOW_LIST: /)]);
+      expect(faults.join()).not.toMatch(/example|33/);
+    }
+  });
+
+  test.each(['https://user@shop.example/events', 'https://:pass@shop.example/events'])(
+    'a webhook address with credentials, which would not be sent, is refused without being shown: %s',
+    (url) => {
+      const faults = faultsOf({
+        ...complete,
+        MERCHANT_WEBHOOK_URL: url,
+        MERCHANT_WEBHOOK_SECRETS: `whsec_${key}`,
+      });
+      expect(faults).toEqual([expect.stringMatching(/^MERCHANT_WEBHOOK_URL: leave out user/)]);
+      expect(faults.join()).not.toMatch(/shop|@/);
+    },
+  );
+
   test.each([
     ['two keys of one id', `k1:${key},k1:${key}`],
     ['31 bytes', `k1:${Buffer.alloc(31).toString('base64')}`],

@@ -13,7 +13,10 @@ const scans: Readonly<Record<string, readonly [string, (db: Db) => Promise<unkno
     'reconcile_at <= statement_timestamp()',
     async (db) => await findDueTokenizations(db, 'confirming', 10),
   ],
-  callbacks: ['due_at <= statement_timestamp()', async (db) => await findDueCallbacks(db, 10)],
+  callbacks: [
+    'due_at <= statement_timestamp()',
+    async (db) => await findDueCallbacks(db, 'received', 10),
+  ],
   deliveries: ['due_at <= statement_timestamp()', async (db) => await findDueDeliveries(db, 10)],
   'access tokens': [
     'due_at <= statement_timestamp()',

@@ -7,6 +7,7 @@ import {
   readOutboxBacklog,
   releaseOutbox,
 } from '../../src/db/outbox.ts';
+import { pagesRead } from '../support/buffers.ts';
 import { test } from '../support/fixtures.ts';
 
 /** Rows with these keys, in this order. */
@@ -98,6 +99,25 @@ describe('claiming the outbox', () => {
     expect(relayed.size).toBe(11);
     for (const ids of relayed.values()) expect(ids).toEqual(ids.toSorted((a, b) => Number(a - b)));
     expect([...relayed.values()].flat()).toHaveLength(320);
+  });
+
+  test('rows that are put off or leased do not raise the cost of a claim', async ({
+    database: { db },
+    databaseUrl,
+  }) => {
+    await addRows(
+      db,
+      Array.from({ length: 6_000 }, () => null),
+    );
+    await sql`update outbox set not_before = now() + interval '1 day' where id % 2 = 0`.execute(db);
+    await sql`update outbox set lease_until = now() + interval '1 minute' where id % 2 = 1`.execute(
+      db,
+    );
+    await addRows(db, [null, 'a', 'a']);
+    const pages = await pagesRead(databaseUrl, async (used) => {
+      expect(keysOf(await claimOutbox(used, 'one', 60_000, 200))).toEqual([null, 'a', 'a']);
+    });
+    expect(pages).toBeLessThan(200);
   });
 
   test('the backlog is counted, with the age of what is due', async ({ database: { db } }) => {

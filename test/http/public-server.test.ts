@@ -6,10 +6,18 @@ import {
   type ReceivedCallback,
 } from '../../src/http/public-server.ts';
 import type { Logger } from '../../src/observability/logger.ts';
+import { parseAddressRange } from '../../src/security/addresses.ts';
 import { exchangeRaw } from './exchange.ts';
 
 const bodyBytesMax = 64 * 1_024;
 const open: HttpServer[] = [];
+const closed = {
+  host: '127.0.0.1',
+  port: 0,
+  trustProxy: false,
+  requestsPerMinuteMax: 3_000,
+  notifySources: undefined,
+} as const;
 
 afterEach(async () => {
   for (const server of open.splice(0)) await server.close();
@@ -24,7 +32,7 @@ interface Started {
 
 async function start(
   answer: PublicPorts['receiveCallback'] = async () => ({ verdict: 'kept', returnUrl: undefined }),
-  options: { trustProxy?: boolean; requestsPerMinuteMax?: number } = {},
+  options: Partial<Parameters<typeof createPublicServer>[0]> = {},
 ): Promise<Started> {
   const received: ReceivedCallback[] = [];
   const counted: string[] = [];
@@ -32,7 +40,7 @@ async function start(
   const keep = (fields: object, message: string): void => void logged.push({ fields, message });
   const logger: Logger = { debug: keep, info: keep, warn: keep, error: keep, fatal: keep };
   const server = createPublicServer(
-    { host: '127.0.0.1', port: 0, trustProxy: false, ...options },
+    { ...closed, ...options },
     {
       receiveCallback: async (message) => {
         received.push(message);
@@ -269,6 +277,39 @@ describe('the public listener', () => {
     expect(received).toHaveLength(3);
   });
 
+  test('counts all addresses of one IPv6 network of 64 bits together, and IPv4 addresses one by one', async () => {
+    const { url } = await start(undefined, { trustProxy: true, requestsPerMinuteMax: 2 });
+    const ask = async (from: string) =>
+      (await post(`${url}/callbacks/notify`, 'x', { 'x-forwarded-for': from })).status;
+    expect([await ask('2001:db8::1'), await ask('2001:db8::ffff')]).toEqual([200, 200]);
+    expect([await ask('2001:db8:0:0:abcd::2'), await ask('2001:db8:0:1::2')]).toEqual([429, 200]);
+    expect([await ask('192.0.2.1'), await ask('::ffff:192.0.2.1')]).toEqual([200, 200]);
+    expect([await ask('192.0.2.1'), await ask('192.0.2.2')]).toEqual([429, 200]);
+  });
+
+  test('takes pushes from the listed addresses alone, and customers from anywhere', async () => {
+    const { url, received, counted } = await start(undefined, {
+      trustProxy: true,
+      notifySources: ['198.51.100.0/28', '2001:db8::7'].flatMap(
+        (range) => parseAddressRange(range) ?? [],
+      ),
+    });
+    const ask = async (route: string, from?: string) => {
+      const headers = from === undefined ? {} : { 'x-forwarded-for': from };
+      return (await post(`${url}/callbacks/${route}`, 'x'.repeat(1_000), headers)).status;
+    };
+    for (const from of ['198.51.100.15', '::ffff:198.51.100.1', '2001:db8::7']) {
+      expect(await ask('notify', from)).toBe(200);
+    }
+    expect(received.splice(0)).toHaveLength(3);
+    for (const from of ['198.51.100.16', '2001:db8::8', '198.51.100.1, 203.0.113.9', undefined]) {
+      expect(await ask('notify', from)).toBe(403);
+    }
+    expect(received).toEqual([]);
+    expect(counted.filter((said) => said === 'notify source_refused')).toHaveLength(4);
+    expect(await ask('redirect', '203.0.113.9')).toBe(200);
+  });
+
   test('believes X-Forwarded-For only behind a proxy, and then only what that proxy added', async () => {
     const forwarded = { 'x-forwarded-for': '198.51.100.66, 203.0.113.9' };
     const direct = await start();
@@ -298,7 +339,7 @@ describe('the public listener', () => {
       countCallback: () => undefined,
       logger: { debug() {}, info() {}, warn() {}, error() {}, fatal() {} },
     };
-    const second = createPublicServer({ host: '127.0.0.1', port, trustProxy: false }, ports);
+    const second = createPublicServer({ ...closed, port }, ports);
     await expect(second.listen()).rejects.toMatchObject({
       code: 'port_taken',
       message: expect.stringMatching(new RegExp(`${port}.*CALLBACK_PORT`)),

@@ -103,7 +103,7 @@ describe('the end of a token', () => {
     const { id } = await activeToken(shop);
     const events = await eventually('a warning', async () => {
       const all = await eventsOf(running, id);
-      return all.some(({ event }) => event === 'token.expiry_learned') ? all : undefined;
+      return all.some(({ event }) => event === 'token.expiring') ? all : undefined;
     });
     expect(events.at(-1)?.detail).toHaveProperty('expiresAt');
     const row = await rowOf(running, id);

@@ -1,7 +1,14 @@
 import { expect } from 'vitest';
+import { findDueCallbacks } from '../../src/db/callbacks.ts';
+import { withClient } from '../../src/db/database.ts';
+import type { CallbackRow } from '../../src/db/rows.ts';
 import { acceptCallback } from '../../src/jobs/accept-callback.ts';
+import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
+import { removeCredential } from '../../src/jobs/remove-credential.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
-import { testActor } from '../support/builders.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+import { requestPayload, testActor } from '../support/builders.ts';
+import { runJob } from '../support/desk.ts';
 import { test } from '../support/desk-test.ts';
 
 const formBody = (values: Record<string, string>): Buffer =>
@@ -117,4 +124,96 @@ test('a look that was queued before a token is disabled does not cancel it a sec
   expect(await desk.run('token.disable', { tokenizationId: id })).toBe('disabled');
   expect(looks).toEqual(['not_due']);
   expect(desk.sandbox.state().calls.cancel).toBe(1);
+});
+
+test.for([
+  { what: 'its signature', reason: 'signature_absent' },
+  { what: 'its account', reason: 'unknown_account' },
+])(
+  'an orphan that $what would refuse by now waits unheard, and is given up with an alarm when its time is over',
+  async ({ reason }, { openDesk, database: { db }, databaseUrl }) => {
+    const desk = await openDesk();
+    const { account, terminal } = desk.account;
+    const { id } = await acceptCallback(desk.dependencies, {
+      channel: 'notify',
+      contentType: undefined,
+      body: formBody({
+        account,
+        terminal,
+        merchant_reference_id: 'tok-nobody',
+        quickpay_status: '0',
+      }),
+      sourceIp: undefined,
+    });
+    expect(await desk.run('notify.handle', { callbackId: id })).toBe('orphaned');
+    const lines: string[] = [];
+    const { settings } = desk.dependencies;
+    const later = {
+      ...desk.dependencies,
+      logger: createLogger({ level: 'error', destination: { write: (line) => lines.push(line) } }),
+      settings:
+        reason === 'unknown_account'
+          ? settings
+          : {
+              ...settings,
+              signatures: { ...settings.signatures, notify: { mode: 'verify' as const } },
+            },
+    } as const;
+    if (reason === 'unknown_account') {
+      const key = { name: 'default', family: 'accept_payments' } as const;
+      await removeCredential(desk.dependencies, key, testActor);
+    }
+    const judge = async () => await desk.run('notify.handle', { callbackId: id }, later);
+    const look = async (state: CallbackRow['state']) => await findDueCallbacks(db, state, 10);
+    expect(await judge()).toBe('still_orphaned');
+    expect(await look('orphaned')).toEqual([]);
+    expect(lines).toEqual([]);
+    await withClient(databaseUrl, async (client) => {
+      await client.query(
+        "update token_lifecycle.callback set due_at = due_at - interval '2 days' where id = $1",
+        [id],
+      );
+    });
+    expect(await look('orphaned')).toHaveLength(1);
+    expect(await judge()).toBe('abandoned');
+    expect(await desk.events(id)).toEqual([
+      'callback.received',
+      'callback.orphaned',
+      'callback.abandoned',
+    ]);
+    expect(await look('orphaned')).toEqual([]);
+    expect(lines).toEqual([expect.stringContaining(reason)]);
+  },
+);
+
+test('an orphan that is parked while its tokenization is being written looks for it once more', async ({
+  openDesk,
+  databaseUrl,
+}) => {
+  const desk = await openDesk();
+  const { account, terminal } = desk.account;
+  const { id } = await acceptCallback(desk.dependencies, {
+    channel: 'redirect',
+    contentType: undefined,
+    body: formBody({
+      account,
+      terminal,
+      merchant_reference_id: 'tok-racing',
+      quickpay_status: '-1',
+    }),
+    sourceIp: undefined,
+  });
+  const judge = async () => await runJob('callback.verify', { callbackId: id }, desk.dependencies);
+  expect(await judge()).toEqual({ kind: 'snooze', delayMs: 5_000, result: 'orphaned' });
+  await withClient(databaseUrl, async (client) => {
+    // What the tokenization's transaction saw when it began: no orphan.
+    await client.query(
+      'alter table token_lifecycle.tokenization disable trigger tokenization_appeared',
+    );
+  });
+  await acceptTokenization(desk.dependencies, requestPayload({ referenceId: 'tok-racing' }), {
+    audit: { actor: testActor },
+  });
+  expect(await judge()).toMatchObject({ kind: 'snooze', result: 'request_in_flight' });
+  expect(await desk.events(id)).toContain('callback.matched');
 });

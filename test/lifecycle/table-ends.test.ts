@@ -1,4 +1,6 @@
 import { describe, expect } from 'vitest';
+import type { GatewayClient } from '../../src/gateway/client.ts';
+import type { Desk } from '../support/desk.ts';
 import { test } from '../support/desk-test.ts';
 
 /** One test per row of the lifecycle's table, after the first result. */
@@ -6,9 +8,12 @@ import { test } from '../support/desk-test.ts';
 const quiet = 'sandbox:redirect+dropped';
 
 describe('after the end', () => {
-  test.for(['expired', 'failed'] as const)(
-    'a success that comes late wins over %s once the gateway confirms it',
-    async (end, { openDesk: at }) => {
+  test.for([
+    ['expired', 'redirect'],
+    ['failed', 'notify'],
+  ] as const)(
+    'a success that comes late wins over %s once the gateway confirms it: %s',
+    async ([end, by], { openDesk: at }) => {
       const { open, hear, confirm, decide, passDeadline, row, events } = await at();
       const { id } = await open(quiet);
       if (end === 'expired') {
@@ -17,9 +22,10 @@ describe('after the end', () => {
       } else await hear(id, 'notify', { status: '0', isProven: true });
       expect((await row(id)).state).toBe(end);
       const quickpayId = await decide(id, 'approve');
-      await hear(id, 'redirect', { status: '1', quickpayId });
-      expect((await row(id)).state).toBe(end);
-      await confirm(id);
+      await hear(id, by, { status: '1', quickpayId, isProven: by === 'notify' });
+      // A push begins the schedule anew; because of a browser the gateway is asked, and nothing is written for it.
+      expect((await row(id)).state).toBe(by === 'notify' ? end : 'active');
+      if (by === 'notify') await confirm(id);
       expect((await row(id)).state).toBe('active');
       expect((await events(id)).at(-1)).toBe('tokenization.activated');
     },
@@ -48,26 +54,8 @@ describe('after the end', () => {
     const { id, gateway_reference: reference } = await open('sandbox:direct');
     await hear(id, 'notify', { status: '1', quickpayId: 'made-up', isProven: true });
     expect((await row(id)).review).toBeNull();
-    const second = await gateway.createQuickPay(account, {
-      order: {
-        currency: 'EUR',
-        amount: '12.50',
-        methods: 'Klarna',
-        remark: 'sandbox:direct',
-        redirectUrl: 'http://127.0.0.1:9/callbacks/redirect',
-        notifyUrl: 'http://127.0.0.1:9/callbacks/notify',
-      },
-      merchant: { referenceId: reference },
-      billing: { firstname: 'A', lastname: 'B', email: 'a@example.com', country: 'DE' },
-      customer: { id: 'cust-77' },
-    });
-    expect(second.kind).toBe('done');
-    const { quickpayId: other, orderReferenceId = '' } = second as Extract<
-      typeof second,
-      { kind: 'done' }
-    >;
-    const fields = { order_reference_id: orderReferenceId };
-    await hear(id, 'redirect', { status: '1', quickpayId: other.reveal(), fields });
+    const other = await createAgain(gateway, account, reference);
+    await hear(id, 'redirect', { status: '1', ...other });
     expect(await row(id)).toMatchObject({ state: 'active', review: 'second_token' });
   });
 
@@ -107,8 +95,9 @@ describe('after the end', () => {
   });
 
   test.for([
-    { days: 29, told: ['token.expiry_learned'], next: 7 },
-    { days: 5, told: ['token.expiry_learned'], next: 1 },
+    { days: 40, told: ['token.expiry_learned'], next: 30 },
+    { days: 29, told: ['token.expiry_learned', 'token.expiring'], next: 7 },
+    { days: 5, told: ['token.expiry_learned', 'token.expiring'], next: 1 },
     { days: -1, told: ['token.expiry_learned', 'token.expired'], next: undefined },
   ])(
     'the end of a token in $days days is watched',
@@ -130,16 +119,146 @@ describe('after the end', () => {
     },
   );
 
-  test('each of the three steps before its end is told once', async ({ openDesk: at }) => {
-    const { open, confirm, makeDue, events } = await at({
-      faults: { expiryTime: new Date(Date.now() + 20 * 86_400_000).toISOString().slice(0, 10) },
+  test('each of the three notices before its end is told once, whatever else makes the worker look', async ({
+    openDesk: at,
+  }) => {
+    const { open, confirm, makeDue, alter, events } = await at({
+      // The date does not move while this test lets the days pass.
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        queryQuickPay: async (...call) => {
+          const reply = await gateway.queryQuickPay(...call);
+          if (reply.kind !== 'found') return reply;
+          return {
+            ...reply,
+            records: reply.records.map((record) => ({ ...record, expiryTime: undefined })),
+          };
+        },
+      }),
     });
     const { id } = await open('sandbox:direct');
-    for (let look = 0; look < 2; look += 1) {
+    for (const daysLeft of [31, 29, 29, 8, 6, 2, 0.5, 0.1, 0]) {
+      await alter(id, `expires_at = now() + interval '1 day' * ${daysLeft}, reconcile_at = now()`);
       await makeDue(id);
       await confirm(id);
     }
-    expect((await events(id)).slice(3)).toEqual(['token.expiry_learned', 'token.expiring']);
-    expect(await confirm(id)).toBe('already_settled');
+    expect((await events(id)).slice(3)).toEqual([
+      'reconcile.pending',
+      'token.expiring',
+      'reconcile.pending',
+      'reconcile.pending',
+      'token.expiring',
+      'reconcile.pending',
+      'token.expiring',
+      'reconcile.pending',
+      'token.expired',
+    ]);
+  });
+
+  test('a record that shows up late ends no watch: the end is asked for until it is known', async ({
+    openDesk: at,
+  }) => {
+    const visible = { is: false };
+    const { open, confirm, makeDue, row } = await at({
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        queryQuickPay: async (...call) =>
+          visible.is ? await gateway.queryQuickPay(...call) : { kind: 'none', gatewayCode: '0404' },
+      }),
+    });
+    const { id } = await open('sandbox:direct');
+    await makeDue(id);
+    expect(await confirm(id)).toBe('look_again');
+    visible.is = true;
+    await makeDue(id);
+    expect(await confirm(id)).toBe('expiry_learned');
+    expect((await row(id)).expires_at).not.toBeNull();
+  });
+
+  test.for(['disabled', 'token_expired'] as const)(
+    'a second token that works on after the first is %s is flagged, a made-up one is not',
+    async (end, { openDesk: at }) => {
+      const { open, hear, run, row, confirm, makeDue, sandbox, gateway, account } = await at({
+        faults: { createIdempotency: 'second-token' },
+      });
+      const { id, gateway_reference: reference } = await open('sandbox:direct');
+      const other = await createAgain(gateway, account, reference);
+      if (end === 'disabled') await run('token.disable', { tokenizationId: id });
+      else {
+        sandbox.setFaults({ expiryTime: '2020-01-01' });
+        for (let look = 0; look < 2; look += 1) {
+          await makeDue(id);
+          await confirm(id);
+        }
+      }
+      await hear(id, 'notify', { status: '1', quickpayId: 'made-up', isProven: true });
+      expect(await row(id)).toMatchObject({ state: end, review: null });
+      await hear(id, 'redirect', { status: '1', ...other });
+      expect(await row(id)).toMatchObject({ state: end, review: 'second_token' });
+    },
+  );
+
+  test('a gateway that refuses to disable a token and says that it works is put before a person', async ({
+    openDesk: at,
+  }) => {
+    const { open, run, row } = await at({
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        cancelQuickPay: async () => await Promise.resolve({ kind: 'refused', gatewayCode: '0500' }),
+      }),
+    });
+    const { id } = await open('sandbox:direct');
+    expect(await run('token.disable', { tokenizationId: id })).toBe('disable_refused');
+    expect(await row(id)).toMatchObject({ state: 'active', review: 'disable_refused' });
+  });
+
+  test('a token that has to be asked about for ever is put before a person when the schedule is over', async ({
+    openDesk: at,
+  }) => {
+    const { open, confirm, makeDue, row, alter } = await at({
+      settings: { reconcileScheduleMs: [1, 1] },
+    });
+    const { id } = await open(quiet);
+    await alter(id, 'deadline_at = null');
+    for (const result of ['look_again', 'schedule_over']) {
+      await makeDue(id);
+      expect(await confirm(id)).toBe(result);
+    }
+    expect(await row(id)).toMatchObject({ review: 'reconcile_exhausted', reconcile_at: null });
+  });
+
+  test('the id that the gateway names when asked wins over the one of a push, and a person is told', async ({
+    openDesk: at,
+  }) => {
+    const { open, hear, confirm, decide, row } = await at();
+    const { id } = await open(quiet);
+    await decide(id, 'approve');
+    await hear(id, 'notify', { status: '1', quickpayId: 'another-id', isProven: true });
+    await confirm(id);
+    expect(await row(id)).toMatchObject({ state: 'active', review: 'evidence_id_differs' });
   });
 });
+
+/** A second usable token under one reference. */
+async function createAgain(
+  gateway: GatewayClient,
+  account: Desk['account'],
+  referenceId: string,
+): Promise<{ readonly quickpayId: string; readonly fields: Record<string, string> }> {
+  const second = await gateway.createQuickPay(account, {
+    order: {
+      currency: 'EUR',
+      amount: '12.50',
+      methods: 'Klarna',
+      remark: 'sandbox:direct',
+      redirectUrl: 'http://127.0.0.1:9/callbacks/redirect',
+      notifyUrl: 'http://127.0.0.1:9/callbacks/notify',
+    },
+    merchant: { referenceId },
+    billing: { firstname: 'A', lastname: 'B', email: 'a@example.com', country: 'DE' },
+    customer: { id: 'cust-77' },
+  });
+  expect(second.kind).toBe('done');
+  const { quickpayId, orderReferenceId = '' } = second as Extract<typeof second, { kind: 'done' }>;
+  return { quickpayId: quickpayId.reveal(), fields: { order_reference_id: orderReferenceId } };
+}

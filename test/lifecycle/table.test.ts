@@ -11,6 +11,24 @@ describe('before the gateway has answered', () => {
     expect(await open(quiet, false)).toMatchObject({ state: 'requested', version: 1 });
   });
 
+  test('a message that comes before the reply waits for it', async ({ openDesk: at }) => {
+    const heard: string[] = [];
+    const desk = await at({
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        createQuickPay: async (...call) => {
+          heard.push((await desk.hear(id, 'redirect', { status: '0' })).result);
+          return await gateway.createQuickPay(...call);
+        },
+      }),
+    });
+    const { id } = await desk.open(quiet, false);
+    heard.push((await desk.hear(id, 'notify', { status: '0', isProven: true })).result);
+    await desk.run('tokenization.request', { tokenizationId: id });
+    expect(heard).toEqual(['request_in_flight', 'request_in_flight']);
+    expect((await desk.row(id)).state).toBe('awaiting_customer');
+  });
+
   test('the intent is committed before the request leaves', async ({ openDesk: at, database }) => {
     const seen: string[] = [];
     const { open, events } = await at({
@@ -189,7 +207,8 @@ describe('while the customer decides', () => {
   test('pending extends the deadline once', async ({ openDesk: at }) => {
     const { open, hear, row, events } = await at();
     const { id } = await open(quiet);
-    expect((await hear(id, 'notify', { status: '-1' })).result).toBe('deadline_extended');
+    const push = { status: '-1', isProven: true } as const;
+    expect((await hear(id, 'notify', push)).result).toBe('deadline_extended');
     expect((await hear(id, 'redirect', { status: '-1' })).result).toBe('still_pending');
     expect((await row(id)).state).toBe('awaiting_customer');
     expect((await events(id)).filter((event) => event === 'evidence.pending')).toHaveLength(1);

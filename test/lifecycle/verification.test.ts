@@ -1,14 +1,12 @@
 import { describe, expect } from 'vitest';
 import { acceptCallback } from '../../src/jobs/accept-callback.ts';
-import { executeJob } from '../../src/jobs/execute-job.ts';
 import type { SignaturePolicy } from '../../src/jobs/job-dependencies.ts';
-import { findJob } from '../../src/jobs/registry.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { signatureFields } from '../../src/gateway/signature-fields.ts';
 import { computeSignature } from '../../src/gateway/signature.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';
-import type { Desk } from '../support/desk.ts';
+import { type Desk, runJob } from '../support/desk.ts';
 import { test } from '../support/desk-test.ts';
 
 const quiet = 'sandbox:redirect+dropped';
@@ -42,22 +40,11 @@ async function push(
     body: Buffer.from(new URLSearchParams(values).toString()),
     sourceIp: undefined,
   });
-  const job = findJob('notify.handle');
-  if (job === undefined) throw new Error('there is no such job');
   const settings = {
     ...dependencies.settings,
     signatures: { ...dependencies.settings.signatures, notify: policy },
   };
-  await executeJob(
-    job,
-    {
-      job: { queue: 'notify', name: 'notify.handle', id: 'test', attempt: 1 },
-      payload: { v: 1, callbackId: id },
-      signal: new AbortController().signal,
-      replacePayload: async () => await Promise.resolve(),
-    },
-    { ...dependencies, settings },
-  );
+  await runJob('notify.handle', { callbackId: id }, { ...dependencies, settings });
   return await dependencies.db
     .selectFrom('audit_event')
     .select(['to_state', 'reason', 'detail'])
@@ -136,3 +123,38 @@ describe('signature modes', () => {
     },
   );
 });
+
+test.for([
+  {
+    what: 'a payment',
+    list: 'c1',
+    fields: { notice_type: 'transaction', order_number: 'ord-1001', payment_status: '1' },
+  },
+  {
+    what: 'a payment of a token, as older pushes say it',
+    list: 'c1',
+    fields: { payment_id: '260401093541829655068', payment_status: '1', quickpay_id: '3f1c8c1e' },
+  },
+  { what: 'a refund', list: 'a5', fields: { notice_type: 'refund', push_status: '1' } },
+] as const)(
+  'a push about $what, signed by the gateway, is told from a malformed one and touches no token',
+  async ({ list, fields }, { openDesk }) => {
+    const { dependencies, account, run } = await openDesk();
+    const said: Record<string, string> = {
+      account: account.account,
+      terminal: account.terminal,
+      order_currency: 'EUR',
+      order_amount: '12.50',
+      ...fields,
+    };
+    said['signValue'] = computeSignature(signatureFields[list], said, account.secureCode);
+    const elements = Object.entries(said).map(([name, value]) => `<${name}>${value}</${name}>`);
+    const { id } = await acceptCallback(dependencies, {
+      channel: 'notify',
+      contentType: 'application/xml',
+      body: Buffer.from(`<response>${elements.join('')}</response>`),
+      sourceIp: undefined,
+    });
+    expect(await run('notify.handle', { callbackId: id })).toBe('rejected_not_a_token_message');
+  },
+);

@@ -126,7 +126,7 @@ describe.for(backends)("telling the merchant's backend, with queues on %s", (bac
     expect(await findAuditBreaks(operations.db)).toEqual([]);
   });
 
-  test('410 disables the address, with an alarm, until an operator enables it', async ({
+  test('410 disables the address, with an alarm; what happens until an operator enables it is held and then told, each token in order', async ({
     databaseUrl,
     skip,
   }) => {
@@ -134,30 +134,42 @@ describe.for(backends)("telling the merchant's backend, with queues on %s", (bac
     const shop = openShop(running);
     receiver.answers.push({ status: 410 });
     await shop.accept({ remark: 'sandbox:refuse' });
-    expect(await untilDelivery(running, 'failed', 'tokenization.failed')).toMatchObject({
-      reason: 'gone',
-    });
-    await shop.accept({ remark: 'sandbox:direct' });
-    expect(await untilDelivery(running, 'failed', 'tokenization.activated')).toMatchObject({
+    const gone = await untilDelivery(running, 'held', 'tokenization.failed');
+    expect(gone.reason).toBe('gone');
+    const { tokenization } = await shop.accept();
+    const waiting = await shop.until(tokenization.merchant_reference_id, 'awaiting_customer');
+    await shop.bringBack(await shop.decide(waiting, 'approve'));
+    expect(await untilDelivery(running, 'held', 'tokenization.activated')).toMatchObject({
       reason: 'endpoint_disabled',
     });
     expect(receiver.events).toHaveLength(1);
     expect(running.logs.some((line) => line.includes('webhook was disabled'))).toBe(true);
     const { operations } = running.app;
+    // The first that is sent has to be sent again; what comes after it in its token waits.
+    receiver.answers.push({ status: 500 }, { status: 500 });
     await enableWebhookEndpoint(operations, receiver.url, operator);
-    await shop.accept({ remark: 'sandbox:direct' });
     await untilDelivery(running, 'delivered', 'tokenization.activated');
+    await untilDelivery(running, 'delivered', 'tokenization.failed');
+    const ofToken = told().filter(({ data }) => data.tokenizationId === tokenization.id);
+    const sequences = ofToken.map(({ data }) => data.sequence);
+    expect(sequences).toEqual(sequences.toSorted((a, b) => a - b));
+    expect(new Set(ofToken.map(({ type }) => type))).toEqual(
+      new Set(['tokenization.redirect_issued', 'tokenization.activated']),
+    );
     expect(await findAuditBreaks(operations.db)).toEqual([]);
   });
 
-  test('an address that fails for too long is disabled', async ({ databaseUrl, skip }) => {
+  test('an address that fails for too long is disabled, and what it did not take is held', async ({
+    databaseUrl,
+    skip,
+  }) => {
     const running = await start(databaseUrl, skip, {
       MERCHANT_WEBHOOK_DISABLE_AFTER_MS: '1000',
       MERCHANT_WEBHOOK_SCHEDULE_MS: '0,200,400,800,800,800',
     });
     receiver.answers.push(...Array.from({ length: 20 }, () => ({ status: 500 })));
     await openShop(running).accept({ remark: 'sandbox:refuse' });
-    await untilDelivery(running, 'failed', 'tokenization.failed');
+    await untilDelivery(running, 'held', 'tokenization.failed');
     const { operations } = running.app;
     const endpoint = await operations.db
       .selectFrom('webhook_endpoint')

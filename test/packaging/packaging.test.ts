@@ -1,8 +1,5 @@
-import { execFile } from 'node:child_process';
-import { readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { posix } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
@@ -123,24 +120,6 @@ test('the image runs, as a user without rights, what the build writes and the pa
   expect(dockerfile).toMatch(/HEALTHCHECK [^]*http:\/\/127\.0\.0\.1:9090\/health\/live/);
 });
 
-test('what the build writes runs', async () => {
-  const root = fileURLToPath(new URL('../../', import.meta.url));
-  // Inside the project, where packages are found from, but out of everybody's way.
-  const outDir = `node_modules/.cache/build-test-${process.pid}`;
-  const run = async (...command: readonly string[]) =>
-    await promisify(execFile)(process.execPath, command, { cwd: root });
-  try {
-    await run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', outDir);
-    const entry = (await builtEntry()).replace(/^[^/]+/, outDir);
-    expect((await run(entry, '--help')).stdout).toContain('Usage: token-worker');
-    const client = (await exportedFile('./client')).replace(/^\.\/[^/]+/, `./${outDir}`);
-    const use = `import { createTokenClient } from '${client}'; console.log(typeof createTokenClient);`;
-    expect((await run('--input-type=module', '--eval', use)).stdout).toBe('function\n');
-  } finally {
-    await rm(new URL(`../../${outDir}`, import.meta.url), { recursive: true, force: true });
-  }
-});
-
 test('the image gets what the build needs and leaves development behind', async () => {
   const dockerfile = await read('Dockerfile');
   const [build = '', runtime = ''] = dockerfile.split(/\n(?=FROM )/);
@@ -171,14 +150,6 @@ async function readBuildConfig() {
       compilerOptions: z.object({ rootDir: z.string(), outDir: z.string() }),
     })
     .parse(JSON.parse(await read('tsconfig.build.json')));
-}
-
-/** The file that the package gives for one of its exports. */
-async function exportedFile(name: string): Promise<string> {
-  const { exports } = z
-    .object({ exports: z.record(z.string(), z.unknown()) })
-    .parse(JSON.parse(await read('package.json')));
-  return z.object({ types: z.string(), default: z.string() }).parse(exports[name]).default;
 }
 
 /** Where the build writes the command line's first file. */

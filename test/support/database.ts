@@ -57,12 +57,20 @@ async function cloneTemplate(adminUrl: string): Promise<string> {
 }
 
 /**
- * Ends every connection and renames the database, so that whoever still knows its old name finds nothing there. False where
- * a test has left it in a state of its own.
+ * Ends every connection and renames the database, so that whoever still knows its old name finds nothing there. Nobody may come back
+ * meanwhile: a worker that is still open does so at once, and nothing can be renamed that is in use. False where a test has
+ * left it in a state of its own.
  */
 async function takeAway(adminUrl: string, from: string, to: string): Promise<boolean> {
   let isReusable = false;
   await onServer(adminUrl, async (client) => {
+    const { rowCount } = await client.query(
+      `select from pg_database where datname = $1 and datallowconn
+       and not exists (select from pg_prepared_xacts where database = $1)`,
+      [from],
+    );
+    isReusable = rowCount === 1;
+    await client.query(`alter database ${from} allow_connections false`);
     await client.query(
       'select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1',
       [from],
@@ -70,12 +78,7 @@ async function takeAway(adminUrl: string, from: string, to: string): Promise<boo
     await whileInUse(async () => {
       await client.query(`alter database ${from} rename to ${to}`);
     });
-    const { rowCount } = await client.query(
-      `select from pg_database where datname = $1 and datallowconn
-       and not exists (select from pg_prepared_xacts where database = $1)`,
-      [to],
-    );
-    isReusable = rowCount === 1;
+    await client.query(`alter database ${to} allow_connections true`);
   });
   return isReusable;
 }

@@ -10,9 +10,11 @@ import { computeSignature } from '../../src/gateway/signature.ts';
 import { jobSettings } from '../../src/job-settings.ts';
 import { acceptCallback } from '../../src/jobs/accept-callback.ts';
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
+import type { Outcome } from '../../src/jobs/define-job.ts';
 import { executeJob } from '../../src/jobs/execute-job.ts';
 import type { JobDependencies, JobSettings } from '../../src/jobs/job-dependencies.ts';
 import { findJob } from '../../src/jobs/registry.ts';
+import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox.ts';
@@ -43,23 +45,52 @@ export interface Desk {
   };
   /** Accepts a request; with `isTaken` false its job is left undone. */
   readonly open: (remark: string, isTaken?: boolean) => Promise<TokenizationRow>;
-  readonly run: (name: string, payload: Readonly<Record<string, unknown>>) => Promise<string>;
+  /** Runs one job; `as` takes the place of the desk's own dependencies. */
+  readonly run: (
+    name: string,
+    payload: Readonly<Record<string, unknown>>,
+    as?: JobDependencies,
+  ) => Promise<string>;
   readonly confirm: (id: string) => Promise<string>;
   readonly hear: (
     id: string,
     channel: 'notify' | 'redirect',
     said: Said,
   ) => Promise<{ readonly result: string; readonly callback: CallbackRow }>;
-  readonly decide: (id: string, decision: 'approve' | 'decline') => Promise<string>;
+  /** The customer decides on the row's page, or on `page`; the QuickPay ID, or `''`. */
+  readonly decide: (id: string, decision: 'approve' | 'decline', page?: string) => Promise<string>;
   readonly row: (id: string) => Promise<TokenizationRow>;
   readonly events: (id: string) => Promise<readonly string[]>;
   /** Lets time pass for one tokenization: whatever it waits for is due, and `none` answers are a minute old. */
   readonly makeDue: (id: string) => Promise<void>;
   readonly passDeadline: (id: string) => Promise<void>;
+  /** Sets columns of a tokenization, in SQL, as time would have. */
+  readonly alter: (id: string, assignments: string) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
 const fieldList = signatureFields.Q1;
+
+/** Runs one job once, and gives what it decided. */
+export async function runJob(
+  name: string,
+  payload: Readonly<Record<string, unknown>>,
+  dependencies: JobDependencies,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<Outcome> {
+  const job = findJob(name);
+  if (job === undefined) throw new Error(`there is no job ${name}`);
+  return await executeJob(
+    job,
+    {
+      job: { queue: job.queue, name, id: 'desk', attempt: 1 },
+      payload: { v: 1, ...payload },
+      signal,
+      replacePayload: async () => await Promise.resolve(),
+    },
+    dependencies,
+  );
+}
 
 /** Opens a desk on a database of the test's own. */
 export async function openDesk(
@@ -109,6 +140,7 @@ export async function openDesk(
     logger: createLogger({ level: 'silent' }),
     workerId: 'desk',
     random: () => 0.5,
+    sharedAnswers: createSharedAnswers(),
     enqueue: async () => await Promise.resolve(),
   };
   await storeCredential(
@@ -135,28 +167,13 @@ export async function openDesk(
   };
   const secureCode = new Secret(account.secureCode);
 
-  const run = async (
-    name: string,
-    payload: Readonly<Record<string, unknown>>,
-    as = dependencies,
-  ): Promise<string> => {
-    const job = findJob(name);
-    if (job === undefined) throw new Error(`there is no job ${name}`);
-    const outcome = await executeJob(
-      job,
-      {
-        job: { queue: job.queue, name, id: 'desk', attempt: 1 },
-        payload: { v: 1, ...payload },
-        signal: new AbortController().signal,
-        replacePayload: async () => await Promise.resolve(),
-      },
-      as,
-    );
+  const run: Desk['run'] = async (name, payload, as = dependencies) => {
+    const outcome = await runJob(name, payload, as);
     return outcome.kind === 'cancel' ? `cancel ${outcome.code}` : outcome.result;
   };
   const row: Desk['row'] = async (id) =>
     await db.selectFrom('tokenization').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
-  const onServer = async (text: string, id: string): Promise<void> =>
+  const alter: Desk['alter'] = async (id, text) =>
     await withClient(databaseUrl, async (client) => {
       await client.query(`update token_lifecycle.tokenization set ${text} where id = $1`, [id]);
     });
@@ -205,8 +222,8 @@ export async function openDesk(
         .executeTakeFirstOrThrow();
       return { result, callback };
     },
-    async decide(id, decision) {
-      const page = new URL((await row(id)).redirect_url ?? '');
+    async decide(id, decision, address) {
+      const page = new URL(address ?? (await row(id)).redirect_url ?? '');
       const response = await fetch(new URL('/bank/quickPay/decide', page), {
         method: 'POST',
         headers: { accept: 'application/json' },
@@ -225,16 +242,17 @@ export async function openDesk(
       return rows.map(({ event }) => event);
     },
     makeDue: async (id) =>
-      await onServer(
+      await alter(
+        id,
         `reconcile_at = case when reconcile_at is null then null else now() - interval '1 second' end,
          none_at = none_at - interval '61 seconds', lease_until = lease_until - interval '1 day'`,
-        id,
       ),
     passDeadline: async (id) =>
-      await onServer(
-        `deadline_at = now() - interval '1 second', reconcile_at = now() - interval '1 second'`,
+      await alter(
         id,
+        `deadline_at = now() - interval '1 second', reconcile_at = now() - interval '1 second'`,
       ),
+    alter,
     async close() {
       await gateway.close();
       await sandbox.close();

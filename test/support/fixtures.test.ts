@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { describe, expect, inject } from 'vitest';
-import { withClient } from '../../src/db/database.ts';
+import { openDatabase, ping, withClient } from '../../src/db/database.ts';
 import { createTestDatabase } from './database.ts';
 import { eventually } from './eventually.ts';
 import { redisPlace, test } from './fixtures.ts';
@@ -51,6 +51,20 @@ describe('the database of a test', () => {
     });
     await next.drop();
   });
+
+  test('is taken from whoever still holds it and keeps coming back', async () => {
+    const database = await createTestDatabase();
+    const open = await openDatabase({ url: database.url, poolSizeMax: 4 });
+    let isOver = false;
+    const users = Array.from({ length: 4 }, async () => {
+      while (!isOver) await ping(open.db).catch(() => undefined);
+    });
+    await database.drop();
+    isOver = true;
+    await Promise.all(users);
+    await open.close();
+    expect(await databaseExists(database.url)).toBe(false);
+  }, 4_000);
 
   test.for([
     'create table token_lifecycle.other (id int)',

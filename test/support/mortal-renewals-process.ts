@@ -10,6 +10,7 @@ import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
 import { refreshAccessToken } from '../../src/jobs/refresh-access-token.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createKeyring } from '../../src/security/keyring.ts';
+import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
 import { watchAwaitPoints } from './await-points.ts';
 import { type RenewalOrder, type RenewalReport, standing } from './mortal-renewals.ts';
 
@@ -29,6 +30,7 @@ const common = {
   webhooks: undefined,
   logger: createLogger({ level: 'silent' }),
   random: () => 0.5,
+  sharedAnswers: createSharedAnswers(),
   enqueue: async () => await Promise.resolve(),
 };
 const otherWorker: JobDependencies = {

@@ -13,6 +13,7 @@ import { tokenPlace } from '../../src/jobs/access-token-row.ts';
 import { executeJob } from '../../src/jobs/execute-job.ts';
 import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
 import { findJob } from '../../src/jobs/registry.ts';
+import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox.ts';
@@ -100,6 +101,7 @@ export async function openTokenDesk(
     logger: createLogger({ level: 'info', destination: { write: (line) => logs.push(line) } }),
     workerId: 'desk',
     random: () => 0.5,
+    sharedAnswers: createSharedAnswers(),
     enqueue: async () => await Promise.resolve(),
   };
   const findRow: TokenDesk['findRow'] = async (name) => {

@@ -27,6 +27,8 @@ export interface TestWorker {
   };
   readonly console: { readonly user: string; readonly password: string };
   readonly prefix: string;
+  /** The worker's `ENCRYPTION_KEYS`. */
+  readonly encryptionKeys: string;
   readonly close: () => Promise<void>;
 }
 
@@ -59,10 +61,11 @@ export async function startTestWorker(options: {
   });
   const password = randomBytes(8).toString('hex');
   const logs: string[] = [];
+  const encryptionKeys = `k1:${generateEncryptionKey('k1').key.reveal()}`;
   const config = loadConfig({
     ...quickTimes,
     DATABASE_URL: options.databaseUrl,
-    ENCRYPTION_KEYS: `k1:${generateEncryptionKey('k1').key.reveal()}`,
+    ENCRYPTION_KEYS: encryptionKeys,
     QUEUE_BACKEND: options.backend,
     ...(redis !== undefined && options.backend === 'redis'
       ? { REDIS_URL: redis.url, QUEUE_PREFIX: redis.prefix }
@@ -101,6 +104,7 @@ export async function startTestWorker(options: {
     account,
     console: { user: 'operator', password },
     prefix: redis?.prefix ?? '',
+    encryptionKeys,
     async close() {
       await app.stop();
       await sandbox.close();

@@ -4,7 +4,6 @@ import { Webhook } from 'standardwebhooks';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Secret } from '../../src/security/secret.ts';
 import { createWebhookSender, type WebhookSenderOptions } from '../../src/webhooks/sender.ts';
-import { isPublicAddress } from '../../src/webhooks/safe-dispatcher.ts';
 import { startWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
 
 const newSecret = (): string => `whsec_${randomBytes(32).toString('base64')}`;
@@ -99,6 +98,7 @@ describe('sending an event', () => {
     'http://169.254.169.254',
     'http://[fd00:ec2::254]',
     'http://100.64.0.1',
+    'http://168.63.129.16',
     'http://0.0.0.0',
     'http://localhost',
   ])('an address that is not public is refused before a byte is sent: %s', async (origin) => {
@@ -128,10 +128,5 @@ describe('sending an event', () => {
     expect(results).toEqual([{ kind: 'unreachable', cause: 'address_forbidden' }]);
     expect(lookups).toBe(1);
     expect(receiver.events).toHaveLength(0);
-  });
-
-  test('public addresses are public', () => {
-    expect(['93.184.215.14', '2606:2800:21f::1'].map(isPublicAddress)).toEqual([true, true]);
-    expect(isPublicAddress('not an address')).toBe(false);
   });
 });

@@ -55,7 +55,11 @@ export function registerDeliveries(program: Command): void {
             throw new AppError('config_invalid', 'MERCHANT_WEBHOOK_URL: set it.');
           }
           const { wasDisabled } = await enableWebhookEndpoint(operations, webhook.url, actor);
-          console.log(wasDisabled ? 'Enabled.' : 'It was enabled already.');
+          console.log(
+            wasDisabled
+              ? 'Enabled; a running worker sends what was held.'
+              : 'It was enabled already.',
+          );
         });
       });
     });

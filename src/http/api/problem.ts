@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify';
-import { isDatabaseOutage } from '../../db/faults.ts';
+import { asAppError as withoutFastify } from '../../db/faults.ts';
 import type { Problem } from '../../domain/api-shapes.ts';
-import { AppError, type ErrorCode } from '../../domain/errors.ts';
+import { AppError, type ErrorCode, retryAfterSeconds } from '../../domain/errors.ts';
 
 /** The media type of RFC 9457. */
 export const problemMediaType = 'application/problem+json';
@@ -10,8 +10,6 @@ export const problemMediaType = 'application/problem+json';
 interface Kind {
   readonly status: number;
   readonly title: string;
-  /** Seconds to wait before the same request is worth sending again; absent: it never is. */
-  readonly retryAfterS?: number;
 }
 
 const kinds: Partial<Record<ErrorCode, Kind>> = {
@@ -25,16 +23,16 @@ const kinds: Partial<Record<ErrorCode, Kind>> = {
   dead_letter_not_found: { status: 404, title: 'There is no such dead letter' },
   reference_conflict: { status: 409, title: 'The reference stands for another request' },
   state_forbids: { status: 409, title: 'The present state does not allow this' },
-  stale_version: { status: 409, title: 'Somebody else changed it at once', retryAfterS: 1 },
+  stale_version: { status: 409, title: 'Somebody else changed it at once' },
   body_too_large: { status: 413, title: 'The body is too large' },
   media_type_unsupported: { status: 415, title: 'The body is not JSON' },
   credential_not_found: { status: 422, title: 'There is no such credential' },
   idempotency_key_mismatch: { status: 422, title: 'Idempotency-Key and reference differ' },
   return_url_not_allowed: { status: 422, title: 'The return address is not allowed' },
-  rate_limited: { status: 429, title: 'Too many requests', retryAfterS: 60 },
-  database_unavailable: { status: 503, title: 'PostgreSQL is away', retryAfterS: 2 },
-  wait_capacity_reached: { status: 503, title: 'Too many requests wait', retryAfterS: 1 },
-  access_token_unavailable: { status: 503, title: 'No valid access token yet', retryAfterS: 1 },
+  rate_limited: { status: 429, title: 'Too many requests' },
+  database_unavailable: { status: 503, title: 'PostgreSQL is away' },
+  wait_capacity_reached: { status: 503, title: 'Too many requests wait' },
+  access_token_unavailable: { status: 503, title: 'No valid access token yet' },
 };
 
 const internal: Kind = { status: 500, title: 'A fault of the worker' };
@@ -47,15 +45,7 @@ export function kindOf(code: ErrorCode): Kind {
 /** What may be said of anything that was thrown: our own errors as they are, all else as a code. */
 export function asAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  if (isDatabaseOutage(error)) {
-    return new AppError('database_unavailable', 'PostgreSQL does not answer; try again.', {
-      cause: error,
-    });
-  }
-  return (
-    refusedByFastify(error) ??
-    new AppError('internal', 'The log holds more under this request id.', { cause: error })
-  );
+  return refusedByFastify(error) ?? withoutFastify(error);
 }
 
 /** Fastify's own refusals. Their messages may quote the request, so none is passed on. */
@@ -74,7 +64,7 @@ function refusedByFastify(error: unknown): AppError | undefined {
 
 /** The problem that stands for an error, as RFC 9457 has it. */
 export function problemOf(error: AppError, requestId: string): Problem {
-  const { status, title, retryAfterS } = kindOf(error.code);
+  const { status, title } = kindOf(error.code);
   return {
     type: `urn:token-lifecycle:problem:${error.code}`,
     title,
@@ -82,7 +72,7 @@ export function problemOf(error: AppError, requestId: string): Problem {
     detail: error.message,
     code: error.code,
     paths: [...error.paths],
-    isRetryable: retryAfterS !== undefined,
+    isRetryable: retryAfterSeconds(error.code) !== undefined,
     requestId,
   };
 }
@@ -91,7 +81,7 @@ export function problemOf(error: AppError, requestId: string): Problem {
 export async function sendProblem(
   reply: FastifyReply,
   error: AppError,
-  retryAfterS = kindOf(error.code).retryAfterS,
+  retryAfterS = retryAfterSeconds(error.code),
 ): Promise<FastifyReply> {
   const { status } = kindOf(error.code);
   if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));

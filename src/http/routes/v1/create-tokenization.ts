@@ -2,7 +2,7 @@ import { tokenizationRequestBody, tokenizationView } from '../../../domain/api-s
 import { AppError } from '../../../domain/errors.ts';
 import { acceptTokenization } from '../../../jobs/accept-tokenization.ts';
 import { apiRoute } from '../../api/api-route.ts';
-import { getTokenizationView } from '../../api/tokenization-view.ts';
+import { getTokenizationView } from '../../../jobs/tokenization-view.ts';
 
 /** `POST /v1/tokenizations`: takes a request for a QuickPay ID. Sent again it gives the same tokenization. */
 export const createTokenization = apiRoute({

@@ -1,6 +1,7 @@
 import { keptCallback, rawCallbackBody } from '../../../domain/api-shapes.ts';
 import type { Channel } from '../../../domain/callback.ts';
 import { acceptCallback } from '../../../jobs/accept-callback.ts';
+import { inboundOf } from '../../../jobs/raw-callback.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
 /** `POST /v1/callbacks/redirect`: what a customer's browser brought to the backend. */
@@ -24,16 +25,9 @@ function forwardRoute(channel: Channel, operationId: string) {
     answer: keptCallback,
     problems: [],
     async handle({ body, audit }, dependencies) {
-      const { id, isDuplicate } = await acceptCallback(
-        dependencies,
-        {
-          channel,
-          contentType: body.contentType,
-          body: Buffer.from(body.body, 'utf8'),
-          sourceIp: body.sourceIp,
-        },
-        { audit },
-      );
+      const { id, isDuplicate } = await acceptCallback(dependencies, inboundOf(channel, body), {
+        audit,
+      });
       return { id, isDuplicate };
     },
   });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { accessTokenView } from '../../../domain/api-shapes.ts';
 import { credentialName } from '../../../domain/job-payloads.ts';
+import { accessTokenViewOf } from '../../../jobs/read-access-token.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
 /** `GET /v1/access-tokens/{credential}`: the valid access token, at once in whatever state its renewal is. */
@@ -20,13 +21,6 @@ export const getAccessToken = apiRoute({
   problems: ['credential_not_found', 'access_token_unavailable'],
   async handle({ params: { credential }, audit, setHeader }, { accessTokens }) {
     setHeader('cache-control', 'no-store');
-    const token = await accessTokens.read(credential, audit.actor);
-    return {
-      accessToken: token.accessToken.reveal(),
-      generation: token.generation,
-      issuedAt: token.issuedAt.toISOString(),
-      expiresAt: token.expiresAt.toISOString(),
-      secondsLeft: token.secondsLeft,
-    };
+    return accessTokenViewOf(await accessTokens.read(credential, audit.actor));
   },
 });

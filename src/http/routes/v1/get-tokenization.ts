@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { tokenizationView } from '../../../domain/api-shapes.ts';
 import { apiRoute } from '../../api/api-route.ts';
-import { getTokenizationView } from '../../api/tokenization-view.ts';
-import { waitForProgress, waitParameters } from '../../api/waiting.ts';
+import { awaitTokenization } from '../../../jobs/tokenization-waiters.ts';
+import { waitParameters } from '../../api/waiting.ts';
 
 /** `GET /v1/tokenizations/{id}`: state, redirect url and times; with `wait`, as soon as there is news. */
 export const getTokenization = apiRoute({
@@ -20,8 +20,7 @@ export const getTokenization = apiRoute({
   answer: tokenizationView,
   problems: ['tokenization_not_found', 'wait_capacity_reached'],
   async handle({ params, query, signal }, dependencies) {
-    const view = await getTokenizationView(dependencies, params.id);
-    const isChanged = await waitForProgress(view, query, dependencies, signal);
-    return isChanged ? await getTokenizationView(dependencies, params.id) : view;
+    const { wait: waitMs, until } = query;
+    return await awaitTokenization(dependencies, params.id, { waitMs, until, signal });
   },
 });

@@ -3,7 +3,7 @@ import { listDeadLetters as findDeadLetters } from '../../../db/dead-letters.ts'
 import { deadLetterPage } from '../../../domain/api-shapes.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { deadLetterViewOf } from '../../api/dead-letter-view.ts';
-import { cursor, limit, pageOf } from '../../api/paging.ts';
+import { cursor, limit, pageOf } from '../../../domain/paging.ts';
 
 /** `GET /v1/dead-letters`: work that could not be done, oldest first. Its payload stays sealed. */
 export const listDeadLetters = apiRoute({

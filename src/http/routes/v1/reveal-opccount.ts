@@ -21,12 +21,6 @@ export const revealOpccount = apiRoute({
   problems: ['credential_not_found', 'stale_version'],
   async handle({ params: { credential }, audit, setHeader }, dependencies) {
     setHeader('cache-control', 'no-store');
-    const opened = await openOpccount(dependencies, credential, audit);
-    return {
-      environment: opened.environment,
-      number: opened.number,
-      vaCode: opened.vaCode.reveal(),
-      privateKey: opened.privateKey.reveal(),
-    };
+    return await openOpccount(dependencies, credential, audit);
   },
 });

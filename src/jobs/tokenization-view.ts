@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { findNamedTokenization, type NamedTokenizationRow } from '../../db/tokenization-pages.ts';
-import type { TokenizationView } from '../../domain/api-shapes.ts';
-import { AppError } from '../../domain/errors.ts';
-import { reviewReasons } from '../../domain/evidence.ts';
-import { requestPlace } from '../../jobs/accept-tokenization.ts';
-import type { OperationDependencies } from '../../jobs/job-dependencies.ts';
+import { findNamedTokenization, type NamedTokenizationRow } from '../db/tokenization-pages.ts';
+import type { TokenizationView } from '../domain/api-shapes.ts';
+import { AppError } from '../domain/errors.ts';
+import { reviewReasons } from '../domain/evidence.ts';
+import { requestPlace } from './accept-tokenization.ts';
+import type { BackendDependencies } from './job-dependencies.ts';
 
-type Dependencies = Pick<OperationDependencies, 'db' | 'keyring'>;
+type Dependencies = Pick<BackendDependencies, 'db' | 'keyring'>;
 
 /** The tokenization with this id as the API shows it. Throws `tokenization_not_found`. */
 export async function getTokenizationView(

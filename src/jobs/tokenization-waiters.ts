@@ -1,6 +1,9 @@
-import { AppError } from '../../domain/errors.ts';
-import { isOpen } from '../../domain/tokenization.ts';
-import type { TokenizationProgress } from '../../db/tokenization-pages.ts';
+import { AppError } from '../domain/errors.ts';
+import { isOpen } from '../domain/tokenization.ts';
+import type { TokenizationProgress } from '../db/tokenization-pages.ts';
+import type { TokenizationView } from '../domain/api-shapes.ts';
+import type { BackendDependencies } from './job-dependencies.ts';
+import { getTokenizationView } from './tokenization-view.ts';
 
 /** What a client waits for: an address to send the customer to or a final state, or a final state alone. */
 export type Awaited = 'redirect' | 'final';
@@ -122,4 +125,39 @@ export function hasCome(
 ): boolean {
   if (!isOpen(state) && state !== 'disabling') return true;
   return until === 'redirect' && hasRedirectUrl;
+}
+
+/** How long to wait, in milliseconds, for what; without `waitMs` nothing is waited for. */
+export interface WaitAsked {
+  readonly waitMs: number | undefined;
+  readonly until: Awaited;
+  readonly signal: AbortSignal;
+}
+
+/** What those who wait for one tokenization work with. */
+type Waiting = Pick<BackendDependencies, 'db' | 'keyring'> & {
+  readonly waiters: Pick<TokenizationWaiters, 'wait'>;
+};
+
+/** The tokenization as soon as it has come as far as was asked, or as it is when the wait is over. Throws `tokenization_not_found`. */
+export async function awaitTokenization(
+  dependencies: Waiting,
+  id: string,
+  asked: WaitAsked,
+): Promise<TokenizationView> {
+  const view = await getTokenizationView(dependencies, id);
+  const isChanged = await waitForProgress(dependencies, view, asked);
+  return isChanged ? await getTokenizationView(dependencies, id) : view;
+}
+
+/** Waits until the tokenization of a view has come as far as was asked; returns whether it is worth reading again. */
+export async function waitForProgress(
+  { waiters }: Pick<Waiting, 'waiters'>,
+  { id, state, redirectUrl }: Pick<TokenizationView, 'id' | 'state' | 'redirectUrl'>,
+  { waitMs, until, signal }: WaitAsked,
+): Promise<boolean> {
+  const isThere = hasCome({ state, has_redirect_url: redirectUrl !== null }, until);
+  if (waitMs === undefined || isThere) return false;
+  await waiters.wait(id, { until, waitMs, signal });
+  return true;
 }

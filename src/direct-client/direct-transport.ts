@@ -1,0 +1,125 @@
+import { randomUUID } from 'node:crypto';
+import type { TokenTransport } from '../client/token-client.ts';
+import { findProgress } from '../db/tokenization-pages.ts';
+import type { AuditContext } from '../domain/audit-entry.ts';
+import { acceptCallback } from '../jobs/accept-callback.ts';
+import { acceptTokenization } from '../jobs/accept-tokenization.ts';
+import { disableToken } from '../jobs/disable-token.ts';
+import { findTokenizations } from '../jobs/find-tokenizations.ts';
+import type { BackendDependencies } from '../jobs/job-dependencies.ts';
+import { openListeningReader } from '../jobs/listening-reader.ts';
+import { inboundOf } from '../jobs/raw-callback.ts';
+import { type AccessTokenReader, accessTokenViewOf } from '../jobs/read-access-token.ts';
+import { readTimeline } from '../jobs/read-timeline.ts';
+import { reportInvalidToken } from '../jobs/report-invalid-token.ts';
+import { requestConfirmation } from '../jobs/request-confirmation.ts';
+import { revealOpccount } from '../jobs/reveal-opccount.ts';
+import { revealToken } from '../jobs/reveal-token.ts';
+import { getTokenizationView } from '../jobs/tokenization-view.ts';
+import { awaitTokenization, createTokenizationWaiters } from '../jobs/tokenization-waiters.ts';
+import { clientErrorOf, closedError } from './fault.ts';
+
+/** What the transport works with. */
+export interface DirectTransportOptions {
+  readonly dependencies: BackendDependencies;
+  readonly databaseUrl: string;
+  /** Whose calls these are. */
+  readonly name: string;
+  readonly onFault: (fault: unknown) => void;
+}
+
+/** The way straight onto PostgreSQL. */
+export interface DirectTransport extends TokenTransport {
+  /** Lets those who wait go and everything else finish. */
+  readonly close: () => Promise<void>;
+}
+
+/** Each call is the operation that the HTTP API runs for the route of the same name. */
+export function createDirectTransport(options: DirectTransportOptions): DirectTransport {
+  const { dependencies, name, onFault } = options;
+  const waiters = createTokenizationWaiters(
+    async (ids) => await findProgress(dependencies.db, ids),
+  );
+  const underWay = new Set<Promise<unknown>>();
+  const actor = { type: 'backend', id: name } as const;
+  let reader: AccessTokenReader | undefined;
+  let isClosed = false;
+
+  /** Runs one call under a request id of its own, which its audit rows hold and its error names. */
+  async function run<Answer>(call: (audit: AuditContext) => Promise<Answer>): Promise<Answer> {
+    if (isClosed) throw closedError();
+    const traceId = randomUUID();
+    const running = call({ actor, traceId });
+    underWay.add(running);
+    try {
+      return await running;
+    } catch (error) {
+      const fault = clientErrorOf(error, traceId);
+      if (fault.code === 'internal' || fault.code === 'database_unavailable') onFault(error);
+      throw fault;
+    } finally {
+      underWay.delete(running);
+    }
+  }
+
+  return {
+    requestTokenization: async (request) =>
+      await run(async (audit) => {
+        const { tokenization } = await acceptTokenization(dependencies, request, { audit });
+        return await getTokenizationView(dependencies, tokenization.id);
+      }),
+    getTokenization: async (id, wait) =>
+      await run(async () => {
+        if (wait === undefined) return await getTokenizationView(dependencies, id);
+        const { waitMs, until, signal = new AbortController().signal } = wait;
+        return await awaitTokenization({ ...dependencies, waiters }, id, { waitMs, until, signal });
+      }),
+    findTokenizations: async (filter, page) =>
+      await run(async () => await findTokenizations(dependencies, filter, page)),
+    readTimeline: async (id, page) =>
+      await run(async () => await readTimeline(dependencies, id, page)),
+    revealToken: async (id) =>
+      await run(async (audit) => (await revealToken(dependencies, id, audit)).reveal()),
+    disableToken: async (id) =>
+      await run(async (audit) => {
+        await disableToken(dependencies, { v: 1, tokenizationId: id }, audit);
+        return await getTokenizationView(dependencies, id);
+      }),
+    confirmTokenization: async (id) =>
+      await run(async (audit) => {
+        await requestConfirmation(dependencies, id, audit);
+        return await getTokenizationView(dependencies, id);
+      }),
+    forward: async (channel, message) =>
+      await run(async (audit) => {
+        const inbound = inboundOf(channel, message);
+        const { id, isDuplicate } = await acceptCallback(dependencies, inbound, { audit });
+        return { id, isDuplicate };
+      }),
+    getAccessToken: async (credential) =>
+      await run(async () => {
+        reader ??= openReader(options);
+        return accessTokenViewOf(await reader.read(credential, actor));
+      }),
+    reportInvalidAccessToken: async (credential, generation) =>
+      await run(async () => {
+        await reportInvalidToken(dependencies, credential, generation, actor);
+      }),
+    revealOpccount: async (credential) =>
+      await run(async (audit) => await revealOpccount(dependencies, credential, audit)),
+    async close() {
+      isClosed = true;
+      waiters.close();
+      await Promise.allSettled(underWay);
+      await reader?.close();
+    },
+  };
+}
+
+function openReader({
+  dependencies,
+  databaseUrl,
+  onFault,
+}: DirectTransportOptions): AccessTokenReader {
+  return openListeningReader({ ...dependencies, databaseUrl, onFault });
+}

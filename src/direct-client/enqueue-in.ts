@@ -1,0 +1,77 @@
+import { z } from 'zod';
+import { TokenClientError, type TokenClientErrorCode } from '../client/client-error.ts';
+import type { BackendJobName } from '../domain/backend-jobs.ts';
+import { type BackendPayload, withVersion } from './backend-payload.ts';
+
+/** What statements of the caller's open transaction go through: a client of `pg`, or anything of that form. */
+export interface SqlTransaction {
+  query(text: string, values: unknown[]): Promise<{ readonly rows: readonly unknown[] }>;
+}
+
+/** How a job is enqueued. */
+export interface EnqueueOptions {
+  /** The ordering key: rows of one key are relayed in the order in which they were enqueued. No personal data. */
+  readonly key?: string;
+  /**
+   * Whether the relay is woken by the commit; default true. Without it the relay finds the row by itself within a quarter of a
+   * second. PostgreSQL can't `PREPARE` a transaction that notifies: two-phase commits say false here.
+   */
+  readonly isNotifying?: boolean;
+}
+
+const refusals: Readonly<Record<string, TokenClientErrorCode>> = {
+  TL001: 'job_unknown',
+  TL002: 'payload_invalid',
+  TL003: 'payload_version_unsupported',
+  TL004: 'body_too_large',
+  // Half a character, or NUL, is no text to PostgreSQL.
+  '22P05': 'payload_invalid',
+};
+
+/**
+ * Enqueues a job inside the caller's own transaction, through `token_lifecycle.enqueue`: it commits and rolls back with it. The login needs the
+ * role `token_lifecycle_enqueue` and nothing else, no key either. Resolves to the id of the tokenization, or of the inbox row, that a
+ * new request or message becomes; to the id of the job otherwise.
+ *
+ * What was handed over is refused with `TokenClientError`; any other fault of the database is thrown as the caller's client threw
+ * it, since only the caller knows whether to run the transaction again.
+ */
+export async function enqueueIn<Name extends BackendJobName>(
+  transaction: SqlTransaction,
+  jobName: Name,
+  payload: BackendPayload<Name>,
+  { key, isNotifying = true }: EnqueueOptions = {},
+): Promise<string> {
+  const versioned = withVersion(jobName, payload);
+  if (!isNotifying) {
+    await transaction.query("select set_config('token_lifecycle.notify', 'off', true)", []);
+  }
+  try {
+    // A bind parameter: the text of a statement that fails is written into PostgreSQL's log.
+    const { rows } = await transaction.query(
+      'select token_lifecycle.enqueue($1, $2::jsonb, $3) as id',
+      [jobName, JSON.stringify(versioned), key ?? null],
+    );
+    return enqueued.parse(rows[0]).id;
+  } catch (error) {
+    throw refusalOf(error) ?? error;
+  }
+}
+
+const enqueued = z.object({ id: z.uuid() });
+const databaseFault = z.object({ code: z.string(), message: z.string() });
+
+/** The function's own refusals: `<code>: <path>, <path>`. Whatever else PostgreSQL says may quote the payload. */
+function refusalOf(error: unknown): TokenClientError | undefined {
+  const fault = databaseFault.safeParse(error).data;
+  const code = fault && refusals[fault.code];
+  if (fault === undefined || code === undefined) return undefined;
+  const paths = fault.code.startsWith('TL')
+    ? fault.message.slice(fault.message.indexOf(': ') + 2).split(', ')
+    : [];
+  return new TokenClientError('The database refused the payload.', {
+    code,
+    paths,
+    isRetryable: false,
+  });
+}

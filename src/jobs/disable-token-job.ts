@@ -1,0 +1,40 @@
+import { AppError } from '../domain/errors.ts';
+import { tokenDisablePayload } from '../domain/job-payloads.ts';
+import { exponential } from '../domain/retry-policy.ts';
+import { cancel, defineJob, done } from './define-job.ts';
+import { disablingIntent, findDisableTarget } from './disable-token.ts';
+import { disablingEvents, finishDisabling } from './finish-disabling.ts';
+
+/**
+ * `token.disable` cancels a token at the gateway. Asked for twice, it is done once; an unknown outcome is settled by the
+ * reconciliation schedule.
+ */
+export const disableTokenJob = defineJob({
+  name: 'token.disable',
+  queue: 'tokenization',
+  payload: tokenDisablePayload,
+  retry: exponential({ attemptsMax: 8, baseMs: 1_000, capMs: 300_000 }),
+  timeoutMs: 28_000,
+  emits: ['token.disabling', ...disablingEvents],
+  async run(target, context) {
+    const row = await findDisableTarget(context, target);
+    if (row.state === 'disabled') return done('already_disabled');
+    if (row.state === 'disabling') return await finishDisabling(row, context);
+    if (row.state !== 'active') return cancel('state_forbids');
+    const outcome = await context.apply({
+      entity: 'tokenization',
+      row,
+      event: 'token.disabling',
+      patch: disablingIntent,
+      audit: { actor: { type: 'backend', id: 'queue' } },
+    });
+    if (!outcome.isApplied) throw new AppError('stale_version', 'The token changed meanwhile.');
+    const taken = {
+      ...row,
+      version: outcome.version,
+      state: 'disabling',
+      reconcile_step: 0,
+    } as const;
+    return await finishDisabling(taken, context);
+  },
+});

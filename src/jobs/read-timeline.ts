@@ -1,0 +1,43 @@
+import { findTimeline } from '../db/audit.ts';
+import type { AuditEventRow } from '../db/rows.ts';
+import type { Timeline } from '../domain/api-shapes.ts';
+import { pageOf, type PageAsked } from '../domain/paging.ts';
+import type { BackendDependencies } from './job-dependencies.ts';
+import { getTokenizationView } from './tokenization-view.ts';
+
+/** A page of the audit rows of a tokenization and of the messages about it, oldest first. Throws `tokenization_not_found`. */
+export async function readTimeline(
+  dependencies: Pick<BackendDependencies, 'db' | 'keyring'>,
+  tokenizationId: string,
+  { cursor: afterId, limit: size }: PageAsked,
+): Promise<Timeline> {
+  await getTokenizationView(dependencies, tokenizationId);
+  const found = await findTimeline(dependencies.db, tokenizationId, {
+    afterId,
+    rowsMax: size + 1,
+  });
+  const { rows, nextCursor } = pageOf(found, size);
+  return { events: rows.map(eventOf), nextCursor };
+}
+
+function eventOf(row: AuditEventRow): Timeline['events'][number] {
+  return {
+    id: row.id,
+    occurredAt: row.occurred_at.toISOString(),
+    entityType: row.entity_type,
+    entityId: row.entity_id,
+    version: row.version,
+    event: row.event,
+    from: row.from_state,
+    to: row.to_state,
+    actor: { type: row.actor_type, id: row.actor_id },
+    queue: row.queue,
+    jobId: row.job_id,
+    attempt: row.attempt,
+    channel: row.channel,
+    reason: row.reason,
+    gatewayCode: row.gateway_code,
+    traceId: row.trace_id,
+    detail: row.detail,
+  };
+}

@@ -1,0 +1,130 @@
+import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
+import { describe, expect } from 'vitest';
+import { findDueAccessTokens } from '../../src/db/access-tokens.ts';
+import { findDueCallbacks } from '../../src/db/callbacks.ts';
+import type { Db } from '../../src/db/database.ts';
+import { findDueDeliveries } from '../../src/db/deliveries.ts';
+import { findDueTokenizations } from '../../src/db/tokenizations.ts';
+import { addCredential, addTokenization } from '../support/builders.ts';
+import { pagesRead } from '../support/buffers.ts';
+import { test } from '../support/fixtures.ts';
+
+/** Messages in `state`, due so many seconds from now, each with references of its own. */
+async function addCallbacks(
+  db: Db,
+  rows: { state: string; count: number; dueInSeconds: number },
+): Promise<void> {
+  await sql`
+    insert into callback (id, channel, semantic_key, message_digest, body_sealed, body_bytes, account, terminal,
+      merchant_reference_id, seen_count, last_seen_at, received_at, due_at, state, version, created_at, updated_at)
+    select gen_random_uuid(), 'notify', 'k', gen_random_uuid()::text, 'sealed', 6, '995149', '99514901',
+      'stranger-' || n, 1, now(), now(), now() + ${rows.dueInSeconds} * interval '1 second', ${rows.state}, 2, now(), now()
+    from generate_series(1, ${rows.count}::integer) n`.execute(db);
+}
+
+async function bury(db: Db, jobIds: readonly string[]): Promise<void> {
+  await sql`
+    insert into dead_letter (id, queue, job_name, job_id, code, paths, attempts, redrives, state, version, created_at, updated_at)
+    select gen_random_uuid(), 'notify', 'x', job_id, 'internal', '[]', 1, 0, 'dead', 1, now(), now()
+    from unnest(${[...jobIds]}::text[]) job_id`.execute(db);
+}
+
+describe('looking for due work', () => {
+  test('what an operator has to look at first keeps nothing else from being found', async ({
+    database: { db },
+    door,
+  }) => {
+    const credentialId = await addCredential(door);
+    const [buried, free] = [randomUUID(), randomUUID()];
+    for (const [id, age] of [
+      [buried, '2 hours'],
+      [free, '1 hour'],
+    ] as const) {
+      await addTokenization(door, credentialId, id);
+      await sql`update tokenization set reconcile_at = now() - ${age}::interval where id = ${id}`.execute(
+        db,
+      );
+      await sql`
+        insert into callback (id, channel, semantic_key, message_digest, body_sealed, body_bytes, seen_count, last_seen_at,
+          received_at, due_at, state, version, created_at, updated_at)
+        values (${id}, 'redirect', 'k', ${id}, 'sealed', 6, 1, now(), now(), now() - ${age}::interval, 'received', 1, now(), now())`.execute(
+        db,
+      );
+      await sql`
+        insert into delivery (id, event_id, tokenization_id, event_type, sequence, status, attempt, due_at, state, version, created_at, updated_at)
+        values (${id}, ${id}, ${id}, 'token.disabled', 1, 'disabled', 0, now() - ${age}::interval, 'pending', 1, now(), now())`.execute(
+        db,
+      );
+      await sql`
+        insert into access_token (id, credential_id, generation, failures, due_at, state, version, created_at, updated_at)
+        values (${id}, ${id === free ? credentialId : await addCredential(door)}, 1, 0, now() - ${age}::interval, 'fresh', 1, now(), now())`.execute(
+        db,
+      );
+    }
+    const idOf = (rows: readonly { id: string }[]) => rows.map(({ id }) => id);
+    const look = async () => ({
+      requests: idOf(await findDueTokenizations(db, 'requested', 1)),
+      callbacks: idOf(await findDueCallbacks(db, 'received', 1)),
+      deliveries: idOf(await findDueDeliveries(db, 1)),
+      accessTokens: idOf(await findDueAccessTokens(db, 1)),
+    });
+    const all = (id: string) => ({
+      requests: [id],
+      callbacks: [id],
+      deliveries: [id],
+      accessTokens: [id],
+    });
+    expect(await look()).toEqual(all(buried));
+    const kinds = ['request', 'callback', 'deliver', 'refresh'];
+    await bury(
+      db,
+      kinds.map((kind) => `${kind}-${buried}-g1`),
+    );
+    expect(await look()).toEqual(all(free));
+  });
+
+  test('costs no more with thousands of orphans that are not due', async ({
+    database: { db },
+    databaseUrl,
+  }) => {
+    await addCallbacks(db, { state: 'orphaned', count: 5_000, dueInSeconds: 3_600 });
+    await addCallbacks(db, { state: 'received', count: 1, dueInSeconds: -1 });
+    const pages = await pagesRead(databaseUrl, async (found) => {
+      expect(await findDueCallbacks(found, 'received', 500)).toHaveLength(1);
+      expect(await findDueCallbacks(found, 'matched', 500)).toHaveLength(0);
+      expect(await findDueCallbacks(found, 'orphaned', 500)).toHaveLength(0);
+    });
+    expect(pages).toBeLessThan(50);
+  });
+});
+
+describe('an orphan', () => {
+  test('is found by the tokenization that it waits for, at a cost that other orphans do not raise', async ({
+    database: { db },
+    databaseUrl,
+    door,
+  }) => {
+    const credentialId = await addCredential(door);
+    await addCallbacks(db, { state: 'orphaned', count: 5_000, dueInSeconds: 3_600 });
+    const tokenizationId = await addTokenization(door, credentialId);
+    const { rows: none } = await sql`select from outbox`.execute(db);
+    expect(none).toHaveLength(0);
+
+    await sql`update callback set merchant_reference_id = null, order_reference_id = '26040109354182'
+      where merchant_reference_id = 'stranger-7'`.execute(db);
+    const pages = await pagesRead(databaseUrl, async (used) => {
+      await sql`update tokenization set order_reference_id = '26040109354182' where id = ${tokenizationId}`.execute(
+        used,
+      );
+      const { rows } = await sql`select job_name, job_id from outbox`.execute(used);
+      expect(rows).toEqual([
+        {
+          job_name: 'notify.handle',
+          job_id: expect.stringMatching(/^notify-[0-9a-f-]{36}-g2$/),
+        },
+      ]);
+    });
+    expect(pages).toBeLessThan(80);
+  });
+});

@@ -1,0 +1,180 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { describe, expect } from 'vitest';
+import { variables } from '../../src/config/variables.ts';
+import { findAuditBreaks } from '../../src/db/audit.ts';
+import { openDirectTokenClient } from '../../src/direct-client/direct-client.ts';
+import { settingsDefault } from '../../src/direct-client/parse-options.ts';
+import { storeCredential } from '../../src/jobs/store-credential.ts';
+import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
+import { requestPayload, testActor } from '../support/builders.ts';
+import { faultOf } from '../support/client-fault.ts';
+import { onServer, urlOf } from '../support/database.ts';
+import { test as base } from '../support/fixtures.ts';
+
+const key = generateEncryptionKey('k1');
+const encryptionKeys = `k1:${key.key.reveal()}`;
+const name = 'till';
+const callbackPublicUrl = 'https://pay.example';
+
+/** A database whose worker has stored a credential under the key. */
+const test = base.extend('storedUrl', async ({ database, door, databaseUrl }) => {
+  await storeCredential(
+    { db: database.db, door, keyring: createKeyring([key]) },
+    {
+      name: 'default',
+      environment: 'sandbox',
+      family: 'accept_payments',
+      account: '995149',
+      terminal: '99514901',
+      secrets: { secureCode: 'code' },
+    },
+    testActor,
+  );
+  return databaseUrl;
+});
+
+describe('a direct client', () => {
+  test('says which options are wrong, and none of their values', async () => {
+    const fault = await faultOf(
+      openDirectTokenClient({
+        databaseUrl: 'mysql://CANARY',
+        encryptionKeys: 'k1:CANARY',
+        name: 'CANARY Name',
+        callbackPublicUrl: 'CANARY',
+      }),
+    );
+    expect(fault).toMatchObject({
+      code: 'config_invalid',
+      paths: ['databaseUrl', 'encryptionKeys', 'name', 'callbackPublicUrl'],
+    });
+    expect(JSON.stringify([fault.message, fault.stack])).not.toContain('CANARY');
+  });
+
+  test('seals nothing with keys that are not those of the worker', async ({ storedUrl }) => {
+    const others = [
+      ['k1', 'seal_broken'],
+      ['k2', 'key_unknown'],
+    ] as const;
+    for (const [id, code] of others) {
+      const foreign = `${id}:${generateEncryptionKey(id).key.reveal()}`;
+      const opening = openDirectTokenClient({
+        databaseUrl: storedUrl,
+        encryptionKeys: foreign,
+        name,
+      });
+      expect(await faultOf(opening)).toMatchObject({ code, isRetryable: false });
+    }
+    // During a rotation the new key comes first and the old one still opens.
+    const next = `k2:${generateEncryptionKey('k2').key.reveal()}`;
+    const client = await openDirectTokenClient({
+      databaseUrl: storedUrl,
+      encryptionKeys: `${next}, ${encryptionKeys}`,
+      name,
+    });
+    await client.close();
+  });
+
+  test('tells a database that is away from one without the schema, and shows no password', async ({
+    databaseUrl,
+  }) => {
+    const away = 'postgres://shop:CANARY@127.0.0.1:1/none';
+    const fault = await faultOf(openDirectTokenClient({ databaseUrl: away, encryptionKeys, name }));
+    expect(fault).toMatchObject({ code: 'database_unavailable', isRetryable: true });
+    expect(JSON.stringify([fault.message, fault.stack])).not.toContain('CANARY');
+    const bare = urlOf(databaseUrl, 'postgres');
+    expect(
+      await faultOf(openDirectTokenClient({ databaseUrl: bare, encryptionKeys, name })),
+    ).toMatchObject({ code: 'database_schema_outdated' });
+  });
+
+  test('needs a login that may take the role of the worker, says so, and then needs nothing else', async ({
+    storedUrl,
+    database,
+  }) => {
+    const role = `tlw_test_login_${randomBytes(6).toString('hex')}`;
+    const login = new URL(storedUrl);
+    login.username = role;
+    login.password = randomBytes(8).toString('hex');
+    const open = async () =>
+      await openDirectTokenClient({
+        databaseUrl: login.href,
+        encryptionKeys,
+        name,
+        callbackPublicUrl,
+      });
+    await onServer(storedUrl, async (owner) => {
+      await owner.query(`create role ${role} login password '${login.password}'`);
+      try {
+        expect(await faultOf(open())).toMatchObject({
+          code: 'config_invalid',
+          paths: ['databaseUrl'],
+          message: expect.stringContaining('grant token_lifecycle_app'),
+        });
+        await owner.query(`grant token_lifecycle_app to ${role}`);
+        const client = await open();
+        const { id } = await client.requestTokenization(requestPayload());
+        expect(await client.getTimeline(id)).toHaveLength(1);
+        expect(await faultOf(client.getAccessToken())).toMatchObject({
+          code: 'credential_not_found',
+        });
+        await client.close();
+        expect(await findAuditBreaks(database.db)).toEqual([]);
+      } finally {
+        await owner.query(`drop role ${role}`);
+      }
+    });
+  });
+
+  test('that is closed lets a wait go at once and finishes what was begun', async ({
+    storedUrl,
+    database,
+  }) => {
+    const client = await openDirectTokenClient({
+      databaseUrl: storedUrl,
+      encryptionKeys,
+      name,
+      callbackPublicUrl,
+    });
+    const { id } = await client.requestTokenization(requestPayload());
+    const waiting = faultOf(client.waitForRedirectUrl(id));
+    const begun = requestPayload();
+    const request = client.requestTokenization(begun);
+    const startedAt = performance.now();
+    await Promise.all([client.close(), request]);
+    expect(await waiting).toMatchObject({ code: 'closed' });
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(await faultOf(client.getTokenization(id))).toMatchObject({ code: 'closed' });
+    await client.close();
+    const kept = await database.db
+      .selectFrom('tokenization')
+      .select('merchant_reference_id')
+      .execute();
+    expect(kept).toContainEqual({ merchant_reference_id: begun.merchant.referenceId });
+  });
+
+  test('waits for a reference that nobody has asked for no longer than it was told to', async ({
+    storedUrl,
+  }) => {
+    const client = await openDirectTokenClient({ databaseUrl: storedUrl, encryptionKeys, name });
+    const fault = await faultOf(
+      client.waitForResult({ merchantReferenceId: randomUUID() }, { timeoutMs: 150 }),
+    );
+    expect(fault).toMatchObject({ code: 'tokenization_not_found', isRetryable: true });
+    const signal = AbortSignal.timeout(120);
+    await expect(
+      client.waitForResult({ merchantReferenceId: randomUUID() }, { signal }),
+    ).rejects.toSatisfy((error) => error === signal.reason);
+    await client.close();
+  });
+
+  test('assumes of the worker what its own defaults are', () => {
+    const { RECONCILE_SCHEDULE_MS, CALLBACK_REFUSED_MAX_AGE_MS, ACCESS_TOKEN_TTL_MS } = variables;
+    expect(String(settingsDefault.reconcileScheduleMs[0])).toBe(
+      RECONCILE_SCHEDULE_MS.fallback.split(',')[0],
+    );
+    expect(String(settingsDefault.refusedCallbackMaxAgeMs)).toBe(
+      CALLBACK_REFUSED_MAX_AGE_MS.fallback,
+    );
+    expect(String(settingsDefault.accessTokenTtlMs)).toBe(ACCESS_TOKEN_TTL_MS.fallback);
+  });
+});

@@ -1,0 +1,148 @@
+import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { describe, expect } from 'vitest';
+import { addToQueue, enqueueIn } from '../../src/direct-client/direct-client.ts';
+import { requestPayload } from '../support/builders.ts';
+import { faultOf } from '../support/client-fault.ts';
+import { connectEnqueuer, type Enqueuer } from '../support/enqueuer.ts';
+import { test as base } from '../support/fixtures.ts';
+
+/** A backend whose role may enqueue and nothing else. */
+const test = base.extend('shop', async ({ databaseUrl }, { onCleanup }): Promise<Enqueuer> => {
+  const shop = await connectEnqueuer(databaseUrl);
+  onCleanup(shop.close);
+  return shop;
+});
+
+const request = (): Parameters<typeof enqueueIn<'tokenization.request'>>[2] => {
+  const { v: _, ...payload } = requestPayload();
+  return payload;
+};
+
+describe('a job that a backend enqueues in its own transaction', () => {
+  test('commits and rolls back with it, also to a savepoint, by a role that may do nothing else', async ({
+    shop: { client },
+    database,
+    databaseUrl,
+  }) => {
+    const rows = async () =>
+      await database.db
+        .selectFrom('outbox')
+        .select(['enqueue_id', 'job_name', 'enqueue_key', 'payload'])
+        .orderBy('id')
+        .execute();
+    await client.query('begin');
+    await enqueueIn(client, 'tokenization.request', request());
+    await client.query('rollback');
+    expect(await rows()).toEqual([]);
+
+    await client.query('begin');
+    const kept = await enqueueIn(client, 'access-token.refresh', { credential: 'default' });
+    await client.query('savepoint step');
+    await enqueueIn(client, 'tokenization.request', request());
+    await client.query('rollback to step');
+    const keyed = await enqueueIn(
+      client,
+      'token.disable',
+      { merchantReferenceId: 'order-1' },
+      { key: 'order-1' },
+    );
+    expect(await rows()).toEqual([]);
+    await client.query('commit');
+    expect(await rows()).toEqual([
+      {
+        enqueue_id: kept,
+        job_name: 'access-token.refresh',
+        enqueue_key: null,
+        payload: { v: 1, credential: 'default' },
+      },
+      {
+        enqueue_id: keyed,
+        job_name: 'token.disable',
+        enqueue_key: 'order-1',
+        payload: { v: 1, merchantReferenceId: 'order-1' },
+      },
+    ]);
+
+    const pool = new pg.Pool({ connectionString: databaseUrl, max: 1 });
+    const pooled = await pool.connect();
+    await enqueueIn(pooled, 'tokenization.request', request());
+    pooled.release();
+    await pool.end();
+    expect(await rows()).toHaveLength(3);
+  });
+
+  test('is refused by code and path before or by the database, without a value', async ({
+    shop: { client },
+  }) => {
+    const good = request();
+    const canary = 'CANARY-4111';
+    const refusals = [
+      [
+        { ...good, order: { ...good.order, currency: canary } },
+        'payload_invalid',
+        ['order.currency'],
+      ],
+      [Object.assign({ [canary]: canary }, good), 'payload_invalid', ['*']],
+      [{ ...good, billing: { ...good.billing, city: `${canary}\0` } }, 'payload_invalid', []],
+    ] as const;
+    for (const [payload, code, paths] of refusals) {
+      const fault = await faultOf(enqueueIn(client, 'tokenization.request', payload));
+      expect(fault).toMatchObject({ code, paths, isRetryable: false });
+      expect(JSON.stringify([fault, fault.message, fault.stack])).not.toContain(canary);
+      expect(fault.cause).toBeUndefined();
+    }
+    // Six bytes a character, once it is JSON.
+    const large = { body: '\u0001'.repeat(65_536) };
+    expect(await faultOf(enqueueIn(client, 'notify.handle', large))).toMatchObject({
+      code: 'body_too_large',
+      paths: ['payload'],
+    });
+    const key = 'k'.repeat(201);
+    expect(
+      await faultOf(enqueueIn(client, 'access-token.refresh', { credential: 'a' }, { key })),
+    ).toMatchObject({ code: 'payload_invalid', paths: ['key'] });
+  });
+
+  test('passes on what only the owner of the transaction can act on', async ({
+    shop: { client },
+    databaseUrl,
+  }) => {
+    await client.query('begin');
+    await expect(client.query('select nonsense')).rejects.toThrow(/nonsense/);
+    await expect(enqueueIn(client, 'tokenization.request', request())).rejects.toMatchObject({
+      code: '25P02',
+    });
+    await client.query('rollback');
+    const stranger = await connectEnqueuer(databaseUrl, false);
+    await expect(
+      enqueueIn(stranger.client, 'tokenization.request', request()),
+    ).rejects.toMatchObject({ code: '42501' });
+    await stranger.close();
+  });
+});
+
+describe('a job that a backend adds to its own BullMQ queue', () => {
+  test('has been checked, is on the right queue and carries its version', async ({ redis }) => {
+    const connection = new Redis(redis.url, { maxRetriesPerRequest: null });
+    const queue = new Queue('tokenization', { connection, prefix: redis.prefix });
+    try {
+      const payload = request();
+      await addToQueue(queue, 'tokenization.request', payload);
+      const bad = { ...payload, order: { ...payload.order, amount: 'CANARY' } };
+      const fault = await faultOf(addToQueue(queue, 'tokenization.request', bad));
+      expect(fault).toMatchObject({ code: 'payload_invalid', paths: ['order.amount'] });
+      expect(JSON.stringify([fault, fault.message])).not.toContain('CANARY');
+      const elsewhere = await faultOf(addToQueue(queue, 'notify.handle', { body: 'x' }));
+      expect(elsewhere).toMatchObject({ code: 'job_unknown', paths: ['queue'] });
+      const jobs = await queue.getJobs(['waiting']);
+      expect(jobs.map(({ name, data }): unknown => ({ name, data }))).toEqual([
+        { name: 'tokenization.request', data: { v: 1, ...payload } },
+      ]);
+    } finally {
+      await queue.close();
+      await connection.quit();
+    }
+  });
+});

@@ -1,0 +1,88 @@
+import { describe, expect } from 'vitest';
+import type { Desk } from '../support/desk.ts';
+import { test } from '../support/desk-test.ts';
+
+/** What people may do who can guess a reference: everything that passes through a browser. */
+
+const quiet = 'sandbox:redirect+dropped';
+
+type End = 'active' | 'failed' | 'expired' | 'confirming';
+
+async function bring(desk: Desk, end: End): Promise<string> {
+  const { id } = await desk.open(quiet);
+  if (end === 'active') await desk.decide(id, 'approve');
+  if (end === 'failed') await desk.decide(id, 'decline');
+  if (end === 'expired') await desk.passDeadline(id);
+  if (end === 'confirming') await desk.hear(id, 'redirect', { status: '1', quickpayId: 'first' });
+  await desk.confirm(id);
+  expect((await desk.row(id)).state).toBe(end);
+  return id;
+}
+
+describe('strangers', () => {
+  test.for(['active', 'failed', 'expired', 'confirming'] as const)(
+    'a thousand made-up results about one that is %s are one question to the gateway, and leave no trace',
+    async (end, { openDesk }) => {
+      const desk = await openDesk();
+      const id = await bring(desk, end);
+      const before = await desk.row(id);
+      const asked = desk.sandbox.state().calls.query;
+      const results = new Set<string>();
+      for (const quickpayId of ['a1', 'a2', 'a3', 'a4', 'a5']) {
+        results.add((await desk.hear(id, 'redirect', { status: '1', quickpayId })).result);
+      }
+      expect(desk.sandbox.state().calls.query - asked).toBeLessThanOrEqual(1);
+      expect(results).toContain('asked_lately');
+      expect(await desk.row(id)).toEqual(before);
+    },
+  );
+
+  test('an answer that came after a message answers it too, also where many wait', async ({
+    openDesk,
+  }) => {
+    const desk = await openDesk();
+    const id = await bring(desk, 'expired');
+    const { callback } = await desk.hear(id, 'redirect', { status: '1', quickpayId: 'made-up' });
+    expect(callback.state).toBe('received');
+    const asked = desk.sandbox.state().calls.query;
+    expect(await desk.run('callback.verify', { callbackId: callback.id })).toBe(
+      'not_borne_out_yet',
+    );
+    expect(desk.sandbox.state().calls.query).toBe(asked);
+  });
+
+  test('a late success of a browser is asked about until the gateway has it, then no more', async ({
+    openDesk,
+    database,
+  }) => {
+    const desk = await openDesk();
+    const id = await bring(desk, 'expired');
+    const hear = async () =>
+      await desk.hear(id, 'redirect', { status: '1', quickpayId: 'made-up' });
+    const { result, callback } = await hear();
+    expect([result, callback.state]).toEqual(['not_borne_out_yet', 'received']);
+    await database.db
+      .updateTable('callback')
+      .set({ received_at: new Date(Date.now() - 3_600_000) })
+      .where('id', '=', callback.id)
+      .execute();
+    expect(await desk.run('callback.verify', { callbackId: callback.id })).toBe('not_borne_out');
+    expect((await hear()).callback.state).toBe('accepted');
+  });
+
+  test('an unproven "pending" gives the customer more time only where the gateway says so too', async ({
+    openDesk,
+  }) => {
+    const desk = await openDesk({ faults: { pendingVisible: false } });
+    const unseen = await desk.open(quiet);
+    const { result } = await desk.hear(unseen.id, 'redirect', { status: '-1' });
+    expect(result).toBe('asked_early');
+    expect(await desk.row(unseen.id)).toMatchObject({ is_deadline_extended: false });
+    desk.sandbox.setFaults({ pendingVisible: true });
+    const seen = await desk.open(quiet);
+    expect((await desk.hear(seen.id, 'redirect', { status: '-1' })).result).toBe(
+      'deadline_extended',
+    );
+    expect(await desk.row(seen.id)).toMatchObject({ is_deadline_extended: true });
+  });
+});

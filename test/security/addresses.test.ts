@@ -1,0 +1,62 @@
+import { describe, expect, test } from 'vitest';
+import { isInRanges, isPublicAddress, parseAddressRange } from '../../src/security/addresses.ts';
+
+describe('public addresses', () => {
+  test.each(['93.184.215.14', '2606:2800:21f::1', '168.63.129.15'])('%s is public', (address) => {
+    expect(isPublicAddress(address)).toBe(true);
+  });
+
+  test.each([
+    '168.63.129.16',
+    '::ffff:168.63.129.16',
+    '::ffff:a83f:8110',
+    '64:ff9b::a83f:8110',
+    '0xa83f8110',
+    '169.254.169.254',
+    '100.100.100.200',
+    '192.0.0.192',
+    'fd00:ec2::254',
+    'fe80::1%eth0',
+    'not an address',
+    '',
+  ])('%s is not public', (address) => {
+    expect(isPublicAddress(address)).toBe(false);
+  });
+});
+
+describe('address ranges', () => {
+  test.each([
+    ['192.0.2.7', '192.0.2.7', true],
+    ['192.0.2.7', '192.0.2.8', false],
+    ['192.0.2.0/25', '192.0.2.127', true],
+    ['192.0.2.0/25', '192.0.2.128', false],
+    ['192.0.2.0/25', '::ffff:192.0.2.127', true],
+    ['0.0.0.0/0', '2001:db8::1', false],
+    ['2001:db8::/32', '2001:db8:ffff::1', true],
+    ['2001:db8::/32', '2001:db9::1', false],
+    ['::/0', '192.0.2.7', false],
+    ['::/0', 'unknown', false],
+  ])('%s holds %s: %s', (range, address, isHeld) => {
+    const parsed = parseAddressRange(range);
+    expect(parsed && isInRanges(address, [parsed])).toBe(isHeld);
+  });
+
+  test.each([
+    '',
+    '192.0.2',
+    '192.0.2.0/33',
+    '192.0.2.0/-1',
+    '192.0.2.0/',
+    '192.0.2.0/8/8',
+    '0300.1.1.1',
+  ])('%j is no range', (text) => {
+    expect(parseAddressRange(text)).toBeUndefined();
+  });
+
+  test.each(['::/129', '::ffff:192.0.2.0/120', 'gateway.example', '10.0.0.0/8 '])(
+    '%j is none either',
+    (text) => {
+      expect(parseAddressRange(text)).toBeUndefined();
+    },
+  );
+});

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { findAuditBreaks } from '../../src/db/audit.ts';
+import { queueNames } from '../../src/domain/queue-names.ts';
 import { openListeningReader } from '../../src/jobs/listening-reader.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createLogger } from '../../src/observability/logger.ts';
@@ -95,9 +96,16 @@ export async function soakAccessTokens(options: SoakOptions): Promise<SoakReport
     return await soak(options, { app, sandbox, apiKey, workers, start });
   } finally {
     await Promise.all(workers.map(async (worker) => await worker.kill()));
+    await removeQueues(app);
     await app.stop();
     await sandbox.close();
   }
+}
+
+/** A Redis may be somebody else's too, and is left as it was; the database goes as a whole. */
+async function removeQueues({ backend }: App): Promise<void> {
+  if (backend.kind !== 'redis') return;
+  for (const name of queueNames) await backend.queue(name).obliterate({ force: true });
 }
 
 function environment(

@@ -1,12 +1,16 @@
+import { accessTokens } from './scenarios/access-tokens.ts';
 import { enqueue } from './scenarios/enqueue.ts';
 import { evidence } from './scenarios/evidence.ts';
 import { transitions } from './scenarios/transitions.ts';
 
 /** Scenarios by name: each prints a table and resolves to the line that is printed last, as JSON. */
-const scenarios: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
+const scenarios: Readonly<
+  Record<string, (args: readonly string[]) => Promise<Record<string, unknown>>>
+> = {
   transitions,
   evidence,
   enqueue,
+  'access-tokens': accessTokens,
 };
 
 const name = process.argv[2] ?? '';
@@ -15,5 +19,5 @@ if (scenario === undefined) {
   console.error(`Name a scenario: npm run bench -- ${Object.keys(scenarios).join(' | ')}`);
   process.exitCode = 2;
 } else {
-  console.log(JSON.stringify(await scenario()));
+  console.log(JSON.stringify(await scenario(process.argv.slice(3))));
 }

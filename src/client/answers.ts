@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type {
   accessTokenView,
   keptCallback,
+  revealedOpccount,
   timeline,
   timelineEvent,
   tokenizationPage,
@@ -20,3 +21,5 @@ export type TimelinePage = z.infer<typeof timeline>;
 export type KeptCallback = z.infer<typeof keptCallback>;
 /** An access token that is valid now. */
 export type AccessTokenView = z.infer<typeof accessTokenView>;
+/** An OPCCOUNT credential, with which a backend signs its calls. */
+export type OpccountCredential = z.infer<typeof revealedOpccount>;

@@ -16,6 +16,7 @@ export type {
 export type {
   AccessTokenView,
   KeptCallback,
+  OpccountCredential,
   TimelineEvent,
   TokenizationPage,
   TokenizationView,

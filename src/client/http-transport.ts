@@ -2,6 +2,7 @@ import { createAccessTokenCache } from './access-token-cache.ts';
 import type {
   AccessTokenView,
   KeptCallback,
+  OpccountCredential,
   TimelinePage,
   TokenizationPage,
   TokenizationView,
@@ -65,15 +66,8 @@ export function createHttpTransport(send: Connection): TokenTransport {
         query: { ...page },
         isIdempotent: true,
       }),
-    async revealToken(id) {
-      const { quickpayId } = await send<{ readonly quickpayId: string }>({
-        method: 'post',
-        path: `tokenizations/${id}/reveal`,
-        // Each reveal is an audit row of its own.
-        isIdempotent: false,
-      });
-      return quickpayId;
-    },
+    revealToken: async (id) =>
+      (await reveal<{ quickpayId: string }>(send, `tokenizations/${id}`)).quickpayId,
     disableToken: async (id) => await act(id, 'disable'),
     confirmTokenization: async (id) => await act(id, 'confirm'),
     forward: async (channel, body) =>
@@ -93,5 +87,12 @@ export function createHttpTransport(send: Connection): TokenTransport {
         isIdempotent: true,
       });
     },
+    revealOpccount: async (credential) =>
+      await reveal<OpccountCredential>(send, `opccount-credentials/${credential}`),
   };
+}
+
+/** Each reveal is an audit row of its own, so none is sent again by itself. */
+async function reveal<Answer>(send: Connection, path: string): Promise<Answer> {
+  return await send<Answer>({ method: 'post', path: `${path}/reveal`, isIdempotent: false });
 }

@@ -11,6 +11,7 @@ import { cursor, limit, type PageAsked, pageRowsMax } from '../domain/paging.ts'
 import type {
   AccessTokenView,
   KeptCallback,
+  OpccountCredential,
   TimelineEvent,
   TimelinePage,
   TokenizationPage,
@@ -78,6 +79,8 @@ export interface TokenClient {
   readonly getAccessToken: (credential?: string) => Promise<AccessTokenView>;
   /** Reports that the gateway answered 401 to this generation of an access token, so that it is renewed. */
   readonly reportInvalidAccessToken: (credential: string, generation: number) => Promise<void>;
+  /** What calls to OPCCOUNT are signed with. Each call leaves an audit row, so it is not sent again where it may have arrived. */
+  readonly revealOpccount: (credential?: string) => Promise<OpccountCredential>;
 }
 
 /** What is waited for at most `waitMs` milliseconds. */
@@ -108,6 +111,7 @@ export interface TokenTransport {
   ) => Promise<KeptCallback>;
   readonly getAccessToken: (credential: string) => Promise<AccessTokenView>;
   readonly reportInvalidAccessToken: (credential: string, generation: number) => Promise<void>;
+  readonly revealOpccount: (credential: string) => Promise<OpccountCredential>;
 }
 
 /** The client on one transport: inputs are parsed, waits and pages are put together here, so they are the same on each. */
@@ -140,6 +144,8 @@ export function createClientOn(transport: TokenTransport): TokenClient {
       const body = parseInput(invalidAccessTokenBody, { generation });
       await transport.reportInvalidAccessToken(name, body.generation);
     },
+    revealOpccount: async (credential = 'default') =>
+      await transport.revealOpccount(parseInput(credentialName, credential)),
   };
 }
 

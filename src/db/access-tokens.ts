@@ -59,27 +59,31 @@ export interface DueAccessToken {
   readonly credential: string;
 }
 
-/** Access tokens whose renewal has come and which no live lease holds, the most urgent first. */
+/**
+ * Access tokens whose renewal has come and which no live lease holds, those that run out first in front. While all is well, tokens run out in the
+ * order in which they fall due; those that fail fall due again and again, and would keep the ones in need behind them, so
+ * they are looked for by their end.
+ *
+ * `statement_timestamp()` stands still within a statement: an index can't be searched by `clock_timestamp()`, and would be read to its
+ * end each time, 9,931 buffers in place of 2 for 10,000 credentials.
+ */
 export async function findDueAccessTokens(
   db: Db,
   rowsMax: number,
 ): Promise<readonly DueAccessToken[]> {
-  return await db
-    .selectFrom('access_token as t')
-    .innerJoin('credential as c', 'c.id', 't.credential_id')
-    .select(['t.id', 't.version', 't.generation', 'c.name as credential'])
-    .where('t.due_at', '<=', sql<Date>`statement_timestamp()`)
-    .where(isNotBuried('t', sql`'refresh'`))
-    .where('c.state', '=', 'active')
-    .where((eb) =>
-      eb.or([
-        eb('t.lease_until', 'is', null),
-        eb('t.lease_until', '<=', sql<Date>`clock_timestamp()`),
-      ]),
-    )
-    .orderBy('t.due_at')
-    .limit(rowsMax)
-    .execute();
+  const isDue = sql`due_at <= statement_timestamp() and (lease_until is null or lease_until <= statement_timestamp())
+    and ${isNotBuried('access_token', sql`'refresh'`)}`;
+  const { rows } = await sql<DueAccessToken>`
+    select t.id, t.version, t.generation, c.name as credential
+    from (
+      (select id from access_token where ${isDue} order by due_at limit ${rowsMax})
+      union
+      (select id from access_token where failures > 0 and ${isDue} order by expires_at limit ${rowsMax})
+    ) due
+    join access_token t on t.id = due.id
+    join credential c on c.id = t.credential_id and c.state = 'active'
+    order by t.expires_at nulls first`.execute(db);
+  return rows;
 }
 
 /** An access token whose renewal is overdue, with what is left of its life, in milliseconds. */
@@ -88,33 +92,41 @@ export interface OverdueAccessToken extends Pick<
   'id' | 'version' | 'state' | 'generation' | 'failures'
 > {
   readonly credential: string;
-  readonly alarmPercent: number | null;
   /** 0 or less: it has run out, or never was. */
   readonly leftMs: number;
   readonly lifeMs: number;
 }
 
 /**
- * Access tokens whose renewal fails, or has not been begun `lateMs` after it was due. Both ways in are partial indexes that hold next
- * to nothing while all is well, so looking costs the same for ten credentials and for ten thousand.
+ * Access tokens whose renewal fails, or has not been begun `lateMs` after it was due, and which have come down to a share of their
+ * life, in percent, that no alarm was raised for. Both ways in are partial indexes that hold next to nothing while all is
+ * well, so looking costs the same for ten credentials and for ten thousand.
  */
 export async function findOverdueAccessTokens(
   db: Db,
   lateMs: number,
+  alarmPercents: readonly number[],
   rowsMax: number,
 ): Promise<readonly OverdueAccessToken[]> {
   const { rows } = await sql<OverdueAccessToken>`
-    select t.id, t.version, t.state, t.generation, t.failures, c.name as credential, t.alarm_percent as "alarmPercent",
-      coalesce(extract(epoch from t.expires_at - clock_timestamp()) * 1000, 0)::double precision as "leftMs",
-      coalesce(extract(epoch from t.expires_at - t.issued_at) * 1000, 0)::double precision as "lifeMs"
+    select t.id, t.version, t.state, t.generation, t.failures, c.name as credential,
+      left_ms as "leftMs", life_ms as "lifeMs"
     from (
       select id from access_token where failures > 0
       union
       select id from access_token where due_at < statement_timestamp() - ${lateMs} * interval '1 millisecond'
-      limit ${rowsMax}
     ) overdue
     join access_token t on t.id = overdue.id
-    join credential c on c.id = t.credential_id and c.state = 'active'`.execute(db);
+    join credential c on c.id = t.credential_id and c.state = 'active'
+    cross join lateral (
+      select coalesce(extract(epoch from t.expires_at - statement_timestamp()) * 1000, 0)::double precision as left_ms,
+        coalesce(extract(epoch from t.expires_at - t.issued_at) * 1000, 0)::double precision as life_ms
+    ) life
+    where exists (
+      select from unnest(${[...alarmPercents]}::integer[]) percent
+      where left_ms <= life_ms * percent / 100 and percent < coalesce(t.alarm_percent, 101))
+    order by t.expires_at nulls first
+    limit ${rowsMax}`.execute(db);
   return rows;
 }
 

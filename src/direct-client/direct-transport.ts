@@ -13,6 +13,7 @@ import { type AccessTokenReader, accessTokenViewOf } from '../jobs/read-access-t
 import { readTimeline } from '../jobs/read-timeline.ts';
 import { reportInvalidToken } from '../jobs/report-invalid-token.ts';
 import { requestConfirmation } from '../jobs/request-confirmation.ts';
+import { revealOpccount } from '../jobs/reveal-opccount.ts';
 import { revealToken } from '../jobs/reveal-token.ts';
 import { getTokenizationView } from '../jobs/tokenization-view.ts';
 import { awaitTokenization, createTokenizationWaiters } from '../jobs/tokenization-waiters.ts';
@@ -97,17 +98,15 @@ export function createDirectTransport(options: DirectTransportOptions): DirectTr
       }),
     getAccessToken: async (credential) =>
       await run(async () => {
-        reader ??= openListeningReader({
-          ...dependencies,
-          databaseUrl: options.databaseUrl,
-          onFault,
-        });
+        reader ??= openReader(options);
         return accessTokenViewOf(await reader.read(credential, actor));
       }),
     reportInvalidAccessToken: async (credential, generation) =>
       await run(async () => {
         await reportInvalidToken(dependencies, credential, generation, actor);
       }),
+    revealOpccount: async (credential) =>
+      await run(async (audit) => await revealOpccount(dependencies, credential, audit)),
     async close() {
       isClosed = true;
       waiters.close();
@@ -115,4 +114,12 @@ export function createDirectTransport(options: DirectTransportOptions): DirectTr
       await reader?.close();
     },
   };
+}
+
+function openReader({
+  dependencies,
+  databaseUrl,
+  onFault,
+}: DirectTransportOptions): AccessTokenReader {
+  return openListeningReader({ ...dependencies, databaseUrl, onFault });
 }

@@ -33,6 +33,14 @@ export function accessTokenTimes(
   return { dueAt: new Date(Math.min(dueAtMs, expiresAtMs)), expiresAt: new Date(expiresAtMs) };
 }
 
+/**
+ * The longest outage of the gateway, in milliseconds, that no reader notices whenever it begins: what is left of a token whose
+ * renewal falls due as late as it can.
+ */
+export function outageSurvivedMs({ ttlMs, skewMs, dueFraction }: AccessTokenLife): number {
+  return Math.max(0, Math.round(ttlMs * (1 - dueFraction * (1 + jitterFraction)) - skewMs));
+}
+
 /** Waits between two calls for one token, in milliseconds. */
 export interface AccessTokenWaits {
   /** Before the one quick retry of a call whose outcome is unknown. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { credentialEnvironments } from './credential.ts';
 import { errorCodes } from './errors.ts';
 import { reviewReasons } from './evidence.ts';
 import {
@@ -112,6 +113,17 @@ export const accessTokenView = z.object({
 
 /** An OPCard access token that is valid now. */
 export type AccessTokenView = z.infer<typeof accessTokenView>;
+
+/** An OPCCOUNT credential, with which a backend signs its calls. */
+export const revealedOpccount = z.object({
+  environment: z.enum(credentialEnvironments),
+  number: z.string().describe('Header `Opccount-No`, as the operator stored it'),
+  vaCode: z.string().describe('Header `Va-Code`: 19 digits, too many for a JSON number'),
+  privateKey: z.string().describe('Signs the header `Sign`'),
+});
+
+/** An OPCCOUNT credential, with which a backend signs its calls. */
+export type OpccountCredential = z.infer<typeof revealedOpccount>;
 
 /** The report of a 401 that an access token met: which generation of it. */
 export const invalidAccessTokenBody = z.strictObject({ generation: z.int().min(0) });

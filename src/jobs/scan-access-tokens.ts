@@ -3,7 +3,7 @@ import {
   findOverdueAccessTokens,
   type OverdueAccessToken,
 } from '../db/access-tokens.ts';
-import { alarmPercentOf } from '../domain/access-token-times.ts';
+import { alarmPercentOf, alarmPercents } from '../domain/access-token-times.ts';
 import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { refreshJob } from './access-token-row.ts';
@@ -13,7 +13,7 @@ import { defineJob, done, type JobContext } from './define-job.ts';
 const intervalsAhead = 2;
 /** Credentials that one scan puts on the queue at least. */
 const rowsMin = 100;
-/** Tokens whose alarm one scan looks at. */
+/** Alarms that one scan raises at most; the next one goes on. */
 const alarmsMax = 1_000;
 /** Scan intervals after which a renewal that has not begun is late. */
 const lateIntervals = 4;
@@ -53,14 +53,14 @@ type Context = JobContext<'access_token.alarmed'>;
 /** One alarm for each share of its life that a token comes down to while its renewal is overdue. */
 async function raiseAlarms(context: Context): Promise<void> {
   const lateMs = lateIntervals * context.settings.scanIntervalMs;
-  const overdue = await findOverdueAccessTokens(context.db, lateMs, alarmsMax);
+  const overdue = await findOverdueAccessTokens(context.db, lateMs, alarmPercents, alarmsMax);
   await Promise.all(overdue.map(async (token) => await raiseAlarm(token, context)));
 }
 
 async function raiseAlarm(token: OverdueAccessToken, context: Context): Promise<void> {
-  const { credential, leftMs, lifeMs, alarmPercent, generation, failures } = token;
+  const { credential, leftMs, lifeMs, generation, failures } = token;
   const percent = alarmPercentOf(leftMs, lifeMs);
-  if (percent === undefined || (alarmPercent !== null && alarmPercent <= percent)) return;
+  if (percent === undefined) return;
   const outcome = await context.apply({
     entity: 'access_token',
     row: token,

@@ -15,6 +15,7 @@ import {
   registerAccessToken,
   retryAccessToken,
 } from './access-token-registration.ts';
+import { applyToPresentRow } from './apply-to-present-row.ts';
 import { credentialPlace, openSecrets } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 
@@ -46,16 +47,18 @@ export async function storeCredential(
   actor: Actor,
   { mayRestore = false }: { readonly mayRestore?: boolean } = {},
 ): Promise<StoreResult> {
-  const present = await findCredential(dependencies.db, input.name, input.family);
-  await assertOnlyOne(dependencies, input, present?.id);
-  if (present === undefined) return await addCredential(dependencies, input, actor);
-  if (present.state === 'removed' && !mayRestore) {
-    throw new AppError(
-      'state_forbids',
-      `The credential "${input.name}" was removed; store it again with "token-worker credentials add".`,
-    );
-  }
-  return await replaceCredential(dependencies, present, input, actor);
+  return await applyToPresentRow(async () => {
+    const present = await findCredential(dependencies.db, input.name, input.family);
+    await assertOnlyOne(dependencies, input, present?.id);
+    if (present === undefined) return await addCredential(dependencies, input, actor);
+    if (present.state === 'removed' && !mayRestore) {
+      throw new AppError(
+        'state_forbids',
+        `The credential "${input.name}" was removed; store it again with "token-worker credentials add".`,
+      );
+    }
+    return await replaceCredential(dependencies, present, input, actor);
+  });
 }
 
 async function assertOnlyOne(
@@ -112,12 +115,13 @@ function firstJob(id: string, credential: string): OutboxJob {
   };
 }
 
+/** Undefined where the row has changed meanwhile, be it only that a backend got it. */
 async function replaceCredential(
   dependencies: Dependencies,
   present: CredentialRow,
   input: CredentialInput,
   actor: Actor,
-): Promise<StoreResult> {
+): Promise<StoreResult | undefined> {
   const before = openSecrets(dependencies.keyring, present);
   const isRestored = present.state === 'removed';
   if (!isRestored && isSame(present, before, input)) {
@@ -133,7 +137,7 @@ async function replaceCredential(
     patch: contentOf(dependencies, present.id, input),
     audit: { actor },
   });
-  if (!outcome.isApplied) return 'unchanged';
+  if (!outcome.isApplied) return undefined;
   if (input.family === 'opcard') {
     const isOtherApp =
       before['appKey'] !== input.secrets['appKey'] || present.environment !== input.environment;

@@ -6,6 +6,7 @@ import { openAccount, openSecrets } from '../../src/jobs/gateway-accounts.ts';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { removeCredential } from '../../src/jobs/remove-credential.ts';
 import { addCredential, endOverlap, rotateCredential } from '../../src/jobs/rotate-credential.ts';
+import { revealOpccount } from '../../src/jobs/reveal-opccount.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { testActor } from '../support/builders.ts';
@@ -101,6 +102,27 @@ describe('a credential', () => {
     expect(await endOverlap(dependencies, 'till', testActor)).toBe('rotated');
     expect(await codes()).toEqual(['code-2']);
     expect(await endOverlap(dependencies, 'till', testActor)).toBe('unchanged');
+  });
+
+  test('is rotated although a backend gets it at the same moment', async ({ openTokenDesk }) => {
+    const { dependencies } = await openTokenDesk();
+    const funds = { name: 'funds', family: 'opccount' } as const;
+    const content = { number: 'VA1', vaCode: '1', privateKey: 'key-1' };
+    await addCredential(dependencies, funds, 'sandbox', content, testActor);
+    let reveals = 0;
+    const apply: typeof dependencies.door.apply = async (request) => {
+      if (request.event === 'credential.rotated' && reveals === 0) {
+        reveals += 1;
+        await revealOpccount(dependencies, 'funds', { actor: shop });
+      }
+      return await dependencies.door.apply(request);
+    };
+    const rotating = { ...dependencies, door: { ...dependencies.door, apply } };
+    expect(await rotateCredential(rotating, funds, { privateKey: 'key-2' }, testActor)).toBe(
+      'rotated',
+    );
+    const { privateKey } = await revealOpccount(dependencies, 'funds', { actor: shop });
+    expect(privateKey).toBe('key-2');
   });
 
   test('of the other environment is used there and nowhere else', async ({ openTokenDesk }) => {

@@ -275,6 +275,8 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
         'credential_not_found',
         ['credential'],
       ],
+      // There is a credential of this name, but of another family.
+      [async () => await client.revealOpccount('default'), 'credential_not_found', ['credential']],
       [
         async () => await client.reportInvalidAccessToken('default', -1),
         'payload_invalid',

@@ -1,6 +1,8 @@
 import { describe, expect } from 'vitest';
 import { createTokenClient } from '../../src/client/client.ts';
 import { findAuditBreaks } from '../../src/db/audit.ts';
+import { addCredential } from '../../src/jobs/rotate-credential.ts';
+import { testActor } from '../support/builders.ts';
 import { callerOf, makeKey } from '../support/api.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';
@@ -50,7 +52,7 @@ describe('access tokens over HTTP', () => {
     }
   });
 
-  test('are opened by the scope reveal only, and an unknown credential is named as such', async ({
+  test('and OPCCOUNT credentials are opened by the scope reveal only, each with a trace, and an unknown one is named as such', async ({
     databaseUrl,
   }) => {
     const all = makeKey('all');
@@ -68,6 +70,35 @@ describe('access tokens over HTTP', () => {
       const unknown = await callerOf(url, all.key)('GET', '/v1/access-tokens/canary-name');
       expect(unknown).toMatchObject({ status: 422, body: { code: 'credential_not_found' } });
       expect(JSON.stringify(unknown.body)).not.toContain('canary-name');
+
+      // OPCCOUNT has no tokens: what is handed out is the credential itself, and no other family's.
+      const opccount = { number: 'VA1', vaCode: '9435762187450928365', privateKey: 'canary-key' };
+      await addCredential(
+        worker.app.operations,
+        { name: 'funds', family: 'opccount' },
+        'production',
+        opccount,
+        testActor,
+      );
+      const client = createTokenClient({ url, apiKey: all.key });
+      const path = (name: string): string => `/v1/opccount-credentials/${name}/reveal`;
+      expect(await client.revealOpccount('funds')).toEqual({
+        environment: 'production',
+        ...opccount,
+      });
+      expect(await callerOf(url, reader.key)('POST', path('funds'))).toMatchObject({ status: 403 });
+      expect(await callerOf(url, all.key)('POST', path('default'))).toMatchObject({
+        status: 422,
+        body: { code: 'credential_not_found' },
+      });
+      const rows = await worker.app.database.db
+        .selectFrom('audit_event')
+        .select(['actor_id', 'version'])
+        .where('event', '=', 'credential.revealed')
+        .execute();
+      expect(rows).toEqual([{ actor_id: 'all', version: 2 }]);
+      expect(await findAuditBreaks(worker.app.database.db)).toEqual([]);
+      expect(worker.logs.join('')).not.toContain('canary-key');
     } finally {
       await worker.close();
     }

@@ -70,5 +70,5 @@ test('a client generated from docs/openapi.json has a method for each operation 
   await expect(call('reportInvalidAccessToken', 'cards', { generation: 1 })).rejects.toMatchObject({
     status: 422,
   });
-  expect(Object.keys(v1)).toHaveLength(13);
+  expect(Object.keys(v1)).toHaveLength(14);
 });

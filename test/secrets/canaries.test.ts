@@ -1,5 +1,11 @@
 import { describe, expect } from 'vitest';
 import { findTokenization } from '../../src/db/tokenizations.ts';
+import { createTokenClient } from '../../src/client/client.ts';
+import type { CredentialFamily } from '../../src/domain/credential.ts';
+import { tokenPlace } from '../../src/jobs/access-token-row.ts';
+import type { OperationDependencies } from '../../src/jobs/job-dependencies.ts';
+import { addCredential, rotateCredential } from '../../src/jobs/rotate-credential.ts';
+import { makeKey } from '../support/api.ts';
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
 import { requestPayload } from '../support/builders.ts';
 import { dumpDatabase, dumpRedis } from '../support/dumps.ts';
@@ -12,16 +18,30 @@ describe.for(backends)('planted canaries with queues on %s', (backend) => {
     databaseUrl,
     skip,
   }) => {
-    const worker = await startTestWorker({ databaseUrl, backend });
+    const till = makeKey('till');
+    // A token may be renewed on request when it is a sixtieth of its life old.
+    const worker = await startTestWorker({
+      databaseUrl,
+      backend,
+      env: {
+        API_KEYS: till.entry,
+        ACCESS_TOKEN_TTL_MS: '30000',
+        ACCESS_TOKEN_SKEW_MS: '1000',
+        OAUTH_CALLS_PER_SECOND_MAX: '1000',
+      },
+      sandbox: { accessTokenTtlMs: 30_000 },
+    });
     if (worker === undefined) return skip('no Redis: this suite did not run on Redis');
     try {
       await runLifecycles(worker);
+      const tokens = await runRenewals(worker, till.key);
       const canaries = [
         'canary',
         'Lovelace',
+        ...tokens,
         ...worker.sandbox.state().creations.flatMap(({ quickpayId }) => quickpayId ?? []),
       ];
-      expect(canaries.length).toBeGreaterThan(2);
+      expect(canaries.length).toBeGreaterThan(2 + tokens.length);
       const places = {
         database: await dumpDatabase(databaseUrl),
         redis: backend === 'redis' ? await dumpRedis(worker.prefix) : '',
@@ -86,6 +106,78 @@ async function runLifecycles(worker: TestWorker): Promise<void> {
     return (counts['failed'] ?? 0) >= 2 && (counts['waiting'] ?? 0) + (counts['active'] ?? 0) === 0;
   });
   await worker.sandbox.settled();
+}
+
+/**
+ * Credentials of all families, and access tokens through an issue, a refresh on request, failures, a refusal, hand-outs and
+ * reveals. Resolves to every access and refresh token that there was.
+ */
+async function runRenewals(worker: TestWorker, apiKey: string): Promise<readonly string[]> {
+  const { app, sandbox } = worker;
+  const actor = { type: 'operator', id: 'test' } as const;
+  const client = createTokenClient({ url: app.urls?.private ?? '', apiKey });
+  await client.getAccessToken();
+  const tokens = [...(await openTokens(app.operations))];
+
+  sandbox.setFaults({ errorRate5xx: 1 });
+  await client.reportInvalidAccessToken('default', 1);
+  await eventually('an unknown outcome', async () => await hasHappened(app, 'refresh_unknown'));
+  sandbox.setFaults({ errorRate5xx: 0, refreshRejectRate: 1 });
+  await eventually('a new token', async () => await hasHappened(app, 'refresh_rejected'));
+  await eventually('generation 2', async () => {
+    const { generation } = await client.getAccessToken();
+    return generation === 2;
+  });
+  tokens.push(...(await openTokens(app.operations)));
+
+  const add = async (name: string, family: CredentialFamily, content: unknown) =>
+    await addCredential(app.operations, { name, family }, 'sandbox', content, actor);
+  await add('refused', 'opcard', { appKey: 'canary-app-key', appSecret: 'canary-app-secret' });
+  await eventually('a refused credential', async () => await hasHappened(app, 'suspended'));
+  await add('till', 'accept_payments', {
+    account: '654321',
+    terminal: '87654321',
+    secureCode: 'canary-code',
+    publicKey: 'canary-public-key',
+  });
+  const till = { name: 'till', family: 'accept_payments' } as const;
+  await rotateCredential(app.operations, till, { secureCode: 'canary-code-2' }, actor);
+  await add('funds', 'opccount', {
+    number: 'VA995149',
+    vaCode: 'canary-va-code',
+    privateKey: 'canary-private-key',
+  });
+  expect(await client.revealOpccount('funds')).toMatchObject({ vaCode: 'canary-va-code' });
+  await app.backend
+    .queue('access-token')
+    .add('access-token.refresh', { v: 1, credential: 'default', accessToken: 'canary' });
+  await eventually('a dead letter', async () => {
+    const { failed } = await app.backend.queue('access-token').getJobCounts('failed');
+    return failed === 1;
+  });
+  // Four tokens, or the search for them proves nothing.
+  expect(new Set(tokens).size).toBe(4);
+  return tokens;
+}
+
+async function hasHappened({ database }: TestWorker['app'], event: string): Promise<boolean> {
+  const rows = await database.db
+    .selectFrom('audit_event')
+    .select('id')
+    .where('event', '=', `access_token.${event}`)
+    .execute();
+  return rows.length > 0;
+}
+
+/** The access and refresh token of every credential that has them. */
+async function openTokens({ db, keyring }: OperationDependencies): Promise<readonly string[]> {
+  const rows = await db.selectFrom('access_token').selectAll().execute();
+  return rows.flatMap((row) =>
+    (['access_token_sealed', 'refresh_token_sealed'] as const).flatMap((column) => {
+      const sealed = row[column];
+      return sealed === null ? [] : [keyring.open(tokenPlace(column, row.id), sealed).reveal()];
+    }),
+  );
 }
 
 async function readBoard(worker: TestWorker): Promise<string> {

@@ -31,6 +31,8 @@ export interface TokenDesk {
   /** The same gateway, given up on after 150 ms. */
   readonly impatientGateway: GatewayClient;
   readonly dependencies: JobDependencies;
+  /** The configuration, for a process that works beside the desk. */
+  readonly env: Readonly<Record<string, string>>;
   readonly logs: readonly string[];
   /** Stores the application under a name of its own, as an operator would. */
   readonly add: (name: string, appKey: string) => Promise<void>;
@@ -40,8 +42,11 @@ export interface TokenDesk {
     options?: { readonly generation?: number; readonly as?: Partial<JobDependencies> },
   ) => Promise<string>;
   readonly row: (name: string) => Promise<ReadAccessToken>;
+  readonly findRow: (name: string) => Promise<ReadAccessToken | undefined>;
   /** The access token that the row holds, opened; undefined where there is none. */
   readonly accessToken: (name: string) => Promise<string | undefined>;
+  /** The refresh token that the row holds, opened. */
+  readonly refreshToken: (name: string) => Promise<string>;
   /** Whether the gateway takes an access token. */
   readonly isGood: (accessToken: string) => Promise<boolean>;
   /** Lets every wait and lease of the row be over. */
@@ -73,14 +78,15 @@ export async function openTokenDesk(
     opcardApps: appKeys.map((appKey) => ({ appKey, appSecret })),
     ...(faults === undefined ? {} : { faults }),
   });
-  const config = loadConfig({
+  const settings = {
     DATABASE_URL: databaseUrl,
     ENCRYPTION_KEYS: `k1:${generateEncryptionKey('k1').key.reveal()}`,
     OCEANPAYMENT_CHECKOUT_URL: sandbox.checkoutUrl,
     OCEANPAYMENT_OPEN_API_URL: sandbox.openApiUrl,
     OAUTH_CALLS_PER_SECOND_MAX: '1000',
     ...env,
-  });
+  };
+  const config = loadConfig(settings);
   const plain = createGatewayClient(config.gateway);
   const impatientGateway = createGatewayClient({ ...config.gateway, timeoutMs: 150 });
   const gateway = wrapGateway?.(plain) ?? plain;
@@ -98,9 +104,12 @@ export async function openTokenDesk(
     sharedAnswers: createSharedAnswers(),
     enqueue: async () => await Promise.resolve(),
   };
-  const row: TokenDesk['row'] = async (name) => {
+  const findRow: TokenDesk['findRow'] = async (name) => {
     const credential = await findCredential(db, name, 'opcard');
-    const found = await findAccessToken(db, credential?.id ?? '');
+    return credential && (await findAccessToken(db, credential.id));
+  };
+  const row: TokenDesk['row'] = async (name) => {
+    const found = await findRow(name);
     if (found === undefined) throw new Error(`no access token is kept for ${name}`);
     return found;
   };
@@ -113,8 +122,10 @@ export async function openTokenDesk(
     gateway,
     impatientGateway,
     dependencies,
+    env: settings,
     logs,
     row,
+    findRow,
     async add(name, appKey) {
       const secrets = { appKey, appSecret };
       await storeCredential(
@@ -142,6 +153,11 @@ export async function openTokenDesk(
       const { id, access_token_sealed: sealed } = await row(name);
       if (sealed === null) return undefined;
       return dependencies.keyring.open(tokenPlace('access_token_sealed', id), sealed).reveal();
+    },
+    async refreshToken(name) {
+      const { id, refresh_token_sealed: sealed } = await row(name);
+      const { keyring } = dependencies;
+      return keyring.open(tokenPlace('refresh_token_sealed', id), sealed ?? '').reveal();
     },
     isGood: async (accessToken) => await probe(sandbox, accessToken),
     makeDue: async (name) =>

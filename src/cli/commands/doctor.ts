@@ -3,6 +3,7 @@ import { type Config, loadConfig } from '../../config/config.ts';
 import { type Database, openDatabase, ping } from '../../db/database.ts';
 import { createTransitionDoor } from '../../db/transition-door.ts';
 import { listAuditPartitions } from '../../db/audit.ts';
+import { outageSurvivedMs } from '../../domain/access-token-times.ts';
 import { exitCodes } from '../../domain/exit-codes.ts';
 import { createGatewayClient } from '../../gateway/client.ts';
 import { checkDefaultAccount } from '../../jobs/check-account.ts';
@@ -34,6 +35,7 @@ export function registerDoctor(program: Command): void {
           const ahead = (await listAuditPartitions(database.db)).length - 1;
           say(ahead >= 1, `the audit table has partitions for ${ahead} months ahead`);
           await checkAccount(config, database);
+          say(true, outageSentence(config));
           const backend = await openQueueBackend(
             config.queue.backend === 'redis'
               ? { kind: 'redis', urls: config.queue.redisUrls, prefix: config.queue.prefix }
@@ -51,6 +53,11 @@ export function registerDoctor(program: Command): void {
         }
       });
     });
+}
+
+function outageSentence({ accessToken }: Config): string {
+  const minutes = outageSurvivedMs(accessToken) / 60_000;
+  return `access tokens outlast an outage of the gateway of ${minutes.toFixed(1)} minutes, whenever it begins`;
 }
 
 /** Checks the account of the environment, stored first as a start would. */

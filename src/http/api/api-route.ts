@@ -46,7 +46,7 @@ export interface ApiRouteDefinition<
   /** Below `/v1`; parameters as `:name`. */
   readonly path: string;
   readonly scope: ApiScope;
-  readonly tag: 'tokenizations' | 'callbacks' | 'dead letters' | 'access tokens';
+  readonly tag: 'tokenizations' | 'callbacks' | 'dead letters' | 'access tokens' | 'credentials';
   readonly summary: string;
   readonly description?: string;
   readonly params?: Params;

@@ -94,6 +94,7 @@ export async function registerOpenApi(scope: FastifyInstance): Promise<void> {
         },
         { name: 'dead letters', description: 'Work that could not be done' },
         { name: 'access tokens', description: 'OPCard access tokens' },
+        { name: 'credentials', description: 'What backends sign their own calls with' },
       ],
       components: {
         securitySchemes: {

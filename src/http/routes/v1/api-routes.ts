@@ -10,6 +10,7 @@ import { getTokenization } from './get-tokenization.ts';
 import { listDeadLetters } from './list-dead-letters.ts';
 import { redriveDeadLetter } from './redrive-dead-letter.ts';
 import { reportInvalidAccessToken } from './report-invalid-access-token.ts';
+import { revealOpccount } from './reveal-opccount.ts';
 import { revealToken } from './reveal-token.ts';
 
 /** Every route of the API, in the order of the OpenAPI document. */
@@ -25,6 +26,7 @@ export const apiRoutes: readonly ApiRoute[] = [
   forwardNotify,
   getAccessToken,
   reportInvalidAccessToken,
+  revealOpccount,
   listDeadLetters,
   redriveDeadLetter,
 ];

@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { withClient } from '../../src/db/database.ts';
+import { migrate } from '../../src/db/migrate.ts';
+import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
+import { soakRound } from '../support/access-token-phases.ts';
+import {
+  soakAccessTokens,
+  type SoakOptions,
+  type SoakReport,
+} from '../support/access-token-soak.ts';
+import { benchDatabase } from '../support/bench-database.ts';
+
+/** What is soaked, but for the place. */
+type Plan = Omit<SoakOptions, 'databaseUrl' | 'redis' | 'seed'>;
+
+/**
+ * A soak of the access tokens with time compressed: a virtual hour, the life of a token, takes 40 seconds. Two worker processes renew the
+ * tokens of 20 credentials through storms, resets, lost replies, rejections and kills, while readers read without a pause. `--rounds <n>`: more of it.
+ *
+ * `--credentials <n>`: one life of many tokens in one process, on a calm gateway, to see how their renewals spread.
+ *
+ * A reader that is let down, or a generation that came of two pairs, ends in exit code 1.
+ */
+export async function accessTokens(args: readonly string[]): Promise<Record<string, unknown>> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: { rounds: { type: 'string', default: '1' }, credentials: { type: 'string' } },
+  });
+  const { credentials } = values;
+  const plan = credentials === undefined ? roughPlan(Number(values.rounds)) : widePlan(credentials);
+  const seed = Math.trunc(Math.random() * 2 ** 31);
+  const server = await benchDatabase();
+  try {
+    await migrate(server.url);
+    await migrateQueueSchema(server.url);
+    const redisUrl = process.env['BENCH_REDIS_URL'];
+    const prefix = `bench-${randomBytes(4).toString('hex')}`;
+    const report = await soakAccessTokens({
+      ...plan,
+      databaseUrl: server.url,
+      redis: redisUrl === undefined ? undefined : { url: redisUrl, prefix },
+      seed,
+      onPhase: ({ name, virtualMinutes }) => console.log(`${virtualMinutes} min: ${name}`),
+    });
+    if (isBroken(report)) process.exitCode = 1;
+    const { faults, ...numbers } = report;
+    for (const fault of faults) console.log(fault);
+    const spread = credentials === undefined ? {} : await measureSpread(server.url);
+    console.table({ ...numbers, ...spread });
+    return { seed, ...numbers, ...spread };
+  } finally {
+    await server.close();
+  }
+}
+
+function roughPlan(rounds: number): Plan {
+  return {
+    // A killed worker keeps its job for 25 seconds, which no compression makes shorter; a due token has to last longer.
+    tokenTtlMs: 40_000,
+    credentials: 20,
+    workers: 2,
+    phases: Array.from({ length: rounds }, () => soakRound).flat(),
+    // Whenever a storm of 45 minutes begins, more than 45 minutes of every token are left.
+    env: { ACCESS_TOKEN_DUE_FRACTION: '0.15' },
+  };
+}
+
+/** Ten times faster than life, so a rate of 50 calls a second stands for 5. */
+function widePlan(credentials: string): Plan {
+  return {
+    tokenTtlMs: 360_000,
+    credentials: Number(credentials),
+    workers: 1,
+    phases: [{ name: 'calm', virtualMinutes: 60, faults: {} }],
+    readerPauseMs: 50,
+    env: {
+      OAUTH_CALLS_PER_SECOND_MAX: '50',
+      SCAN_INTERVAL_MS: '500',
+      DATABASE_POOL_SIZE: '10',
+    },
+  };
+}
+
+function isBroken(report: SoakReport): boolean {
+  return (
+    report.expiredReads + report.failedReads + report.auditBreaks > 0 ||
+    report.maxEffectiveRefreshesPerGeneration !== 1
+  );
+}
+
+/** How renewals came, by the audit trail: calls begun per second, calls under way at once, and what was left of the token at its renewal. */
+async function measureSpread(databaseUrl: string): Promise<Record<string, unknown>> {
+  return await withClient(databaseUrl, async (client) => {
+    const { rows } = await client.query<Record<string, unknown>>(`
+      with call as (
+        select occurred_at, event, case when event like '%intent' then 1 else -1 end as step
+        from token_lifecycle.audit_event
+        where event in ('access_token.issue_intent', 'access_token.issued', 'access_token.refresh_intent', 'access_token.refreshed')
+      ), per_second as (
+        select event, date_trunc('second', occurred_at) as second, count(*) as calls from call
+        where step = 1 group by 1, 2
+      )
+      select (select max(calls) from per_second)::integer as "mostCallsPerSecond",
+        (select round(avg(calls), 1) from per_second where event like '%refresh%')::float8 as "meanRefreshesPerSecond",
+        (select count(*) from call where event = 'access_token.refreshed')::integer as refreshes,
+        (select max(under_way) from (select sum(step) over (order by occurred_at) as under_way from call) c)::integer as "mostCallsAtOnce"`);
+    return rows[0] ?? {};
+  });
+}

@@ -1,0 +1,37 @@
+import { findCredential } from '../db/credentials.ts';
+import type { AuditContext } from '../domain/audit-entry.ts';
+import type { OpccountCredential } from '../domain/api-shapes.ts';
+import { credentialContent } from '../domain/credential.ts';
+import { AppError } from '../domain/errors.ts';
+import { applyToPresentRow } from './apply-to-present-row.ts';
+import { openSecrets } from './gateway-accounts.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+
+/**
+ * Opens an OPCCOUNT credential (protocol section 10) for whoever `audit` names. OPCCOUNT has no token that could be handed out in its place: each call is signed with
+ * the private key. The audit row is committed before anything is opened. No other family is ever opened for a
+ * backend. Throws `credential_not_found`.
+ */
+export async function revealOpccount(
+  { db, door, keyring }: Pick<OperationDependencies, 'db' | 'door' | 'keyring'>,
+  name: string,
+  audit: AuditContext,
+): Promise<OpccountCredential> {
+  return await applyToPresentRow(async () => {
+    const row = await findCredential(db, name, 'opccount');
+    if (row?.state !== 'active') {
+      throw new AppError('credential_not_found', 'No active OPCCOUNT credential has this name.', {
+        paths: ['credential'],
+      });
+    }
+    const outcome = await door.apply({
+      entity: 'credential',
+      row,
+      event: 'credential.revealed',
+      audit,
+    });
+    if (!outcome.isApplied) return undefined;
+    const content = credentialContent.opccount.parse(openSecrets(keyring, row));
+    return { environment: row.environment, ...content };
+  });
+}

@@ -1,0 +1,132 @@
+import { sql } from 'kysely';
+import { describe, expect } from 'vitest';
+import { findDueAccessTokens, findOverdueAccessTokens } from '../../src/db/access-tokens.ts';
+import type { Db } from '../../src/db/database.ts';
+import { accessTokenTimes, alarmPercents } from '../../src/domain/access-token-times.ts';
+import { storeCredential } from '../../src/jobs/store-credential.ts';
+import { testActor } from '../support/builders.ts';
+import { eventually } from '../support/eventually.ts';
+import { countBuffers } from '../support/explain.ts';
+import { test } from '../support/fixtures.ts';
+import { insertCredentials } from '../support/many-credentials.ts';
+import { startTestWorker } from '../support/worker.ts';
+
+const manyCount = 10_000;
+const rowsMax = 100;
+const alarmsMax = 1_000;
+const findDue = async (db: Db) => await findDueAccessTokens(db, rowsMax);
+const findOverdue = async (db: Db) =>
+  await findOverdueAccessTokens(db, 20_000, alarmPercents, alarmsMax);
+
+describe(`with ${manyCount} credentials`, () => {
+  test('a scan touches as few pages as with ten, and a bounded number when all of them are due', async ({
+    database: { db },
+    databaseUrl,
+  }) => {
+    const scan = async (own: Db): Promise<void> => {
+      await findDue(own);
+      await findOverdue(own);
+    };
+    // Due one after the other over the next 45 minutes.
+    const dueAt = `now() + interval '1 minute' + i * interval '0.27 seconds'`;
+    await insertCredentials(databaseUrl, { to: 10, dueAt });
+    const few = await countBuffers(databaseUrl, scan);
+    await insertCredentials(databaseUrl, { from: 11, to: manyCount, dueAt });
+    expect(await countBuffers(databaseUrl, scan)).toBeLessThanOrEqual(few + 5);
+
+    await sql`update access_token set due_at = now() - interval '1 s'`.execute(db);
+    const pagesPerRow = 20;
+    expect(await countBuffers(databaseUrl, findDue)).toBeLessThan(pagesPerRow * rowsMax);
+    await sql`update access_token set failures = 1`.execute(db);
+    expect(await countBuffers(databaseUrl, findDue)).toBeLessThan(2 * pagesPerRow * rowsMax);
+  });
+
+  test('those that run out first are renewed first, and each gets its alarm, however many fail', async ({
+    database: { db },
+    databaseUrl,
+  }) => {
+    await insertCredentials(databaseUrl, {
+      to: 2_500,
+      // The longest overdue ones have most of their life left.
+      dueAt: `now() - i * interval '1 second'`,
+      expiresAt: `now() + interval '5 minutes' + i * interval '0.1 seconds'`,
+      failures: 3,
+    });
+    await sql`update access_token set issued_at = now() - interval '55 minutes'`.execute(db);
+    const due = (await findDue(db)).map(({ credential }) => credential);
+    const nearest = Array.from({ length: rowsMax }, (_, index) => `many-${index + 1}`);
+    expect(due.slice(0, rowsMax)).toEqual(nearest);
+
+    const alarmed: string[] = [];
+    for (let scans = 0; scans < 3; scans += 1) {
+      const overdue = await findOverdue(db);
+      alarmed.push(...overdue.map(({ credential }) => credential));
+      await sql`update access_token set alarm_percent = 10 where id = any(${overdue.map(({ id }) => id)})`.execute(
+        db,
+      );
+    }
+    expect(new Set(alarmed).size).toBe(2_500);
+    expect(await findOverdue(db)).toEqual([]);
+  });
+
+  test('renewals spread over nine minutes, although all tokens were issued in the same instant', () => {
+    const minuteMs = 60_000;
+    const startedAt = new Date();
+    const perMinute = new Map<number, number>();
+    for (let index = 0; index < manyCount; index += 1) {
+      const life = { ttlMs: 60 * minuteMs, skewMs: minuteMs, dueFraction: 0.75 };
+      const { dueAt } = accessTokenTimes(startedAt, life, undefined, Math.random());
+      const minute = Math.floor((dueAt.getTime() - startedAt.getTime()) / minuteMs - 40.5);
+      perMinute.set(minute, (perMinute.get(minute) ?? 0) + 1);
+    }
+    expect([...perMinute.keys()].toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    // A ninth of them each; 200 is more than six standard deviations.
+    for (const count of perMinute.values()) {
+      expect(Math.abs(count - manyCount / 9)).toBeLessThan(200);
+    }
+  });
+});
+
+test('a process makes no more calls at once than its concurrency allows', async ({
+  databaseUrl,
+  skip,
+}) => {
+  const apps = Array.from({ length: 12 }, (_, index) => ({
+    appKey: `many-${index}`,
+    appSecret: 'secret',
+  }));
+  const worker = await startTestWorker({
+    databaseUrl,
+    backend: 'redis',
+    env: { CONCURRENCY_ACCESS_TOKEN: '3', OAUTH_CALLS_PER_SECOND_MAX: '1000' },
+    sandbox: { opcardApps: apps, faults: { latencyMs: 80 } },
+  });
+  if (worker === undefined) return skip('no Redis');
+  try {
+    const { operations } = worker.app;
+    await Promise.all(
+      apps.map(async (secrets, index) => {
+        const name = `many-${index}`;
+        await storeCredential(
+          operations,
+          { name, environment: 'sandbox', family: 'opcard', secrets },
+          testActor,
+        );
+      }),
+    );
+    await eventually('all are issued', async () => {
+      const rows = await operations.db.selectFrom('access_token').select('generation').execute();
+      return rows.filter(({ generation }) => generation === 1).length === apps.length;
+    });
+    // From intent to result a call is under way.
+    const { rows } = await sql<{ most: number }>`
+    select max(under_way)::integer as most from (
+      select sum(case event when 'access_token.issue_intent' then 1 else -1 end) over (order by id) as under_way
+      from audit_event
+      where event in ('access_token.issue_intent', 'access_token.issued', 'access_token.suspended')
+    ) calls`.execute(operations.db);
+    expect(rows).toEqual([{ most: 3 }]);
+  } finally {
+    await worker.close();
+  }
+});

@@ -1,0 +1,64 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+
+/** What happens to the gateway, or beside the path, while a renewal runs. */
+export interface RenewalOrder {
+  readonly credential: string;
+  /** The point to stand still at for ever; absent: it runs to its end. */
+  readonly standAt?: number;
+  /** A gateway that answers in place of the good one. */
+  readonly openApiUrl?: string;
+  /** While its call is under way, another worker takes the lease over and renews the token. */
+  readonly isOvertaken?: boolean;
+}
+
+/** What became of an order: it stands at its point, or it ended. */
+export interface RenewalReport {
+  readonly credential: string;
+  readonly result: string;
+  /** Every statement and every call, in order. */
+  readonly operations: readonly string[];
+}
+
+/** The result of a renewal that stands at its point. */
+export const standing = 'standing';
+
+/** A process that renews access tokens and stands still where it is told to. */
+export interface MortalRenewals {
+  /** Starts all renewals at once; resolves when each has ended or stands at its point. */
+  readonly renew: (orders: readonly RenewalOrder[]) => Promise<readonly RenewalReport[]>;
+  /** SIGKILL, in the middle of everything. */
+  readonly kill: () => Promise<void>;
+}
+
+/** Starts the process; one start serves any number of points. */
+export async function startMortalRenewals(
+  env: Readonly<Record<string, string>>,
+): Promise<MortalRenewals> {
+  const child = fork(new URL('mortal-renewals-process.ts', import.meta.url), [], {
+    execArgv: [],
+    env: { PATH: process.env['PATH'], ...env },
+  });
+  const exited = once(child, 'exit');
+  await once(child, 'message');
+  return {
+    async renew(orders) {
+      const reports: RenewalReport[] = [];
+      const all = new Promise<readonly RenewalReport[]>((resolve, reject) => {
+        child.on('message', (report: RenewalReport) => {
+          reports.push(report);
+          if (reports.length === orders.length) resolve(reports);
+        });
+        void exited.then(([code]) => reject(new Error(`the process ended by itself: ${code}`)));
+      });
+      child.send(orders);
+      const done = await all;
+      child.removeAllListeners('message');
+      return done;
+    },
+    async kill() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}

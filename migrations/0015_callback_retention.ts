@@ -1,24 +1,24 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * What strangers sent about an account of ours, and nothing bears out, is removed too. `is_proven` says whether a message's signature
- * proved its sender when it was judged; such a message is kept. Null: not judged so far since this migration.
+ * What strangers sent about an account of ours, and nothing bears out, is removed too: whatever was rejected, given up or changed nothing, and
+ * no signature proves.
  *
  * A message that was refused at the door, its first and only version, is deleted as it is: that it was refused is audited, that it
  * was cleared away says nothing more. Judged messages still have to be `expired` first. The indexes hold what may be removed and nothing else.
  *
- * Lock: ACCESS EXCLUSIVE on callback for the column, then SHARE while the indexes are built. Safe while old code runs: yes; it expires refused
+ * Lock: SHARE on callback while the indexes are built. Safe while old code runs: yes; it expires refused
  * messages in two steps, as before.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
-  await sql`alter table token_lifecycle.callback add column is_proven boolean`.execute(db);
   await sql`drop index token_lifecycle.callback_refused`.execute(db);
   await sql`
     create index callback_refused on token_lifecycle.callback (received_at)
     where state = 'rejected' and version = 1`.execute(db);
   await sql`
     create index callback_unbelieved on token_lifecycle.callback (updated_at)
-    where state in ('rejected', 'abandoned') and version > 1 and is_proven is not true`.execute(db);
+    where state in ('rejected', 'abandoned', 'accepted') and version > 1
+        and not coalesce(is_believed, state = 'accepted')`.execute(db);
   await sql`
     create index callback_expired on token_lifecycle.callback (id) where state = 'expired'`.execute(
     db,

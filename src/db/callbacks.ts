@@ -32,15 +32,16 @@ export async function countCallbackAgain(
 export type DueCallback = Pick<CallbackRow, 'id' | 'channel' | 'version'>;
 
 /**
- * Callbacks in `state` whose time has come, the longest overdue first: a job was lost or never reached its queue, or an
- * orphan has waited for too long. Each state is scanned by itself, on its part of the partial index.
+ * Callbacks in `state` whose time has come, from both ends, the longest overdue and the latest: a job was lost or never reached
+ * its queue, or an orphan has waited for too long. Messages that wait for the gateway's answer stay overdue, so a backlog of them
+ * must not hide what came after. Each state is scanned by itself, on its part of the partial index.
  */
 export async function findDueCallbacks(
   db: Db,
   state: CallbackRow['state'],
   rowsMax: number,
 ): Promise<readonly DueCallback[]> {
-  return await db
+  const due = db
     .selectFrom('callback')
     .select(['id', 'channel', 'version'])
     .where('state', '=', state)
@@ -48,9 +49,12 @@ export async function findDueCallbacks(
     .where(
       isNotBuried('callback', sql`case channel when 'notify' then 'notify' else 'callback' end`),
     )
-    .orderBy('due_at')
-    .limit(rowsMax)
-    .execute();
+    .limit(Math.ceil(rowsMax / 2));
+  const [oldest, latest] = await Promise.all([
+    due.orderBy('due_at').execute(),
+    due.orderBy('due_at', 'desc').execute(),
+  ]);
+  return [...new Map([...oldest, ...latest].map((row) => [row.id, row])).values()];
 }
 
 /**
@@ -75,7 +79,7 @@ export async function deleteRefusedCallbacks(
   );
 }
 
-/** Messages that no signature proves and that were rejected or given up `ageMs` ago, in milliseconds. */
+/** Messages that no signature proves and that were rejected, given up or changed nothing, `ageMs` ago, in milliseconds. */
 export async function findUnbelievedCallbacks(
   db: Db,
   ageMs: number,
@@ -85,7 +89,7 @@ export async function findUnbelievedCallbacks(
     .selectFrom('callback')
     .select(['id', 'version', 'state'])
     .where(
-      sql<boolean>`state in ('rejected', 'abandoned') and version > 1 and is_proven is not true`,
+      sql<boolean>`state in ('rejected', 'abandoned', 'accepted') and version > 1 and not coalesce(is_believed, state = 'accepted')`,
     )
     .where('updated_at', '<', before(ageMs))
     .orderBy('updated_at')

@@ -94,7 +94,7 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'order_reference_id',
       'tokenization_id',
       'reason',
-      'is_proven',
+      'is_believed',
       'source_index',
       'seen_count',
       'last_seen_at',

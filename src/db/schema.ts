@@ -86,7 +86,7 @@ interface CallbackTable extends EntityColumns<CallbackState> {
   readonly tokenization_id: string | null;
   readonly reason: string | null;
   /** Whether its signature proves the sender; null until it is judged so far. */
-  readonly is_proven: boolean | null;
+  readonly is_believed: boolean | null;
   readonly source_index: string | null;
   readonly seen_count: number;
   readonly last_seen_at: Date;

@@ -37,7 +37,7 @@ export const callbackTransitions = [
     to: 'received',
   },
   // What nobody vouches for is removed after a while; its audit rows stay. A refused message goes without this step.
-  { event: 'callback.expired', from: ['rejected', 'abandoned'], to: 'expired' },
+  { event: 'callback.expired', from: ['accepted', 'rejected', 'abandoned'], to: 'expired' },
 ] as const satisfies readonly Transition<CallbackState, string>[];
 
 /** An event of a callback, which is also the `event` of its audit row. */

@@ -31,7 +31,8 @@ export interface Belief {
   readonly isDeadlineOver: boolean;
   /** Whether the gateway is about to be asked anyway, on the first step of the schedule. */
   readonly isAskedSoon: boolean;
-  readonly isInReview: boolean;
+  /** Why a person has to look already. */
+  readonly review: ReviewReason | null;
 }
 
 /** How much a proven push may do by itself: make the worker ask, or activate. */
@@ -164,7 +165,7 @@ function decideAfterSuccess(message: MessageEvidence): Decision {
  * A message that the gateway does not bear out leaves a trace only when its sender is proven.
  */
 export function decideOnDispute(
-  { isInReview }: Pick<Belief, 'isInReview'>,
+  { review }: Pick<Belief, 'review'>,
   message: MessageEvidence,
   answer: AnswerEvidence['says'],
 ): Decision | undefined {
@@ -172,20 +173,20 @@ export function decideOnDispute(
   const isBelieved = rankOf(message) >= 2;
   if (message.says === 'success') {
     if (answer !== 'success') return nothing('other_token_not_usable');
-    return conflict('conflict.second_token', 'second_token', isInReview);
+    return conflict('conflict.second_token', 'second_token', review);
   }
-  const flag = conflict('conflict.failed_after_success', 'failed_after_success', isInReview);
+  const flag = conflict('conflict.failed_after_success', 'failed_after_success', review);
   if (answer === 'failure') return { ...flag, andThen: 'token.disabled', reason: 'disabled' };
   return isBelieved ? flag : nothing('not_borne_out');
 }
 
-/** A row that a person has to look at already is flagged once. */
+/** A row is flagged once for one reason; another reason takes its place, and both stay in the audit trail. */
 function conflict(
   event: 'conflict.second_token' | 'conflict.failed_after_success',
   review: ReviewReason,
-  isInReview: boolean,
+  present: ReviewReason | null,
 ): Decision {
-  return isInReview
+  return present === review
     ? nothing('already_in_review')
     : { event, review, isAsking: false, reason: 'in_review' };
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { findCredential } from '../db/credentials.ts';
 import type { CredentialRow, TokenizationRow } from '../db/rows.ts';
-import { findTokenizationByReference } from '../db/tokenizations.ts';
+import { findTokenizationByEvidence, findTokenizationByReference } from '../db/tokenizations.ts';
+import { isGivenReference } from '../domain/given-reference.ts';
 import type { OutboxJob } from '../db/transition-door.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
@@ -48,6 +49,7 @@ export async function acceptTokenization(
   const request = vendorBody(payload, settings.callbackPublicUrl);
   assertReturnUrl(payload.returnUrl, settings.returnUrlHosts);
 
+  await assertReferenceIsFree(dependencies, credential, payload.merchant.referenceId);
   const id = options.id ?? randomUUID();
   const fingerprint = fingerprintOf(payload);
   const outcome = await door.apply({
@@ -89,6 +91,29 @@ export async function acceptTokenization(
     );
   }
   return { tokenization, isNew: outcome.isApplied };
+}
+
+/** A reference that the worker itself has given to a lost request stands for that one. */
+async function assertReferenceIsFree(
+  { db }: BackendDependencies,
+  { account, terminal }: { readonly account: string; readonly terminal: string },
+  reference: string,
+): Promise<void> {
+  if (!isGivenReference(reference)) return;
+  const other = await findTokenizationByEvidence(db, {
+    account,
+    terminal,
+    merchantReferenceId: reference,
+    orderReferenceId: undefined,
+  });
+  if (other === undefined || other.merchant_reference_id === reference) return;
+  throw new AppError(
+    'reference_conflict',
+    'This merchant reference already stands for another request.',
+    {
+      paths: ['merchant.referenceId'],
+    },
+  );
 }
 
 /**

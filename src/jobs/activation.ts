@@ -30,6 +30,8 @@ export function activation(
       quickpay_id_index: quickpayIndex(keyring, token.quickpayId),
       order_reference_id: token.orderReferenceId ?? row.order_reference_id,
       ...(expiresAt === undefined ? {} : { expires_at: expiresAt.toISOString() }),
+      // What a person had to look at was that there is no result.
+      review: null,
       lease_until: null,
       deadline_at: null,
       reconcile_step: 0,

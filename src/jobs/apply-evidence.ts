@@ -1,3 +1,4 @@
+import { databaseNow } from '../db/database.ts';
 import type { CallbackRow, TokenizationRow } from '../db/rows.ts';
 import type { OutboxJob } from '../db/transition-door.ts';
 import {
@@ -11,8 +12,9 @@ import type { CallbackMessage } from '../gateway/callback-message.ts';
 import { activation, isSameQuickpayId, quickpayIndex } from './activation.ts';
 import { beliefOf } from './belief.ts';
 import { isOfEarlierAttempt } from './match-request.ts';
+import { lookAgainInFlight } from './ask-again.ts';
 import { committed } from './committed.ts';
-import { done, type JobContext, type Outcome, snooze } from './define-job.ts';
+import { done, type JobContext, type Outcome } from './define-job.ts';
 import { claimEvents, deadlineExtension, settleClaim } from './settle-claim.ts';
 import { settleDispute } from './settle-dispute.ts';
 
@@ -20,7 +22,9 @@ import { settleDispute } from './settle-dispute.ts';
 export interface Evidence {
   readonly callback: CallbackRow;
   readonly message: CallbackMessage;
-  /** Whether its signature proves the sender. */
+  /** Whether its signature is right. */
+  readonly isSigned: boolean;
+  /** Whether its signature proves the sender and what it says of this tokenization. */
   readonly isProven: boolean;
 }
 
@@ -35,9 +39,6 @@ export const evidenceEvents = [
 
 type Context = JobContext<(typeof evidenceEvents)[number]>;
 
-/** How soon to look again while our own request is still on its way. */
-const inFlightDelayMs = 1_000;
-
 /**
  * Lets evidence work on a tokenization. What it says is believed only as far as its rank goes (`src/domain/evidence.ts`):
  * unproven evidence makes the worker ask the gateway and changes nothing else.
@@ -49,7 +50,10 @@ export async function applyEvidence(
 ): Promise<Outcome> {
   const said = messageEvidence(evidence, row, context);
   const decision = decideOnMessage(beliefOf(row), said, context.settings.confirmPolicy);
-  if (decision === undefined) return snooze(inFlightDelayMs, 'request_in_flight');
+  if (decision === undefined) {
+    const now = await databaseNow(context.db);
+    return lookAgainInFlight(now.getTime() - evidence.callback.received_at.getTime());
+  }
   if (decision.event !== undefined) return await commit(decision, evidence, row, context);
   if (!decision.isAsking) return done(decision.reason);
   const dispute = {
@@ -57,6 +61,7 @@ export async function applyEvidence(
     said,
     quickpayId: evidence.message.fields.quickpayId,
     receivedAt: evidence.callback.received_at,
+    isSigned: evidence.isSigned,
     audit: auditOf(evidence),
   };
   if (row.quickpay_id_sealed !== null) return await settleDispute(dispute, context);

@@ -1,5 +1,5 @@
 import type { TokenizationRow } from '../db/rows.ts';
-import type { Belief } from '../domain/evidence.ts';
+import { type Belief, reviewReasons } from '../domain/evidence.ts';
 
 /**
  * What a row says is believed. `now` is the database's clock; without it no deadline counts as over, which is all that a
@@ -11,6 +11,6 @@ export function beliefOf(row: TokenizationRow, now?: Date): Belief {
     isExtendable: row.deadline_at !== null && !row.is_deadline_extended,
     isDeadlineOver: now !== undefined && row.deadline_at !== null && row.deadline_at <= now,
     isAskedSoon: row.reconcile_at !== null && row.reconcile_step === 0,
-    isInReview: row.review !== null,
+    review: reviewReasons.find((reason) => reason === row.review) ?? null,
   };
 }

@@ -32,7 +32,9 @@ export async function disableToken(
 ): Promise<{ readonly id: string; readonly state: TokenizationState }> {
   return await applyToPresentRow(async () => {
     const row = await findDisableTarget(dependencies, target);
-    if (row.state === 'disabled' || row.state === 'disabling') return row;
+    const isLeftAlone = row.state === 'disabling' && row.reconcile_at !== null;
+    if (row.state === 'disabled' || isLeftAlone) return row;
+    if (row.state === 'disabling') return await takeUpAgain(dependencies, row, audit);
     if (row.state !== 'active') {
       throw new AppError('state_forbids', `There is no token to disable in state ${row.state}.`);
     }
@@ -46,6 +48,23 @@ export async function disableToken(
     });
     return outcome.isApplied ? { id: row.id, state: 'disabling' } : undefined;
   });
+}
+
+/** The schedule of a disabling was over without a result: whoever asks once more begins it anew. */
+async function takeUpAgain(
+  { door }: BackendDependencies,
+  row: TokenizationRow,
+  audit: AuditContext,
+): Promise<{ readonly id: string; readonly state: TokenizationState } | undefined> {
+  const outcome = await door.apply({
+    entity: 'tokenization',
+    row,
+    event: 'reconcile.requested',
+    patch: disablingIntent,
+    audit,
+    jobs: [disableJob(row.id, row.version + 1)],
+  });
+  return outcome.isApplied ? row : undefined;
 }
 
 /** Parses a target. Throws what `parsePayload` does. */

@@ -2,7 +2,7 @@ import { databaseNow } from '../db/database.ts';
 import { findCallback } from '../db/callbacks.ts';
 import { findCredentialByAccount } from '../db/credentials.ts';
 import type { CallbackRow, TokenizationRow } from '../db/rows.ts';
-import { findTokenizationByEvidence } from '../db/tokenizations.ts';
+import { findTokenization, findTokenizationByEvidence } from '../db/tokenizations.ts';
 import type { RejectionReason } from '../domain/callback.ts';
 import { checkGrammar, isTokenMessage } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, parseCallback } from '../gateway/callback-message.ts';
@@ -11,7 +11,7 @@ import { callbackPlace } from './accept-callback.ts';
 import { done, type JobContext, type Outcome, snooze } from './define-job.ts';
 import { openAccount, type SigningAccount } from './gateway-accounts.ts';
 import { judgeSignature, type SignatureJudgement } from './judge-signature.ts';
-import { mismatchOf } from './match-request.ts';
+import { isUnambiguous, mismatchOf } from './match-request.ts';
 
 /** The changes that judging a callback may commit. */
 export const judgingEvents = [
@@ -89,21 +89,39 @@ async function judgeReadable(
   const mismatch = mismatchOf(message, tokenization);
   if (mismatch !== undefined) {
     return await reject(found, mismatch, context, signatureDetail(signature), {
-      is_proven: signature.isProven,
+      is_believed: signature.isProven,
       tokenization_id: tokenization.id,
     });
   }
-  const evidence: Evidence = { callback: found, message, isProven: signature.isProven };
+  const { fields } = context.settings.signatures[callback.channel];
+  const evidence: Evidence = {
+    callback: found,
+    message,
+    isSigned: signature.isProven,
+    isProven: signature.isProven && isUnambiguous(fields, message, tokenization),
+  };
   const applied = await applyEvidence(evidence, tokenization, context);
   if (applied.kind !== 'done') return applied;
   await context.apply({
     entity: 'callback',
     row: found,
     event: 'callback.accepted',
-    patch: { is_proven: signature.isProven, tokenization_id: tokenization.id, due_at: null },
+    patch: {
+      is_believed: signature.isProven || (await hasChanged(tokenization, context)),
+      tokenization_id: tokenization.id,
+      due_at: null,
+    },
     audit: { channel: found.channel, reason: applied.result, detail: signatureDetail(signature) },
   });
   return applied;
+}
+
+/** Whether anything has happened to a tokenization meanwhile, which its message is then kept for. */
+async function hasChanged(
+  { id, version }: TokenizationRow,
+  { db }: JudgingContext,
+): Promise<boolean> {
+  return (await findTokenization(db, id))?.version !== version;
 }
 
 async function findAccount(
@@ -134,7 +152,7 @@ async function park(
     entity: 'callback',
     row: callback,
     event: 'callback.orphaned',
-    patch: { is_proven: isProven, due_at_in_ms: context.settings.orphanMaxAgeMs },
+    patch: { is_believed: isProven, due_at_in_ms: context.settings.orphanMaxAgeMs },
     audit: { channel: callback.channel, reason: 'unknown_reference' },
   });
   return snooze(secondLookMs, 'orphaned');
@@ -187,7 +205,7 @@ async function reject(
   reason: RejectionReason,
   context: JudgingContext,
   detail: Readonly<Record<string, string | readonly string[]>> = {},
-  learned: Readonly<{ is_proven?: boolean; tokenization_id?: string }> = {},
+  learned: Readonly<{ is_believed?: boolean; tokenization_id?: string }> = {},
 ): Promise<Outcome> {
   // An orphan that can't be believed after all stays an orphan until it is given up: its table knows no rejection.
   if (callback.state === 'orphaned') return await keepWaiting(callback, reason, context);
@@ -195,7 +213,7 @@ async function reject(
     entity: 'callback',
     row: callback,
     event: 'callback.rejected',
-    patch: { ...learned, reason, due_at: null },
+    patch: { is_believed: false, ...learned, reason, due_at: null },
     audit: { channel: callback.channel, reason, detail },
   });
   return done(`rejected_${reason}`);

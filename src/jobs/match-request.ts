@@ -37,6 +37,36 @@ export function mismatchOf(
 }
 
 /**
+ * Whether a right signature over these fields, in this order, can stand for nothing but what the message says. The signed
+ * values are joined without separators, so each of them has to be known from the request, but for the token's id and status
+ * at the end: those have borders of their own. Where a list holds anything else, a message may be another one that was shifted.
+ */
+export function isUnambiguous(
+  fields: readonly string[] | undefined,
+  { raw }: CallbackMessage,
+  row: TokenizationRow,
+): boolean {
+  if (fields === undefined) return false;
+  const known: Readonly<Record<string, string | null>> = {
+    account: row.account,
+    terminal: row.terminal,
+    merchant_reference_id: row.gateway_reference,
+    order_reference_id: row.order_reference_id,
+    order_currency: row.currency,
+    order_amount: row.amount,
+    order_methods: row.methods,
+  };
+  const pinned = fields.slice(0, -2);
+  return (
+    pinned.includes('merchant_reference_id') &&
+    pinned.includes('order_reference_id') &&
+    pinned.every((name) => known[name] !== undefined && raw[name] === known[name]) &&
+    fields.at(-2) === 'quickpay_id' &&
+    fields.at(-1) === 'quickpay_status'
+  );
+}
+
+/**
  * Whether the gateway's own reference is another than the present attempt's, where an earlier attempt was sent under the
  * same reference of ours. What became of that one is for the gateway to say.
  */

@@ -1,11 +1,12 @@
 import type { TokenizationRow } from '../db/rows.ts';
 import { type Decision, decideOnAnswer } from '../domain/evidence.ts';
 import { isOpen } from '../domain/tokenization.ts';
-import { activation } from './activation.ts';
+import { activation, isResubmitted } from './activation.ts';
 import type { Answer } from './ask-gateway.ts';
 import { beliefOf } from './belief.ts';
 import { committed } from './committed.ts';
 import { done, type JobContext, type Outcome } from './define-job.ts';
+import type { JobSettings } from './job-dependencies.ts';
 import { recordNone } from './resubmit-lost-request.ts';
 
 /** The changes that an answer of the gateway may lead to. */
@@ -38,7 +39,8 @@ export async function recordAnswer(
     const outcome = await context.apply({ entity: 'tokenization', row, ...change });
     return committed(outcome, decision.reason);
   }
-  if (!decision.isAsking) return done(decision.reason);
+  const isLostSought = decision.event === 'reconcile.settled';
+  if (!decision.isAsking && !isLostSought) return done(decision.reason);
   if (answer.says === 'none' && row.state === 'submit_unknown') {
     return await recordNone(row, answer.gatewayCode, context);
   }
@@ -71,10 +73,12 @@ function changeOf(
     case 'tokenization.failed':
       return {
         event,
-        patch: { lease_until: null, reconcile_at: null },
+        patch: { lease_until: null, ...lookAfterFailure(row, context.settings) },
         audit: { ...audit, reason: 'status' },
       } as const;
     case 'reconcile.settled':
+      // The failure is the present attempt's; what became of a lost one is asked on.
+      if (isResubmitted(row)) return undefined;
       return { event, patch: { reconcile_at: null }, audit } as const;
     case 'tokenization.located':
       return {
@@ -107,8 +111,8 @@ function changeOf(
  * or strangers could use the schedule up.
  */
 async function lookAgain(row: TokenizationRow, answer: Answer, context: Context): Promise<Outcome> {
-  const isDue = row.reconcile_at !== null && row.reconcile_at <= context.now;
-  if (!isDue) return done('asked_early');
+  if (row.reconcile_at === null) return await beginAnew(row, answer, context);
+  if (row.reconcile_at > context.now) return done('asked_early');
   const { next, audit, isOver } = nextLook(row, answer, context);
   // A result that is still owed is for a person to look at; what has ended has merely stopped being asked about.
   const review = isOver && isOpen(row.state) ? { review: 'reconcile_exhausted' } : {};
@@ -120,6 +124,31 @@ async function lookAgain(row: TokenizationRow, answer: Answer, context: Context)
     audit,
   });
   return committed(outcome, isOver ? 'schedule_over' : 'look_again');
+}
+
+/** The schedule was over, and a message made us ask: its result is owed again. */
+async function beginAnew(row: TokenizationRow, answer: Answer, context: Context): Promise<Outcome> {
+  const outcome = await context.apply({
+    entity: 'tokenization',
+    row,
+    event: 'reconcile.pending',
+    patch: firstLook(context.settings),
+    audit: { channel: 'query', detail: { query: answer.word, reconcileStep: 0 } },
+  });
+  return committed(outcome, 'look_again');
+}
+
+/** The schedule from its beginning. */
+export function firstLook({ reconcileScheduleMs }: JobSettings) {
+  return { reconcile_step: 0, reconcile_at_in_ms: reconcileScheduleMs[0] ?? 0 };
+}
+
+/**
+ * What is left to ask about after a failure: nothing, unless the request was sent more than once. What became of a lost attempt
+ * may show up late.
+ */
+export function lookAfterFailure(row: TokenizationRow, settings: JobSettings) {
+  return isResubmitted(row) ? firstLook(settings) : { reconcile_at: null };
 }
 
 /** The next step: by the schedule, or at the deadline when that comes first or the schedule is over. */

@@ -8,6 +8,7 @@ import { acceptTokenization, requestPlace } from './accept-tokenization.ts';
 import { activation } from './activation.ts';
 import { defineJob, done, type JobContext, type Outcome } from './define-job.ts';
 import { getAccountOf } from './gateway-accounts.ts';
+import { lookAfterFailure } from './record-answer.ts';
 
 /**
  * `tokenization.request` asks the gateway for one QuickPay ID.
@@ -134,7 +135,7 @@ async function recordReply(
         entity: 'tokenization',
         row,
         event: 'tokenization.failed',
-        patch: { lease_until: null, reconcile_at: null },
+        patch: { lease_until: null, ...lookAfterFailure(row, context.settings) },
         audit: { channel: 'create_reply', reason: 'refused', gatewayCode: reply.gatewayCode },
       });
       return done('failed');
@@ -166,7 +167,7 @@ async function recordResult(
       entity: 'tokenization',
       row,
       event: 'tokenization.failed',
-      patch: { lease_until: null, reconcile_at: null },
+      patch: { lease_until: null, ...lookAfterFailure(row, context.settings) },
       audit: { channel: 'create_reply', reason: 'status', detail: { rawStatus: reply.rawStatus } },
     });
     return done('failed');

@@ -1,4 +1,5 @@
 import type { TokenizationRow } from '../db/rows.ts';
+import { givenReference } from '../domain/given-reference.ts';
 import { requestJob } from './accept-tokenization.ts';
 import { done, type JobContext, type Outcome } from './define-job.ts';
 
@@ -63,7 +64,7 @@ async function resubmit(
     event: 'tokenization.resubmitted',
     patch: {
       gateway_reference: isRenamed
-        ? nextReference(row.merchant_reference_id, row.attempt + 1)
+        ? givenReference(row.merchant_reference_id, row.attempt + 1, row.id)
         : row.gateway_reference,
       abandoned_references: isRenamed
         ? [...row.abandoned_references, row.gateway_reference]
@@ -82,10 +83,4 @@ async function resubmit(
     jobs: [requestJob(row.id, row.version + 1)],
   });
   return done('resubmitted');
-}
-
-/** The merchant's reference with the attempt behind it, within the gateway's 50 characters. */
-function nextReference(merchantReferenceId: string, attempt: number): string {
-  const suffix = `~${attempt}`;
-  return merchantReferenceId.slice(0, 50 - suffix.length) + suffix;
 }

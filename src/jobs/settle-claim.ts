@@ -1,11 +1,13 @@
 import { databaseNow } from '../db/database.ts';
-import { decideOnClaim, rankOf } from '../domain/evidence.ts';
+import { decideOnClaim } from '../domain/evidence.ts';
+import { askAgainAfterSilence, askAgainForAWhile } from './ask-again.ts';
 import { type Answer, askAboutTokenization } from './ask-gateway.ts';
 import { beliefOf } from './belief.ts';
 import { committed } from './committed.ts';
-import { done, type JobContext, type Outcome, snooze } from './define-job.ts';
+import { type JobContext, type Outcome, snooze } from './define-job.ts';
 import type { JobSettings } from './job-dependencies.ts';
 import { answerEvents, recordAnswer } from './record-answer.ts';
+import type { SharedAnswer } from './shared-answers.ts';
 import { askAbout, type Dispute } from './settle-dispute.ts';
 
 /** The changes that a claim may lead to, once the gateway bears it out. */
@@ -13,31 +15,25 @@ export const claimEvents = [...answerEvents, 'evidence.pending'] as const;
 
 type Context = JobContext<(typeof claimEvents)[number]>;
 
-/** A browser may be faster than the gateway's own records, but not by more than this. */
-const patienceMs = 600_000;
-
 /**
- * Asks the gateway because of a message about a tokenization without a usable token, and records the answer: of an unproven
- * message, or of a proven one about an earlier attempt. The message itself leaves no trace; so strangers can neither write
- * into the audit trail nor begin the schedule anew.
+ * Asks the gateway because of an unproven message about a tokenization without a usable token, and records the answer. The
+ * message itself leaves no trace; so strangers can neither write into the audit trail nor begin the schedule anew.
  */
 export async function settleClaim(dispute: Dispute, context: Context): Promise<Outcome> {
   const { row, said, receivedAt, audit } = dispute;
-  const now = await databaseNow(context.db);
-  const answer =
-    rankOf(said) < 2
-      ? await context.sharedAnswers.ask(
-          { name: `outcome ${row.id}`, since: receivedAt, now },
-          async () => await askAboutTokenization(row, context),
-        )
-      : await askAboutEarlier(dispute, context);
-  if ('waitMs' in answer) return snooze(answer.waitMs, 'asked_lately');
-  const decision = decideOnClaim(beliefOf(row, now), said, answer);
+  const shared = await askForClaim(dispute, await databaseNow(context.db), context);
+  if ('waitMs' in shared) return snooze(shared.waitMs, 'asked_lately');
+  const { answer, askedAt } = shared;
+  // What was true when the gateway was asked; by now the customer's time may be over.
+  const decision = decideOnClaim(beliefOf(row, askedAt), said, answer);
   if (decision === undefined) {
-    return askAgainIn(context.settings, now.getTime() - receivedAt.getTime());
+    const ageMs = askedAt.getTime() - receivedAt.getTime();
+    return answer.says === 'unknown'
+      ? askAgainAfterSilence(ageMs)
+      : askAgainForAWhile(context.settings, ageMs);
   }
   if (decision.event !== 'evidence.pending') {
-    return await recordAnswer(row, answer, { ...context, now });
+    return await recordAnswer(row, answer, { ...context, now: askedAt });
   }
   const outcome = await context.apply({
     entity: 'tokenization',
@@ -47,6 +43,19 @@ export async function settleClaim(dispute: Dispute, context: Context): Promise<O
     audit: { ...audit, detail: { deadlineExtended: true } },
   });
   return committed(outcome, decision.reason);
+}
+
+/** One answer for all who ask about the same attempt; a signed message about an earlier attempt has a question of its own. */
+async function askForClaim(dispute: Dispute, now: Date, context: Context): Promise<SharedAnswer> {
+  const { row, said, receivedAt: since, isSigned } = dispute;
+  if (isSigned && said.isAbandonedAttempt) {
+    return { answer: await askAboutEarlier(dispute, context), askedAt: now };
+  }
+  const question = { name: `outcome ${row.id} ${row.attempt}`, since, now };
+  return await context.sharedAnswers.ask(
+    question,
+    async () => await askAboutTokenization(row, context),
+  );
 }
 
 /** An earlier attempt under the same reference may be hidden behind the present one, but its token has an id of its own. */
@@ -63,15 +72,4 @@ export function deadlineExtension(settings: JobSettings) {
       deadline_at_in_ms: settings.awaitingCustomerDeadlineMs,
     },
   } as const;
-}
-
-/** The steps of the schedule, counted from when the message came, as far as patience goes. */
-function askAgainIn({ reconcileScheduleMs }: JobSettings, ageMs: number): Outcome {
-  let stepMs = 0;
-  for (const waitMs of reconcileScheduleMs) {
-    stepMs += waitMs;
-    if (stepMs > patienceMs) break;
-    if (stepMs > ageMs) return snooze(stepMs - ageMs, 'not_borne_out_yet');
-  }
-  return done('not_borne_out');
 }

@@ -4,6 +4,7 @@ import type { AuditContext } from '../domain/audit-entry.ts';
 import { decideOnDispute, type MessageEvidence, rankOf } from '../domain/evidence.ts';
 import type { Secret } from '../security/secret.ts';
 import { quickpayPlace } from './activation.ts';
+import { askAgainAfterSilence } from './ask-again.ts';
 import { ask, type Answer, askForSecondToken, referencesOf } from './ask-gateway.ts';
 import { beliefOf } from './belief.ts';
 import { committed } from './committed.ts';
@@ -16,6 +17,8 @@ export interface Dispute {
   readonly said: MessageEvidence;
   readonly quickpayId: Secret | undefined;
   readonly receivedAt: Date;
+  /** Whether the message's signature is right, whatever it proves of this tokenization. */
+  readonly isSigned: boolean;
   readonly audit: Partial<AuditContext>;
 }
 
@@ -23,20 +26,21 @@ type Context = JobContext<
   'conflict.second_token' | 'conflict.failed_after_success' | 'token.disabled'
 >;
 
-/** How soon to ask again after no answer. */
-const noAnswerDelayMs = 30_000;
-
 /**
  * Asks the gateway about a message that contradicts a token that works, or names another one after its end, and does what the
  * answer supports. A token that the gateway calls unusable is disabled here too; a second usable one is for a person to look at.
  */
 export async function settleDispute(dispute: Dispute, context: Context): Promise<Outcome> {
-  const { row, said, audit } = dispute;
-  const answer =
-    rankOf(said) < 2 ? await askForAll(dispute, context) : await askAbout(dispute, context);
-  if ('waitMs' in answer) return snooze(answer.waitMs, 'asked_lately');
+  const { row, said, receivedAt, audit } = dispute;
+  const now = await databaseNow(context.db);
+  const shared =
+    rankOf(said) < 2
+      ? await askForAll(dispute, now, context)
+      : { answer: await askAbout(dispute, context) };
+  if ('waitMs' in shared) return snooze(shared.waitMs, 'asked_lately');
+  const { answer } = shared;
   const decision = decideOnDispute(beliefOf(row), said, answer.says);
-  if (decision === undefined) return snooze(noAnswerDelayMs, 'no_answer');
+  if (decision === undefined) return askAgainAfterSilence(now.getTime() - receivedAt.getTime());
   const detail = { query: answer.word, rawStatus: answer.record?.rawStatus ?? null };
   let present: { readonly id: string; readonly version: number; readonly state: string } = row;
   if (
@@ -67,9 +71,8 @@ export async function settleDispute(dispute: Dispute, context: Context): Promise
 }
 
 /** What an unproven message asks is asked about our own references and token, so that one answer serves all such messages. */
-async function askForAll(dispute: Dispute, context: Context): Promise<SharedAnswer> {
+async function askForAll(dispute: Dispute, now: Date, context: Context): Promise<SharedAnswer> {
   const { row, said, receivedAt: since } = dispute;
-  const now = await databaseNow(context.db);
   const isAboutSecond = said.says === 'success';
   const name = `${isAboutSecond ? 'second token' : 'own token'} ${row.id}`;
   return await context.sharedAnswers.ask({ name, since, now }, async () =>

@@ -10,8 +10,10 @@ export interface SharedQuestion {
   readonly now: Date;
 }
 
-/** An answer, or how long to wait until it may be asked for again; milliseconds. */
-export type SharedAnswer = Answer | { readonly waitMs: number };
+/** An answer and when it was asked for, or how long to wait until it may be asked for again; milliseconds. */
+export type SharedAnswer =
+  | { readonly answer: Answer; readonly askedAt: Date }
+  | { readonly waitMs: number };
 
 /** Answers of the gateway that many messages share. */
 export interface SharedAnswers {
@@ -42,13 +44,15 @@ export function createSharedAnswers(spacingMs = 30_000): SharedAnswers {
     async ask({ name, since, now }, ask) {
       forgetBefore(now);
       const last = asked.get(name);
-      if (last !== undefined && last.at >= since) return await last.answer;
+      if (last !== undefined && last.at >= since) {
+        return { answer: await last.answer, askedAt: last.at };
+      }
       if (last !== undefined) return { waitMs: spacingMs - (now.getTime() - last.at.getTime()) };
       const answer = ask();
       asked.set(name, { at: now, answer });
       // A question that could not be put is no answer for the others.
       answer.catch(() => asked.delete(name));
-      return await answer;
+      return { answer: await answer, askedAt: now };
     },
   };
 }

@@ -21,6 +21,8 @@ type Context = { readonly now: Date } & JobContext<(typeof watchEvents)[number]>
 
 /** How soon to ask again after no answer. */
 const noAnswerDelayMs = 60_000;
+/** The gateway may have moved the date, so it is asked for this long past the last known end before silence counts. */
+const silenceAfterEndMs = 86_400_000;
 
 /**
  * Looks at an active token: when a notice of its end is due, while its end is not known yet, and, after its request was sent
@@ -32,13 +34,20 @@ export async function watchToken(row: TokenizationRow, context: Context): Promis
   if (!isDue || row.quickpay_id_sealed === null) return done('already_settled');
   const quickpayId = context.keyring.open(quickpayPlace(row.id), row.quickpay_id_sealed);
   const answer = await ask(row, { by: 'quickpayId', value: quickpayId }, context);
-  if (answer.says === 'unknown') return snooze(noAnswerDelayMs, 'no_answer');
+  if (answer.says === 'unknown' && !isLongOver(row, context.now)) {
+    return snooze(noAnswerDelayMs, 'no_answer');
+  }
   if (answer.says === 'failure') return await disable(row, answer.record?.rawStatus, context);
   const second = isSecondSought(row, context) ? await askForSecondToken(row, context) : undefined;
   if (second?.says === 'unknown') return snooze(noAnswerDelayMs, 'no_answer');
   const change = changeAfter(row, { answer, second }, context);
   const outcome = await context.apply({ entity: 'tokenization', row, ...change });
   return committed(outcome, results[change.event]);
+}
+
+/** Whether a token's end has passed for so long that silence does not keep it usable. */
+function isLongOver({ expires_at: end }: TokenizationRow, now: Date): boolean {
+  return end !== null && now.getTime() - end.getTime() >= silenceAfterEndMs;
 }
 
 const results = {
@@ -66,7 +75,7 @@ function changeAfter(
   if (second?.says === 'success') {
     return {
       event: 'conflict.second_token',
-      patch: { review: row.review ?? 'second_token', ...lookPatch(row, answer, context, 'over') },
+      patch: { review: 'second_token', ...lookPatch(row, answer, context, 'over') },
       audit: { channel: 'query', detail },
     } as const;
   }
@@ -145,20 +154,25 @@ async function disable(
   context: Context,
 ): Promise<Outcome> {
   const detail = { rawStatus: rawStatus ?? null };
-  const flagged = await context.apply({
+  let { version } = row;
+  // Flagged already where a crash came between the two changes.
+  if (row.review !== 'failed_after_success') {
+    const flagged = await context.apply({
+      entity: 'tokenization',
+      row,
+      event: 'conflict.failed_after_success',
+      patch: { review: 'failed_after_success' },
+      audit: { channel: 'query', detail },
+    });
+    if (!flagged.isApplied) return committed(flagged, 'disabled');
+    version = flagged.version;
+  }
+  const outcome = await context.apply({
     entity: 'tokenization',
-    row,
-    event: 'conflict.failed_after_success',
-    patch: { review: row.review ?? 'failed_after_success' },
-    audit: { channel: 'query', detail },
-  });
-  if (!flagged.isApplied) return done('overtaken');
-  await context.apply({
-    entity: 'tokenization',
-    row: { ...row, version: flagged.version },
+    row: { ...row, version },
     event: 'token.disabled',
     patch: { reconcile_at: null },
     audit: { channel: 'query', reason: 'failed_after_success', detail },
   });
-  return done('disabled');
+  return committed(outcome, 'disabled');
 }

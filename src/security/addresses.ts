@@ -16,6 +16,9 @@ export interface AddressRange {
  */
 const platformAddresses: ReadonlySet<string> = new Set(['168.63.129.16']);
 
+/** `::a.b.c.d`, long deprecated: some systems still take it for the IPv4 address in it. */
+const ipv4Compatible = ipaddr.parse('::');
+
 /**
  * Whether an address is on the public internet; an IPv4 address inside an IPv6 one counts as itself. Private, loopback, link-local, carrier-grade
  * NAT, documentation, tunnelled and metadata addresses are not.
@@ -23,7 +26,8 @@ const platformAddresses: ReadonlySet<string> = new Set(['168.63.129.16']);
 export function isPublicAddress(address: string): boolean {
   if (!ipaddr.isValid(address)) return false;
   const parsed = ipaddr.process(address);
-  return parsed.range() === 'unicast' && !platformAddresses.has(parsed.toString());
+  const isCompatible = parsed.kind() === 'ipv6' && parsed.match(ipv4Compatible, 96);
+  return parsed.range() === 'unicast' && !isCompatible && !platformAddresses.has(parsed.toString());
 }
 
 /** Reads `192.0.2.7`, `192.0.2.0/24`, `2001:db8::7` or `2001:db8::/32`; undefined for anything else. */

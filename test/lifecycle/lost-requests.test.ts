@@ -37,12 +37,27 @@ describe('a request that was sent again', () => {
     openDesk,
   }) => {
     const hidden = new Set<string>();
-    const desk = await openDesk({ wrapGateway: hiding(hidden) });
+    const silent = { is: false };
+    const desk = await openDesk({
+      wrapGateway: (gateway) => {
+        const hides = hiding(hidden)(gateway);
+        return {
+          ...hides,
+          queryQuickPay: async (account, lookup, call) =>
+            silent.is && lookup.by === 'merchantReferenceId'
+              ? { kind: 'unknown', cause: 'timeout' }
+              : await hides.queryQuickPay(account, lookup, call),
+        };
+      },
+    });
     const id = await sendAgain(desk, hidden, 'sandbox:direct');
     expect(await desk.row(id)).toMatchObject({ state: 'active', review: null });
     await desk.makeDue(id);
     expect(await desk.confirm(id)).toBe('expiry_learned');
     await desk.makeDue(id);
+    silent.is = true;
+    expect(await desk.confirm(id)).toBe('no_answer');
+    silent.is = false;
     expect(await desk.confirm(id)).toBe('look_again');
     hidden.clear();
     await desk.makeDue(id);
@@ -166,11 +181,65 @@ describe('a request that was sent again', () => {
 });
 
 describe('a request of unknown outcome', () => {
-  test('that the gateway proves to have is not sent again', async ({ openDesk }) => {
+  test('that the gateway has is not sent again once a push speaks of it', async ({ openDesk }) => {
     const desk = await openDesk({ faults: lost });
     const { id } = await desk.open(quiet);
     await desk.hear(id, 'notify', { status: '-1', isProven: true });
     expect((await desk.row(id)).state).toBe('confirming');
+  });
+
+  test('two lost requests whose references begin alike are sent again under two references', async ({
+    openDesk,
+  }) => {
+    const hidden = new Set<string>();
+    const desk = await openDesk({ wrapGateway: hiding(hidden) });
+    const alike = 'r'.repeat(48);
+    const given: string[] = [];
+    for (const end of ['01', '02']) {
+      desk.sandbox.setFaults(lost);
+      const { id, gateway_reference: first } = await desk.open(quiet, true, `${alike}${end}`);
+      hidden.add(first);
+      await desk.confirm(id);
+      await desk.makeDue(id);
+      expect(await desk.confirm(id)).toBe('resubmitted');
+      given.push((await desk.row(id)).gateway_reference);
+    }
+    expect(new Set(given).size).toBe(2);
+    expect(given.map((reference) => reference.length)).toEqual([50, 50]);
+    await expect(desk.open(quiet, false, given[0] ?? '')).rejects.toMatchObject({
+      code: 'reference_conflict',
+    });
+  });
+
+  test('a refusal of what was sent again does not end the search for what the lost request brought', async ({
+    openDesk,
+  }) => {
+    const hidden = new Set<string>();
+    let creates = 0;
+    const desk = await openDesk({
+      wrapGateway: (gateway) => ({
+        ...hiding(hidden)(gateway),
+        createQuickPay: async (...call) => {
+          creates += 1;
+          return creates === 1
+            ? await gateway.createQuickPay(...call)
+            : { kind: 'refused', gatewayCode: '80051' };
+        },
+      }),
+    });
+    desk.sandbox.setFaults(lost);
+    const { id, gateway_reference: first } = await desk.open('sandbox:direct');
+    hidden.add(first);
+    await desk.confirm(id);
+    await desk.makeDue(id);
+    await desk.confirm(id);
+    await desk.run('tokenization.request', { tokenizationId: id });
+    expect((await desk.row(id)).state).toBe('failed');
+    await desk.makeDue(id);
+    expect(await desk.confirm(id)).toBe('look_again');
+    hidden.clear();
+    await desk.makeDue(id);
+    expect(await desk.confirm(id)).toBe('active');
   });
 
   test('that was granted is active as soon as the gateway is asked', async ({ openDesk }) => {
@@ -178,5 +247,49 @@ describe('a request of unknown outcome', () => {
     const { id } = await desk.open('sandbox:direct');
     expect((await desk.row(id)).state).toBe('submit_unknown');
     expect(await desk.confirm(id)).toBe('active');
+  });
+
+  test('an intent stands while its lease lasts', async ({ openDesk }) => {
+    const looks: string[] = [];
+    const desk = await openDesk({
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        createQuickPay: async (...call) => {
+          looks.push(await desk.confirm(id));
+          return await gateway.createQuickPay(...call);
+        },
+      }),
+    });
+    const { id } = await desk.open(quiet, false);
+    await desk.run('tokenization.request', { tokenizationId: id });
+    expect(looks).toEqual(['still_leased']);
+  });
+
+  test('a reply that comes after its request was sent again is not taken for the new one', async ({
+    openDesk,
+  }) => {
+    const hidden = new Set<string>();
+    let isFirst = true;
+    const desk = await openDesk({
+      wrapGateway: (gateway) => ({
+        ...hiding(hidden)(gateway),
+        createQuickPay: async (...call) => {
+          const reply = await gateway.createQuickPay(...call);
+          if (!isFirst) return { kind: 'unknown', cause: 'timeout' };
+          isFirst = false;
+          hidden.add((await desk.row(id)).gateway_reference);
+          await desk.makeDue(id);
+          for (const _ of ['lease over', 'none', 'none again']) {
+            await desk.confirm(id);
+            await desk.makeDue(id);
+          }
+          await desk.run('tokenization.request', { tokenizationId: id });
+          return reply;
+        },
+      }),
+    });
+    const { id } = await desk.open(quiet, false);
+    await desk.run('tokenization.request', { tokenizationId: id });
+    expect(await desk.row(id)).toMatchObject({ state: 'submit_unknown', attempt: 2 });
   });
 });

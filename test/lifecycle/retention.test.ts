@@ -11,7 +11,7 @@ const settings = {
 };
 
 describe('retention of the inbox', () => {
-  test('what no signature proves is removed a while after it was rejected or given up; what one proves is kept', async ({
+  test('what no signature proves is removed a while after it was rejected, given up or changed nothing; what one proves is kept', async ({
     openDesk,
     database: { db },
     databaseUrl,
@@ -21,7 +21,7 @@ describe('retention of the inbox', () => {
     const wrong = { fields: { order_amount: '0.01' } };
     const proven = await desk.hear(id, 'notify', { status: '0', isProven: true, ...wrong });
     const rejected = await desk.hear(id, 'notify', { status: '0', ...wrong });
-    expect(rejected.callback).toMatchObject({ state: 'rejected', is_proven: false });
+    expect(rejected.callback).toMatchObject({ state: 'rejected', is_believed: false });
     const forbidden = db.deleteFrom('callback').where('id', '=', rejected.callback.id).execute();
     await expect(forbidden).rejects.toMatchObject({ code: '42501' });
     const { id: orphan } = await acceptCallback(desk.dependencies, {
@@ -40,6 +40,8 @@ describe('retention of the inbox', () => {
     await set("due_at = now() - interval '1 second' where state = 'orphaned'");
     expect(await desk.run('notify.handle', { callbackId: orphan })).toBe('abandoned');
     const accepted = await desk.hear(id, 'notify', { status: '-1' });
+    const useless = await desk.hear(id, 'redirect', { status: '-1' });
+    expect(useless.callback).toMatchObject({ state: 'accepted', is_believed: false });
 
     expect(await desk.run('retention.expire', {})).toBe('nothing_due');
     await set("updated_at = updated_at - interval '25 hours'");

@@ -85,4 +85,69 @@ describe('strangers', () => {
     );
     expect(await desk.row(seen.id)).toMatchObject({ is_deadline_extended: true });
   });
+
+  test('silence of the gateway is no "not borne out", however long it lasts', async ({
+    openDesk,
+    database: { db },
+  }) => {
+    const desk = await openDesk();
+    const id = await bring(desk, 'expired');
+    const quickpayId = await desk.decide(id, 'approve');
+    desk.sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query'] });
+    const { callback, result } = await desk.hear(id, 'redirect', { status: '1', quickpayId });
+    expect(result).toBe('no_answer');
+    await db
+      .updateTable('callback')
+      .set({ received_at: new Date(Date.now() - 30 * 86_400_000) })
+      .where('id', '=', callback.id)
+      .execute();
+    desk.forgetAnswers();
+    expect(await desk.run('callback.verify', { callbackId: callback.id })).toBe('no_answer');
+    desk.sandbox.setFaults({ errorRate5xx: 0 });
+    desk.forgetAnswers();
+    expect(await desk.run('callback.verify', { callbackId: callback.id })).toBe('active');
+  });
+
+  test.for([true, false])(
+    'a message makes the schedule begin anew that was over, proven: %s',
+    async (isProven, { openDesk }) => {
+      const desk = await openDesk();
+      const id = await bring(desk, 'confirming');
+      await desk.alter(id, 'reconcile_at = null, reconcile_step = 10');
+      desk.forgetAnswers();
+      desk.sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query'] });
+      const quickpayId = await desk.decide(id, 'approve');
+      await desk.hear(id, 'notify', { status: '1', quickpayId, isProven });
+      await desk.confirm(id);
+      expect(await desk.row(id)).toMatchObject({ state: 'confirming', reconcile_step: 0 });
+      expect((await desk.row(id)).reconcile_at).not.toBeNull();
+      desk.sandbox.setFaults({ errorRate5xx: 0 });
+      expect(await desk.confirm(id)).toBe('active');
+    },
+  );
+
+  test('an answer decides nothing that came after it: neither a deadline nor another attempt', async ({
+    openDesk,
+    database: { db },
+  }) => {
+    const desk = await openDesk();
+    const id = await bring(desk, 'confirming');
+    await desk.hear(id, 'redirect', { status: '1', quickpayId: 'asks' });
+    const { callback } = await desk.hear(id, 'redirect', { status: '1', quickpayId: 'waits' });
+    await db
+      .updateTable('callback')
+      .set({ received_at: new Date(Date.now() - 60_000) })
+      .where('id', '=', callback.id)
+      .execute();
+    const asked = desk.sandbox.state().calls.query;
+    const judge = async () => await desk.run('callback.verify', { callbackId: callback.id });
+    await desk.alter(id, 'deadline_at = now()');
+    expect(await judge()).toBe('asked_early');
+    expect((await desk.row(id)).state).toBe('confirming');
+    expect(desk.sandbox.state().calls.query).toBe(asked);
+
+    await desk.alter(id, 'attempt = attempt + 1');
+    await desk.hear(id, 'redirect', { status: '1', quickpayId: 'of-the-next-attempt' });
+    expect(desk.sandbox.state().calls.query).toBe(asked + 1);
+  });
 });

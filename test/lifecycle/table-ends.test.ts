@@ -1,4 +1,6 @@
 import { describe, expect } from 'vitest';
+import { disableToken } from '../../src/jobs/disable-token.ts';
+import { testActor } from '../support/builders.ts';
 import type { GatewayClient } from '../../src/gateway/client.ts';
 import type { Desk } from '../support/desk.ts';
 import { test } from '../support/desk-test.ts';
@@ -197,6 +199,55 @@ describe('after the end', () => {
       expect(await row(id)).toMatchObject({ state: end, review: 'second_token' });
     },
   );
+
+  test('a token of somebody else is no second token, whoever names it', async ({
+    openDesk: at,
+  }) => {
+    const { open, hear, row, sandbox } = await at();
+    const { id } = await open('sandbox:direct');
+    await open('sandbox:direct');
+    const others = sandbox.state().creations.at(-1)?.quickpayId ?? '';
+    await hear(id, 'notify', { status: '1', quickpayId: others, isProven: true });
+    expect(await row(id)).toMatchObject({ state: 'active', review: null });
+  });
+
+  test('a contradiction is told although something else is in review', async ({ openDesk: at }) => {
+    const { open, hear, row, alter, events } = await at();
+    const { id } = await open('sandbox:direct');
+    await alter(id, `review = 'disable_refused'`);
+    await hear(id, 'notify', { status: '0', isProven: true });
+    expect((await row(id)).review).toBe('failed_after_success');
+    expect((await events(id)).at(-1)).toBe('conflict.failed_after_success');
+  });
+
+  test('a disabling whose schedule is over begins anew when it is asked for again', async ({
+    openDesk: at,
+  }) => {
+    const { open, run, row, alter, sandbox, dependencies } = await at();
+    const { id } = await open('sandbox:direct');
+    sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['cancel', 'query'] });
+    await run('token.disable', { tokenizationId: id });
+    await alter(id, 'reconcile_at = null');
+    await disableToken(dependencies, { v: 1, tokenizationId: id }, { actor: testActor });
+    expect((await row(id)).reconcile_at).not.toBeNull();
+    sandbox.setFaults({ errorRate5xx: 0 });
+    expect(await run('token.disable', { tokenizationId: id })).toBe('disabled');
+  });
+
+  test('a token that is past its end for a day is expired, also where the gateway is silent', async ({
+    openDesk: at,
+  }) => {
+    const { open, confirm, makeDue, row, alter, sandbox } = await at();
+    const { id } = await open('sandbox:direct');
+    await makeDue(id);
+    await confirm(id);
+    sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query'] });
+    await alter(id, `expires_at = now() - interval '23 hours', reconcile_at = now()`);
+    expect(await confirm(id)).toBe('no_answer');
+    await alter(id, `expires_at = now() - interval '25 hours', reconcile_at = now()`);
+    expect(await confirm(id)).toBe('token_expired');
+    expect((await row(id)).state).toBe('token_expired');
+  });
 
   test('a gateway that refuses to disable a token and says that it works is put before a person', async ({
     openDesk: at,

@@ -3,7 +3,7 @@ import { acceptCallback } from '../../src/jobs/accept-callback.ts';
 import type { SignaturePolicy } from '../../src/jobs/job-dependencies.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { signatureFields } from '../../src/gateway/signature-fields.ts';
-import { computeSignature } from '../../src/gateway/signature.ts';
+import { computeSignature, signatureText } from '../../src/gateway/signature.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';
 import { type Desk, runJob } from '../support/desk.ts';
@@ -23,10 +23,17 @@ async function push(
     isUpperCase?: boolean;
   },
 ) {
+  const about = await dependencies.db
+    .selectFrom('tokenization')
+    .select('order_reference_id')
+    .where('merchant_reference_id', '=', reference)
+    .executeTakeFirst();
+  const orderReference = about?.order_reference_id ?? '';
   const values: Record<string, string> = {
     account: account.account,
     terminal: account.terminal,
     merchant_reference_id: reference,
+    order_reference_id: orderReference,
     order_currency: 'EUR',
     order_amount: '12.50',
     quickpay_status: '0',
@@ -118,7 +125,15 @@ describe('signature modes', () => {
         testActor,
       );
       const policy = { mode: 'verify', fields: signatureFields.Q1 } as const;
-      await push(desk, reference, policy, { list: 'Q1', secureCode: previous, ...signed });
+      const said = await push(desk, reference, policy, {
+        list: 'Q1',
+        secureCode: previous,
+        ...signed,
+      });
+      expect(said).toMatchObject({
+        to_state: 'accepted',
+        detail: { signatureVerdict: 'verified' },
+      });
       expect((await desk.row(id)).state).toBe('failed');
     },
   );
@@ -158,3 +173,85 @@ test.for([
     expect(await run('notify.handle', { callbackId: id })).toBe('rejected_not_a_token_message');
   },
 );
+
+describe('a right signature', () => {
+  const policies = { confirmPolicy: 'signed' } as const;
+
+  /** Forgeries from a genuine text that was signed: the same characters, other borders. */
+  test.for([
+    {
+      what: 'over a list that ends in free text, from a decline',
+      list: 'Q2',
+      genuine: { quickpay_status: '0', code: '80051', message: 'declined' },
+      // The reference of the gateway gives up a token id, a status and the beginning of a code.
+      shift: ({ order_reference_id: order = '', quickpay_status: status = '' }: Values) => {
+        const at = order.indexOf('1', 2);
+        return {
+          order_reference_id: '',
+          quickpay_id: order.slice(0, at),
+          quickpay_status: '1',
+          code: order.slice(at + 1),
+          message: `${status}80051declined`,
+        };
+      },
+    },
+    {
+      what: 'without one of the two references, from a success',
+      list: 'Q1',
+      genuine: { quickpay_id: '3f1c8c1e', quickpay_status: '1' },
+      shift: ({ merchant_reference_id: reference = '' }: Values) => ({
+        merchant_reference_id: '',
+        quickpay_id: `${reference}3f1c8c1e`,
+      }),
+    },
+    {
+      what: 'over an order that is not known yet',
+      list: 'Q1',
+      genuine: { quickpay_id: '3f1c8c1e', quickpay_status: '1' },
+      shift: () => ({}),
+      isOrderUnknown: true,
+    },
+  ] as const)('is no proof $what', async ({ list, genuine, shift, ...rest }, { openDesk }) => {
+    const fields = signatureFields[list];
+    const notify = { mode: 'verify', fields } as const;
+    const desk = await openDesk();
+    const row = await desk.open(quiet);
+    const { account, terminal, secureCode } = desk.account;
+    const said: Values = {
+      account,
+      terminal,
+      merchant_reference_id: row.merchant_reference_id,
+      order_reference_id: row.order_reference_id ?? '',
+      order_currency: 'EUR',
+      order_amount: '12.50',
+      ...genuine,
+    };
+    if ('isOrderUnknown' in rest) await desk.alter(row.id, 'order_reference_id = null');
+    const forged = { ...said, ...shift(said) };
+    expect(signatureText(fields, forged)).toBe(signatureText(fields, said));
+    const { id } = await acceptCallback(desk.dependencies, {
+      channel: 'notify',
+      contentType: 'application/x-www-form-urlencoded',
+      body: Buffer.from(
+        new URLSearchParams({
+          ...forged,
+          signature: computeSignature(fields, said, secureCode),
+        }).toString(),
+      ),
+      sourceIp: undefined,
+    });
+    const { signatures } = desk.dependencies.settings;
+    const settings = {
+      ...desk.dependencies.settings,
+      ...policies,
+      signatures: { ...signatures, notify },
+    };
+    await runJob('notify.handle', { callbackId: id }, { ...desk.dependencies, settings });
+    await desk.confirm(row.id);
+    const after = await desk.row(row.id);
+    expect(after).toMatchObject({ evidence_index: null, quickpay_id_sealed: null });
+    expect(['awaiting_customer', 'confirming']).toContain(after.state);
+  });
+});
+
+type Values = Record<string, string>;

@@ -170,11 +170,12 @@ class Story {
   private isScheduled = false;
   private isTokenLearned = false;
   private wasDisabled = false;
-  /** Contradictions that have to end in a review; one of another kind may stand in the row already. */
+  /** Contradictions that have to end in a review. */
   private readonly owed = new Set<ReviewReason>();
   /** Messages that wait for an answer. */
   private waiting: MessageEvidence[] = [];
   private readonly reviews = new Set<ReviewReason>();
+  private review: ReviewReason | null = null;
   private readonly breaks: string[] = [];
   private readonly history: History;
 
@@ -335,7 +336,10 @@ class Story {
     if (event?.startsWith('conflict.') === true && review === undefined) {
       this.breaks.push('conflict_without_review');
     }
-    if (review !== undefined) this.reviews.add(review);
+    if (review === undefined) return;
+    if (this.review === review) this.breaks.push('flagged_twice');
+    this.review = review;
+    this.reviews.add(review);
   }
 
   private apply(event: TokenizationEvent): void {
@@ -350,7 +354,7 @@ class Story {
       isExtendable: this.state !== 'submit_unknown' && !this.isExtended,
       isDeadlineOver: this.isDeadlineOver,
       isAskedSoon: false,
-      isInReview: this.reviews.size > 0,
+      review: this.review,
     };
   }
 
@@ -364,7 +368,9 @@ class Story {
     for (const review of this.reviews) {
       if (!this.owed.has(review)) this.breaks.push(`review_without_cause_${review}`);
     }
-    if (this.owed.size > 0 && this.reviews.size === 0) this.breaks.push('contradiction_unseen');
+    for (const review of this.owed) {
+      if (!this.reviews.has(review)) this.breaks.push(`unseen_${review}`);
+    }
     return { state: this.state, reviews: this.reviews, breaks: this.breaks };
   }
 }

@@ -49,7 +49,7 @@ describe('the evidence reducer', () => {
           isExtendable: true,
           isDeadlineOver: true,
           isAskedSoon: false,
-          isInReview: false,
+          review: null,
         } as const;
         expect(decideOnMessage(belief, message, policy)?.event).toBeUndefined();
         expect(decideOnDispute(belief, message, 'unknown')).toBeUndefined();
@@ -70,7 +70,7 @@ describe('the evidence reducer', () => {
         isExtendable: true,
         isDeadlineOver: true,
         isAskedSoon: false,
-        isInReview: false,
+        review: null,
       };
       fc.assert(
         fc.property(messages, (message) => {
@@ -96,7 +96,7 @@ describe('the evidence reducer', () => {
       isExtendable: true,
       isDeadlineOver: false,
       isAskedSoon: false,
-      isInReview: false,
+      review: null,
     } as const;
     fc.assert(
       fc.property(messages, (any) => {
@@ -117,7 +117,7 @@ describe('the evidence reducer', () => {
         isExtendable: true,
         isDeadlineOver: true,
         isAskedSoon: false,
-        isInReview: false,
+        review: null,
       };
       expect(
         decideOnAnswer(belief, { says: 'unknown', isOtherToken: false }).event,

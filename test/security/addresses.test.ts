@@ -8,6 +8,8 @@ describe('public addresses', () => {
 
   test.each([
     '168.63.129.16',
+    '::7f00:1',
+    '::a9fe:a9fe',
     '::ffff:168.63.129.16',
     '::ffff:a83f:8110',
     '64:ff9b::a83f:8110',

@@ -44,7 +44,11 @@ export interface Desk {
     readonly secureCode: Secret;
   };
   /** Accepts a request; with `isTaken` false its job is left undone. */
-  readonly open: (remark: string, isTaken?: boolean) => Promise<TokenizationRow>;
+  readonly open: (
+    remark: string,
+    isTaken?: boolean,
+    referenceId?: string,
+  ) => Promise<TokenizationRow>;
   /** Runs one job; `as` takes the place of the desk's own dependencies. */
   readonly run: (
     name: string,
@@ -64,6 +68,8 @@ export interface Desk {
   /** Lets time pass for one tokenization: whatever it waits for is due, and `none` answers are a minute old. */
   readonly makeDue: (id: string) => Promise<void>;
   readonly passDeadline: (id: string) => Promise<void>;
+  /** What the gateway answered on behalf of unproven messages so far counts no more. */
+  readonly forgetAnswers: () => void;
   /** Sets columns of a tokenization, in SQL, as time would have. */
   readonly alter: (id: string, assignments: string) => Promise<void>;
   readonly close: () => Promise<void>;
@@ -123,6 +129,7 @@ export async function openDesk(
   });
   const plain = createGatewayClient(config.gateway);
   const gateway = options.wrapGateway?.(plain) ?? plain;
+  let sharedAnswers = createSharedAnswers();
   const dependencies: JobDependencies = {
     db,
     door,
@@ -140,7 +147,7 @@ export async function openDesk(
     logger: createLogger({ level: 'silent' }),
     workerId: 'desk',
     random: () => 0.5,
-    sharedAnswers: createSharedAnswers(),
+    sharedAnswers: { ask: async (...question) => await sharedAnswers.ask(...question) },
     enqueue: async () => await Promise.resolve(),
   };
   await storeCredential(
@@ -185,8 +192,11 @@ export async function openDesk(
     account: { ...account, secureCode },
     run,
     row,
-    async open(remark, isTaken = true) {
-      const { tokenization } = await acceptTokenization(dependencies, requestPayload({ remark }), {
+    async open(remark, isTaken = true, referenceId?) {
+      const request = requestPayload(
+        referenceId === undefined ? { remark } : { remark, referenceId },
+      );
+      const { tokenization } = await acceptTokenization(dependencies, request, {
         audit: { actor: testActor },
       });
       if (isTaken) await run('tokenization.request', { tokenizationId: tokenization.id });
@@ -252,6 +262,7 @@ export async function openDesk(
         id,
         `deadline_at = now() - interval '1 second', reconcile_at = now() - interval '1 second'`,
       ),
+    forgetAnswers: () => (sharedAnswers = createSharedAnswers()),
     alter,
     async close() {
       await gateway.close();

@@ -3,13 +3,17 @@ import type { Db } from './database.ts';
 import type { OutboxRow } from './rows.ts';
 import type { OutboxJob } from './transition-door.ts';
 
+/** How many rows of one ordering key come along behind its first in one claim. */
+export const followersMax = 8;
+
 /**
  * Leases the longest due rows to `owner`. The claim is committed before anything is sent: a transaction is never held over
  * the queue's network. SKIP LOCKED lets any number of relays share the work.
  *
  * Rows of one key go in order. Only the first row of a key can be claimed (`head`), and it stays in the table until it is relayed, so no other
  * relay ever sees a later one as the first, whatever locks and leases say at that moment. The rows behind
- * it come along (`follower`), up to the first that is not due.
+ * it come along (`follower`), `followersMax` at most and up to the first that is not due: they are relayed one after the other, and other
+ * rows must not wait for a long row of them.
  *
  * Rows that are put off or leased cost nothing: the index ends before them. Its expression has to stay as the migration wrote it, and the
  * clock has to be a stable one: a volatile one is no index condition.
@@ -30,8 +34,9 @@ export async function claimOutbox(
     ), follower as (
       select f.id, bool_and(greatest(f.not_before, f.lease_until) <= statement_timestamp())
         over (partition by f.enqueue_key order by f.id) as is_due
-      from outbox f join head h on f.enqueue_key = h.enqueue_key and f.id > h.id
-      order by f.id limit ${rowsMax}
+      from head h cross join lateral (
+        select * from outbox f where f.enqueue_key = h.enqueue_key and f.id > h.id
+        order by f.id limit ${followersMax}) f
     )
     update outbox set lease_owner = ${owner}, tries = tries + 1,
       lease_until = clock_timestamp() + ${leaseMs} * interval '1 millisecond'

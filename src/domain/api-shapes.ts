@@ -5,6 +5,7 @@ import { reviewReasons } from './evidence.ts';
 import {
   merchantReferenceId,
   rawCallbackPayload,
+  text,
   tokenizationRequestPayload,
 } from './job-payloads.ts';
 import { tokenizationStates } from './tokenization.ts';
@@ -146,9 +147,9 @@ export type Problem = z.infer<typeof problem>;
 /** Which tokenizations are looked for; all that is given has to fit. */
 export const tokenizationFilter = z.object({
   merchantReferenceId: merchantReferenceId.optional(),
-  orderReferenceId: z.string().min(1).max(50).optional(),
-  quickpayId: z.string().min(1).max(255).optional(),
-  customerId: z.string().min(1).max(100).optional(),
+  orderReferenceId: text(50).min(1).optional(),
+  quickpayId: text(255).min(1).optional(),
+  customerId: text(100).min(1).optional(),
   state: z.enum(tokenizationStates).optional(),
 });
 

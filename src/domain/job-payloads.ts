@@ -2,8 +2,12 @@ import { z } from 'zod';
 import { payloadVersions } from './payload-versions.ts';
 
 const v = z.literal(1);
-const text = (lengthMax: number) => z.string().max(lengthMax);
-const filled = (lengthMax: number) => z.string().min(1).max(lengthMax);
+// PostgreSQL stores neither NUL nor half a character; a message's body is sealed and may hold anything.
+const isStorable = (value: string): boolean => value.isWellFormed() && !value.includes('\0');
+/** Text that can be stored and compared, of at most `lengthMax` characters. */
+export const text = (lengthMax: number) =>
+  z.string().max(lengthMax).refine(isStorable, 'holds NUL or half a character');
+const filled = (lengthMax: number) => text(lengthMax).min(1);
 // The pattern says the protocol once more, for readers of the published JSON Schema.
 const url = z
   .url({ protocol: /^https?$/ })

@@ -61,7 +61,8 @@ export function pathsOf(issues: readonly z.core.$ZodIssue[]): readonly string[] 
     const path = issue.path.join('.');
     return [issue.code === 'unrecognized_keys' ? `${path}${path === '' ? '' : '.'}*` : path];
   });
-  return [...new Set(paths)];
+  // A payload that is no object at all has no field to name.
+  return [...new Set(paths.filter((path) => path !== ''))];
 }
 
 /**

@@ -1,7 +1,10 @@
 import { fastify } from 'fastify';
+import type { Socket } from 'node:net';
+import { AppError } from '../domain/errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Secret } from '../security/secret.ts';
 import { type ApiOptions, type ApiPorts, registerApi, requestIdOf } from './api/register-api.ts';
+import { problemMediaType, problemOf, sendProblem } from './api/problem.ts';
 import { listenOn } from './listen.ts';
 import type { HttpServer } from './public-server.ts';
 import { type BoardQueue, registerBoard } from './routes/board.ts';
@@ -31,7 +34,19 @@ export function createPrivateServer(
     requestTimeout: 30_000,
     forceCloseConnections: true,
     genReqId: ({ headers }) => requestIdOf(headers['x-request-id']),
+    // Fastify's own answers quote the address.
+    frameworkErrors: (_error, _request, reply) => {
+      void sendProblem(reply, new AppError('payload_invalid', 'The address is malformed.'));
+    },
+    clientErrorHandler: answerBrokenRequest,
   });
+  server.setNotFoundHandler(
+    async (_request, reply) =>
+      await sendProblem(
+        reply,
+        new AppError('route_not_found', 'See /openapi.json for what there is.'),
+      ),
+  );
   registerHealth(server, ports.readiness);
   registerMetrics(server, ports.renderMetrics);
   registerBoard(server, options.console, ports.boardQueues);
@@ -51,4 +66,20 @@ export function createPrivateServer(
       await server.close();
     },
   };
+}
+
+/** What could not be read as HTTP, or has headers beyond all measure, is answered without a request to speak of. */
+function answerBrokenRequest(_error: Error, socket: Socket): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const error = new AppError(
+    'payload_invalid',
+    'The request is malformed, or its headers are too large.',
+  );
+  const body = JSON.stringify(problemOf(error, requestIdOf(undefined)));
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\ncontent-type: ${problemMediaType}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
 }

@@ -35,7 +35,7 @@ export async function acceptOutboxRow(
   row: OutboxRow,
 ): Promise<AcceptedRow> {
   assertKnown(row);
-  if (!isBackendJobName(row.job_name) || isById(row.payload)) return ready(row);
+  if (!isBackendJobName(row.job_name) || isOwnJob(row)) return ready(row);
   switch (row.job_name) {
     case 'tokenization.request':
       return await acceptRequest(dependencies, row);
@@ -69,8 +69,9 @@ function assertKnown(row: OutboxRow): void {
   }
 }
 
-/** What the worker's own jobs carry: no content, so it may travel. */
-function isById(payload: unknown): boolean {
+/** A job of the worker's own carries no content, so it may travel. Whoever disables by SQL does so under a name, also by id. */
+function isOwnJob({ job_name: name, enqueue_id: enqueueId, payload }: OutboxRow): boolean {
+  if (name === 'token.disable' && enqueueId !== null) return false;
   return byId.some((schema) => schema.safeParse(payload).success);
 }
 

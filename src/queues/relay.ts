@@ -1,4 +1,4 @@
-import { claimOutbox, releaseOutbox } from '../db/outbox.ts';
+import { claimOutbox, followersMax, releaseOutbox } from '../db/outbox.ts';
 import type { OutboxRow } from '../db/rows.ts';
 import { type RelayBatchOptions, relayBatch } from './relay-batch.ts';
 
@@ -59,7 +59,7 @@ export function startRelay(options: RelayOptions): Relay {
       idleMs = pollMinMs;
       const { failed } = await relayBatch(options, rows, deadline);
       if (failed > 0) return pollMaxMs;
-      return rows.length >= rowsMax ? 0 : idleMs;
+      return rows.length >= rowsMax || isKeyWaiting(rows) ? 0 : idleMs;
     } catch (error) {
       logger.warn({ error, rows: rows.length }, 'the outbox could not be relayed; trying again');
       await giveBack(rows);
@@ -101,4 +101,13 @@ export function startRelay(options: RelayOptions): Relay {
       await running;
     },
   };
+}
+
+/** Whether as many rows of one key came along as may: more of it are waiting, most likely. */
+function isKeyWaiting(rows: readonly OutboxRow[]): boolean {
+  const counts = new Map<string, number>();
+  for (const { enqueue_key: key } of rows) {
+    if (key !== null) counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return [...counts.values()].some((count) => count > followersMax);
 }

@@ -4,6 +4,7 @@ import { type ErrorCode, errorCodeOf } from '../domain/errors.ts';
 import type { QueueName } from '../domain/queue-names.ts';
 import { backoffMs } from '../domain/retry-policy.ts';
 import { burialPayload, buryJob } from '../jobs/bury-job.ts';
+import { readableName } from '../domain/ids.ts';
 import type { AnyJob, Outcome, RunningJob } from '../jobs/define-job.ts';
 import { executeJob } from '../jobs/execute-job.ts';
 import type { JobDependencies } from '../jobs/job-dependencies.ts';
@@ -85,8 +86,8 @@ async function runDelivery(
   const definition = findJob(job.name);
   const running: RunningJob = {
     queue,
-    name: job.name,
-    id: job.id ?? '',
+    name: readableName(job.name),
+    id: readableName(job.id ?? ''),
     attempt: job.attemptsMade + 1,
   };
   const report = (outcome: string): void => {
@@ -95,11 +96,12 @@ async function runDelivery(
     observe({ queue, job: definition?.name ?? 'unknown', outcome, durationMs });
   };
   if (definition === undefined || definition.queue !== queue) {
-    return await bury(job, running, { code: 'job_unknown', paths: ['name'] }, dependencies, report);
+    const unknown = { code: 'job_unknown', paths: ['name'] } as const;
+    return await bury(job, token, running, unknown, dependencies, report);
   }
   const outcome = await attempt(definition, job, running, signal, dependencies);
   if (outcome.kind === 'fault') {
-    return await retryOrBury(definition, job, running, outcome.code, dependencies, report);
+    return await retryOrBury(definition, job, token, running, outcome.code, dependencies, report);
   }
   return await settle(outcome, job, token, running, dependencies, report);
 }
@@ -159,13 +161,14 @@ async function settle(
       report('snoozed');
       throw new DelayedError();
     case 'cancel':
-      return await bury(job, running, outcome, dependencies, report);
+      return await bury(job, token, running, outcome, dependencies, report);
   }
 }
 
 async function retryOrBury(
   definition: AnyJob,
   job: Job,
+  token: string | undefined,
   running: RunningJob,
   code: ErrorCode,
   dependencies: JobDependencies,
@@ -177,7 +180,7 @@ async function retryOrBury(
     throw coded(new UnrecoverableError(code));
   }
   if (isLast) {
-    return await bury(job, running, { code, paths: [] }, dependencies, report);
+    return await bury(job, token, running, { code, paths: [] }, dependencies, report);
   }
   // The job's own definition says how often and how fast, whatever options the backend that added it chose.
   job.opts.attempts = definition.retry.attemptsMax;
@@ -186,16 +189,30 @@ async function retryOrBury(
   throw coded(new Error(code));
 }
 
+/** A job that can't be buried, because PostgreSQL or the queue is away, must not end on its queue with its content in the clear. */
 async function bury(
   job: Job,
+  token: string | undefined,
   running: RunningJob,
   burial: { code: ErrorCode; paths: readonly string[] },
   dependencies: JobDependencies,
   report: (outcome: string) => void,
 ): Promise<never> {
-  const deadLetter = await buryJob(dependencies, running, job.data, burial);
-  // The payload is sealed in the dead letter now; in the queue it could be read by anyone.
-  await job.updateData(burialPayload(deadLetter));
+  let deadLetter: string;
+  try {
+    deadLetter = await buryJob(dependencies, running, job.data, burial);
+    // The payload is sealed in the dead letter now; in the queue it could be read by anyone.
+    await job.updateData(burialPayload(deadLetter));
+  } catch (error) {
+    const { queue, name, id } = running;
+    dependencies.logger.error(
+      { queue, job: name, jobId: id, error },
+      'a job could not be put into the dead letters; trying it again',
+    );
+    await job.moveToDelayed(Date.now() + outageDelayMs, token);
+    report('snoozed');
+    throw new DelayedError();
+  }
   report('dead');
   const { queue, name, id } = running;
   dependencies.logger.error(

@@ -4,6 +4,7 @@ import type { Db } from '../../src/db/database.ts';
 import {
   claimOutbox,
   deleteRelayed,
+  followersMax,
   readOutboxBacklog,
   releaseOutbox,
 } from '../../src/db/outbox.ts';
@@ -44,6 +45,18 @@ describe('claiming the outbox', () => {
     expect(again.map(({ id, tries }) => ({ id, tries }))).toEqual([{ id: free.id, tries: 1 }]);
     await deleteRelayed(db, 'one', [head.id]);
     expect(await claimOutbox(db, 'two', 60_000, 10)).toEqual([]);
+  });
+
+  test('a long row of one key comes along in part, and up to the first that is not due', async ({
+    database: { db },
+  }) => {
+    await addRows(db, [...Array.from({ length: 50 }, () => 'long'), null, 'late', 'late', 'late']);
+    await sql`
+      update outbox set not_before = now() + interval '1 hour'
+      where id = (select min(id) + 1 from outbox where enqueue_key = 'late')`.execute(db);
+    const claimed = keysOf(await claimOutbox(db, 'one', 60_000, 200));
+    expect(claimed.filter((key) => key === 'long')).toHaveLength(1 + followersMax);
+    expect(claimed.filter((key) => key !== 'long')).toEqual([null, 'late']);
   });
 
   test('rows of a relay that died are taken up in order when its lease is over', async ({

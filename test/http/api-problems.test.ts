@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { describe, expect } from 'vitest';
 import { problem } from '../../src/domain/api-shapes.ts';
 import { type Answer, startTestApi } from '../support/api.ts';
@@ -47,7 +49,9 @@ describe('a request that is wrong is answered with what to correct and none of i
     ['a version that is not known', { ...good, v: canary }, ['v']],
     ['a return url that is none', { ...good, returnUrl: canary }, ['returnUrl']],
     ['nothing', {}, ['order', 'merchant', 'billing', 'customer']],
-    ['a list', [canary], ['']],
+    ['a list', [canary], []],
+    ['NUL in a text', order({ methods: 'a\0' }), ['order.methods']],
+    ['half a character', order({ methods: '\ud800' }), ['order.methods']],
   ])('%s', async ([, body, paths], { api }) => {
     const { call } = api;
     const answer = await call('POST', '/v1/tokenizations', { body });
@@ -101,6 +105,29 @@ describe('a request that is wrong is answered with what to correct and none of i
     expectProblem(limited, { status: 403, code: 'scope_missing', paths: [] });
     expect(limited.body.detail).toContain('enqueue');
     expect(logs.join('')).not.toContain(canary);
+  });
+
+  test('a version that is not known, an address that is none, another spelling of one', async ({
+    api,
+  }) => {
+    const { call, url } = api;
+    const answer = await call('POST', '/v1/tokenizations', { body: { ...good, v: 2 } });
+    expectProblem(answer, { status: 400, code: 'payload_version_unsupported', paths: ['v'] });
+    for (const [address, status] of [
+      [`/v1/tokenizations/${canary}%E0%A4%A`, 400],
+      [`/v1/tokenizations/${canary.repeat(50)}`, 400],
+      [`/V1/${canary}`, 404],
+      [`/${canary}`, 404],
+      [`/v1/tokenizations?orderReferenceId=${canary}%00`, 400],
+    ] as const) {
+      const refused = await call('GET', address);
+      expect(refused.status).toBe(status);
+      expect(refused.headers.get('content-type')).toContain('application/problem+json');
+      expect(refused.text).not.toContain(canary);
+    }
+    const raw = await rawExchange(url, `GARBAGE ${canary}\r\nx: ${canary.repeat(3_000)}\r\n\r\n`);
+    expect(raw).toMatch(/^HTTP\/1\.1 400 [^]*application\/problem\+json/);
+    expect(raw).not.toContain(canary);
   });
 
   test('parameters that do not fit', async ({ api }) => {
@@ -278,3 +305,14 @@ describe('around each request', () => {
     expect(answer).toMatchObject({ status: 200, body: { id, state: 'requested' } });
   });
 });
+
+/** What is answered to bytes that are no request. */
+async function rawExchange(url: string, text: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  let answer = '';
+  socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+  socket.end(text);
+  await once(socket, 'close');
+  return answer;
+}

@@ -4,6 +4,7 @@ import { listDeadLetters } from '../../src/db/dead-letters.ts';
 import { findTokenizationsByMerchantReference } from '../../src/db/tokenizations.ts';
 import { backendJobs, type BackendJobName } from '../../src/domain/backend-jobs.ts';
 import { requestPayload } from '../support/builders.ts';
+import { setAway } from '../support/database.ts';
 import { dumpDatabase, dumpRedis } from '../support/dumps.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';
@@ -20,7 +21,8 @@ function olderClient(prefix: string) {
   });
   return {
     add: async (name: BackendJobName, payload: unknown, options: JobsOptions = {}) => {
-      const job = await queues.get(backendJobs[name].queue)?.add(name, payload, options);
+      const queue = name in backendJobs ? backendJobs[name].queue : 'tokenization';
+      const job = await queues.get(queue)?.add(name, payload, options);
       if (job === undefined) throw new Error('there is no such queue');
       return job;
     },
@@ -128,7 +130,7 @@ test('what BullMQ 5 adds and nobody can read goes to the dead letters, by paths,
   });
   expect(letters.map(({ code, paths }) => [code, ...paths].join(' ')).toSorted()).toEqual([
     'credential_not_found credential',
-    'payload_invalid ',
+    'payload_invalid',
     'payload_invalid body *',
     'payload_invalid order.currency',
     'payload_version_unsupported v',
@@ -137,6 +139,37 @@ test('what BullMQ 5 adds and nobody can read goes to the dead letters, by paths,
     await eventually('it failed', async () => (await job.isFailed()) || undefined);
   }
   expect(await dumpRedis(worker.prefix)).not.toContain('canary');
+});
+
+test('content leaves Redis also where PostgreSQL is away when a job has to be buried, and under names that can not be stored', async ({
+  databaseUrl,
+  skip,
+}) => {
+  const worker = await start(databaseUrl);
+  if (worker === undefined) return skip('no Redis');
+  const client = olderClient(worker.prefix);
+  const { db } = worker.app.operations;
+  const bad = { ...plantedRequest('o-1'), unheardOf: 'canary' };
+  await setAway(databaseUrl, true);
+  await client.add('tokenization.request', bad);
+  await eventually('it waits for the outage to end', () =>
+    worker.logs.join('').includes('could not be put into the dead letters'),
+  );
+  await setAway(databaseUrl, false);
+  await client.add('tokenization.request', bad, { jobId: `x${'y'.repeat(300_000)}` });
+  await client.add('no\u0000such.job' as 'tokenization.request', bad);
+  const letters = await eventually('all are buried', async () => {
+    const found = await listDeadLetters(db, 10);
+    return found.length === 3 && found;
+  });
+  expect(letters.map(({ code }) => code).toSorted()).toEqual([
+    'job_unknown',
+    'payload_invalid',
+    'payload_invalid',
+  ]);
+  await eventually('nothing is left in the clear', async () => {
+    return !(await dumpRedis(worker.prefix)).includes('canary') || undefined;
+  });
 });
 
 test('a number that an emptied queue gives out again buries another job, not the same one', async ({

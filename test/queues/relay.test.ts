@@ -85,7 +85,7 @@ describe.for(backends)('the relay, with queues on %s', (kind) => {
           rows.some((row) => row.id === callbackId && row.state !== 'received'),
         );
       });
-      await backend.enqueue('token.disable', { v: 1, merchantReferenceId: 'o-1' });
+      await backend.enqueue('token.disable', { v: 1, tokenizationId: id });
       await eventually('the token is disabled', async () => {
         return (await findTokenization(db, id))?.state === 'disabled';
       });
@@ -96,13 +96,18 @@ describe.for(backends)('the relay, with queues on %s', (kind) => {
         );
       });
       await untilEmpty(worker);
-      const { actor_id: actor } = await db
+      const actors = await db
         .selectFrom('audit_event')
         .select('actor_id')
         .where('entity_id', '=', id)
-        .where('version', '=', 1)
-        .executeTakeFirstOrThrow();
-      expect(actor).toMatch(/^sql:./);
+        .where('event', 'in', ['tokenization.requested', 'token.disabling'])
+        .execute();
+      const { rows } = await backend.client.query<{ login: string }>(
+        'select session_user as login',
+      );
+      const actor = `sql:${rows[0]?.login}`;
+      expect(actors.map(({ actor_id }) => actor_id)).toEqual([actor, actor]);
+      expect(rows[0]?.login).not.toBe(backend.role);
       expect(await dumpDatabase(databaseUrl)).not.toMatch(/canary|203\.0\.113\.77/);
       expect(worker.logs.join('')).not.toMatch(/canary|203\.0\.113\.77/);
       if (monitor !== undefined) {

@@ -14,6 +14,7 @@ interface Kind {
 
 const kinds: Partial<Record<ErrorCode, Kind>> = {
   payload_invalid: { status: 400, title: 'The request does not fit its schema' },
+  payload_version_unsupported: { status: 400, title: 'The version of the request is not known' },
   api_key_missing: { status: 401, title: 'No API key was sent' },
   api_key_unknown: { status: 401, title: 'The API key is not known' },
   api_keys_not_configured: { status: 401, title: 'There is no API key yet' },

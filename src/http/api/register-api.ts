@@ -6,7 +6,7 @@ import { listActiveApiKeys } from '../../db/api-keys.ts';
 import { findProgress } from '../../db/tokenization-pages.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { OperationDependencies } from '../../jobs/job-dependencies.ts';
-import { pathsOf } from '../../domain/payload-paths.ts';
+import { refusalOf } from '../../domain/payload-paths.ts';
 import type { AccessTokenReader } from '../../jobs/read-access-token.ts';
 import type { ObservedApiRequest } from '../../observability/metrics.ts';
 import type { Logger } from '../../observability/logger.ts';
@@ -131,8 +131,7 @@ function speakProblemJson(v1: FastifyInstance, logger: Logger): void {
     if (!(schema instanceof z.ZodType)) return { value: data };
     const parsed = schema.safeParse(data);
     if (parsed.success) return { value: parsed.data };
-    const paths = pathsOf(parsed.error.issues);
-    return { error: new AppError('payload_invalid', 'Correct what paths names.', { paths }) };
+    return { error: refusalOf('this request', data, parsed.error.issues) };
   });
   v1.setSerializerCompiler(serializerCompiler);
   v1.setErrorHandler(async (thrown, request, reply) => {

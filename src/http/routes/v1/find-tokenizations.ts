@@ -24,7 +24,8 @@ export const findTokenizations = apiRoute({
     const { wait: waitMs, until } = query;
     const page = await find(dependencies, query, query);
     const [only, ...others] = page.items;
-    if (only === undefined || others.length > 0) return page;
+    const isOne = others.length === 0 && page.nextCursor === null && query.cursor === undefined;
+    if (only === undefined || !isOne) return page;
     const isChanged = await waitForProgress(dependencies, only, { waitMs, until, signal });
     return isChanged ? await find(dependencies, query, query) : page;
   },

@@ -136,3 +136,15 @@ export async function listAuditPartitions(db: Db): Promise<readonly string[]> {
     order by c.relname`.execute(db);
   return rows.map((row) => row.name);
 }
+
+/** Whether a change of an entity names this callback as its evidence. */
+export async function hasEvidence(db: Db, entityId: string, callbackId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('audit_event')
+    .select('id')
+    .where('entity_id', '=', entityId)
+    .where('evidence_id', '=', callbackId)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}

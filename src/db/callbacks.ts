@@ -32,16 +32,28 @@ export async function countCallbackAgain(
 export type DueCallback = Pick<CallbackRow, 'id' | 'channel' | 'version'>;
 
 /**
- * Callbacks in `state` whose time has come, from both ends, the longest overdue and the latest: a job was lost or never reached
- * its queue, or an orphan has waited for too long. Messages that wait for the gateway's answer stay overdue, so a backlog of them
- * must not hide what came after. Each state is scanned by itself, on its part of the partial index.
+ * Says when a callback that waits, for the gateway or for our own request, is looked for again, in milliseconds from now. No change of
+ * state, so there is nothing to audit; without it, those that wait would hide others from the scan.
+ */
+export async function postponeCallback(db: Db, id: string, delayMs: number): Promise<void> {
+  await db
+    .updateTable('callback')
+    .set({ due_at: sql<Date>`clock_timestamp() + ${delayMs} * interval '1 millisecond'` })
+    .where('id', '=', id)
+    .where('state', 'in', ['received', 'matched'])
+    .execute();
+}
+
+/**
+ * Callbacks in `state` whose time has come, the longest overdue first: a job was lost or never reached its queue, or an
+ * orphan has waited for too long. Each state is scanned by itself, on its part of the partial index.
  */
 export async function findDueCallbacks(
   db: Db,
   state: CallbackRow['state'],
   rowsMax: number,
 ): Promise<readonly DueCallback[]> {
-  const due = db
+  return await db
     .selectFrom('callback')
     .select(['id', 'channel', 'version'])
     .where('state', '=', state)
@@ -49,12 +61,9 @@ export async function findDueCallbacks(
     .where(
       isNotBuried('callback', sql`case channel when 'notify' then 'notify' else 'callback' end`),
     )
-    .limit(Math.ceil(rowsMax / 2));
-  const [oldest, latest] = await Promise.all([
-    due.orderBy('due_at').execute(),
-    due.orderBy('due_at', 'desc').execute(),
-  ]);
-  return [...new Map([...oldest, ...latest].map((row) => [row.id, row])).values()];
+    .orderBy('due_at')
+    .limit(rowsMax)
+    .execute();
 }
 
 /**

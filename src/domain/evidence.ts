@@ -6,6 +6,8 @@ export interface MessageEvidence {
   readonly channel: Channel;
   /** Whether its signature proves the sender. A redirect passes through a browser, so it is never worth more than rank 1. */
   readonly isProven: boolean;
+  /** Whether its signature is right: less than a proof, as the signed values have no borders, and more than a stranger's word. */
+  readonly isSigned: boolean;
   readonly says: 'success' | 'failure' | 'pending';
   /** Whether it names a token. */
   readonly hasToken: boolean;
@@ -123,7 +125,7 @@ function decideWhileOpen(
   policy: ConfirmPolicy,
 ): Decision {
   const isProven = rankOf(message) >= 2;
-  if (message.says === 'pending') return decideOnPending(belief, isProven);
+  if (message.says === 'pending') return decideOnPending(belief, message);
   // It says nothing of the present attempt, which stands as it is.
   if (message.isAbandonedAttempt) return asking('abandoned_attempt');
   const isEnough = policy === 'signed' && isProven && message.hasToken;
@@ -135,18 +137,20 @@ function decideWhileOpen(
   }
   if (belief.state === 'confirming') return asking('already_confirming');
   // A lost request is sent again only out of `submit_unknown`, so a stranger must not be able to move it elsewhere.
-  if (belief.state === 'submit_unknown' && !isProven) return asking('asking');
+  if (belief.state === 'submit_unknown' && !message.isSigned) return asking('asking');
   return { event: 'evidence.accepted', ...asking('asking') };
 }
 
 /** A customer who is at it gets more time, once. Whoever speaks for one without proof is asked about first. */
-function decideOnPending({ state, isExtendable }: Belief, isProven: boolean): Decision {
+function decideOnPending({ state, isExtendable }: Belief, message: MessageEvidence): Decision {
   if (state === 'submit_unknown') {
-    // Proven, it shows that the gateway has the request, so it must not be sent again.
-    return isProven ? { event: 'evidence.accepted', ...asking('asking') } : asking('asking');
+    // Signed, it shows that the gateway has the request, so it must not be sent again.
+    return message.isSigned
+      ? { event: 'evidence.accepted', ...asking('asking') }
+      : asking('asking');
   }
   if (!isExtendable) return nothing('still_pending');
-  return isProven
+  return rankOf(message) >= 2
     ? { event: 'evidence.pending', ...nothing('deadline_extended') }
     : asking('still_pending');
 }

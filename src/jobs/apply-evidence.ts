@@ -61,7 +61,6 @@ export async function applyEvidence(
     said,
     quickpayId: evidence.message.fields.quickpayId,
     receivedAt: evidence.callback.received_at,
-    isSigned: evidence.isSigned,
     audit: auditOf(evidence),
   };
   if (row.quickpay_id_sealed !== null) return await settleDispute(dispute, context);
@@ -72,7 +71,7 @@ export async function applyEvidence(
 }
 
 function messageEvidence(
-  { callback, message, isProven }: Evidence,
+  { callback, message, isProven, isSigned }: Evidence,
   row: TokenizationRow,
   { keyring }: Context,
 ): MessageEvidence {
@@ -80,6 +79,7 @@ function messageEvidence(
   return {
     channel: callback.channel,
     isProven,
+    isSigned,
     says: status === '1' ? 'success' : status === '-1' ? 'pending' : 'failure',
     hasToken: quickpayId !== undefined,
     isOtherToken:

@@ -1,3 +1,4 @@
+import { type MessageEvidence, rankOf } from '../domain/evidence.ts';
 import { done, type Outcome, snooze } from './define-job.ts';
 import type { JobSettings } from './job-dependencies.ts';
 
@@ -17,8 +18,16 @@ export function askAgainForAWhile({ reconcileScheduleMs }: JobSettings, ageMs: n
   return done('not_borne_out');
 }
 
-/** Keeps a message waiting while the gateway gives no answer: longer and longer, and never given up. */
-export function askAgainAfterSilence(ageMs: number): Outcome {
+/**
+ * Keeps a message waiting while the gateway gives no answer that can be read: longer and longer. A proven message is never given
+ * up; what a stranger said waits for as long as it is kept.
+ */
+export function askAgainAfterSilence(
+  { unbelievedCallbackMaxAgeMs }: JobSettings,
+  message: MessageEvidence,
+  ageMs: number,
+): Outcome {
+  if (rankOf(message) < 2 && ageMs > unbelievedCallbackMaxAgeMs) return done('no_answer');
   return snooze(growing(ageMs, 30_000, 3_600_000), 'no_answer');
 }
 

@@ -1,5 +1,6 @@
 import { databaseNow } from '../db/database.ts';
-import { findCallback } from '../db/callbacks.ts';
+import { hasEvidence } from '../db/audit.ts';
+import { findCallback, postponeCallback } from '../db/callbacks.ts';
 import { findCredentialByAccount } from '../db/credentials.ts';
 import type { CallbackRow, TokenizationRow } from '../db/rows.ts';
 import { findTokenization, findTokenizationByEvidence } from '../db/tokenizations.ts';
@@ -101,13 +102,16 @@ async function judgeReadable(
     isProven: signature.isProven && isUnambiguous(fields, message, tokenization),
   };
   const applied = await applyEvidence(evidence, tokenization, context);
+  if (applied.kind === 'snooze') {
+    await postponeCallback(context.db, found.id, applied.delayMs + jobLostAfterMs);
+  }
   if (applied.kind !== 'done') return applied;
   await context.apply({
     entity: 'callback',
     row: found,
     event: 'callback.accepted',
     patch: {
-      is_believed: signature.isProven || (await hasChanged(tokenization, context)),
+      is_believed: signature.isProven || (await hasChanged(found, tokenization, context)),
       tokenization_id: tokenization.id,
       due_at: null,
     },
@@ -116,12 +120,14 @@ async function judgeReadable(
   return applied;
 }
 
-/** Whether anything has happened to a tokenization meanwhile, which its message is then kept for. */
+/** Whether a message has changed its tokenization, or something else has meanwhile: then the message is kept. */
 async function hasChanged(
+  callback: CallbackRow,
   { id, version }: TokenizationRow,
   { db }: JudgingContext,
 ): Promise<boolean> {
-  return (await findTokenization(db, id))?.version !== version;
+  if ((await findTokenization(db, id))?.version !== version) return true;
+  return await hasEvidence(db, id, callback.id);
 }
 
 async function findAccount(
@@ -133,6 +139,9 @@ async function findAccount(
   const row = await findCredentialByAccount(db, account, terminal);
   return row === undefined ? undefined : openAccount(keyring, row);
 }
+
+/** How long after its time the job of a message that waits counts as lost. */
+const jobLostAfterMs = 30_000;
 
 /** How long after it was parked an orphan looks once more for a tokenization that was being written meanwhile and did not see it. */
 const secondLookMs = 5_000;

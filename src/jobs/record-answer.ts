@@ -111,7 +111,9 @@ function changeOf(
  * or strangers could use the schedule up.
  */
 async function lookAgain(row: TokenizationRow, answer: Answer, context: Context): Promise<Outcome> {
-  if (row.reconcile_at === null) return await beginAnew(row, answer, context);
+  if (row.reconcile_at === null) {
+    return isOpen(row.state) ? await beginAnew(row, answer, context) : done('schedule_over');
+  }
   if (row.reconcile_at > context.now) return done('asked_early');
   const { next, audit, isOver } = nextLook(row, answer, context);
   // A result that is still owed is for a person to look at; what has ended has merely stopped being asked about.
@@ -126,7 +128,7 @@ async function lookAgain(row: TokenizationRow, answer: Answer, context: Context)
   return committed(outcome, isOver ? 'schedule_over' : 'look_again');
 }
 
-/** The schedule was over, and a message made us ask: its result is owed again. */
+/** The schedule was over, and a proven message made us ask: its result is owed again. */
 async function beginAnew(row: TokenizationRow, answer: Answer, context: Context): Promise<Outcome> {
   const outcome = await context.apply({
     entity: 'tokenization',

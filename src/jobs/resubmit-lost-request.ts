@@ -43,7 +43,7 @@ async function resubmit(
   const { resubmitPolicy, resubmissionsMax } = context.settings;
   if (resubmitPolicy === 'manual' || row.attempt > resubmissionsMax) {
     // A message may make the worker ask again; what the operator was told once is not told again.
-    if (row.review === 'lost_request') return done('left_to_operator');
+    if (row.review === 'lost_request' && row.reconcile_at === null) return done('left_to_operator');
     await context.apply({
       entity: 'tokenization',
       row,

@@ -26,10 +26,12 @@ export async function settleClaim(dispute: Dispute, context: Context): Promise<O
   const { answer, askedAt } = shared;
   // What was true when the gateway was asked; by now the customer's time may be over.
   const decision = decideOnClaim(beliefOf(row, askedAt), said, answer);
-  if (decision === undefined) {
+  const isSettled = decision !== undefined && (decision.event !== undefined || !decision.isAsking);
+  // Where nothing is scheduled any more the message itself waits for a result.
+  if (decision === undefined || (!isSettled && row.reconcile_at === null)) {
     const ageMs = askedAt.getTime() - receivedAt.getTime();
     return answer.says === 'unknown'
-      ? askAgainAfterSilence(ageMs)
+      ? askAgainAfterSilence(context.settings, said, ageMs)
       : askAgainForAWhile(context.settings, ageMs);
   }
   if (decision.event !== 'evidence.pending') {
@@ -47,8 +49,8 @@ export async function settleClaim(dispute: Dispute, context: Context): Promise<O
 
 /** One answer for all who ask about the same attempt; a signed message about an earlier attempt has a question of its own. */
 async function askForClaim(dispute: Dispute, now: Date, context: Context): Promise<SharedAnswer> {
-  const { row, said, receivedAt: since, isSigned } = dispute;
-  if (isSigned && said.isAbandonedAttempt) {
+  const { row, said, receivedAt: since } = dispute;
+  if (said.isSigned && said.isAbandonedAttempt) {
     return { answer: await askAboutEarlier(dispute, context), askedAt: now };
   }
   const question = { name: `outcome ${row.id} ${row.attempt}`, since, now };

@@ -17,8 +17,6 @@ export interface Dispute {
   readonly said: MessageEvidence;
   readonly quickpayId: Secret | undefined;
   readonly receivedAt: Date;
-  /** Whether the message's signature is right, whatever it proves of this tokenization. */
-  readonly isSigned: boolean;
   readonly audit: Partial<AuditContext>;
 }
 
@@ -34,13 +32,15 @@ export async function settleDispute(dispute: Dispute, context: Context): Promise
   const { row, said, receivedAt, audit } = dispute;
   const now = await databaseNow(context.db);
   const shared =
-    rankOf(said) < 2
+    rankOf(said) < 2 && !said.isSigned
       ? await askForAll(dispute, now, context)
       : { answer: await askAbout(dispute, context) };
   if ('waitMs' in shared) return snooze(shared.waitMs, 'asked_lately');
   const { answer } = shared;
   const decision = decideOnDispute(beliefOf(row), said, answer.says);
-  if (decision === undefined) return askAgainAfterSilence(now.getTime() - receivedAt.getTime());
+  if (decision === undefined) {
+    return askAgainAfterSilence(context.settings, said, now.getTime() - receivedAt.getTime());
+  }
   const detail = { query: answer.word, rawStatus: answer.record?.rawStatus ?? null };
   let present: { readonly id: string; readonly version: number; readonly state: string } = row;
   if (
@@ -51,7 +51,8 @@ export async function settleDispute(dispute: Dispute, context: Context): Promise
       entity: 'tokenization',
       row: present,
       event: decision.event,
-      patch: { review: decision.review ?? null },
+      // A second usable token stays what a person has to look at first.
+      patch: { review: row.review === 'second_token' ? row.review : (decision.review ?? null) },
       audit: { ...audit, detail },
     });
     if (!outcome.isApplied) return committed(outcome, decision.reason);
@@ -88,7 +89,7 @@ export async function askAbout(
   if (said.says === 'success' && quickpayId !== undefined) {
     const answer = await ask(row, { by: 'quickpayId', value: quickpayId }, context);
     const named = answer.record?.merchantReferenceId;
-    const isOurs = named === undefined ? said.isProven : referencesOf(row).includes(named);
+    const isOurs = named === undefined ? said.isSigned : referencesOf(row).includes(named);
     return answer.says === 'success' && !isOurs ? { ...answer, says: 'none' } : answer;
   }
   if (row.quickpay_id_sealed === null) {

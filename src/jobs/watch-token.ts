@@ -38,7 +38,8 @@ export async function watchToken(row: TokenizationRow, context: Context): Promis
     return snooze(noAnswerDelayMs, 'no_answer');
   }
   if (answer.says === 'failure') return await disable(row, answer.record?.rawStatus, context);
-  const second = isSecondSought(row, context) ? await askForSecondToken(row, context) : undefined;
+  const isSought = isSecondSought(row, context) && !isLongOver(row, context.now);
+  const second = isSought ? await askForSecondToken(row, context) : undefined;
   if (second?.says === 'unknown') return snooze(noAnswerDelayMs, 'no_answer');
   const change = changeAfter(row, { answer, second }, context);
   const outcome = await context.apply({ entity: 'tokenization', row, ...change });

@@ -1,5 +1,7 @@
 import { describe, expect } from 'vitest';
 import type { CreateReply, GatewayClient } from '../../src/gateway/client.ts';
+import { requestConfirmation } from '../../src/jobs/request-confirmation.ts';
+import { testActor } from '../support/builders.ts';
 import type { Desk } from '../support/desk.ts';
 import { test } from '../support/desk-test.ts';
 
@@ -181,11 +183,48 @@ describe('a request that was sent again', () => {
 });
 
 describe('a request of unknown outcome', () => {
-  test('that the gateway has is not sent again once a push speaks of it', async ({ openDesk }) => {
-    const desk = await openDesk({ faults: lost });
-    const { id } = await desk.open(quiet);
-    await desk.hear(id, 'notify', { status: '-1', isProven: true });
-    expect((await desk.row(id)).state).toBe('confirming');
+  test('is not sent again once a signed push speaks of it, although no query finds it yet', async ({
+    openDesk,
+  }) => {
+    const hidden = new Set<string>();
+    const desk = await openDesk({ faults: lost, wrapGateway: hiding(hidden) });
+    for (const said of [
+      { status: '-1', isProven: true },
+      { status: '1', quickpayId: '3f1c8c1e', isProven: true },
+    ] as const) {
+      const { id, gateway_reference: reference } = await desk.open(quiet);
+      hidden.add(reference);
+      await desk.confirm(id);
+      await desk.hear(id, 'notify', said);
+      await desk.makeDue(id);
+      await desk.confirm(id);
+      expect(await desk.row(id)).toMatchObject({
+        state: 'confirming',
+        attempt: 1,
+        evidence_index: null,
+      });
+    }
+  });
+
+  test('that is left to an operator is asked about no more, also after a look that got no answer', async ({
+    openDesk,
+  }) => {
+    const hidden = new Set<string>();
+    const desk = await openDesk({
+      faults: lost,
+      settings: { resubmitPolicy: 'manual' },
+      wrapGateway: hiding(hidden),
+    });
+    const { id, gateway_reference: reference } = await desk.open(quiet);
+    hidden.add(reference);
+    await desk.confirm(id);
+    await desk.makeDue(id);
+    await desk.confirm(id);
+    const audit = { actor: testActor } as const;
+    await requestConfirmation(desk.dependencies, id, audit);
+    await desk.makeDue(id);
+    expect(await desk.confirm(id)).toBe('left_to_operator');
+    expect(await desk.row(id)).toMatchObject({ review: 'lost_request', reconcile_at: null });
   });
 
   test('two lost requests whose references begin alike are sent again under two references', async ({

@@ -98,7 +98,7 @@ describe('strangers', () => {
     expect(result).toBe('no_answer');
     await db
       .updateTable('callback')
-      .set({ received_at: new Date(Date.now() - 30 * 86_400_000) })
+      .set({ received_at: new Date(Date.now() - 2 * 86_400_000) })
       .where('id', '=', callback.id)
       .execute();
     desk.forgetAnswers();
@@ -108,23 +108,63 @@ describe('strangers', () => {
     expect(await desk.run('callback.verify', { callbackId: callback.id })).toBe('active');
   });
 
-  test.for([true, false])(
-    'a message makes the schedule begin anew that was over, proven: %s',
-    async (isProven, { openDesk }) => {
-      const desk = await openDesk();
+  test('where the schedule is over, a proven message begins it anew, and an unproven one waits for the gateway itself', async ({
+    openDesk,
+    database: { db },
+  }) => {
+    const desk = await openDesk();
+    const waiting: string[] = [];
+    for (const isProven of [true, false]) {
       const id = await bring(desk, 'confirming');
       await desk.alter(id, 'reconcile_at = null, reconcile_step = 10');
       desk.forgetAnswers();
       desk.sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query'] });
       const quickpayId = await desk.decide(id, 'approve');
-      await desk.hear(id, 'notify', { status: '1', quickpayId, isProven });
-      await desk.confirm(id);
-      expect(await desk.row(id)).toMatchObject({ state: 'confirming', reconcile_step: 0 });
-      expect((await desk.row(id)).reconcile_at).not.toBeNull();
+      const heard = await desk.hear(id, 'notify', { status: '1', quickpayId, isProven });
+      if (isProven) await desk.confirm(id);
+      const row = await desk.row(id);
+      expect(row.reconcile_at === null).toBe(!isProven);
       desk.sandbox.setFaults({ errorRate5xx: 0 });
-      expect(await desk.confirm(id)).toBe('active');
-    },
-  );
+      desk.forgetAnswers();
+      if (isProven) expect(await desk.confirm(id)).toBe('active');
+      else {
+        waiting.push(heard.callback.id);
+        // Whoever waits is not looked for until its time has come.
+        const { due_at: due } = heard.callback;
+        expect(due?.getTime()).toBeGreaterThan(Date.now() + 30_000);
+        expect(await desk.run('notify.handle', { callbackId: heard.callback.id })).toBe('active');
+      }
+    }
+    const kept = await db
+      .selectFrom('callback')
+      .select('is_believed')
+      .where('id', 'in', waiting)
+      .execute();
+    expect(kept).toEqual([{ is_believed: true }]);
+  });
+
+  test('what a stranger said waits for a silent gateway as long as such messages are kept, and no longer', async ({
+    openDesk,
+    database: { db },
+  }) => {
+    const desk = await openDesk();
+    const id = await bring(desk, 'failed');
+    desk.sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query'] });
+    const { callback } = await desk.hear(id, 'redirect', { status: '1', quickpayId: 'made-up' });
+    await db
+      .updateTable('callback')
+      .set({ received_at: new Date(Date.now() - 365 * 86_400_000) })
+      .where('id', '=', callback.id)
+      .execute();
+    desk.forgetAnswers();
+    expect(await desk.run('callback.verify', { callbackId: callback.id })).toBe('no_answer');
+    const { state } = await db
+      .selectFrom('callback')
+      .select('state')
+      .where('id', '=', callback.id)
+      .executeTakeFirstOrThrow();
+    expect(state).toBe('accepted');
+  });
 
   test('an answer decides nothing that came after it: neither a deadline nor another attempt', async ({
     openDesk,

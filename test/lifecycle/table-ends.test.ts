@@ -200,6 +200,27 @@ describe('after the end', () => {
     },
   );
 
+  test('a second token that a signed push names is found by its id, where a query by reference shows the first alone', async ({
+    openDesk: at,
+  }) => {
+    const { open, hear, row, gateway, account } = await at({
+      faults: { createIdempotency: 'second-token' },
+      wrapGateway: (inner) => ({
+        ...inner,
+        queryQuickPay: async (merchant, lookup, call) =>
+          lookup.by === 'quickpayId'
+            ? await inner.queryQuickPay(merchant, lookup, call)
+            : { kind: 'none', gatewayCode: '0404' },
+      }),
+    });
+    const { id, gateway_reference: reference } = await open('sandbox:direct');
+    const other = await createAgain(gateway, account, reference);
+    await hear(id, 'notify', { status: '1', isProven: true, ...other });
+    expect((await row(id)).review).toBe('second_token');
+    await hear(id, 'notify', { status: '0', isProven: true });
+    expect((await row(id)).review).toBe('second_token');
+  });
+
   test('a token of somebody else is no second token, whoever names it', async ({
     openDesk: at,
   }) => {
@@ -244,7 +265,7 @@ describe('after the end', () => {
     sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query'] });
     await alter(id, `expires_at = now() - interval '23 hours', reconcile_at = now()`);
     expect(await confirm(id)).toBe('no_answer');
-    await alter(id, `expires_at = now() - interval '25 hours', reconcile_at = now()`);
+    await alter(id, `attempt = 2, expires_at = now() - interval '25 hours', reconcile_at = now()`);
     expect(await confirm(id)).toBe('token_expired');
     expect((await row(id)).state).toBe('token_expired');
   });

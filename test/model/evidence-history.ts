@@ -64,12 +64,17 @@ export const messages: fc.Arbitrary<MessageEvidence> = fc
   .record({
     channel: fc.constantFrom('redirect', 'notify'),
     isProven: fc.boolean(),
+    isSigned: fc.boolean(),
     says: fc.constantFrom('success', 'failure', 'pending'),
     hasToken: fc.boolean(),
     isOtherToken: fc.boolean(),
     isAbandonedAttempt: fc.boolean(),
   })
-  .map((message) => ({ ...message, isOtherToken: message.hasToken && message.isOtherToken }));
+  .map((message) => ({
+    ...message,
+    isSigned: message.isSigned || message.isProven,
+    isOtherToken: message.hasToken && message.isOtherToken,
+  }));
 
 const worlds: fc.Arbitrary<World> = fc.record({
   early: fc.constantFrom('none', 'pending', 'failure'),
@@ -124,6 +129,7 @@ function honest(history: History): History {
   const approval = {
     channel: 'redirect',
     isProven: false,
+    isSigned: false,
     says: 'success',
     hasToken: true,
     isOtherToken: false,
@@ -241,9 +247,9 @@ class Story {
     const rules = {
       unproven_evidence_settled: !isProven && isMoved && this.state !== 'confirming',
       unproven_evidence_extended: !isProven && event === 'evidence.pending',
-      stranger_stopped_resubmission: !isProven && isMoved && before === 'submit_unknown',
-      proven_request_left_lost:
-        isProven && !message.isAbandonedAttempt && this.state === 'submit_unknown',
+      stranger_stopped_resubmission: !message.isSigned && isMoved && before === 'submit_unknown',
+      signed_request_left_lost:
+        message.isSigned && !message.isAbandonedAttempt && this.state === 'submit_unknown',
       abandoned_attempt_failed: message.isAbandonedAttempt && event === 'tokenization.failed',
       failed_without_asking: event === 'tokenization.failed' && !isAsking,
       success_without_asking:

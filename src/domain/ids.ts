@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { AppError } from './errors.ts';
 
 /** Kinds of jobs that carry an id of our own making. */
@@ -33,16 +32,4 @@ export function jobId(kind: JobKind, entityId: string, generation: number): stri
 /** Whether a text is a job id that `jobId` may have made. */
 export function isJobId(text: string): boolean {
   return jobIdShape.test(text);
-}
-
-const readable = /^[\x20-\x7e]{1,200}$/;
-
-/**
- * A name or id that a backend gave its job, as it may be stored and logged: as it is where it is short and printable, else what is
- * printable of its beginning, and a digest that tells it from others.
- */
-export function readableName(name: string): string {
-  if (readable.test(name)) return name;
-  const digest = createHash('sha256').update(name).digest('hex').slice(0, 16);
-  return `${name.slice(0, 100).replaceAll(/[^\x20-\x7e]/g, '?')}~${digest}`;
 }

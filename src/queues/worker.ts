@@ -4,7 +4,7 @@ import { type ErrorCode, errorCodeOf } from '../domain/errors.ts';
 import type { QueueName } from '../domain/queue-names.ts';
 import { backoffMs } from '../domain/retry-policy.ts';
 import { burialPayload, buryJob } from '../jobs/bury-job.ts';
-import { readableName } from '../domain/ids.ts';
+import { readableName } from '../jobs/readable-name.ts';
 import type { AnyJob, Outcome, RunningJob } from '../jobs/define-job.ts';
 import { executeJob } from '../jobs/execute-job.ts';
 import type { JobDependencies } from '../jobs/job-dependencies.ts';

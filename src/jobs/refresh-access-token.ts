@@ -21,7 +21,7 @@ import {
   writeIntent,
 } from './access-token-intent.ts';
 import { registerAccessToken } from './access-token-registration.ts';
-import { refreshJob, tokenPlace } from './access-token-row.ts';
+import { isOfFormerApp, refreshJob, tokenPlace } from './access-token-row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from './define-job.ts';
 import { openOpcard } from './gateway-accounts.ts';
 
@@ -47,10 +47,20 @@ export const refreshAccessToken = defineJob({
     const row = await findOrRegister(credential, context);
     if (row === undefined) return done('not_registered');
     if (generation !== undefined && row.generation !== generation) return done('already_renewed');
-    if (isTooSoon(row, context)) return done('too_soon');
+    if (isOfFormerApp(row, credential)) {
+      // Somebody still asks for the former application; without this look nobody would come back when that is over.
+      if (isLeased(row)) return snooze(formerAppMs, 'former_app');
+    } else if (isTooSoon(row, context)) return done('too_soon');
     return await renew(credential, row.generation, context);
   },
 });
+
+/** The wait until a lease of a former application is looked at again. */
+const formerAppMs = 5_000;
+
+function isLeased({ lease_until: leaseUntil, read_at: now }: ReadAccessToken): boolean {
+  return leaseUntil !== null && leaseUntil > now;
+}
 
 /** A credential is committed with its first job, its access token after it: a crash in between is made good here. */
 async function findOrRegister(
@@ -90,15 +100,14 @@ async function renew(
     if (context.signal.aborted) return snooze(1_000, 'no_time_left');
     const intent = await writeIntent(credential, generation, context);
     if (intent === undefined) return done('somebody_else_is_at_it');
-    const reply = await callGateway(intent, credential, context);
-    outcome = await settle(intent, reply, credential, context);
+    const reply = await callGateway(intent, context);
+    outcome = await settle(intent, reply, intent.credential, context);
   }
   return outcome === 'issue_now' ? done('refused_twice') : outcome;
 }
 
 async function callGateway(
-  { row, call }: RenewalIntent,
-  credential: CredentialRow,
+  { row, call, credential }: RenewalIntent,
   { gateway, keyring, signal }: RenewalContext,
 ): Promise<AccessTokenReply> {
   if (call === 'issue')
@@ -207,9 +216,11 @@ async function commitPair(
       patch: {
         generation,
         access_token_sealed: seal('access_token_sealed', pair.accessToken),
-        // A gateway that does not rotate sends no new refresh token; then the old one stays good.
-        ...(pair.refreshToken && {
-          refresh_token_sealed: seal('refresh_token_sealed', pair.refreshToken),
+        // A gateway that does not rotate sends no new refresh token; then the old one stays good, unless a create has begun anew.
+        ...((pair.refreshToken !== undefined || call === 'issue') && {
+          refresh_token_sealed: pair.refreshToken
+            ? seal('refresh_token_sealed', pair.refreshToken)
+            : null,
         }),
         issued_at: startedAt.toISOString(),
         expires_at: times.expiresAt.toISOString(),

@@ -11,12 +11,13 @@ import type { CredentialEnvironment, CredentialFamily } from '../domain/credenti
 import { AppError } from '../domain/errors.ts';
 import { jobId } from '../domain/ids.ts';
 import {
-  clearAccessToken,
+  alignAccessToken,
   registerAccessToken,
   retryAccessToken,
 } from './access-token-registration.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { credentialPlace, openSecrets } from './gateway-accounts.ts';
+import type { Keyring } from '../security/keyring.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 
 /** A credential as an operator or the environment names it. `secrets` has the shape of its family. */
@@ -71,7 +72,7 @@ async function assertOnlyOne(
       ? await findCredentialByAppKey(
           db,
           environment,
-          keyring.blindIndexes('app_key', secrets['appKey'] ?? ''),
+          appKeyIndexes(keyring, environment, secrets['appKey']),
         )
       : account !== undefined && terminal !== undefined
         ? await findCredentialByAccount(db, account, terminal)
@@ -97,7 +98,7 @@ async function addCredential(
     event: 'credential.added',
     patch: { name: input.name, family: input.family, ...contentOf(dependencies, id, input) },
     audit: { actor },
-    jobs: input.family === 'opcard' ? [firstJob(id, input.name)] : [],
+    jobs: input.family === 'opcard' ? [refreshJobOf(id, 1, input.name)] : [],
   });
   // Another process of the same environment may have been first; its row has the same content.
   if (!outcome.isApplied) return 'unchanged';
@@ -105,12 +106,15 @@ async function addCredential(
   return 'added';
 }
 
-/** Committed with the credential, so that one whose access token could not be registered any more gets it all the same. */
-function firstJob(id: string, credential: string): OutboxJob {
+/**
+ * Committed with the credential, so that its access token is seen to also where the process died before it could do that itself.
+ * `version` is the credential's.
+ */
+function refreshJobOf(id: string, version: number, credential: string): OutboxJob {
   return {
     queue: 'access-token',
     name: 'access-token.refresh',
-    jobId: jobId('refresh', id, 1),
+    jobId: jobId('refresh', id, version),
     payload: { v: 1, credential },
   };
 }
@@ -125,24 +129,23 @@ async function replaceCredential(
   const before = openSecrets(dependencies.keyring, present);
   const isRestored = present.state === 'removed';
   if (!isRestored && isSame(present, before, input)) {
-    if (input.family === 'opcard') {
-      await registerAccessToken(dependencies, present.id, input.name, actor);
-    }
+    if (input.family === 'opcard') await alignAccessToken(dependencies, present, actor);
     return 'unchanged';
   }
+  const content = contentOf(dependencies, present.id, input, present);
+  const isOtherApp = content['app_key_index'] !== present.app_key_index;
   const outcome = await dependencies.door.apply({
     entity: 'credential',
     row: present,
     event: isRestored ? 'credential.restored' : 'credential.rotated',
-    patch: contentOf(dependencies, present.id, input),
+    patch: content,
     audit: { actor },
+    jobs: isOtherApp ? [refreshJobOf(present.id, present.version + 1, input.name)] : [],
   });
   if (!outcome.isApplied) return undefined;
   if (input.family === 'opcard') {
-    const isOtherApp =
-      before['appKey'] !== input.secrets['appKey'] || present.environment !== input.environment;
-    const settle = isRestored || isOtherApp ? clearAccessToken : retryAccessToken;
-    await settle(dependencies, present.id, input.name, actor);
+    await alignAccessToken(dependencies, present, actor);
+    await retryAccessToken(dependencies, present, actor);
   }
   return isRestored ? 'restored' : 'rotated';
 }
@@ -164,13 +167,31 @@ function contentOf(
   { keyring }: Dependencies,
   id: string,
   { family, environment, account, terminal, secrets }: CredentialInput,
+  present?: CredentialRow,
 ): Readonly<Record<string, unknown>> {
+  const indexes = appKeyIndexes(keyring, environment, secrets['appKey']);
+  // The same application keeps its index, by which its access token is known, also when the key that made it is no longer the first one.
+  const kept = indexes.find((index) => index === present?.app_key_index);
   return {
     environment,
     account: account ?? null,
     terminal: terminal ?? null,
     secrets_sealed: keyring.seal(credentialPlace(id), JSON.stringify(secrets)),
-    app_key_index:
-      family === 'opcard' ? keyring.blindIndex('app_key', secrets['appKey'] ?? '') : null,
+    app_key_index: family === 'opcard' ? (kept ?? indexes[0]) : null,
   };
+}
+
+/**
+ * Digests by which an application may be stored, the present form first. The same app key in the other environment is another
+ * application; older rows have a digest that says nothing of the environment.
+ */
+function appKeyIndexes(
+  keyring: Keyring,
+  environment: CredentialEnvironment,
+  appKey = '',
+): readonly string[] {
+  return [
+    ...keyring.blindIndexes(`app_key ${environment}`, appKey),
+    ...keyring.blindIndexes('app_key', appKey),
+  ];
 }

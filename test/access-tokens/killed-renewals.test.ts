@@ -26,7 +26,11 @@ interface Path {
 }
 
 const begin = ['read credential', 'read access_token', 'oauthTurn', 'read access_token'];
-const intent = (call: 'refresh' | 'issue') => [`access_token.${call}_intent`, 'read access_token'];
+const intent = (call: 'refresh' | 'issue') => [
+  'read credential',
+  `access_token.${call}_intent`,
+  'read access_token',
+];
 const refresh = [...begin, ...intent('refresh'), 'refreshAccessToken'];
 const create = ['oauthTurn', 'read access_token', ...intent('issue'), 'createAccessToken'];
 

@@ -1,5 +1,5 @@
 import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
-import { findCredential } from '../db/credentials.ts';
+import { findCredential, findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import { decideOnReply, type RenewalEvent } from '../domain/access-token-renewal.ts';
 import {
@@ -20,7 +20,7 @@ import {
   type TokenPair,
   writeIntent,
 } from './access-token-intent.ts';
-import { registerAccessToken } from './access-token-registration.ts';
+import { registerAccessToken, retryAccessToken } from './access-token-registration.ts';
 import { isOfFormerApp, refreshJob, tokenPlace } from './access-token-row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from './define-job.ts';
 import { openOpcard } from './gateway-accounts.ts';
@@ -160,11 +160,26 @@ async function settle(
   if (!isApplied) return done('overtaken');
   if (next === 'issue_now') return 'issue_now';
   if (next !== 'suspend') return done('outcome_unknown');
+  if (await retryCorrected(credential, context)) return done('corrected_meanwhile');
   context.logger.error(
     { credential: credential.name, code: 'gateway_refused', gatewayCode },
     'the gateway refuses this credential; its access token is suspended',
   );
   return done('suspended');
+}
+
+/**
+ * Whether the credential was replaced while the gateway refused the former one; then the next attempt is due at once. Whoever
+ * replaces it looks for a suspended token only after that, so one of the two sees the other.
+ */
+async function retryCorrected(
+  { id, version }: CredentialRow,
+  context: RenewalContext,
+): Promise<boolean> {
+  const present = await findCredentialById(context.db, id);
+  if (present?.state !== 'active' || present.version === version) return false;
+  await retryAccessToken(context, present, { type: 'worker', id: context.workerId });
+  return true;
 }
 
 function waitAfter(

@@ -27,6 +27,28 @@ describe('the access token of a credential', () => {
     expect(await desk.renew('cards')).toBe('issued');
   });
 
+  test('is tried again at once where its secret was replaced while the gateway refused the former one', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk({
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        createAccessToken: async (...call) => {
+          const reply = await gateway.createAccessToken(...call);
+          await rotateCredential(desk.dependencies, cards, { appSecret }, testActor);
+          return reply;
+        },
+      }),
+    });
+    const wrong = { appKey: 'app-1', appSecret: 'wrong' };
+    await addCredential(desk.dependencies, cards, 'sandbox', wrong, testActor);
+    await desk.dependencies.db.deleteFrom('outbox').execute();
+    expect(await desk.renew('cards')).toBe('corrected_meanwhile');
+    const jobs = await desk.dependencies.db.selectFrom('outbox').selectAll().execute();
+    expect(jobs).toMatchObject([{ job_name: 'access-token.refresh' }]);
+    expect(await desk.renew('cards')).toBe('issued');
+  });
+
   test('is never one of a former application', async ({ openTokenDesk }) => {
     const desk = await openTokenDesk({ appKeys: ['app-1', 'app-2'] });
     await desk.add('cards', 'app-1');

@@ -122,7 +122,13 @@ const paths: readonly Path[] = [
     prepare: holdDueToken,
     gateway: 'refuses everything',
     result: 'suspended',
-    operations: [...refresh, 'access_token.refresh_rejected', ...create, 'access_token.suspended'],
+    operations: [
+      ...refresh,
+      'access_token.refresh_rejected',
+      ...create,
+      'access_token.suspended',
+      'read credential',
+    ],
   },
 ];
 

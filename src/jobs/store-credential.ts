@@ -119,8 +119,8 @@ function refreshJobOf(id: string, version: number, credential: string): OutboxJo
   };
 }
 
-/** Undefined where the row has changed meanwhile, be it only that a backend got it. */
-async function replaceCredential(
+/** Writes the input over a stored credential. Undefined where the row has changed meanwhile, be it only that a backend got it. */
+export async function replaceCredential(
   dependencies: Dependencies,
   present: CredentialRow,
   input: CredentialInput,

@@ -115,6 +115,26 @@ describe('a credential', () => {
     expect(privateKey).toBe('key-2');
   });
 
+  test('takes over every one of several changes at the same time', async ({ openTokenDesk }) => {
+    const { dependencies } = await openTokenDesk();
+    await addCredential(dependencies, till, 'sandbox', account, testActor);
+    let others = 0;
+    const apply: typeof dependencies.door.apply = async (request) => {
+      others += 1;
+      if (others === 1) {
+        await rotateCredential(dependencies, till, { secureCode: 'code-2' }, testActor);
+      }
+      return await dependencies.door.apply(request);
+    };
+    const overtaken = { ...dependencies, door: { ...dependencies.door, apply } };
+    expect(await rotateCredential(overtaken, till, { publicKey: 'p2' }, testActor)).toBe('rotated');
+    expect((await secretsOf(dependencies, till)).secrets).toEqual({
+      secureCode: 'code-2',
+      secureCodePrevious: 'code-1',
+      publicKey: 'p2',
+    });
+  });
+
   test('of the other environment is used there and nowhere else', async ({ openTokenDesk }) => {
     const other = await startSandbox({ opcardApps: [{ appKey: 'app-1', appSecret }] });
     const desk = await openTokenDesk();

@@ -15,6 +15,7 @@ import type { OperationDependencies } from './job-dependencies.ts';
 import { pathsOf } from '../domain/payload-paths.ts';
 import {
   type CredentialInput,
+  inputOf,
   replaceCredential,
   type StoreResult,
   storeCredential,
@@ -102,10 +103,7 @@ async function changeSecrets(
 ): Promise<StoreResult> {
   return await applyToPresentRow(async () => {
     const { row, secrets } = await getActive(dependencies, key);
-    const { name, family, environment, account, terminal } = row;
-    const place = { account: account ?? undefined, terminal: terminal ?? undefined };
-    const input = { name, family, environment, ...place, secrets: inOrder(change(secrets)) };
-    return await replaceCredential(dependencies, row, input, actor);
+    return await replaceCredential(dependencies, row, inputOf(row, change(secrets)), actor);
   });
 }
 
@@ -121,14 +119,6 @@ async function getActive(
     );
   }
   return { row, secrets: openSecrets(keyring, row) };
-}
-
-/** Secrets are compared as text, so they are always written in the same order. */
-function inOrder(secrets: Secrets): Secrets {
-  const names = Object.values(credentialContent).flatMap((schema) => Object.keys(schema.shape));
-  return Object.fromEntries(
-    [...new Set(names)].filter((name) => name in secrets).map((name) => [name, secrets[name]]),
-  );
 }
 
 function parse(schema: z.ZodType, content: unknown): Readonly<Record<string, string | undefined>> {

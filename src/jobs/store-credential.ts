@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import {
   findCredential,
   findCredentialByAccount,
@@ -28,6 +29,23 @@ export interface CredentialInput {
   readonly account?: string | undefined;
   readonly terminal?: string | undefined;
   readonly secrets: Readonly<Record<string, string | undefined>>;
+  /** Digests by field of what the environment says, where it is the environment that says it. */
+  readonly configured?: Readonly<Record<string, string>>;
+}
+
+/** A stored credential with these secrets, as input. */
+export function inputOf(
+  { name, family, environment, account, terminal }: CredentialRow,
+  secrets: CredentialInput['secrets'],
+): CredentialInput {
+  return {
+    name,
+    family,
+    environment,
+    account: account ?? undefined,
+    terminal: terminal ?? undefined,
+    secrets,
+  };
 }
 
 /** What storing a credential came to. */
@@ -62,7 +80,8 @@ export async function storeCredential(
   });
 }
 
-async function assertOnlyOne(
+/** Throws `credential_conflict` when another credential than `ownId` holds this account and terminal, or this application. */
+export async function assertOnlyOne(
   { db, keyring }: Dependencies,
   { family, environment, account, terminal, secrets }: CredentialInput,
   ownId: string | undefined,
@@ -128,7 +147,10 @@ export async function replaceCredential(
 ): Promise<StoreResult | undefined> {
   const before = openSecrets(dependencies.keyring, present);
   const isRestored = present.state === 'removed';
-  if (!isRestored && isSame(present, before, input)) {
+  const isSameContent = !isRestored && isSame(present, before, input);
+  const isConfigured =
+    input.configured === undefined || isDeepStrictEqual(input.configured, present.configured_index);
+  if (isSameContent && isConfigured) {
     if (input.family === 'opcard') await alignAccessToken(dependencies, present, actor);
     return 'unchanged';
   }
@@ -137,7 +159,11 @@ export async function replaceCredential(
   const outcome = await dependencies.door.apply({
     entity: 'credential',
     row: present,
-    event: isRestored ? 'credential.restored' : 'credential.rotated',
+    event: isRestored
+      ? 'credential.restored'
+      : isSameContent
+        ? 'credential.configured'
+        : 'credential.rotated',
     patch: content,
     audit: { actor },
     jobs: isOtherApp ? [refreshJobOf(present.id, present.version + 1, input.name)] : [],
@@ -147,7 +173,7 @@ export async function replaceCredential(
     await alignAccessToken(dependencies, present, actor);
     await retryAccessToken(dependencies, present, actor);
   }
-  return isRestored ? 'restored' : 'rotated';
+  return isRestored ? 'restored' : isSameContent ? 'unchanged' : 'rotated';
 }
 
 function isSame(
@@ -156,7 +182,7 @@ function isSame(
   { environment, account, terminal, secrets }: CredentialInput,
 ): boolean {
   return (
-    JSON.stringify(before) === JSON.stringify(secrets) &&
+    isDeepStrictEqual(before, JSON.parse(JSON.stringify(secrets))) &&
     present.environment === environment &&
     present.account === (account ?? null) &&
     present.terminal === (terminal ?? null)
@@ -166,7 +192,7 @@ function isSame(
 function contentOf(
   { keyring }: Dependencies,
   id: string,
-  { family, environment, account, terminal, secrets }: CredentialInput,
+  { family, environment, account, terminal, secrets, configured }: CredentialInput,
   present?: CredentialRow,
 ): Readonly<Record<string, unknown>> {
   const indexes = appKeyIndexes(keyring, environment, secrets['appKey']);
@@ -178,6 +204,7 @@ function contentOf(
     terminal: terminal ?? null,
     secrets_sealed: keyring.seal(credentialPlace(id), JSON.stringify(secrets)),
     app_key_index: family === 'opcard' ? (kept ?? indexes[0]) : null,
+    ...(configured && { configured_index: configured }),
   };
 }
 

@@ -97,7 +97,11 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
     settings: jobSettings(config),
   };
   if (config.webhook !== undefined) await registerWebhookEndpoint(operations, config.webhook.url);
-  await storeConfiguredCredentials(operations, config.credentials, config.gateway.environment);
+  await storeConfiguredCredentials(
+    { ...operations, logger },
+    config.credentials,
+    config.gateway.environment,
+  );
 
   const backend = await openQueueBackend(
     config.queue.backend === 'redis'

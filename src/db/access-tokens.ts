@@ -44,7 +44,7 @@ export async function findReadableAccessToken(
     select t.id, t.version, t.generation, t.issued_at, t.expires_at,
       case when t.app_key_index is not distinct from c.app_key_index then t.access_token_sealed end as access_token_sealed,
       coalesce(extract(epoch from t.expires_at - clock_timestamp()) * 1000, 0)::double precision as "leftMs",
-      case when t.state in ('refreshing', 'issuing') then 0
+      case when t.state in ('refreshing', 'issuing') or t.app_key_index is distinct from c.app_key_index then 0
         else coalesce(extract(epoch from t.due_at - clock_timestamp()) * 1000, 0) end::double precision as "nextAttemptInMs"
     from credential c join access_token t on t.credential_id = c.id
     where c.name = ${credential} and c.family = 'opcard' and c.state = 'active'`.execute(db);

@@ -33,6 +33,7 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'terminal',
       'secrets_sealed',
       'app_key_index',
+      'configured_index',
     ],
     clockColumns: [],
     defaults: {},

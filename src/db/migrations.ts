@@ -18,6 +18,7 @@ import * as unbelievedCallbacks from '../../migrations/0015_callback_retention.t
 import * as outboxDue from '../../migrations/0016_outbox_due.ts';
 import * as deliveryHold from '../../migrations/0017_delivery_hold.ts';
 import * as expiryNotice from '../../migrations/0035_expiry_notice.ts';
+import * as configuredCredential from '../../migrations/0045_configured_credential.ts';
 
 /** Every migration by name, in order. An explicit list works the same from sources and from the built package. */
 export const migrations: Record<string, Migration> = {
@@ -40,4 +41,5 @@ export const migrations: Record<string, Migration> = {
   '0016_outbox_due': outboxDue,
   '0017_delivery_hold': deliveryHold,
   '0035_expiry_notice': expiryNotice,
+  '0045_configured_credential': configuredCredential,
 };

@@ -38,6 +38,8 @@ interface CredentialTable extends EntityColumns<CredentialState> {
   readonly terminal: string | null;
   readonly secrets_sealed: string;
   readonly app_key_index: string | null;
+  /** Digests by field of what the environment said; null where it never stored this credential. */
+  readonly configured_index: Readonly<Record<string, string>> | null;
 }
 
 interface TokenizationTable extends EntityColumns<TokenizationState> {

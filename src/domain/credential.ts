@@ -14,6 +14,8 @@ export type CredentialState = 'active' | 'removed';
 export const credentialTransitions = [
   { event: 'credential.added', from: [null], to: 'active' },
   { event: 'credential.rotated', from: ['active'], to: 'same' },
+  // The environment came to say what is stored already, or is remembered under a new encryption key.
+  { event: 'credential.configured', from: ['active'], to: 'same' },
   // A backend got an OPCCOUNT credential to sign its calls with.
   { event: 'credential.revealed', from: ['active'], to: 'same' },
   { event: 'credential.removed', from: ['active'], to: 'removed' },

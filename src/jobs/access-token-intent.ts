@@ -4,7 +4,7 @@ import { findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import { callFor, type RenewalCall } from '../domain/access-token-renewal.ts';
 import type { AccessTokenReply } from '../gateway/client.ts';
-import { tokenPlace } from './access-token-row.ts';
+import { isOfFormerApp, noToken, tokenPlace } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { done, type JobContext, type Outcome } from './define-job.ts';
 
@@ -33,6 +33,8 @@ export type RenewalChange = Omit<Parameters<RenewalContext['apply']>[0], 'entity
 export interface RenewalIntent {
   readonly row: ReadAccessToken;
   readonly call: RenewalCall;
+  /** The credential as it was when the intent was committed: the one to call with. */
+  readonly credential: CredentialRow;
 }
 
 /**
@@ -40,20 +42,23 @@ export interface RenewalIntent {
  * renewed this generation already.
  */
 export async function writeIntent(
-  credential: CredentialRow,
+  { id }: Pick<CredentialRow, 'id'>,
   generation: number,
   context: RenewalContext,
 ): Promise<RenewalIntent | undefined> {
   const { db, settings, workerId } = context;
   const { leaseMs } = settings.accessToken;
   const intent = await applyToPresentRow<RenewalIntent | 'not_ours'>(async () => {
-    const found = await findAccessToken(db, credential.id);
+    const found = await findAccessToken(db, id);
     const row = found && (await claimable(found, context));
     if (row === undefined || row.generation !== generation) return 'not_ours';
+    // Read after the row: whoever changes the application changes the row after it, and this attempt is then stale or undone.
+    const credential = await findCredentialById(db, id);
+    if (credential?.state !== 'active') return 'not_ours';
+    const isFormer = isOfFormerApp(row, credential);
     const call = callFor({
       state: row.state,
-      hasRefreshToken:
-        row.refresh_token_sealed !== null && row.app_key_index === credential.app_key_index,
+      hasRefreshToken: row.refresh_token_sealed !== null && !isFormer,
       isExpired: row.expires_at === null || row.expires_at <= row.read_at,
     });
     if (call === undefined) return 'not_ours';
@@ -63,6 +68,7 @@ export async function writeIntent(
       row,
       event: `access_token.${call}_intent`,
       patch: {
+        ...(isFormer && { ...noToken, app_key_index: credential.app_key_index }),
         attempt_id: attemptId,
         attempt_started_at_in_ms: 0,
         lease_owner: workerId,
@@ -72,8 +78,8 @@ export async function writeIntent(
       audit: { detail: { generation: row.generation } },
     });
     if (!outcome.isApplied) return undefined;
-    const written = await findAccessToken(db, credential.id);
-    return written?.attempt_id === attemptId ? { row: written, call } : 'not_ours';
+    const written = await findAccessToken(db, id);
+    return written?.attempt_id === attemptId ? { row: written, call, credential } : 'not_ours';
   });
   return intent === 'not_ours' ? undefined : intent;
 }

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
+import { findCredentialById } from '../db/credentials.ts';
+import type { CredentialRow } from '../db/rows.ts';
 import type { AccessTokenEvent } from '../domain/access-token.ts';
 import type { Actor } from '../domain/audit-entry.ts';
-import { refreshJob } from './access-token-row.ts';
+import { isOfFormerApp, noToken, refreshJob } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 
@@ -30,30 +32,38 @@ export async function registerAccessToken(
 /** The credential has a new secret: what the gateway refused before is tried again at once. */
 export async function retryAccessToken(
   dependencies: Dependencies,
-  credentialId: string,
-  name: string,
+  { id, name }: Pick<CredentialRow, 'id' | 'name'>,
   actor: Actor,
 ): Promise<void> {
-  await change(dependencies, credentialId, name, actor, (row) =>
+  await change(dependencies, id, name, actor, (row) =>
     row.state === 'suspended'
       ? { event: 'access_token.retried', patch: { due_at_in_ms: 0, failures: 0 }, isDue: true }
       : undefined,
   );
 }
 
-/** Another application stands behind the credential: the tokens of the former one are forgotten and a new one is due at once. */
-export async function clearAccessToken(
+/**
+ * Makes the row stand for the application that the credential names: where it holds another one's tokens they are forgotten and
+ * a new one is due at once. Repeating it changes nothing.
+ */
+export async function alignAccessToken(
   dependencies: Dependencies,
-  credentialId: string,
-  name: string,
+  { id, name }: Pick<CredentialRow, 'id' | 'name'>,
   actor: Actor,
 ): Promise<void> {
-  await registerAccessToken(dependencies, credentialId, name, actor);
-  await change(dependencies, credentialId, name, actor, () => ({
-    event: 'access_token.cleared',
-    patch: { ...forgotten, due_at_in_ms: 0 },
-    isDue: true,
-  }));
+  await registerAccessToken(dependencies, id, name, actor);
+  await change(dependencies, id, name, actor, async (row) => {
+    const credential = await findCredentialById(dependencies.db, id);
+    // Without an application it is as new; only that of a removed credential is not due.
+    const isNew = row.app_key_index === null && row.due_at !== null;
+    if (credential?.state !== 'active' || isNew || !isOfFormerApp(row, credential))
+      return undefined;
+    return {
+      event: 'access_token.cleared',
+      patch: { ...forgotten, due_at_in_ms: 0 },
+      isDue: true,
+    };
+  });
 }
 
 /** The credential was removed: its tokens are forgotten and nothing is due any more. */
@@ -72,16 +82,11 @@ export async function retireAccessToken(
 
 /** Whoever is renewing the token meanwhile finds the attempt gone, and its pair is not handed out. */
 const forgotten = {
-  access_token_sealed: null,
-  refresh_token_sealed: null,
-  candidate_sealed: null,
-  issued_at: null,
-  expires_at: null,
+  ...noToken,
+  app_key_index: null,
   lease_owner: null,
   lease_until: null,
   attempt_id: null,
-  failures: 0,
-  alarm_percent: null,
 } as const;
 
 interface Change {
@@ -95,11 +100,11 @@ async function change(
   credentialId: string,
   name: string,
   actor: Actor,
-  decide: (row: ReadAccessToken) => Change | undefined,
+  decide: (row: ReadAccessToken) => Change | undefined | Promise<Change | undefined>,
 ): Promise<void> {
   await applyToPresentRow(async () => {
     const row = await findAccessToken(db, credentialId);
-    const decided = row && decide(row);
+    const decided = row && (await decide(row));
     if (row === undefined || decided === undefined) return 'nothing_to_do';
     const { event, patch, isDue } = decided;
     const outcome = await door.apply({

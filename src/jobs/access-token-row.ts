@@ -1,3 +1,4 @@
+import type { AccessTokenRow, CredentialRow } from '../db/rows.ts';
 import type { OutboxJob } from '../db/transition-door.ts';
 import { jobId } from '../domain/ids.ts';
 import type { SealedPlace } from '../security/keyring.ts';
@@ -8,6 +9,25 @@ export function tokenPlace(
   rowId: string,
 ): SealedPlace {
   return { table: 'access_token', column, rowId };
+}
+
+/** What a row holds without a token, whatever it held before. */
+export const noToken = {
+  access_token_sealed: null,
+  refresh_token_sealed: null,
+  candidate_sealed: null,
+  issued_at: null,
+  expires_at: null,
+  failures: 0,
+  alarm_percent: null,
+} as const;
+
+/** Whether what the row holds is of another application than the credential now names; the first intent forgets it. */
+export function isOfFormerApp(
+  row: Pick<AccessTokenRow, 'app_key_index'>,
+  credential: Pick<CredentialRow, 'app_key_index'>,
+): boolean {
+  return row.app_key_index !== credential.app_key_index;
 }
 
 /** The job that renews generation `generation` of a credential's token; `version` is the row's. */

@@ -1,9 +1,9 @@
 import { findCredential } from '../db/credentials.ts';
-import type { GatewayClient } from '../gateway/client.ts';
+import type { AcceptPaymentsAccount, GatewayClient } from '../gateway/client.ts';
 import { openAccount } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 
-/** What the gateway thinks of the credential named `default`; the sentence says what to change. */
+/** What the gateway thinks of an account; the sentence says what to change. */
 export interface AccountCheck {
   readonly isGood: boolean;
   readonly sentence: string;
@@ -16,7 +16,15 @@ export async function checkDefaultAccount(
 ): Promise<AccountCheck | undefined> {
   const row = await findCredential(db, 'default', 'accept_payments');
   if (row?.state !== 'active') return undefined;
-  const reply = await gateway.checkAccount(openAccount(keyring, row));
+  return await checkAccount(openAccount(keyring, row), gateway);
+}
+
+/** Asks the gateway whether it takes an account. */
+export async function checkAccount(
+  account: AcceptPaymentsAccount,
+  gateway: Pick<GatewayClient, 'checkAccount'>,
+): Promise<AccountCheck> {
+  const reply = await gateway.checkAccount(account);
   switch (reply.kind) {
     case 'done':
       return { isGood: true, sentence: 'the gateway takes the account' };

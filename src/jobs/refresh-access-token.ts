@@ -1,5 +1,5 @@
 import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
-import { findCredential } from '../db/credentials.ts';
+import { findCredential, findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import { decideOnReply, type RenewalEvent } from '../domain/access-token-renewal.ts';
 import {
@@ -20,8 +20,8 @@ import {
   type TokenPair,
   writeIntent,
 } from './access-token-intent.ts';
-import { registerAccessToken } from './access-token-registration.ts';
-import { refreshJob, tokenPlace } from './access-token-row.ts';
+import { registerAccessToken, retryAccessToken } from './access-token-registration.ts';
+import { isOfFormerApp, refreshJob, tokenPlace } from './access-token-row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from './define-job.ts';
 import { openOpcard } from './gateway-accounts.ts';
 
@@ -47,10 +47,20 @@ export const refreshAccessToken = defineJob({
     const row = await findOrRegister(credential, context);
     if (row === undefined) return done('not_registered');
     if (generation !== undefined && row.generation !== generation) return done('already_renewed');
-    if (isTooSoon(row, context)) return done('too_soon');
+    if (isOfFormerApp(row, credential)) {
+      // Somebody still asks for the former application; without this look nobody would come back when that is over.
+      if (isLeased(row)) return snooze(formerAppMs, 'former_app');
+    } else if (isTooSoon(row, context)) return done('too_soon');
     return await renew(credential, row.generation, context);
   },
 });
+
+/** The wait until a lease of a former application is looked at again. */
+const formerAppMs = 5_000;
+
+function isLeased({ lease_until: leaseUntil, read_at: now }: ReadAccessToken): boolean {
+  return leaseUntil !== null && leaseUntil > now;
+}
 
 /** A credential is committed with its first job, its access token after it: a crash in between is made good here. */
 async function findOrRegister(
@@ -90,15 +100,14 @@ async function renew(
     if (context.signal.aborted) return snooze(1_000, 'no_time_left');
     const intent = await writeIntent(credential, generation, context);
     if (intent === undefined) return done('somebody_else_is_at_it');
-    const reply = await callGateway(intent, credential, context);
-    outcome = await settle(intent, reply, credential, context);
+    const reply = await callGateway(intent, context);
+    outcome = await settle(intent, reply, intent.credential, context);
   }
   return outcome === 'issue_now' ? done('refused_twice') : outcome;
 }
 
 async function callGateway(
-  { row, call }: RenewalIntent,
-  credential: CredentialRow,
+  { row, call, credential }: RenewalIntent,
   { gateway, keyring, signal }: RenewalContext,
 ): Promise<AccessTokenReply> {
   if (call === 'issue')
@@ -151,11 +160,26 @@ async function settle(
   if (!isApplied) return done('overtaken');
   if (next === 'issue_now') return 'issue_now';
   if (next !== 'suspend') return done('outcome_unknown');
+  if (await retryCorrected(credential, context)) return done('corrected_meanwhile');
   context.logger.error(
     { credential: credential.name, code: 'gateway_refused', gatewayCode },
     'the gateway refuses this credential; its access token is suspended',
   );
   return done('suspended');
+}
+
+/**
+ * Whether the credential was replaced while the gateway refused the former one; then the next attempt is due at once. Whoever
+ * replaces it looks for a suspended token only after that, so one of the two sees the other.
+ */
+async function retryCorrected(
+  { id, version }: CredentialRow,
+  context: RenewalContext,
+): Promise<boolean> {
+  const present = await findCredentialById(context.db, id);
+  if (present?.state !== 'active' || present.version === version) return false;
+  await retryAccessToken(context, present, { type: 'worker', id: context.workerId });
+  return true;
 }
 
 function waitAfter(
@@ -207,9 +231,11 @@ async function commitPair(
       patch: {
         generation,
         access_token_sealed: seal('access_token_sealed', pair.accessToken),
-        // A gateway that does not rotate sends no new refresh token; then the old one stays good.
-        ...(pair.refreshToken && {
-          refresh_token_sealed: seal('refresh_token_sealed', pair.refreshToken),
+        // A gateway that does not rotate sends no new refresh token; then the old one stays good, unless a create has begun anew.
+        ...((pair.refreshToken !== undefined || call === 'issue') && {
+          refresh_token_sealed: pair.refreshToken
+            ? seal('refresh_token_sealed', pair.refreshToken)
+            : null,
         }),
         issued_at: startedAt.toISOString(),
         expires_at: times.expiresAt.toISOString(),

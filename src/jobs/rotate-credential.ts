@@ -9,10 +9,17 @@ import {
   credentialRotation,
 } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
+import { applyToPresentRow } from './apply-to-present-row.ts';
 import { openSecrets } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 import { pathsOf } from '../domain/payload-paths.ts';
-import { type StoreResult, storeCredential } from './store-credential.ts';
+import {
+  type CredentialInput,
+  inputOf,
+  replaceCredential,
+  type StoreResult,
+  storeCredential,
+} from './store-credential.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
 
@@ -61,15 +68,15 @@ export async function rotateCredential(
   actor: Actor,
 ): Promise<StoreResult> {
   const changes = parse(credentialRotation[family], content);
-  const { row, secrets } = await getActive(dependencies, { name, family });
-  const isNewCode =
-    changes['secureCode'] !== undefined && changes['secureCode'] !== secrets['secureCode'];
-  const rotated = {
-    ...secrets,
-    ...changes,
-    ...(isNewCode && { secureCodePrevious: secrets['secureCode'] }),
-  };
-  return await store(dependencies, row, rotated, actor);
+  return await changeSecrets(dependencies, { name, family }, actor, (secrets) => {
+    const isNewCode =
+      changes['secureCode'] !== undefined && changes['secureCode'] !== secrets['secureCode'];
+    return {
+      ...secrets,
+      ...changes,
+      ...(isNewCode && { secureCodePrevious: secrets['secureCode'] }),
+    };
+  });
 }
 
 /** Ends the overlap of a rotation: only the current secure code verifies from now on. Throws `credential_not_found`. */
@@ -78,14 +85,32 @@ export async function endOverlap(
   name: string,
   actor: Actor,
 ): Promise<StoreResult> {
-  const { row, secrets } = await getActive(dependencies, { name, family: 'accept_payments' });
-  return await store(dependencies, row, { ...secrets, secureCodePrevious: undefined }, actor);
+  const key = { name, family: 'accept_payments' } as const;
+  return await changeSecrets(dependencies, key, actor, (secrets) => ({
+    ...secrets,
+    secureCodePrevious: undefined,
+  }));
+}
+
+type Secrets = CredentialInput['secrets'];
+
+/** Changes secrets as they are at the moment: of two changes at the same time, the second is made on what the first has left. */
+async function changeSecrets(
+  dependencies: Dependencies,
+  key: CredentialKey,
+  actor: Actor,
+  change: (secrets: Secrets) => Secrets,
+): Promise<StoreResult> {
+  return await applyToPresentRow(async () => {
+    const { row, secrets } = await getActive(dependencies, key);
+    return await replaceCredential(dependencies, row, inputOf(row, change(secrets)), actor);
+  });
 }
 
 async function getActive(
   { db, keyring }: Dependencies,
   { name, family }: CredentialKey,
-): Promise<{ row: CredentialRow; secrets: Readonly<Record<string, string | undefined>> }> {
+): Promise<{ row: CredentialRow; secrets: Secrets }> {
   const row = await findCredential(db, name, family);
   if (row?.state !== 'active') {
     throw new AppError(
@@ -94,30 +119,6 @@ async function getActive(
     );
   }
   return { row, secrets: openSecrets(keyring, row) };
-}
-
-async function store(
-  dependencies: Dependencies,
-  { name, family, environment, account, terminal }: CredentialRow,
-  secrets: Readonly<Record<string, string | undefined>>,
-  actor: Actor,
-): Promise<StoreResult> {
-  const place = { account: account ?? undefined, terminal: terminal ?? undefined };
-  return await storeCredential(
-    dependencies,
-    { name, family, environment, ...place, secrets: inOrder(secrets) },
-    actor,
-  );
-}
-
-/** Secrets are compared as text, so they are always written in the same order. */
-function inOrder(
-  secrets: Readonly<Record<string, string | undefined>>,
-): Readonly<Record<string, string | undefined>> {
-  const names = Object.values(credentialContent).flatMap((schema) => Object.keys(schema.shape));
-  return Object.fromEntries(
-    [...new Set(names)].filter((name) => name in secrets).map((name) => [name, secrets[name]]),
-  );
 }
 
 function parse(schema: z.ZodType, content: unknown): Readonly<Record<string, string | undefined>> {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import {
   findCredential,
   findCredentialByAccount,
@@ -11,12 +12,13 @@ import type { CredentialEnvironment, CredentialFamily } from '../domain/credenti
 import { AppError } from '../domain/errors.ts';
 import { jobId } from '../domain/ids.ts';
 import {
-  clearAccessToken,
+  alignAccessToken,
   registerAccessToken,
   retryAccessToken,
 } from './access-token-registration.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { credentialPlace, openSecrets } from './gateway-accounts.ts';
+import type { Keyring } from '../security/keyring.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 
 /** A credential as an operator or the environment names it. `secrets` has the shape of its family. */
@@ -27,6 +29,23 @@ export interface CredentialInput {
   readonly account?: string | undefined;
   readonly terminal?: string | undefined;
   readonly secrets: Readonly<Record<string, string | undefined>>;
+  /** Digests by field of what the environment says, where it is the environment that says it. */
+  readonly configured?: Readonly<Record<string, string>>;
+}
+
+/** A stored credential with these secrets, as input. */
+export function inputOf(
+  { name, family, environment, account, terminal }: CredentialRow,
+  secrets: CredentialInput['secrets'],
+): CredentialInput {
+  return {
+    name,
+    family,
+    environment,
+    account: account ?? undefined,
+    terminal: terminal ?? undefined,
+    secrets,
+  };
 }
 
 /** What storing a credential came to. */
@@ -61,7 +80,8 @@ export async function storeCredential(
   });
 }
 
-async function assertOnlyOne(
+/** Throws `credential_conflict` when another credential than `ownId` holds this account and terminal, or this application. */
+export async function assertOnlyOne(
   { db, keyring }: Dependencies,
   { family, environment, account, terminal, secrets }: CredentialInput,
   ownId: string | undefined,
@@ -71,7 +91,7 @@ async function assertOnlyOne(
       ? await findCredentialByAppKey(
           db,
           environment,
-          keyring.blindIndexes('app_key', secrets['appKey'] ?? ''),
+          appKeyIndexes(keyring, environment, secrets['appKey']),
         )
       : account !== undefined && terminal !== undefined
         ? await findCredentialByAccount(db, account, terminal)
@@ -97,7 +117,7 @@ async function addCredential(
     event: 'credential.added',
     patch: { name: input.name, family: input.family, ...contentOf(dependencies, id, input) },
     audit: { actor },
-    jobs: input.family === 'opcard' ? [firstJob(id, input.name)] : [],
+    jobs: input.family === 'opcard' ? [refreshJobOf(id, 1, input.name)] : [],
   });
   // Another process of the same environment may have been first; its row has the same content.
   if (!outcome.isApplied) return 'unchanged';
@@ -105,18 +125,21 @@ async function addCredential(
   return 'added';
 }
 
-/** Committed with the credential, so that one whose access token could not be registered any more gets it all the same. */
-function firstJob(id: string, credential: string): OutboxJob {
+/**
+ * Committed with the credential, so that its access token is seen to also where the process died before it could do that itself.
+ * `version` is the credential's.
+ */
+function refreshJobOf(id: string, version: number, credential: string): OutboxJob {
   return {
     queue: 'access-token',
     name: 'access-token.refresh',
-    jobId: jobId('refresh', id, 1),
+    jobId: jobId('refresh', id, version),
     payload: { v: 1, credential },
   };
 }
 
-/** Undefined where the row has changed meanwhile, be it only that a backend got it. */
-async function replaceCredential(
+/** Writes the input over a stored credential. Undefined where the row has changed meanwhile, be it only that a backend got it. */
+export async function replaceCredential(
   dependencies: Dependencies,
   present: CredentialRow,
   input: CredentialInput,
@@ -124,27 +147,33 @@ async function replaceCredential(
 ): Promise<StoreResult | undefined> {
   const before = openSecrets(dependencies.keyring, present);
   const isRestored = present.state === 'removed';
-  if (!isRestored && isSame(present, before, input)) {
-    if (input.family === 'opcard') {
-      await registerAccessToken(dependencies, present.id, input.name, actor);
-    }
+  const isSameContent = !isRestored && isSame(present, before, input);
+  const isConfigured =
+    input.configured === undefined || isDeepStrictEqual(input.configured, present.configured_index);
+  if (isSameContent && isConfigured) {
+    if (input.family === 'opcard') await alignAccessToken(dependencies, present, actor);
     return 'unchanged';
   }
+  const content = contentOf(dependencies, present.id, input, present);
+  const isOtherApp = content['app_key_index'] !== present.app_key_index;
   const outcome = await dependencies.door.apply({
     entity: 'credential',
     row: present,
-    event: isRestored ? 'credential.restored' : 'credential.rotated',
-    patch: contentOf(dependencies, present.id, input),
+    event: isRestored
+      ? 'credential.restored'
+      : isSameContent
+        ? 'credential.configured'
+        : 'credential.rotated',
+    patch: content,
     audit: { actor },
+    jobs: isOtherApp ? [refreshJobOf(present.id, present.version + 1, input.name)] : [],
   });
   if (!outcome.isApplied) return undefined;
   if (input.family === 'opcard') {
-    const isOtherApp =
-      before['appKey'] !== input.secrets['appKey'] || present.environment !== input.environment;
-    const settle = isRestored || isOtherApp ? clearAccessToken : retryAccessToken;
-    await settle(dependencies, present.id, input.name, actor);
+    await alignAccessToken(dependencies, present, actor);
+    await retryAccessToken(dependencies, present, actor);
   }
-  return isRestored ? 'restored' : 'rotated';
+  return isRestored ? 'restored' : isSameContent ? 'unchanged' : 'rotated';
 }
 
 function isSame(
@@ -153,7 +182,7 @@ function isSame(
   { environment, account, terminal, secrets }: CredentialInput,
 ): boolean {
   return (
-    JSON.stringify(before) === JSON.stringify(secrets) &&
+    isDeepStrictEqual(before, JSON.parse(JSON.stringify(secrets))) &&
     present.environment === environment &&
     present.account === (account ?? null) &&
     present.terminal === (terminal ?? null)
@@ -163,14 +192,33 @@ function isSame(
 function contentOf(
   { keyring }: Dependencies,
   id: string,
-  { family, environment, account, terminal, secrets }: CredentialInput,
+  { family, environment, account, terminal, secrets, configured }: CredentialInput,
+  present?: CredentialRow,
 ): Readonly<Record<string, unknown>> {
+  const indexes = appKeyIndexes(keyring, environment, secrets['appKey']);
+  // The same application keeps its index, by which its access token is known, also when the key that made it is no longer the first one.
+  const kept = indexes.find((index) => index === present?.app_key_index);
   return {
     environment,
     account: account ?? null,
     terminal: terminal ?? null,
     secrets_sealed: keyring.seal(credentialPlace(id), JSON.stringify(secrets)),
-    app_key_index:
-      family === 'opcard' ? keyring.blindIndex('app_key', secrets['appKey'] ?? '') : null,
+    app_key_index: family === 'opcard' ? (kept ?? indexes[0]) : null,
+    ...(configured && { configured_index: configured }),
   };
+}
+
+/**
+ * Digests by which an application may be stored, the present form first. The same app key in the other environment is another
+ * application; older rows have a digest that says nothing of the environment.
+ */
+function appKeyIndexes(
+  keyring: Keyring,
+  environment: CredentialEnvironment,
+  appKey = '',
+): readonly string[] {
+  return [
+    ...keyring.blindIndexes(`app_key ${environment}`, appKey),
+    ...keyring.blindIndexes('app_key', appKey),
+  ];
 }

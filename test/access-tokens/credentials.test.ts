@@ -1,27 +1,25 @@
 import { describe, expect } from 'vitest';
-import { findAccessToken } from '../../src/db/access-tokens.ts';
-import { findCredential } from '../../src/db/credentials.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { createGatewayClient } from '../../src/gateway/client.ts';
-import { openAccount, openSecrets } from '../../src/jobs/gateway-accounts.ts';
-import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
-import { removeCredential } from '../../src/jobs/remove-credential.ts';
+import { openAccount } from '../../src/jobs/gateway-accounts.ts';
 import { addCredential, endOverlap, rotateCredential } from '../../src/jobs/rotate-credential.ts';
 import { revealOpccount } from '../../src/jobs/reveal-opccount.ts';
-import { storeCredential } from '../../src/jobs/store-credential.ts';
+import { removeCredential } from '../../src/jobs/remove-credential.ts';
+import {
+  findAccountAtStart,
+  storeConfiguredCredentials,
+} from '../../src/jobs/store-configured-credentials.ts';
+import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
+import { Secret } from '../../src/security/secret.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { testActor } from '../support/builders.ts';
+import { secretsOf } from '../support/secrets-of.ts';
 import { appSecret, test, type TokenDesk } from '../support/token-desk.ts';
 
 const account = { account: '123456', terminal: '12345678', secureCode: 'code-1' };
 const till = { name: 'till', family: 'accept_payments' } as const;
 const cards = { name: 'cards', family: 'opcard' } as const;
 const shop = { type: 'backend', id: 'shop' } as const;
-
-async function secretsOf({ dependencies }: TokenDesk, key: typeof till | typeof cards) {
-  const row = await findCredential(dependencies.db, key.name, key.family);
-  if (row === undefined) throw new Error('there is no such credential');
-  return { row, secrets: openSecrets(dependencies.keyring, row) };
-}
 
 describe('a credential', () => {
   test('has the content of its family, and what is wrong is named without its value', async ({
@@ -88,14 +86,14 @@ describe('a credential', () => {
     const { dependencies } = desk;
     await addCredential(dependencies, till, 'sandbox', { ...account, publicKey: 'p' }, testActor);
     const codes = async (): Promise<readonly string[]> => {
-      const { row } = await secretsOf(desk, till);
+      const { row } = await secretsOf(desk.dependencies, till);
       return openAccount(dependencies.keyring, row).secureCodes.map((code) => code.reveal());
     };
     expect(await rotateCredential(dependencies, till, { secureCode: 'code-2' }, testActor)).toBe(
       'rotated',
     );
     expect(await codes()).toEqual(['code-2', 'code-1']);
-    expect((await secretsOf(desk, till)).secrets['publicKey']).toBe('p');
+    expect((await secretsOf(desk.dependencies, till)).secrets['publicKey']).toBe('p');
     expect(await rotateCredential(dependencies, till, { secureCode: 'code-2' }, testActor)).toBe(
       'unchanged',
     );
@@ -125,6 +123,26 @@ describe('a credential', () => {
     expect(privateKey).toBe('key-2');
   });
 
+  test('takes over every one of several changes at the same time', async ({ openTokenDesk }) => {
+    const { dependencies } = await openTokenDesk();
+    await addCredential(dependencies, till, 'sandbox', account, testActor);
+    let others = 0;
+    const apply: typeof dependencies.door.apply = async (request) => {
+      others += 1;
+      if (others === 1) {
+        await rotateCredential(dependencies, till, { secureCode: 'code-2' }, testActor);
+      }
+      return await dependencies.door.apply(request);
+    };
+    const overtaken = { ...dependencies, door: { ...dependencies.door, apply } };
+    expect(await rotateCredential(overtaken, till, { publicKey: 'p2' }, testActor)).toBe('rotated');
+    expect((await secretsOf(dependencies, till)).secrets).toEqual({
+      secureCode: 'code-2',
+      secureCodePrevious: 'code-1',
+      publicKey: 'p2',
+    });
+  });
+
   test('of the other environment is used there and nowhere else', async ({ openTokenDesk }) => {
     const other = await startSandbox({ opcardApps: [{ appKey: 'app-1', appSecret }] });
     const desk = await openTokenDesk();
@@ -148,110 +166,105 @@ describe('a credential', () => {
   });
 });
 
-describe('the access token of a credential', () => {
-  test('that the gateway refused is tried again as soon as its secret is replaced', async ({
-    openTokenDesk,
-  }) => {
-    const desk = await openTokenDesk();
-    const wrong = { appKey: 'app-1', appSecret: 'wrong' };
-    await addCredential(desk.dependencies, cards, 'sandbox', wrong, testActor);
-    expect(await desk.renew('cards')).toBe('suspended');
-    expect(await desk.renew('cards')).toBe('too_soon');
-    await rotateCredential(desk.dependencies, cards, { appSecret }, testActor);
-    expect(await desk.renew('cards')).toBe('issued');
-  });
+describe('the environment', () => {
+  const inEnvironment = { name: 'default', family: 'accept_payments' } as const;
+  const place = { account: account.account, terminal: account.terminal };
 
-  test('is never one of a former application', async ({ openTokenDesk }) => {
-    const desk = await openTokenDesk({ appKeys: ['app-1', 'app-2'] });
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
-    const former = await desk.accessToken('cards');
-    // As if the process had died between the two commits: the credential is new, the token is not.
-    const { row } = await secretsOf(desk, cards);
-    const before = await findAccessToken(desk.dependencies.db, row.id);
-    await desk.add('cards', 'app-2');
-    await desk.dependencies.db
-      .updateTable('access_token')
-      .set({
-        access_token_sealed: before?.access_token_sealed ?? null,
-        refresh_token_sealed: before?.refresh_token_sealed ?? null,
-        issued_at: before?.issued_at ?? null,
-        expires_at: before?.expires_at ?? null,
-        app_key_index: before?.app_key_index ?? null,
-      })
-      .execute();
-    const reader = createAccessTokenReader({
-      ...desk.dependencies,
-      isHearing: () => false,
-      waitMsMax: 0,
-    });
-    await expect(reader.read('cards', shop)).rejects.toMatchObject({
-      code: 'access_token_unavailable',
-    });
-    expect(await desk.renew('cards')).toBe('issued');
-    expect((await reader.read('cards', shop)).accessToken.reveal()).not.toBe(former);
-    expect(desk.sandbox.state().calls['oauth-refresh']).toBe(0);
-    await reader.close();
-  });
-
-  test('is forgotten when the credential is removed, even one that is on its way', async ({
-    openTokenDesk,
-  }) => {
-    const desk = await openTokenDesk({
-      wrapGateway: (gateway) => ({
-        ...gateway,
-        refreshAccessToken: async (...call) => {
-          const reply = await gateway.refreshAccessToken(...call);
-          await removeCredential(desk.dependencies, cards, testActor);
-          return reply;
-        },
-      }),
-    });
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
-    await desk.makeDue('cards');
-    expect(await desk.renew('cards')).toBe('credential_gone');
-    expect(await desk.row('cards')).toMatchObject({
-      state: 'none',
-      access_token_sealed: null,
-      refresh_token_sealed: null,
-      candidate_sealed: null,
-      due_at: null,
-    });
-    expect((await secretsOf(desk, cards)).secrets).toEqual({});
-    expect(await desk.renew('cards')).toBe('credential_removed');
-    const reader = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
-    await expect(reader.read('cards', shop)).rejects.toMatchObject({
-      code: 'credential_not_found',
-    });
-    // The environment does not bring back what an operator removed; the operator does.
-    const content = { appKey: 'app-1', appSecret };
-    await expect(desk.add('cards', 'app-1')).rejects.toMatchObject({ code: 'state_forbids' });
-    expect(await addCredential(desk.dependencies, cards, 'sandbox', content, testActor)).toBe(
-      'restored',
-    );
-    expect(await desk.renew('cards')).toBe('issued');
-  });
-
-  test('is registered by its first job where the process died before it could be', async ({
-    openTokenDesk,
-  }) => {
-    const desk = await openTokenDesk();
-    const dying: typeof desk.dependencies.door.apply = async (request) => {
-      if (request.event === 'access_token.registered') throw new Error('killed');
-      return await desk.dependencies.door.apply(request);
+  /** A start with these values, and the sealed secrets after it. */
+  function openStarts({ dependencies, logs }: TokenDesk) {
+    const start = async (
+      values: { readonly code: string; readonly previous?: string; readonly account?: string },
+      keyring = dependencies.keyring,
+    ) => {
+      const acceptPayments = {
+        ...place,
+        ...(values.account !== undefined && { account: values.account }),
+        secureCode: new Secret(values.code),
+        secureCodePrevious: values.previous === undefined ? undefined : new Secret(values.previous),
+      };
+      await storeConfiguredCredentials({ ...dependencies, keyring }, { acceptPayments }, 'sandbox');
+      return await secretsOf({ ...dependencies, keyring }, inEnvironment);
     };
-    await expect(
-      storeCredential(
-        { ...desk.dependencies, door: { ...desk.dependencies.door, apply: dying } },
-        { ...cards, environment: 'sandbox', secrets: { appKey: 'app-1', appSecret } },
-        testActor,
-      ),
-    ).rejects.toThrow('killed');
-    const outbox = await desk.dependencies.db.selectFrom('outbox').selectAll().execute();
-    expect(outbox).toMatchObject([
-      { job_name: 'access-token.refresh', payload: { v: 1, credential: 'cards' } },
-    ]);
-    expect(await desk.renew('cards')).toBe('issued');
+    const rotate = async (change: Readonly<Record<string, string>>) =>
+      await rotateCredential(dependencies, inEnvironment, change, testActor);
+    return { start, rotate, logs };
+  }
+
+  test('is taken over where it has changed, and leaves alone what an operator changed', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk();
+    const { start, rotate } = openStarts(desk);
+    const first = await start({ code: 'code-1' });
+    expect((await start({ code: 'code-1' })).row.version).toBe(first.row.version);
+
+    await rotate({ secureCode: 'code-2', publicKey: 'p2' });
+    const rotated = { secureCode: 'code-2', secureCodePrevious: 'code-1', publicKey: 'p2' };
+    expect((await start({ code: 'code-1' })).secrets).toEqual(rotated);
+    // The environment catches up: the overlap goes on.
+    expect((await start({ code: 'code-2' })).secrets).toEqual(rotated);
+    // It changes the code by itself: the former one verifies on, and what it never named stays.
+    expect((await start({ code: 'code-3' })).secrets).toEqual({
+      secureCode: 'code-3',
+      secureCodePrevious: 'code-2',
+      publicKey: 'p2',
+    });
+    // It names the former code, and later no longer does: the overlap is over.
+    await start({ code: 'code-3', previous: 'code-0' });
+    expect((await start({ code: 'code-3' })).secrets).toEqual({
+      secureCode: 'code-3',
+      publicKey: 'p2',
+    });
+    // Another account has nothing of the former one.
+    expect((await start({ code: 'code-4', account: '654321' })).secrets).toEqual({
+      secureCode: 'code-4',
+    });
+  });
+
+  test('is known by what it said also after a new encryption key', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    const { start, rotate } = openStarts(desk);
+    await start({ code: 'code-1' });
+    await rotate({ secureCode: 'code-2' });
+    const newer = generateEncryptionKey('k2');
+    const { encryptionKeys } = loadConfig(desk.env);
+    const both = createKeyring([newer, ...encryptionKeys]);
+    const { secrets, row } = await start({ code: 'code-1' }, both);
+    expect(secrets['secureCode']).toBe('code-2');
+    // All of it is under the new key now, and the former one may be retired.
+    const alone = await start({ code: 'code-1' }, createKeyring([newer]));
+    expect(alone.secrets).toEqual(secrets);
+    expect(alone.row.version).toBe(row.version);
+    expect(JSON.stringify(row)).not.toContain('code-1');
+  });
+
+  test('neither brings back what was removed nor is refused for it', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    const { start, rotate, logs } = openStarts(desk);
+    const { keyring, db } = desk.dependencies;
+    const configured = {
+      acceptPayments: { ...place, secureCode: new Secret('code-1') },
+    };
+    const atStart = async () => await findAccountAtStart({ db, keyring }, configured, 'sandbox');
+    // Looking stores nothing.
+    expect((await atStart())?.secureCode.reveal()).toBe('code-1');
+    await expect(secretsOf(desk.dependencies, inEnvironment)).rejects.toThrow('no such');
+
+    await start({ code: 'code-1' });
+    await rotate({ secureCode: 'code-2' });
+    expect((await atStart())?.secureCode.reveal()).toBe('code-2');
+
+    await removeCredential(desk.dependencies, inEnvironment, testActor);
+    expect((await start({ code: 'code-1' })).row.state).toBe('removed');
+    expect(await atStart()).toBeUndefined();
+    expect(logs.join('')).toContain('the environment holds a credential that was removed');
+
+    // What the operator adds in its place is not written over either.
+    const other = { ...account, account: '654321', secureCode: 'code-9' };
+    await addCredential(desk.dependencies, inEnvironment, 'sandbox', other, testActor);
+    expect(await start({ code: 'code-1' })).toMatchObject({
+      row: { account: '654321' },
+      secrets: { secureCode: 'code-9' },
+    });
   });
 });

@@ -26,7 +26,11 @@ interface Path {
 }
 
 const begin = ['read credential', 'read access_token', 'oauthTurn', 'read access_token'];
-const intent = (call: 'refresh' | 'issue') => [`access_token.${call}_intent`, 'read access_token'];
+const intent = (call: 'refresh' | 'issue') => [
+  'read credential',
+  `access_token.${call}_intent`,
+  'read access_token',
+];
 const refresh = [...begin, ...intent('refresh'), 'refreshAccessToken'];
 const create = ['oauthTurn', 'read access_token', ...intent('issue'), 'createAccessToken'];
 
@@ -118,7 +122,13 @@ const paths: readonly Path[] = [
     prepare: holdDueToken,
     gateway: 'refuses everything',
     result: 'suspended',
-    operations: [...refresh, 'access_token.refresh_rejected', ...create, 'access_token.suspended'],
+    operations: [
+      ...refresh,
+      'access_token.refresh_rejected',
+      ...create,
+      'access_token.suspended',
+      'read credential',
+    ],
   },
 ];
 

@@ -1,13 +1,12 @@
 import type { Command } from 'commander';
 import { type Config, loadConfig } from '../../config/config.ts';
 import { type Database, openDatabase, ping } from '../../db/database.ts';
-import { createTransitionDoor } from '../../db/transition-door.ts';
 import { listAuditPartitions } from '../../db/audit.ts';
 import { outageSurvivedMs } from '../../domain/access-token-times.ts';
 import { exitCodes } from '../../domain/exit-codes.ts';
 import { createGatewayClient } from '../../gateway/client.ts';
-import { checkDefaultAccount } from '../../jobs/check-account.ts';
-import { storeConfiguredCredentials } from '../../jobs/store-configured-credentials.ts';
+import { checkAccount } from '../../jobs/check-account.ts';
+import { findAccountAtStart } from '../../jobs/store-configured-credentials.ts';
 import { openQueueBackend } from '../../queues/backend.ts';
 import { createKeyring } from '../../security/keyring.ts';
 import { databaseUrlOf, runCommand } from '../run-command.ts';
@@ -34,7 +33,7 @@ export function registerDoctor(program: Command): void {
           );
           const ahead = (await listAuditPartitions(database.db)).length - 1;
           say(ahead >= 1, `the audit table has partitions for ${ahead} months ahead`);
-          await checkAccount(config, database);
+          await checkAccountAtStart(config, database);
           say(true, outageSentence(config));
           const backend = await openQueueBackend(
             config.queue.backend === 'redis'
@@ -60,19 +59,17 @@ function outageSentence({ accessToken }: Config): string {
   return `access tokens outlast an outage of the gateway of ${minutes.toFixed(1)} minutes, whenever it begins`;
 }
 
-/** Checks the account of the environment, stored first as a start would. */
-async function checkAccount(config: Config, { db }: Database): Promise<void> {
-  const door = createTransitionDoor(db);
+/** Checks the account that a start would work with. */
+async function checkAccountAtStart(config: Config, { db }: Database): Promise<void> {
   const gateway = createGatewayClient(config.gateway);
   try {
     const keyring = createKeyring(config.encryptionKeys);
     const { credentials, gateway: place } = config;
-    await storeConfiguredCredentials({ db, door, keyring }, credentials, place.environment);
-    const check = await checkDefaultAccount({ db, keyring }, gateway);
+    const account = await findAccountAtStart({ db, keyring }, credentials, place.environment);
+    const check = account && (await checkAccount(account, gateway));
     say(check?.isGood ?? true, check?.sentence ?? 'no Accept Payments account is configured');
   } finally {
     await gateway.close();
-    await door.close();
   }
 }
 

@@ -1,0 +1,18 @@
+import { findCredential } from '../../src/db/credentials.ts';
+import type { CredentialRow } from '../../src/db/rows.ts';
+import { openSecrets } from '../../src/jobs/gateway-accounts.ts';
+import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
+import type { CredentialKey } from '../../src/jobs/rotate-credential.ts';
+
+/** A stored credential with its secrets in the clear. */
+export async function secretsOf(
+  { db, keyring }: Pick<JobDependencies, 'db' | 'keyring'>,
+  { name, family }: CredentialKey,
+): Promise<{
+  readonly row: CredentialRow;
+  readonly secrets: Readonly<Record<string, string | undefined>>;
+}> {
+  const row = await findCredential(db, name, family);
+  if (row === undefined) throw new Error('there is no such credential');
+  return { row, secrets: openSecrets(keyring, row) };
+}

@@ -50,7 +50,7 @@ export function openConnection(options: ConnectionOptions): Connection {
     headers: { authorization: `Bearer ${options.apiKey}`, accept: 'application/json' },
     // A redirect would carry the key elsewhere.
     redirect: 'error',
-    ...(options.fetch === undefined ? {} : { fetch: fetchWith(options.fetch) }),
+    fetch: wholeAnswers(options.fetch),
   });
   return async <Answer>(call: Call): Promise<Answer> => {
     const settings: Options = {
@@ -65,9 +65,8 @@ export function openConnection(options: ConnectionOptions): Connection {
         maxRetryAfter: retryAfterMsMax,
         backoffLimit: retryAfterMsMax,
         jitter: true,
-        retryOnTimeout: call.isIdempotent,
-        shouldRetry: ({ error }) =>
-          error instanceof HTTPError || call.isIdempotent ? undefined : false,
+        // Other faults than an answer: each run time has its own error for a connection that broke.
+        shouldRetry: ({ error }) => (error instanceof HTTPError ? undefined : call.isIdempotent),
       },
       ...(call.query === undefined ? {} : { searchParams: call.query }),
       ...(call.body === undefined ? {} : { json: call.body }),
@@ -86,7 +85,7 @@ export function openConnection(options: ConnectionOptions): Connection {
 
 /** An object, as every answer is. What it holds is not checked field by field, so that a newer worker may say more. */
 async function answerOf<Answer>(response: Response): Promise<Answer> {
-  const body: unknown = await response.json().catch(() => undefined);
+  const body = asJson(await response.text());
   if (typeof body === 'object' && body !== null) return body as Answer;
   throw new TokenClientError('The answer is not JSON: is the url that of a worker?', {
     code: 'answer_invalid',
@@ -148,7 +147,16 @@ function withSlash(url: string | URL): string {
   return String(url).replace(/\/*$/, '/');
 }
 
-/** ky hands its own `Request` on; a `fetch` from elsewhere may know only its own kind. */
-function fetchWith(fetch: typeof globalThis.fetch): NonNullable<Options['fetch']> {
-  return async (input, init) => await fetch(input, init);
+/**
+ * A `fetch` whose answers have arrived whole: what stalls or breaks inside the body is then a fault of the attempt, under its timeout, and
+ * sent again like any other. ky hands its own `Request` on, which a `fetch` from elsewhere takes for an address.
+ */
+function wholeAnswers(fetch?: typeof globalThis.fetch): NonNullable<Options['fetch']> {
+  return async (input, init) => {
+    const response = await (fetch ?? globalThis.fetch)(input, init);
+    const text = await response.text();
+    const { status, headers } = response;
+    // Statuses such as 204 must have no body at all.
+    return new Response(text === '' ? null : text, { status, headers });
+  };
 }

@@ -2,8 +2,16 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { afterEach, describe, expect, test } from 'vitest';
 import { openConnection, type Connection } from '../../src/client/connection.ts';
 
-/** One answer of a proxy or worker in trouble: a status, with the headers it has; `cut` hangs up instead. */
-type Trouble = { readonly status: number; readonly retryAfter?: string } | 'cut' | 'silent';
+/**
+ * One answer of a proxy or worker in trouble: a status, with the headers it has; `cut` hangs up instead. `cut_inside` and `stalled` get
+ * as far as half a body.
+ */
+type Trouble =
+  | { readonly status: number; readonly retryAfter?: string }
+  | 'cut'
+  | 'silent'
+  | 'cut_inside'
+  | 'stalled';
 
 const open: { close: () => void }[] = [];
 
@@ -25,7 +33,12 @@ async function placeInTrouble(troubles: readonly Trouble[]) {
       const trouble = left.shift();
       if (trouble === 'cut') request.socket.destroy();
       else if (trouble === undefined) response.end('{"ok":true}');
-      else if (trouble !== 'silent') {
+      else if (trouble === 'cut_inside' || trouble === 'stalled') {
+        response.writeHead(200, { 'content-type': 'application/json', 'content-length': '11' });
+        response.write('{"ok"', () => {
+          if (trouble === 'cut_inside') request.socket.destroy();
+        });
+      } else if (trouble !== 'silent') {
         const { status, retryAfter } = trouble;
         response.writeHead(status, retryAfter === undefined ? {} : { 'retry-after': retryAfter });
         response.end('<h1>no problem of ours</h1>');
@@ -56,6 +69,7 @@ describe('a call that says the same twice', () => {
     ['a limit', { status: 429, retryAfter: '0' }],
     ['a proxy that gave up', { status: 504 }],
     ['a connection that broke', 'cut'],
+    ['a connection that broke inside the answer', 'cut_inside'],
   ])('is sent again after %s, whole and with its key', async ([, trouble]) => {
     const { seen, connect } = await placeInTrouble([trouble]);
     expect(await connect()(idempotent)).toEqual({ ok: true });
@@ -63,11 +77,14 @@ describe('a call that says the same twice', () => {
     expect(seen[1]).toEqual({ method: 'POST', key: 'Bearer k', body: '{"a":1}' });
   });
 
-  test('is sent again after no answer', async () => {
-    const { seen, connect } = await placeInTrouble(['silent']);
-    expect(await connect(200)(idempotent)).toEqual({ ok: true });
-    expect(seen).toHaveLength(2);
-  });
+  test.for(['silent', 'stalled'] as const)(
+    'is sent again after no answer, or half of one (%s)',
+    async (trouble) => {
+      const { seen, connect } = await placeInTrouble([trouble]);
+      expect(await connect(200)(idempotent)).toEqual({ ok: true });
+      expect(seen).toHaveLength(2);
+    },
+  );
 
   test('is given up after a few attempts', async () => {
     const trouble = { status: 503, retryAfter: '0' };
@@ -92,6 +109,8 @@ describe('a call that leaves a trace each time', () => {
     ['a proxy that gave up', { status: 504 }, 'answer_invalid'],
     ['a connection that broke', 'cut', 'network'],
     ['no answer', 'silent', 'timeout'],
+    ['a connection that broke inside the answer', 'cut_inside', 'network'],
+    ['half an answer', 'stalled', 'timeout'],
   ])('is not sent again after %s: it may have arrived', async ([, trouble, code]) => {
     const { seen, connect } = await placeInTrouble([trouble]);
     await expect(connect(200)(once)).rejects.toMatchObject({ code, isRetryable: true });

@@ -52,12 +52,13 @@ export function createHttpTransport(send: Connection): TokenTransport {
               signal: wait.signal,
             }),
       }),
-    findTokenizations: async (filter, page) =>
+    findTokenizations: async (filter, page, signal) =>
       await send<TokenizationPage>({
         method: 'get',
         path: 'tokenizations',
         query: { ...filter, ...page },
         isIdempotent: true,
+        signal,
       }),
     readTimeline: async (id, page) =>
       await send<TimelinePage>({

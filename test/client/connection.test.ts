@@ -1,62 +1,19 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { openConnection, type Connection } from '../../src/client/connection.ts';
+import {
+  placeInTrouble as openPlace,
+  type SeenRequest,
+  type Trouble,
+} from '../support/place-in-trouble.ts';
 
-/**
- * One answer of a proxy or worker in trouble: a status, with the headers it has; `cut` hangs up instead. `cut_inside` and `stalled` get
- * as far as half a body.
- */
-type Trouble =
-  | { readonly status: number; readonly retryAfter?: string }
-  | 'cut'
-  | 'silent'
-  | 'cut_inside'
-  | 'stalled';
-
-const open: { close: () => void }[] = [];
-
-afterEach(() => {
-  for (const closable of open.splice(0)) closable.close();
-});
-
-/** A place between client and worker that is in trouble first and well from then on. */
-async function placeInTrouble(troubles: readonly Trouble[]) {
-  const left = [...troubles];
-  const seen: { method: string | undefined; key: string | undefined; body: string }[] = [];
-  const answer = (request: IncomingMessage, response: ServerResponse): void => {
-    let body = '';
-    request.on('data', (chunk: Buffer) => {
-      body += chunk.toString();
-    });
-    request.on('end', () => {
-      seen.push({ method: request.method, key: request.headers.authorization, body });
-      const trouble = left.shift();
-      if (trouble === 'cut') request.socket.destroy();
-      else if (trouble === undefined) response.end('{"ok":true}');
-      else if (trouble === 'cut_inside' || trouble === 'stalled') {
-        response.writeHead(200, { 'content-type': 'application/json', 'content-length': '11' });
-        response.write('{"ok"', () => {
-          if (trouble === 'cut_inside') request.socket.destroy();
-        });
-      } else if (trouble !== 'silent') {
-        const { status, retryAfter } = trouble;
-        response.writeHead(status, retryAfter === undefined ? {} : { 'retry-after': retryAfter });
-        response.end('<h1>no problem of ours</h1>');
-      }
-    });
-  };
-  const server = createServer(answer);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  open.push({
-    close: () => {
-      server.closeAllConnections();
-      server.close();
-    },
-  });
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+/** A place in trouble, and connections to it. */
+async function placeInTrouble(troubles: readonly Trouble[]): Promise<{
+  readonly seen: readonly SeenRequest[];
+  readonly connect: (timeoutMs?: number) => Connection;
+}> {
+  const { seen, url } = await openPlace(troubles);
   const connect = (timeoutMs = 5_000): Connection =>
-    openConnection({ url: `http://127.0.0.1:${port}/base`, apiKey: 'k', timeoutMs });
+    openConnection({ url: `${url}/base`, apiKey: 'k', timeoutMs });
   return { seen, connect };
 }
 
@@ -74,7 +31,8 @@ describe('a call that says the same twice', () => {
     const { seen, connect } = await placeInTrouble([trouble]);
     expect(await connect()(idempotent)).toEqual({ ok: true });
     expect(seen).toHaveLength(2);
-    expect(seen[1]).toEqual({ method: 'POST', key: 'Bearer k', body: '{"a":1}' });
+    const whole = { method: 'POST', path: '/base/v1/x', key: 'Bearer k', body: '{"a":1}' };
+    expect(seen[1]).toEqual(whole);
   });
 
   test.for(['silent', 'stalled'] as const)(
@@ -124,10 +82,12 @@ describe('a call that leaves a trace each time', () => {
   });
 });
 
-test('a redirect is not followed: it would carry the key elsewhere', async () => {
-  const { seen, connect } = await placeInTrouble([{ status: 307 }]);
-  await expect(connect()({ ...once, method: 'get', body: undefined })).rejects.toMatchObject({
-    name: 'TokenClientError',
-  });
-  expect(seen).toHaveLength(1);
+test('a redirect is not followed, however near: it would carry the key elsewhere', async () => {
+  const elsewhere = await openPlace([]);
+  for (const location of ['/elsewhere', elsewhere.url]) {
+    const { seen, connect } = await placeInTrouble([{ status: 307, location }]);
+    await expect(connect()(once)).rejects.toMatchObject({ name: 'TokenClientError' });
+    expect(seen).toHaveLength(1);
+  }
+  expect(elsewhere.seen).toHaveLength(0);
 });

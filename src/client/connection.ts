@@ -1,10 +1,11 @@
 import ky, { HTTPError, type Options, TimeoutError } from 'ky';
 import { z } from 'zod';
 import { TokenClientError } from './client-error.ts';
+import { parseOptions } from './input.ts';
 
 /** Where the API is and which key opens it. Times in milliseconds. */
 export interface ConnectionOptions {
-  /** Base of the private listener, such as `http://worker.internal:9090`. */
+  /** Base of the private listener, such as `http://worker.internal:9090`; no user and password in it. */
   readonly url: string | URL;
   /** A key of the worker; its scopes say which calls it may make. */
   readonly apiKey: string;
@@ -35,6 +36,8 @@ export interface Call {
 export type Connection = <Answer>(call: Call) => Promise<Answer>;
 
 const timeoutMsDefault = 10_000;
+/** A day. */
+const timeoutMsMax = 86_400_000;
 const retriesMaxDefault = 3;
 const retryAfterMsMax = 10_000;
 /** The worker says by these that it did nothing. */
@@ -42,15 +45,34 @@ const refusedStatuses = [429, 503];
 /** And by these nobody knows: a proxy in between gave up. */
 const unclearStatuses = [408, 502, 504];
 
-/** Opens a connection. Nothing is sent yet. */
+const optionsSchema = z.object({
+  url: z.coerce
+    .string()
+    .pipe(z.url({ protocol: /^https?$/ }))
+    .transform((text) => new URL('v1/', text.replace(/\/*$/, '/')))
+    // No fetch takes them, and what says so quotes them.
+    .refine(({ username, password }) => username === '' && password === ''),
+  // What a header can hold: what refuses another key quotes it.
+  apiKey: z
+    .string()
+    .trim()
+    .regex(/^[\u0021-\u007e]+$/),
+  timeoutMs: z.number().min(1).max(timeoutMsMax).default(timeoutMsDefault),
+  retriesMax: z.int().min(0).default(retriesMaxDefault),
+  fetch: z
+    .custom<typeof globalThis.fetch>((value) => typeof value === 'function')
+    .default(() => globalThis.fetch),
+});
+
+/** Opens a connection. Nothing is sent yet. Throws `config_invalid`. */
 export function openConnection(options: ConnectionOptions): Connection {
-  const { timeoutMs = timeoutMsDefault, retriesMax = retriesMaxDefault } = options;
+  const { url, apiKey, timeoutMs, retriesMax, fetch } = parseOptions(optionsSchema, options);
   const api = ky.create({
-    prefix: new URL('v1/', withSlash(options.url)),
-    headers: { authorization: `Bearer ${options.apiKey}`, accept: 'application/json' },
+    prefix: url,
+    headers: { authorization: `Bearer ${apiKey}`, accept: 'application/json' },
     // A redirect would carry the key elsewhere.
     redirect: 'error',
-    fetch: wholeAnswers(options.fetch),
+    fetch: wholeAnswers(fetch),
   });
   return async <Answer>(call: Call): Promise<Answer> => {
     const settings: Options = {
@@ -113,11 +135,18 @@ function asClientError(error: unknown): TokenClientError {
       isRetryable: true,
     });
   }
-  return new TokenClientError('The worker could not be reached.', {
-    code: 'network',
-    isRetryable: true,
-    cause: error,
-  });
+  const reason = systemCodeOf(error);
+  return new TokenClientError(
+    `The worker could not be reached${reason === undefined ? '' : ` (${reason})`}.`,
+    { code: 'network', isRetryable: true },
+  );
+}
+
+/** What the system calls a fault, such as `ECONNREFUSED`. More of it is not passed on: ky's errors hold the request, key and body included. */
+function systemCodeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const isCode = 'code' in error && typeof error.code === 'string' && /^[A-Z_]+$/.test(error.code);
+  return isCode ? String(error.code) : systemCodeOf(error.cause);
 }
 
 function errorOfAnswer({ response, data }: HTTPError): TokenClientError {
@@ -143,17 +172,13 @@ function asJson(data: unknown): unknown {
   }
 }
 
-function withSlash(url: string | URL): string {
-  return String(url).replace(/\/*$/, '/');
-}
-
 /**
  * A `fetch` whose answers have arrived whole: what stalls or breaks inside the body is then a fault of the attempt, under its timeout, and
  * sent again like any other. ky hands its own `Request` on, which a `fetch` from elsewhere takes for an address.
  */
-function wholeAnswers(fetch?: typeof globalThis.fetch): NonNullable<Options['fetch']> {
+function wholeAnswers(fetch: typeof globalThis.fetch): NonNullable<Options['fetch']> {
   return async (input, init) => {
-    const response = await (fetch ?? globalThis.fetch)(input, init);
+    const response = await fetch(input, init);
     const text = await response.text();
     const { status, headers } = response;
     // Statuses such as 204 must have no body at all.

@@ -1,5 +1,6 @@
 import ky, { HTTPError, type Options, TimeoutError } from 'ky';
 import { z } from 'zod';
+import type { AnswerCheck } from './answer-checks.ts';
 import { TokenClientError } from './client-error.ts';
 import { parseOptions } from './input.ts';
 
@@ -18,7 +19,7 @@ export interface ConnectionOptions {
 }
 
 /** One call of the API. */
-export interface Call {
+export interface Call<Answer> {
   readonly method: 'get' | 'post';
   /** Below `/v1/`, each part encoded. */
   readonly path: string;
@@ -27,13 +28,14 @@ export interface Call {
   readonly headers?: Readonly<Record<string, string>>;
   /** Whether it may be sent again although it may have arrived; otherwise it is only after an answer that says it was not done. */
   readonly isIdempotent: boolean;
+  readonly isAnswer: AnswerCheck<Answer>;
   /** How long the worker was asked to hold the answer back. */
   readonly waitMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Sends calls. The answer's type is what the OpenAPI document promises; throws `TokenClientError`. */
-export type Connection = <Answer>(call: Call) => Promise<Answer>;
+/** Sends calls. Throws `TokenClientError`, or the reason of the signal. */
+export type Connection = <Answer>(call: Call<Answer>) => Promise<Answer>;
 
 const timeoutMsDefault = 10_000;
 /** A day. */
@@ -74,7 +76,7 @@ export function openConnection(options: ConnectionOptions): Connection {
     redirect: 'error',
     fetch: wholeAnswers(fetch),
   });
-  return async <Answer>(call: Call): Promise<Answer> => {
+  return async <Answer>(call: Call<Answer>): Promise<Answer> => {
     const settings: Options = {
       method: call.method,
       timeout: timeoutMs + (call.waitMs ?? 0),
@@ -97,7 +99,7 @@ export function openConnection(options: ConnectionOptions): Connection {
     };
     try {
       const response = await api(call.path, settings);
-      return await answerOf<Answer>(response);
+      return await answerOf(response, call);
     } catch (error) {
       call.signal?.throwIfAborted();
       throw asClientError(error);
@@ -105,11 +107,13 @@ export function openConnection(options: ConnectionOptions): Connection {
   };
 }
 
-/** An object, as every answer is. What it holds is not checked field by field, so that a newer worker may say more. */
-async function answerOf<Answer>(response: Response): Promise<Answer> {
+async function answerOf<Answer>(
+  response: Response,
+  { isAnswer }: Pick<Call<Answer>, 'isAnswer'>,
+): Promise<Answer> {
   const body = asJson(await response.text());
-  if (typeof body === 'object' && body !== null) return body as Answer;
-  throw new TokenClientError('The answer is not JSON: is the url that of a worker?', {
+  if (isAnswer(body)) return body;
+  throw new TokenClientError('The answer is not what a worker says: is the url that of one?', {
     code: 'answer_invalid',
     status: response.status,
     isRetryable: false,

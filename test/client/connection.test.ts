@@ -17,7 +17,14 @@ async function placeInTrouble(troubles: readonly Trouble[]): Promise<{
   return { seen, connect };
 }
 
-const idempotent = { method: 'post', path: 'x', body: { a: 1 }, isIdempotent: true } as const;
+const isAnswer = (body: unknown): body is object => typeof body === 'object' && body !== null;
+const idempotent = {
+  method: 'post',
+  path: 'x',
+  body: { a: 1 },
+  isIdempotent: true,
+  isAnswer,
+} as const;
 const once = { ...idempotent, isIdempotent: false } as const;
 
 describe('a call that says the same twice', () => {

@@ -41,6 +41,7 @@ const timeoutMsDefault = 10_000;
 /** A day. */
 const timeoutMsMax = 86_400_000;
 const retriesMaxDefault = 3;
+const backoffMsMax = 10_000;
 const retryAfterMsMax = 10_000;
 /** The worker says by these that it did nothing. */
 const refusedStatuses = [429, 503];
@@ -81,17 +82,7 @@ export function openConnection(options: ConnectionOptions): Connection {
       method: call.method,
       timeout: timeoutMs + (call.waitMs ?? 0),
       totalTimeout: false,
-      retry: {
-        limit: retriesMax,
-        methods: ['get', 'post'],
-        statusCodes: call.isIdempotent ? [...refusedStatuses, ...unclearStatuses] : refusedStatuses,
-        afterStatusCodes: refusedStatuses,
-        maxRetryAfter: retryAfterMsMax,
-        backoffLimit: retryAfterMsMax,
-        jitter: true,
-        // Other faults than an answer: each run time has its own error for a connection that broke.
-        shouldRetry: ({ error }) => (error instanceof HTTPError ? undefined : call.isIdempotent),
-      },
+      retry: retryOf(call, retriesMax),
       ...(call.query === undefined ? {} : { searchParams: call.query }),
       ...(call.body === undefined ? {} : { json: call.body }),
       ...(call.headers === undefined ? {} : { headers: call.headers }),
@@ -105,6 +96,40 @@ export function openConnection(options: ConnectionOptions): Connection {
       throw asClientError(error);
     }
   };
+}
+
+/**
+ * When a call is sent again: no earlier than `Retry-After` says. A call that ends by a signal has that patience; another one is given up
+ * at once where it would have to wait for long, since its caller knows better what to do meanwhile.
+ */
+function retryOf(
+  { isIdempotent, signal }: Pick<Call<unknown>, 'isIdempotent' | 'signal'>,
+  retriesMax: number,
+): Exclude<Options['retry'], number | undefined> {
+  const statusCodes = isIdempotent ? [...refusedStatuses, ...unclearStatuses] : refusedStatuses;
+  const patienceMs = signal === undefined ? retryAfterMsMax : Infinity;
+  return {
+    limit: retriesMax,
+    methods: ['get', 'post'],
+    statusCodes,
+    afterStatusCodes: statusCodes,
+    // For what ky also reads: the end of a rate limit's window.
+    maxRetryAfter: patienceMs,
+    backoffLimit: backoffMsMax,
+    jitter: true,
+    shouldRetry({ error }) {
+      // Of what is no answer each run time has its own error.
+      if (!(error instanceof HTTPError)) return isIdempotent;
+      return retryAfterMsOf(error.response) > patienceMs ? false : undefined;
+    },
+  };
+}
+
+/** What an answer says in seconds, or as a date; 0 where it says nothing that can be read. */
+function retryAfterMsOf({ headers }: Response): number {
+  const text = headers.get('retry-after') ?? '';
+  const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - Date.now();
+  return Number.isNaN(ms) ? 0 : ms;
 }
 
 async function answerOf<Answer>(

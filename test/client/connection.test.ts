@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { openConnection, type Connection } from '../../src/client/connection.ts';
 import {
   placeInTrouble as openPlace,
@@ -97,4 +97,63 @@ test('a redirect is not followed, however near: it would carry the key elsewhere
     expect(seen).toHaveLength(1);
   }
   expect(elsewhere.seen).toHaveLength(0);
+});
+
+describe('Retry-After', () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** A connection to a worker that answers with this header first, on a clock that only the test moves. */
+  function busyPlace(retryAfter: string, status = 503) {
+    vi.useFakeTimers({ now: Date.parse('2026-11-25T00:00:00.000Z') });
+    const place = { asked: 0 };
+    const connection = openConnection({
+      url: 'http://127.0.0.1',
+      apiKey: 'k',
+      fetch: async () => {
+        place.asked += 1;
+        const headers = { 'retry-after': retryAfter };
+        return await Promise.resolve(
+          place.asked === 1 ? new Response('{}', { status, headers }) : new Response('{"ok":true}'),
+        );
+      },
+    });
+    return { place, connection };
+  }
+
+  test.for([
+    ['10', 503],
+    ['10', 429],
+    ['10', 504],
+    ['Wed, 25 Nov 2026 00:00:10 GMT', 503],
+  ] as const)('of ten seconds (%s, %i) is waited for, and no less', async ([said, status]) => {
+    const { place, connection } = busyPlace(said, status);
+    const call = connection(idempotent);
+    await vi.advanceTimersByTimeAsync(9_900);
+    expect(place.asked).toBe(1);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(await call).toEqual({ ok: true });
+  });
+
+  test.for(['11', 'Wed, 25 Nov 2026 00:00:30 GMT'])(
+    'of more (%s) ends the call at once, instead of being cut short',
+    async (said) => {
+      const { place, connection } = busyPlace(said);
+      const fault = connection(idempotent).catch((error: unknown) => error);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(await fault).toMatchObject({ status: 503, isRetryable: true });
+      expect(place.asked).toBe(1);
+    },
+  );
+
+  test('of any length is waited for by a call that its signal ends', async () => {
+    const { place, connection } = busyPlace('30');
+    const { signal } = new AbortController();
+    const call = connection({ ...idempotent, signal });
+    await vi.advanceTimersByTimeAsync(29_900);
+    expect(place.asked).toBe(1);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(await call).toEqual({ ok: true });
+  });
 });

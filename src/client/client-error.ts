@@ -23,10 +23,9 @@ export interface TokenClientErrorDetail {
   readonly isRetryable: boolean;
   /** The `x-request-id` under which the worker's log and audit rows know the call. */
   readonly requestId?: string | undefined;
-  readonly cause?: unknown;
 }
 
-/** The only error that the client throws. Its message holds nothing of what was sent. */
+/** The only error that the client throws. It holds nothing of what was sent, and so no `cause`, which might. */
 export class TokenClientError extends Error {
   override readonly name = 'TokenClientError';
   readonly code: TokenClientErrorCode;
@@ -36,7 +35,7 @@ export class TokenClientError extends Error {
   readonly requestId: string | undefined;
 
   constructor(message: string, detail: TokenClientErrorDetail) {
-    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
+    super(message);
     this.code = detail.code;
     this.status = detail.status;
     this.paths = detail.paths ?? [];

@@ -1,10 +1,12 @@
 import ky, { HTTPError, type Options, TimeoutError } from 'ky';
 import { z } from 'zod';
+import type { AnswerCheck } from './answer-checks.ts';
 import { TokenClientError } from './client-error.ts';
+import { parseOptions } from './input.ts';
 
 /** Where the API is and which key opens it. Times in milliseconds. */
 export interface ConnectionOptions {
-  /** Base of the private listener, such as `http://worker.internal:9090`. */
+  /** Base of the private listener, such as `http://worker.internal:9090`; no user and password in it. */
   readonly url: string | URL;
   /** A key of the worker; its scopes say which calls it may make. */
   readonly apiKey: string;
@@ -17,7 +19,7 @@ export interface ConnectionOptions {
 }
 
 /** One call of the API. */
-export interface Call {
+export interface Call<Answer> {
   readonly method: 'get' | 'post';
   /** Below `/v1/`, each part encoded. */
   readonly path: string;
@@ -26,49 +28,61 @@ export interface Call {
   readonly headers?: Readonly<Record<string, string>>;
   /** Whether it may be sent again although it may have arrived; otherwise it is only after an answer that says it was not done. */
   readonly isIdempotent: boolean;
+  readonly isAnswer: AnswerCheck<Answer>;
   /** How long the worker was asked to hold the answer back. */
   readonly waitMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Sends calls. The answer's type is what the OpenAPI document promises; throws `TokenClientError`. */
-export type Connection = <Answer>(call: Call) => Promise<Answer>;
+/** Sends calls. Throws `TokenClientError`, or the reason of the signal. */
+export type Connection = <Answer>(call: Call<Answer>) => Promise<Answer>;
 
 const timeoutMsDefault = 10_000;
+/** A day. */
+const timeoutMsMax = 86_400_000;
 const retriesMaxDefault = 3;
+const backoffMsMax = 10_000;
 const retryAfterMsMax = 10_000;
 /** The worker says by these that it did nothing. */
 const refusedStatuses = [429, 503];
 /** And by these nobody knows: a proxy in between gave up. */
 const unclearStatuses = [408, 502, 504];
 
-/** Opens a connection. Nothing is sent yet. */
+const optionsSchema = z.object({
+  url: z.coerce
+    .string()
+    .pipe(z.url({ protocol: /^https?$/ }))
+    .transform((text) => new URL('v1/', text.replace(/\/*$/, '/')))
+    // No fetch takes them, and what says so quotes them.
+    .refine(({ username, password }) => username === '' && password === ''),
+  // What a header can hold: what refuses another key quotes it.
+  apiKey: z
+    .string()
+    .trim()
+    .regex(/^[\u0021-\u007e]+$/),
+  timeoutMs: z.number().min(1).max(timeoutMsMax).default(timeoutMsDefault),
+  retriesMax: z.int().min(0).default(retriesMaxDefault),
+  fetch: z
+    .custom<typeof globalThis.fetch>((value) => typeof value === 'function')
+    .default(() => globalThis.fetch),
+});
+
+/** Opens a connection. Nothing is sent yet. Throws `config_invalid`. */
 export function openConnection(options: ConnectionOptions): Connection {
-  const { timeoutMs = timeoutMsDefault, retriesMax = retriesMaxDefault } = options;
+  const { url, apiKey, timeoutMs, retriesMax, fetch } = parseOptions(optionsSchema, options);
   const api = ky.create({
-    prefix: new URL('v1/', withSlash(options.url)),
-    headers: { authorization: `Bearer ${options.apiKey}`, accept: 'application/json' },
+    prefix: url,
+    headers: { authorization: `Bearer ${apiKey}`, accept: 'application/json' },
     // A redirect would carry the key elsewhere.
     redirect: 'error',
-    ...(options.fetch === undefined ? {} : { fetch: fetchWith(options.fetch) }),
+    fetch: wholeAnswers(fetch),
   });
-  return async <Answer>(call: Call): Promise<Answer> => {
+  return async <Answer>(call: Call<Answer>): Promise<Answer> => {
     const settings: Options = {
       method: call.method,
       timeout: timeoutMs + (call.waitMs ?? 0),
       totalTimeout: false,
-      retry: {
-        limit: retriesMax,
-        methods: ['get', 'post'],
-        statusCodes: call.isIdempotent ? [...refusedStatuses, ...unclearStatuses] : refusedStatuses,
-        afterStatusCodes: refusedStatuses,
-        maxRetryAfter: retryAfterMsMax,
-        backoffLimit: retryAfterMsMax,
-        jitter: true,
-        retryOnTimeout: call.isIdempotent,
-        shouldRetry: ({ error }) =>
-          error instanceof HTTPError || call.isIdempotent ? undefined : false,
-      },
+      retry: retryOf(call, retriesMax),
       ...(call.query === undefined ? {} : { searchParams: call.query }),
       ...(call.body === undefined ? {} : { json: call.body }),
       ...(call.headers === undefined ? {} : { headers: call.headers }),
@@ -76,7 +90,7 @@ export function openConnection(options: ConnectionOptions): Connection {
     };
     try {
       const response = await api(call.path, settings);
-      return await answerOf<Answer>(response);
+      return await answerOf(response, call);
     } catch (error) {
       call.signal?.throwIfAborted();
       throw asClientError(error);
@@ -84,11 +98,47 @@ export function openConnection(options: ConnectionOptions): Connection {
   };
 }
 
-/** An object, as every answer is. What it holds is not checked field by field, so that a newer worker may say more. */
-async function answerOf<Answer>(response: Response): Promise<Answer> {
-  const body: unknown = await response.json().catch(() => undefined);
-  if (typeof body === 'object' && body !== null) return body as Answer;
-  throw new TokenClientError('The answer is not JSON: is the url that of a worker?', {
+/**
+ * When a call is sent again: no earlier than `Retry-After` says. A call that ends by a signal has that patience; another one is given up
+ * at once where it would have to wait for long, since its caller knows better what to do meanwhile.
+ */
+function retryOf(
+  { isIdempotent, signal }: Pick<Call<unknown>, 'isIdempotent' | 'signal'>,
+  retriesMax: number,
+): Exclude<Options['retry'], number | undefined> {
+  const statusCodes = isIdempotent ? [...refusedStatuses, ...unclearStatuses] : refusedStatuses;
+  const patienceMs = signal === undefined ? retryAfterMsMax : Infinity;
+  return {
+    limit: retriesMax,
+    methods: ['get', 'post'],
+    statusCodes,
+    afterStatusCodes: statusCodes,
+    // For what ky also reads: the end of a rate limit's window.
+    maxRetryAfter: patienceMs,
+    backoffLimit: backoffMsMax,
+    jitter: true,
+    shouldRetry({ error }) {
+      // Of what is no answer each run time has its own error.
+      if (!(error instanceof HTTPError)) return isIdempotent;
+      return retryAfterMsOf(error.response) > patienceMs ? false : undefined;
+    },
+  };
+}
+
+/** What an answer says in seconds, or as a date; 0 where it says nothing that can be read. */
+function retryAfterMsOf({ headers }: Response): number {
+  const text = headers.get('retry-after') ?? '';
+  const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - Date.now();
+  return Number.isNaN(ms) ? 0 : ms;
+}
+
+async function answerOf<Answer>(
+  response: Response,
+  { isAnswer }: Pick<Call<Answer>, 'isAnswer'>,
+): Promise<Answer> {
+  const body = asJson(await response.text());
+  if (isAnswer(body)) return body;
+  throw new TokenClientError('The answer is not what a worker says: is the url that of one?', {
     code: 'answer_invalid',
     status: response.status,
     isRetryable: false,
@@ -114,11 +164,18 @@ function asClientError(error: unknown): TokenClientError {
       isRetryable: true,
     });
   }
-  return new TokenClientError('The worker could not be reached.', {
-    code: 'network',
-    isRetryable: true,
-    cause: error,
-  });
+  const reason = systemCodeOf(error);
+  return new TokenClientError(
+    `The worker could not be reached${reason === undefined ? '' : ` (${reason})`}.`,
+    { code: 'network', isRetryable: true },
+  );
+}
+
+/** What the system calls a fault, such as `ECONNREFUSED`. More of it is not passed on: ky's errors hold the request, key and body included. */
+function systemCodeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const isCode = 'code' in error && typeof error.code === 'string' && /^[A-Z_]+$/.test(error.code);
+  return isCode ? String(error.code) : systemCodeOf(error.cause);
 }
 
 function errorOfAnswer({ response, data }: HTTPError): TokenClientError {
@@ -144,11 +201,16 @@ function asJson(data: unknown): unknown {
   }
 }
 
-function withSlash(url: string | URL): string {
-  return String(url).replace(/\/*$/, '/');
-}
-
-/** ky hands its own `Request` on; a `fetch` from elsewhere may know only its own kind. */
-function fetchWith(fetch: typeof globalThis.fetch): NonNullable<Options['fetch']> {
-  return async (input, init) => await fetch(input, init);
+/**
+ * A `fetch` whose answers have arrived whole: what stalls or breaks inside the body is then a fault of the attempt, under its timeout, and
+ * sent again like any other. ky hands its own `Request` on, which a `fetch` from elsewhere takes for an address.
+ */
+function wholeAnswers(fetch: typeof globalThis.fetch): NonNullable<Options['fetch']> {
+  return async (input, init) => {
+    const response = await fetch(input, init);
+    const text = await response.text();
+    const { status, headers } = response;
+    // Statuses such as 204 must have no body at all.
+    return new Response(text === '' ? null : text, { status, headers });
+  };
 }

@@ -1,98 +1,70 @@
 import { createAccessTokenCache } from './access-token-cache.ts';
-import type {
-  AccessTokenView,
-  KeptCallback,
-  OpccountCredential,
-  TimelinePage,
-  TokenizationPage,
-  TokenizationView,
-} from './answers.ts';
-import type { Connection } from './connection.ts';
-import type { TokenTransport } from './token-client.ts';
+import {
+  type AnswerCheck,
+  isAccessToken,
+  isKeptCallback,
+  isOpccount,
+  isReportTaken,
+  isRevealedToken,
+  isTimelinePage,
+  isTokenization,
+  isTokenizationPage,
+} from './answer-checks.ts';
+import type { Call, Connection } from './connection.ts';
+import type { TokenTransport, Wait } from './token-client.ts';
+
+/** What a call says besides where it goes. */
+type Said = Omit<Call<unknown>, 'method' | 'path' | 'isIdempotent' | 'isAnswer'>;
 
 /**
  * The way over HTTP. Calls that say the same twice are done once, so they are sent again by themselves when they did not get
  * through. Access tokens are kept until shortly before their end, and asked for once however many want them.
  */
 export function createHttpTransport(send: Connection): TokenTransport {
+  const get = async <Answer>(path: string, isAnswer: AnswerCheck<Answer>, said: Said = {}) =>
+    await send({ method: 'get', path, isIdempotent: true, isAnswer, ...said });
+  const post = async <Answer>(path: string, isAnswer: AnswerCheck<Answer>, said: Said = {}) =>
+    await send({ method: 'post', path, isIdempotent: true, isAnswer, ...said });
   const accessTokens = createAccessTokenCache(
-    async (credential) =>
-      await send<AccessTokenView>({
-        method: 'get',
-        path: `access-tokens/${credential}`,
-        isIdempotent: true,
-      }),
+    async (credential) => await get(`access-tokens/${credential}`, isAccessToken),
   );
-  const act = async (id: string, action: 'disable' | 'confirm'): Promise<TokenizationView> =>
-    await send<TokenizationView>({
-      method: 'post',
-      path: `tokenizations/${id}/${action}`,
-      isIdempotent: true,
-    });
 
   return {
     requestTokenization: async (body) =>
-      await send<TokenizationView>({
-        method: 'post',
-        path: 'tokenizations',
+      await post('tokenizations', isTokenization, {
         headers: { 'idempotency-key': body.merchant.referenceId },
         body,
-        isIdempotent: true,
       }),
     getTokenization: async (id, wait) =>
-      await send<TokenizationView>({
-        method: 'get',
-        path: `tokenizations/${id}`,
-        isIdempotent: true,
-        ...(wait === undefined
-          ? {}
-          : {
-              query: { wait: `${wait.waitMs}ms`, until: wait.until },
-              waitMs: wait.waitMs,
-              signal: wait.signal,
-            }),
-      }),
-    findTokenizations: async (filter, page) =>
-      await send<TokenizationPage>({
-        method: 'get',
-        path: 'tokenizations',
-        query: { ...filter, ...page },
-        isIdempotent: true,
-      }),
+      await get(`tokenizations/${id}`, isTokenization, wait === undefined ? {} : asking(wait)),
+    findTokenizations: async (filter, page, signal) =>
+      await get('tokenizations', isTokenizationPage, { query: { ...filter, ...page }, signal }),
     readTimeline: async (id, page) =>
-      await send<TimelinePage>({
-        method: 'get',
-        path: `tokenizations/${id}/timeline`,
-        query: { ...page },
-        isIdempotent: true,
-      }),
+      await get(`tokenizations/${id}/timeline`, isTimelinePage, { query: { ...page } }),
     revealToken: async (id) =>
-      (await reveal<{ quickpayId: string }>(send, `tokenizations/${id}`)).quickpayId,
-    disableToken: async (id) => await act(id, 'disable'),
-    confirmTokenization: async (id) => await act(id, 'confirm'),
-    forward: async (channel, body) =>
-      await send<KeptCallback>({
-        method: 'post',
-        path: `callbacks/${channel}`,
-        body,
-        isIdempotent: true,
-      }),
+      (await reveal(send, `tokenizations/${id}`, isRevealedToken)).quickpayId,
+    disableToken: async (id) => await post(`tokenizations/${id}/disable`, isTokenization),
+    confirmTokenization: async (id) => await post(`tokenizations/${id}/confirm`, isTokenization),
+    forward: async (channel, body) => await post(`callbacks/${channel}`, isKeptCallback, { body }),
     getAccessToken: accessTokens.get,
     async reportInvalidAccessToken(credential, generation) {
       accessTokens.forget(credential, generation);
-      await send({
-        method: 'post',
-        path: `access-tokens/${credential}/invalid`,
-        body: { generation },
-        isIdempotent: true,
-      });
+      await post(`access-tokens/${credential}/invalid`, isReportTaken, { body: { generation } });
     },
     revealOpccount: async (credential) =>
-      await reveal<OpccountCredential>(send, `opccount-credentials/${credential}`),
+      await reveal(send, `opccount-credentials/${credential}`, isOpccount),
   };
 }
 
+function asking({ waitMs, until, signal }: Wait): Said {
+  return { query: { wait: `${waitMs}ms`, until }, waitMs, signal };
+}
+
 /** Each reveal is an audit row of its own, so none is sent again by itself. */
-async function reveal<Answer>(send: Connection, path: string): Promise<Answer> {
-  return await send<Answer>({ method: 'post', path: `${path}/reveal`, isIdempotent: false });
+async function reveal<Answer>(
+  send: Connection,
+  path: string,
+  isAnswer: AnswerCheck<Answer>,
+): Promise<Answer> {
+  return await send({ method: 'post', path: `${path}/reveal`, isIdempotent: false, isAnswer });
 }

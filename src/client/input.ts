@@ -16,3 +16,18 @@ export function parseInput<Schema extends z.ZodType>(
     isRetryable: false,
   });
 }
+
+/** Checks what a client is opened with. Throws `config_invalid` with the names of the options that are wrong and no values. */
+export function parseOptions<Schema extends z.ZodType>(
+  schema: Schema,
+  options: unknown,
+): z.output<Schema> {
+  const parsed = schema.safeParse(options);
+  if (parsed.success) return parsed.data;
+  const paths = pathsOf(parsed.error.issues);
+  throw new TokenClientError(`These options are wrong: ${paths.join(', ')}.`, {
+    code: 'config_invalid',
+    paths,
+    isRetryable: false,
+  });
+}

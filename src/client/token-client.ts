@@ -87,7 +87,8 @@ export interface TokenClient {
 export interface Wait {
   readonly waitMs: number;
   readonly until: 'redirect' | 'final';
-  readonly signal: AbortSignal | undefined;
+  /** Ends the call, and whatever it would try again. */
+  readonly signal: AbortSignal;
 }
 
 /** One way to a worker. What it is given has been parsed; it throws `TokenClientError`. */
@@ -100,6 +101,7 @@ export interface TokenTransport {
   readonly findTokenizations: (
     filter: z.output<typeof tokenizationFilter>,
     page: PageAsked,
+    signal?: AbortSignal,
   ) => Promise<TokenizationPage>;
   readonly readTimeline: (id: string, page: PageAsked) => Promise<TimelinePage>;
   readonly revealToken: (id: string) => Promise<string>;
@@ -166,29 +168,72 @@ const finalStates: readonly string[] = [
   'token_expired',
 ] satisfies readonly TokenizationView['state'][];
 
+/** How much longer than the wait an answer may be on its way that the worker gave at its end. */
+const onItsWayMs = 500;
+/** The longest that a timer runs. */
+const timerMsMax = 2 ** 31 - 1;
+
+/** Waits, at most half a second longer than `timeoutMs`, whatever becomes of the calls in between. */
 async function waitFor(
   transport: TokenTransport,
   of: AwaitedTokenization,
   until: Wait['until'],
   { timeoutMs = waitMsDefault, signal }: WaitOptions = {},
 ): Promise<TokenizationView> {
-  const deadline = performance.now() + timeoutMs;
-  const id =
-    typeof of === 'string' ? parseId(of) : await untilThere(transport, of, { deadline, signal });
-  for (;;) {
-    signal?.throwIfAborted();
-    const leftMs = Math.max(0, deadline - performance.now());
-    const waitMs = Math.ceil(Math.min(leftMs, waitMsMax));
-    const view = await transport.getTokenization(id, { waitMs, until, signal });
-    const hasUrl = until === 'redirect' && view.redirectUrl !== null;
-    if (hasUrl || finalStates.includes(view.state)) return view;
-    if (performance.now() >= deadline) {
-      throw new TokenClientError(`It is still in state ${view.state}.`, {
-        code: 'timeout',
-        isRetryable: true,
-      });
-    }
+  signal?.throwIfAborted();
+  const giveUp = new AbortController();
+  const passOn = (): void => giveUp.abort(signal?.reason);
+  signal?.addEventListener('abort', passOn);
+  const timer = setTimeout(
+    () => giveUp.abort(timedOut('The worker did not answer in time.')),
+    Math.min(timeoutMs + onItsWayMs, timerMsMax),
+  );
+  const patience = { deadline: performance.now() + timeoutMs, signal: giveUp.signal };
+  try {
+    const id = typeof of === 'string' ? parseId(of) : await untilThere(transport, of, patience);
+    return await untilReached(transport, id, until, patience);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', passOn);
   }
+}
+
+/** How long a wait goes on: until `deadline` on the clock of `performance.now()`, and no longer than its signal. */
+interface Patience {
+  readonly deadline: number;
+  readonly signal: AbortSignal;
+}
+
+/** The pause after an answer that came before its time, as a worker gives that is about to stop: doubled each time, and more or less of it. */
+const earlyPauseMsMin = 250;
+const earlyPauseMsMax = 4_000;
+
+async function untilReached(
+  transport: TokenTransport,
+  id: string,
+  until: Wait['until'],
+  { deadline, signal }: Patience,
+): Promise<TokenizationView> {
+  for (let pauseMs = earlyPauseMsMin; ;) {
+    const askedAt = performance.now();
+    const waitMs = Math.ceil(Math.max(0, Math.min(deadline - askedAt, waitMsMax)));
+    const view = await orAborted(transport.getTokenization(id, { waitMs, until, signal }), signal);
+    if (isReached(view, until)) return view;
+    const leftMs = deadline - performance.now();
+    if (leftMs <= 0) throw timedOut(`It is still in state ${view.state}.`);
+    if (performance.now() - askedAt > waitMs / 2) continue;
+    await pause(Math.min(pauseMs * (0.8 + 0.4 * Math.random()), leftMs), signal);
+    pauseMs = Math.min(2 * pauseMs, earlyPauseMsMax);
+  }
+}
+
+/** Whether a tokenization has come as far as is waited for. */
+export function isReached({ state, redirectUrl }: TokenizationView, until: Wait['until']): boolean {
+  return finalStates.includes(state) || (until === 'redirect' && redirectUrl !== null);
+}
+
+function timedOut(message: string): TokenClientError {
+  return new TokenClientError(message, { code: 'timeout', isRetryable: true });
 }
 
 /** The pause between two looks doubles: what was committed is there within a quarter of a second, or may take long. */
@@ -199,13 +244,12 @@ const pauseMsMax = 1_000;
 async function untilThere(
   transport: TokenTransport,
   { merchantReferenceId }: { readonly merchantReferenceId: string },
-  { deadline, signal }: { readonly deadline: number; readonly signal: AbortSignal | undefined },
+  { deadline, signal }: Patience,
 ): Promise<string> {
   const filter = parseInput(tokenizationFilter, { merchantReferenceId });
   for (let pauseMs = pauseMsMin; ; pauseMs = Math.min(2 * pauseMs, pauseMsMax)) {
-    signal?.throwIfAborted();
-    const { items } = await transport.findTokenizations(filter, { limit: 1 });
-    const newest = items[0];
+    const found = transport.findTokenizations(filter, { limit: 1 }, signal);
+    const newest = (await orAborted(found, signal)).items[0];
     if (newest !== undefined) return newest.id;
     const leftMs = deadline - performance.now();
     if (leftMs <= 0) {
@@ -218,17 +262,23 @@ async function untilThere(
   }
 }
 
-/** Waits so long, or until the signal is aborted. */
-async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener('abort', done);
+/** What a call gives, or the reason of the signal as soon as it is aborted, however long the call goes on. */
+async function orAborted<Answer>(call: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
+  return await new Promise<Answer>((resolve, reject) => {
+    const leave = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', leave);
+    void call.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
+    if (signal.aborted) leave();
   });
+}
+
+/** Waits so long, or rejects with the reason of the signal. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await orAborted(over, signal).finally(() => clearTimeout(timer));
 }
 
 async function readWholeTimeline(

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { TokenTransport } from '../client/token-client.ts';
+import { isReached, type TokenTransport } from '../client/token-client.ts';
 import { findProgress } from '../db/tokenization-pages.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { acceptCallback } from '../jobs/accept-callback.ts';
@@ -71,8 +71,9 @@ export function createDirectTransport(options: DirectTransportOptions): DirectTr
     getTokenization: async (id, wait) =>
       await run(async () => {
         if (wait === undefined) return await getTokenizationView(dependencies, id);
-        const { waitMs, until, signal = new AbortController().signal } = wait;
-        return await awaitTokenization({ ...dependencies, waiters }, id, { waitMs, until, signal });
+        const view = await awaitTokenization({ ...dependencies, waiters }, id, wait);
+        if (isClosed && !isReached(view, wait.until)) throw closedError();
+        return view;
       }),
     findTokenizations: async (filter, page) =>
       await run(async () => await findTokenizations(dependencies, filter, page)),

@@ -24,8 +24,6 @@ const refusals: Readonly<Record<string, TokenClientErrorCode>> = {
   TL002: 'payload_invalid',
   TL003: 'payload_version_unsupported',
   TL004: 'body_too_large',
-  // Half a character, or NUL, is no text to PostgreSQL.
-  '22P05': 'payload_invalid',
 };
 
 /**
@@ -34,7 +32,7 @@ const refusals: Readonly<Record<string, TokenClientErrorCode>> = {
  * new request or message becomes; to the id of the job otherwise.
  *
  * What was handed over is refused with `TokenClientError`; any other fault of the database is thrown as the caller's client threw
- * it, since only the caller knows whether to run the transaction again.
+ * it, since only the caller knows whether to run the transaction again, but without the fields in which PostgreSQL may quote the payload.
  */
 export async function enqueueIn<Name extends BackendJobName>(
   transaction: SqlTransaction,
@@ -54,24 +52,53 @@ export async function enqueueIn<Name extends BackendJobName>(
     );
     return enqueued.parse(rows[0]).id;
   } catch (error) {
-    throw refusalOf(error) ?? error;
+    throw refusalOf(error) ?? withoutQuotes(error);
   }
 }
 
+/** SQLSTATE class 22, data exceptions: NUL, or half a character, is no text to PostgreSQL, which calls it 22P05, 22P02 or 22021. */
+const isOfData = (sqlState: string): boolean => sqlState.startsWith('22');
+/** The fields of a fault in which PostgreSQL may quote parameters, as `log_parameter_max_length_on_error` has it do. */
+const quoting = ['where', 'detail', 'internalQuery'] as const;
+
 const enqueued = z.object({ id: z.uuid() });
-const databaseFault = z.object({ code: z.string(), message: z.string() });
+const databaseFault = z.object({ code: z.string().length(5), message: z.string() });
 
 /** The function's own refusals: `<code>: <path>, <path>`. Whatever else PostgreSQL says may quote the payload. */
 function refusalOf(error: unknown): TokenClientError | undefined {
-  const fault = databaseFault.safeParse(error).data;
-  const code = fault && refusals[fault.code];
-  if (fault === undefined || code === undefined) return undefined;
-  const paths = fault.code.startsWith('TL')
-    ? fault.message.slice(fault.message.indexOf(': ') + 2).split(', ')
-    : [];
-  return new TokenClientError('The database refused the payload.', {
-    code,
-    paths,
-    isRetryable: false,
-  });
+  for (const thrown of chainOf(error)) {
+    const fault = databaseFault.safeParse(thrown).data;
+    const code = fault && (isOfData(fault.code) ? 'payload_invalid' : refusals[fault.code]);
+    if (fault === undefined || code === undefined) continue;
+    const paths = fault.code.startsWith('TL')
+      ? fault.message.slice(fault.message.indexOf(': ') + 2).split(', ')
+      : [];
+    return new TokenClientError('The database refused the payload.', {
+      code,
+      paths,
+      isRetryable: false,
+    });
+  }
+  return undefined;
+}
+
+/** The fault itself, since its owner looks at its class and code, without what may quote the payload; its causes likewise. */
+function withoutQuotes(error: unknown): unknown {
+  for (const fault of chainOf(error)) {
+    for (const field of quoting) Reflect.deleteProperty(fault, field);
+  }
+  return error;
+}
+
+const causesMax = 8;
+
+/** An error and its causes: a query builder's wrapper puts its own error around that of PostgreSQL. */
+function chainOf(error: unknown): readonly Error[] {
+  const chain: Error[] = [];
+  let thrown = error;
+  while (thrown instanceof Error && chain.length < causesMax) {
+    chain.push(thrown);
+    thrown = thrown.cause;
+  }
+  return chain;
 }

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { TokenClientError } from '../client/client-error.ts';
+import { parseOptions as checkOptions } from '../client/input.ts';
 import { apiKeyName } from '../domain/api-key.ts';
-import { pathsOf } from '../domain/payload-paths.ts';
 import type { BackendSettings } from '../jobs/job-dependencies.ts';
 import { encryptionKeyEntries } from '../security/encryption-keys.ts';
 import type { DirectClientOptions } from './direct-client-options.ts';
@@ -34,16 +33,10 @@ const optionsSchema = z.strictObject({
 
 /** Checks options. Throws `config_invalid` with the names of those that are wrong and no values. */
 export function parseOptions(options: DirectClientOptions) {
-  const parsed = optionsSchema.safeParse(options);
-  if (!parsed.success) {
-    const paths = pathsOf(parsed.error.issues);
-    throw new TokenClientError(`These options are wrong: ${paths.join(', ')}.`, {
-      code: 'config_invalid',
-      paths,
-      isRetryable: false,
-    });
-  }
-  const { callbackPublicUrl, returnUrlHosts, accessTokenTtlMs, ...rest } = parsed.data;
+  const { callbackPublicUrl, returnUrlHosts, accessTokenTtlMs, ...rest } = checkOptions(
+    optionsSchema,
+    options,
+  );
   const { reconcileScheduleMs, refusedCallbackMaxAgeMs } = settingsDefault;
   const settings: BackendSettings = {
     callbackPublicUrl,

@@ -1,10 +1,14 @@
+import { randomUUID } from 'node:crypto';
+import { inspect } from 'node:util';
 import { describe, expect } from 'vitest';
-import { createTokenClient } from '../../src/client/client.ts';
+import { createTokenClient, type TokenClient } from '../../src/client/client.ts';
 import { test } from '../support/api-test.ts';
 import { requestPayload } from '../support/builders.ts';
 import { faultOf } from '../support/client-fault.ts';
+import { placeInTrouble } from '../support/place-in-trouble.ts';
 
 const request = requestPayload();
+const canary = 'CANARY-4111';
 
 describe('a fault over HTTP', () => {
   test('of the input is found before anything is sent, one of the way is told from it', async () => {
@@ -18,6 +22,38 @@ describe('a fault over HTTP', () => {
       code: 'network',
       isRetryable: true,
     });
+  });
+
+  test('of the way names what the system says, and holds neither the key nor the request', async () => {
+    const offline = createTokenClient({ url: 'http://127.0.0.1:2', apiKey: canary, retriesMax: 0 });
+    const order = { ...request.order, remark: canary };
+    const fault = await faultOf(offline.requestTokenization({ ...request, order }));
+    expect(fault.message).toBe('The worker could not be reached (ECONNREFUSED).');
+    expect(inspect(fault, { depth: Infinity, showHidden: true })).not.toContain(canary);
+  });
+
+  test('of an option is found when the client is made, named, and quotes nothing', async () => {
+    const good = { url: 'http://127.0.0.1:1/base', apiKey: 'tlw_x' };
+    const faulty = [
+      [{ apiKey: `tlw_${canary}\nx` }, 'apiKey'],
+      [{ apiKey: `tlw_${canary}ü` }, 'apiKey'],
+      [{ apiKey: '' }, 'apiKey'],
+      [{ url: `http://shop:${canary}@127.0.0.1:1` }, 'url'],
+      [{ url: `http://${canary}@127.0.0.1:1` }, 'url'],
+      [{ url: 'localhost:9090' }, 'url'],
+      [{ url: canary }, 'url'],
+      [{ url: '' }, 'url'],
+      [{ timeoutMs: 0 }, 'timeoutMs'],
+      [{ retriesMax: -1 }, 'retriesMax'],
+    ] as const;
+    for (const [option, path] of faulty) {
+      const fault = await faultOf(
+        (async () => await Promise.resolve(createTokenClient({ ...good, ...option })))(),
+      );
+      expect(fault).toMatchObject({ code: 'config_invalid', paths: [path], isRetryable: false });
+      expect(inspect(fault, { depth: Infinity, showHidden: true })).not.toContain(canary);
+    }
+    createTokenClient({ url: new URL(good.url), apiKey: 'tlw_x\n' });
   });
 
   test('of the worker carries its code, status, paths and request id', async ({ api }) => {
@@ -49,4 +85,66 @@ describe('a fault over HTTP', () => {
     const fault = await faultOf(elsewhere.findTokenization({ state: 'active' }));
     expect(fault.code).toBe('answer_invalid');
   });
+});
+
+const id = randomUUID();
+const message = { body: 'a=b' };
+/** Every call that answers, and how often a place that is cut off once sees it. */
+const calls: readonly (readonly [string, number, (client: TokenClient) => Promise<unknown>])[] = [
+  ['requestTokenization', 2, async (client) => await client.requestTokenization(request)],
+  ['waitForRedirectUrl', 2, async (client) => await client.waitForRedirectUrl(id)],
+  ['waitForResult', 2, async (client) => await client.waitForResult({ merchantReferenceId: 'a' })],
+  ['getTokenization', 2, async (client) => await client.getTokenization(id)],
+  ['findTokenization', 2, async (client) => await client.findTokenization({ state: 'active' })],
+  ['findTokenizations', 2, async (client) => await client.findTokenizations({ state: 'active' })],
+  ['getTimeline', 2, async (client) => await client.getTimeline(id)],
+  ['revealToken', 1, async (client) => await client.revealToken(id)],
+  ['disableToken', 2, async (client) => await client.disableToken(id)],
+  ['confirmTokenization', 2, async (client) => await client.confirmTokenization(id)],
+  ['forwardRedirect', 2, async (client) => await client.forwardRedirect(message)],
+  ['forwardNotify', 2, async (client) => await client.forwardNotify(message)],
+  ['getAccessToken', 2, async (client) => await client.getAccessToken()],
+  [
+    'reportInvalidAccessToken',
+    2,
+    async (client) => await client.reportInvalidAccessToken('default', 1),
+  ],
+  ['revealOpccount', 1, async (client) => await client.revealOpccount()],
+];
+
+describe.for(calls)('%s', ([, seenAfterCut, call]) => {
+  test('refuses an answer that is not what it asked for', async () => {
+    for (const body of [{ hello: 'world' }, { id: null, items: [{}], events: 1 }, []]) {
+      const { url } = await placeInTrouble([], { status: 200, body });
+      expect(await faultOf(call(createTokenClient({ url, apiKey: 'k' })))).toMatchObject({
+        code: 'answer_invalid',
+        status: 200,
+        isRetryable: false,
+      });
+    }
+  });
+
+  test('is sent again after its answer was lost unless each time is a change of its own, as a reveal is', async () => {
+    const { url, seen } = await placeInTrouble(['cut']);
+    const fault = await faultOf(call(createTokenClient({ url, apiKey: 'k' })));
+    expect(seen).toHaveLength(seenAfterCut);
+    expect(fault).toMatchObject(
+      seenAfterCut === 1
+        ? { code: 'network', isRetryable: true }
+        : { code: 'answer_invalid', isRetryable: false },
+    );
+  });
+});
+
+test('an answer of a newer worker is passed on with what this client does not know', async () => {
+  const newer = {
+    id,
+    state: 'paused',
+    review: 'of a new kind',
+    merchantReferenceId: 'order-1',
+    redirectUrl: null,
+    added: { deep: [1] },
+  };
+  const { url } = await placeInTrouble([], { status: 200, body: newer });
+  expect(await createTokenClient({ url, apiKey: 'k' }).getTokenization(id)).toEqual(newer);
 });

@@ -1,53 +1,30 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { openConnection, type Connection } from '../../src/client/connection.ts';
+import {
+  placeInTrouble as openPlace,
+  type SeenRequest,
+  type Trouble,
+} from '../support/place-in-trouble.ts';
 
-/** One answer of a proxy or worker in trouble: a status, with the headers it has; `cut` hangs up instead. */
-type Trouble = { readonly status: number; readonly retryAfter?: string } | 'cut' | 'silent';
-
-const open: { close: () => void }[] = [];
-
-afterEach(() => {
-  for (const closable of open.splice(0)) closable.close();
-});
-
-/** A place between client and worker that is in trouble first and well from then on. */
-async function placeInTrouble(troubles: readonly Trouble[]) {
-  const left = [...troubles];
-  const seen: { method: string | undefined; key: string | undefined; body: string }[] = [];
-  const answer = (request: IncomingMessage, response: ServerResponse): void => {
-    let body = '';
-    request.on('data', (chunk: Buffer) => {
-      body += chunk.toString();
-    });
-    request.on('end', () => {
-      seen.push({ method: request.method, key: request.headers.authorization, body });
-      const trouble = left.shift();
-      if (trouble === 'cut') request.socket.destroy();
-      else if (trouble === undefined) response.end('{"ok":true}');
-      else if (trouble !== 'silent') {
-        const { status, retryAfter } = trouble;
-        response.writeHead(status, retryAfter === undefined ? {} : { 'retry-after': retryAfter });
-        response.end('<h1>no problem of ours</h1>');
-      }
-    });
-  };
-  const server = createServer(answer);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  open.push({
-    close: () => {
-      server.closeAllConnections();
-      server.close();
-    },
-  });
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+/** A place in trouble, and connections to it. */
+async function placeInTrouble(troubles: readonly Trouble[]): Promise<{
+  readonly seen: readonly SeenRequest[];
+  readonly connect: (timeoutMs?: number) => Connection;
+}> {
+  const { seen, url } = await openPlace(troubles);
   const connect = (timeoutMs = 5_000): Connection =>
-    openConnection({ url: `http://127.0.0.1:${port}/base`, apiKey: 'k', timeoutMs });
+    openConnection({ url: `${url}/base`, apiKey: 'k', timeoutMs });
   return { seen, connect };
 }
 
-const idempotent = { method: 'post', path: 'x', body: { a: 1 }, isIdempotent: true } as const;
+const isAnswer = (body: unknown): body is object => typeof body === 'object' && body !== null;
+const idempotent = {
+  method: 'post',
+  path: 'x',
+  body: { a: 1 },
+  isIdempotent: true,
+  isAnswer,
+} as const;
 const once = { ...idempotent, isIdempotent: false } as const;
 
 describe('a call that says the same twice', () => {
@@ -56,18 +33,23 @@ describe('a call that says the same twice', () => {
     ['a limit', { status: 429, retryAfter: '0' }],
     ['a proxy that gave up', { status: 504 }],
     ['a connection that broke', 'cut'],
+    ['a connection that broke inside the answer', 'cut_inside'],
   ])('is sent again after %s, whole and with its key', async ([, trouble]) => {
     const { seen, connect } = await placeInTrouble([trouble]);
     expect(await connect()(idempotent)).toEqual({ ok: true });
     expect(seen).toHaveLength(2);
-    expect(seen[1]).toEqual({ method: 'POST', key: 'Bearer k', body: '{"a":1}' });
+    const whole = { method: 'POST', path: '/base/v1/x', key: 'Bearer k', body: '{"a":1}' };
+    expect(seen[1]).toEqual(whole);
   });
 
-  test('is sent again after no answer', async () => {
-    const { seen, connect } = await placeInTrouble(['silent']);
-    expect(await connect(200)(idempotent)).toEqual({ ok: true });
-    expect(seen).toHaveLength(2);
-  });
+  test.for(['silent', 'stalled'] as const)(
+    'is sent again after no answer, or half of one (%s)',
+    async (trouble) => {
+      const { seen, connect } = await placeInTrouble([trouble]);
+      expect(await connect(200)(idempotent)).toEqual({ ok: true });
+      expect(seen).toHaveLength(2);
+    },
+  );
 
   test('is given up after a few attempts', async () => {
     const trouble = { status: 503, retryAfter: '0' };
@@ -92,6 +74,8 @@ describe('a call that leaves a trace each time', () => {
     ['a proxy that gave up', { status: 504 }, 'answer_invalid'],
     ['a connection that broke', 'cut', 'network'],
     ['no answer', 'silent', 'timeout'],
+    ['a connection that broke inside the answer', 'cut_inside', 'network'],
+    ['half an answer', 'stalled', 'timeout'],
   ])('is not sent again after %s: it may have arrived', async ([, trouble, code]) => {
     const { seen, connect } = await placeInTrouble([trouble]);
     await expect(connect(200)(once)).rejects.toMatchObject({ code, isRetryable: true });
@@ -105,10 +89,71 @@ describe('a call that leaves a trace each time', () => {
   });
 });
 
-test('a redirect is not followed: it would carry the key elsewhere', async () => {
-  const { seen, connect } = await placeInTrouble([{ status: 307 }]);
-  await expect(connect()({ ...once, method: 'get', body: undefined })).rejects.toMatchObject({
-    name: 'TokenClientError',
+test('a redirect is not followed, however near: it would carry the key elsewhere', async () => {
+  const elsewhere = await openPlace([]);
+  for (const location of ['/elsewhere', elsewhere.url]) {
+    const { seen, connect } = await placeInTrouble([{ status: 307, location }]);
+    await expect(connect()(once)).rejects.toMatchObject({ name: 'TokenClientError' });
+    expect(seen).toHaveLength(1);
+  }
+  expect(elsewhere.seen).toHaveLength(0);
+});
+
+describe('Retry-After', () => {
+  afterEach(() => {
+    vi.useRealTimers();
   });
-  expect(seen).toHaveLength(1);
+
+  /** A connection to a worker that answers with this header first, on a clock that only the test moves. */
+  function busyPlace(retryAfter: string, status = 503) {
+    vi.useFakeTimers({ now: Date.parse('2026-11-25T00:00:00.000Z') });
+    const place = { asked: 0 };
+    const connection = openConnection({
+      url: 'http://127.0.0.1',
+      apiKey: 'k',
+      fetch: async () => {
+        place.asked += 1;
+        const headers = { 'retry-after': retryAfter };
+        return await Promise.resolve(
+          place.asked === 1 ? new Response('{}', { status, headers }) : new Response('{"ok":true}'),
+        );
+      },
+    });
+    return { place, connection };
+  }
+
+  test.for([
+    ['10', 503],
+    ['10', 429],
+    ['10', 504],
+    ['Wed, 25 Nov 2026 00:00:10 GMT', 503],
+  ] as const)('of ten seconds (%s, %i) is waited for, and no less', async ([said, status]) => {
+    const { place, connection } = busyPlace(said, status);
+    const call = connection(idempotent);
+    await vi.advanceTimersByTimeAsync(9_900);
+    expect(place.asked).toBe(1);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(await call).toEqual({ ok: true });
+  });
+
+  test.for(['11', 'Wed, 25 Nov 2026 00:00:30 GMT'])(
+    'of more (%s) ends the call at once, instead of being cut short',
+    async (said) => {
+      const { place, connection } = busyPlace(said);
+      const fault = connection(idempotent).catch((error: unknown) => error);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(await fault).toMatchObject({ status: 503, isRetryable: true });
+      expect(place.asked).toBe(1);
+    },
+  );
+
+  test('of any length is waited for by a call that its signal ends', async () => {
+    const { place, connection } = busyPlace('30');
+    const { signal } = new AbortController();
+    const call = connection({ ...idempotent, signal });
+    await vi.advanceTimersByTimeAsync(29_900);
+    expect(place.asked).toBe(1);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(await call).toEqual({ ok: true });
+  });
 });

@@ -1,8 +1,13 @@
+import { inspect } from 'node:util';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { describe, expect } from 'vitest';
-import { addToQueue, enqueueIn } from '../../src/direct-client/direct-client.ts';
+import {
+  addToQueue,
+  enqueueIn,
+  type SqlTransaction,
+} from '../../src/direct-client/direct-client.ts';
 import { requestPayload } from '../support/builders.ts';
 import { faultOf } from '../support/client-fault.ts';
 import { connectEnqueuer, type Enqueuer } from '../support/enqueuer.ts';
@@ -85,13 +90,28 @@ describe('a job that a backend enqueues in its own transaction', () => {
         ['order.currency'],
       ],
       [Object.assign({ [canary]: canary }, good), 'payload_invalid', ['*']],
-      [{ ...good, billing: { ...good.billing, city: `${canary}\0` } }, 'payload_invalid', []],
+      ...[`${canary}\0`, `${canary}\ud83d`, `\ude00${canary}`].map(
+        (city) => [{ ...good, billing: { ...good.billing, city } }, 'payload_invalid', []] as const,
+      ),
     ] as const;
+    // As a query builder does, whose own error has that of PostgreSQL as its cause.
+    const wrapped: SqlTransaction = {
+      query: async (text, values) =>
+        await client.query(text, values).catch((cause: unknown) => {
+          throw new Error('a query failed', { cause });
+        }),
+    };
     for (const [payload, code, paths] of refusals) {
-      const fault = await faultOf(enqueueIn(client, 'tokenization.request', payload));
-      expect(fault).toMatchObject({ code, paths, isRetryable: false });
-      expect(JSON.stringify([fault, fault.message, fault.stack])).not.toContain(canary);
-      expect(fault.cause).toBeUndefined();
+      for (const way of [client, wrapped]) {
+        const fault = await faultOf(enqueueIn(way, 'tokenization.request', payload));
+        expect(fault).toMatchObject({ code, paths, isRetryable: false });
+        expect(inspect(fault, { depth: Infinity, showHidden: true })).not.toContain(canary);
+      }
+    }
+    for (const unknown of ['no.job', 'toString', canary]) {
+      const fault = await faultOf(Reflect.apply(enqueueIn, undefined, [client, unknown, good]));
+      expect(fault).toMatchObject({ code: 'job_unknown', paths: ['jobName'], isRetryable: false });
+      expect(fault.message).not.toContain(canary);
     }
     // Six bytes a character, once it is JSON.
     const large = { body: '\u0001'.repeat(65_536) };
@@ -121,6 +141,30 @@ describe('a job that a backend enqueues in its own transaction', () => {
     ).rejects.toMatchObject({ code: '42501' });
     await stranger.close();
   });
+
+  test('passes it on without the payload, where PostgreSQL quotes parameters', async ({
+    shop: { client, role },
+    databaseUrl,
+  }) => {
+    const owner = new pg.Client({ connectionString: databaseUrl });
+    await owner.connect();
+    await owner.query('begin; lock table token_lifecycle.outbox');
+    await client.query('reset role; set log_parameter_max_length_on_error = -1');
+    await client.query(`set role ${role}; set lock_timeout = '20ms'`);
+    const canary = 'CANARY-4111';
+    const payload = { ...request(), customer: { id: canary } };
+    const statement = 'select token_lifecycle.enqueue($1, $2::jsonb) as id';
+    const values = ['tokenization.request', JSON.stringify({ v: 1, ...payload })];
+    const quoted: unknown = await client.query(statement, values).catch((error: unknown) => error);
+    expect(inspect(quoted)).toContain(canary);
+    const fault: unknown = await enqueueIn(client, 'tokenization.request', payload).catch(
+      (error: unknown) => error,
+    );
+    expect(fault).toBeInstanceOf(pg.DatabaseError);
+    expect(fault).toMatchObject({ code: '55P03' });
+    expect(inspect(fault, { depth: Infinity, showHidden: true })).not.toContain(canary);
+    await owner.end();
+  });
 });
 
 describe('a job that a backend adds to its own BullMQ queue', () => {
@@ -136,6 +180,8 @@ describe('a job that a backend adds to its own BullMQ queue', () => {
       expect(JSON.stringify([fault, fault.message])).not.toContain('CANARY');
       const elsewhere = await faultOf(addToQueue(queue, 'notify.handle', { body: 'x' }));
       expect(elsewhere).toMatchObject({ code: 'job_unknown', paths: ['queue'] });
+      const unknown = Reflect.apply(addToQueue, undefined, [queue, 'no.job', payload]);
+      expect(await faultOf(unknown)).toMatchObject({ code: 'job_unknown', paths: ['jobName'] });
       const jobs = await queue.getJobs(['waiting']);
       expect(jobs.map(({ name, data }): unknown => ({ name, data }))).toEqual([
         { name: 'tokenization.request', data: { v: 1, ...payload } },

@@ -198,6 +198,16 @@ async function listen(
     onRead: metrics.countAccessTokenRead,
     onJobsWritten: nudgeRelay,
     onFault: (error) => logger.warn({ error }, 'new access tokens are not heard of, only read'),
+    onUnwritten(handOuts, error, isLost) {
+      if (!isLost) {
+        logger.warn({ error }, 'hand-outs are not in the audit trail yet; they are tried again');
+        return;
+      }
+      // One line each: with these, who got which generation can still be told.
+      for (const { rowId, generation, actor, reads } of handOuts) {
+        logger.error({ rowId, generation, actor, reads }, 'a hand-out is not in the audit trail');
+      }
+    },
   });
   shutdown.own('access token reader', accessTokens);
   metrics.onScrape(async () => ({

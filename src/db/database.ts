@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
 import pg from 'pg';
 import { AppError } from '../domain/errors.ts';
@@ -27,6 +28,8 @@ export interface DatabaseOptions {
 export const applicationRole = 'token_lifecycle_app';
 const connectTimeoutMs = 5_000;
 const statementTimeoutDefaultMs = 30_000;
+/** How long after the server should have spoken a connection counts as dead. */
+const silenceGraceMs = 5_000;
 
 /**
  * Opens the pool as the application role where the login may take it on.
@@ -41,19 +44,34 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 
 /** A pool whose clients find the tables of schema `token_lifecycle` without a prefix. */
 function createPool(options: DatabaseOptions, roleOption: string): pg.Pool {
+  // The server ends what takes longer, and the pool what is idle for longer: a connection is never silent for longer than this.
+  const turnMsMax = options.statementTimeoutMs ?? statementTimeoutDefaultMs;
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.poolSizeMax,
     connectionTimeoutMillis: connectTimeoutMs,
-    idleTimeoutMillis: 30_000,
-    statement_timeout: options.statementTimeoutMs ?? statementTimeoutDefaultMs,
-    idle_in_transaction_session_timeout: statementTimeoutDefaultMs,
+    idleTimeoutMillis: turnMsMax,
+    statement_timeout: turnMsMax,
+    idle_in_transaction_session_timeout: turnMsMax,
+    stream: () => mortalSocket(turnMsMax + silenceGraceMs),
     application_name: 'token-lifecycle-worker',
     keepAlive: true,
     options: `-c search_path=token_lifecycle ${roleOption}`.trim(),
   });
   survivesBreaks(pool, (error) => options.onConnectionError?.(error));
   return pool;
+}
+
+/**
+ * A socket that breaks when nothing passes for so long. A server that hangs, or a network that swallows everything, keeps no timeout of
+ * its own, and TCP alone would have all who wait wait for minutes. pg's query_timeout would leave the dead connection in the pool.
+ */
+function mortalSocket(silenceMsMax: number): Socket {
+  const socket = new Socket();
+  return socket.setTimeout(silenceMsMax, () => {
+    const fault = new Error('PostgreSQL was silent for too long');
+    socket.destroy(Object.assign(fault, { code: 'ETIMEDOUT' }));
+  });
 }
 
 /**

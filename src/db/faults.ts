@@ -30,12 +30,15 @@ export function isDatabaseOutage(error: unknown): boolean {
   return outageWords.test(error.message) || isDatabaseOutage(error.cause);
 }
 
+/** PostgreSQL did not answer in time, or is away. */
+export function databaseIsAway(cause?: unknown): AppError {
+  return new AppError('database_unavailable', 'PostgreSQL does not answer; try again.', { cause });
+}
+
 /** What may be told to a backend of anything that was thrown: our own errors as they are, an outage, or `internal`. */
 export function asAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   return isDatabaseOutage(error)
-    ? new AppError('database_unavailable', 'PostgreSQL does not answer; try again.', {
-        cause: error,
-      })
+    ? databaseIsAway(error)
     : new AppError('internal', 'The log holds more under this request id.', { cause: error });
 }

@@ -104,6 +104,7 @@ export function createDirectTransport(options: DirectTransportOptions): DirectTr
       }),
     reportInvalidAccessToken: async (credential, generation) =>
       await run(async () => {
+        reader?.doubt(credential, generation);
         await reportInvalidToken(dependencies, credential, generation, actor);
       }),
     revealOpccount: async (credential) =>
@@ -122,5 +123,10 @@ function openReader({
   databaseUrl,
   onFault,
 }: DirectTransportOptions): AccessTokenReader {
-  return openListeningReader({ ...dependencies, databaseUrl, onFault });
+  return openListeningReader({
+    ...dependencies,
+    databaseUrl,
+    onUnwritten: (_handOuts, error) => onFault(error),
+    onFault,
+  });
 }

@@ -1,9 +1,11 @@
 import { findReadableAccessToken, type ReadableAccessToken } from '../db/access-tokens.ts';
+import { databaseIsAway } from '../db/faults.ts';
 import { AppError } from '../domain/errors.ts';
 import type { Secret } from '../security/secret.ts';
 import { tokenPlace } from './access-token-row.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 import { oneFlight } from './one-flight.ts';
+import { inTime } from './in-time.ts';
 
 /** A valid token and until when it is. */
 export interface RememberedToken {
@@ -18,6 +20,13 @@ export interface RememberedToken {
   readonly validUntilMs: number;
 }
 
+/** What is remembered of a credential. */
+export interface Recollection {
+  readonly remembered: RememberedToken;
+  /** Whether no change is known of, and it is so young that a notification that got lost can't have been lost for long. */
+  readonly isTrusted: boolean;
+}
+
 /** What Postgres holds for a credential; without a token there is no valid one. */
 export interface LoadedToken {
   readonly row: ReadableAccessToken;
@@ -26,59 +35,106 @@ export interface LoadedToken {
 
 /** Valid tokens in memory, by credential. */
 export interface AccessTokenMemory {
-  /** The remembered token, if it is still valid. */
-  readonly find: (credential: string) => RememberedToken | undefined;
-  /** Asks Postgres, once for all who ask at the same time. Throws `credential_not_found`. */
+  /** The remembered token, if it is still valid. One that is no longer young is looked at anew behind the caller's back. */
+  readonly find: (credential: string) => Recollection | undefined;
+  /**
+   * Asks Postgres, once for all who ask at the same time. Throws `credential_not_found`, and `database_unavailable` when there is no
+   * answer within seconds.
+   */
   readonly load: (credential: string) => Promise<LoadedToken>;
   /** The row of this id has changed. */
   readonly forget: (rowId: string) => void;
   /** Any row may have changed. */
   readonly forgetAll: () => void;
+  /** This generation of a credential's token, or what came before it, is said to be no good. */
+  readonly doubt: (credential: string, generation: number) => void;
   /** Waits for the next change, `ms` milliseconds at most. */
   readonly untilChanged: (ms: number) => Promise<void>;
 }
 
-/** Creates an empty memory. */
-export function createAccessTokenMemory({
-  db,
-  keyring,
-}: Pick<OperationDependencies, 'db' | 'keyring'>): AccessTokenMemory {
-  const remembered = new Map<string, RememberedToken>();
+/** From this age on, a token that is read is looked at anew, while readers still get it. */
+const youngMs = 10_000;
+/** From this age on, nobody gets it without a look at Postgres. */
+const trustedMs = 30_000;
+/** How long a load may take. What hangs longer is given up, so that the next one takes a connection that works. */
+const answerMsMax = 5_000;
+
+interface Entry {
+  readonly remembered: RememberedToken;
+  /** When it was asked for. */
+  readonly askedAtMs: number;
+  readonly isDoubted: boolean;
+}
+
+/** Creates an empty memory. `now` is a clock in milliseconds that only goes forward. */
+export function createAccessTokenMemory(
+  { db, keyring }: Pick<OperationDependencies, 'db' | 'keyring'>,
+  now: () => number = () => performance.now(),
+): AccessTokenMemory {
+  const entries = new Map<string, Entry>();
   const loads = new Map<string, Promise<LoadedToken>>();
   const wakers = new Set<() => void>();
   let changes = 0;
+
+  /** What is doubted is not lost: while Postgres is away, a token that may be good is better than none. */
+  function doubt(credential: string, entry: Entry): void {
+    entries.set(credential, { ...entry, isDoubted: true });
+  }
 
   function changed(): void {
     changes += 1;
     for (const wake of wakers) wake();
   }
 
+  async function load(credential: string): Promise<LoadedToken> {
+    return await oneFlight(loads, credential, async () => {
+      const changesBefore = changes;
+      const askedAtMs = now();
+      const row = await inTime(
+        findReadableAccessToken(db, credential),
+        answerMsMax,
+        databaseIsAway,
+      );
+      const remembered = row && open(row, askedAtMs, keyring);
+      // A change that was heard meanwhile may be about this very row.
+      const isDoubted = changes !== changesBefore;
+      if (remembered === undefined) entries.delete(credential);
+      else entries.set(credential, { remembered, askedAtMs, isDoubted });
+      if (row === undefined) throw notFound();
+      return { row, token: remembered };
+    });
+  }
+
   return {
     find(credential) {
-      const known = remembered.get(credential);
-      return known !== undefined && performance.now() < known.validUntilMs ? known : undefined;
+      const entry = entries.get(credential);
+      if (entry === undefined || now() >= entry.remembered.validUntilMs) return undefined;
+      const ageMs = now() - entry.askedAtMs;
+      if (ageMs >= youngMs) load(credential).catch(() => undefined);
+      return {
+        remembered: entry.remembered,
+        isTrusted: !entry.isDoubted && ageMs < trustedMs,
+      };
     },
-    load: async (credential) =>
-      await oneFlight(loads, credential, async () => {
-        const changesBefore = changes;
-        const startedAt = performance.now();
-        const row = await findReadableAccessToken(db, credential);
-        if (row === undefined) throw notFound();
-        const token = open(row, startedAt, keyring);
-        // A change that was heard meanwhile may be about this very row.
-        if (token !== undefined && changes === changesBefore) remembered.set(credential, token);
-        else remembered.delete(credential);
-        return { row, token };
-      }),
+    load,
     forget(rowId) {
-      for (const [credential, known] of remembered) {
-        if (known.rowId === rowId) remembered.delete(credential);
-      }
       changed();
+      for (const [credential, entry] of entries) {
+        if (entry.remembered.rowId !== rowId) continue;
+        doubt(credential, entry);
+        // At once, so that what is over is not handed out should Postgres go away next.
+        load(credential).catch(() => undefined);
+      }
     },
     forgetAll() {
-      remembered.clear();
       changed();
+      for (const [credential, entry] of entries) doubt(credential, entry);
+    },
+    doubt(credential, generation) {
+      const entry = entries.get(credential);
+      if (entry === undefined || entry.remembered.token.generation > generation) return;
+      changed();
+      doubt(credential, entry);
     },
     untilChanged: async (ms) =>
       await new Promise<void>((resolve) => {

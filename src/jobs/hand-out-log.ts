@@ -1,102 +1,176 @@
 import { findAccessTokenById } from '../db/access-tokens.ts';
+import { databaseIsAway } from '../db/faults.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
+import { inTime } from './in-time.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
+
+/** So many reads of one generation by one backend. */
+export interface HandOut {
+  /** The row in `access_token`. */
+  readonly rowId: string;
+  readonly generation: number;
+  readonly actor: Actor;
+  readonly reads: number;
+}
 
 /** Writes down who got which access token. */
 export interface HandOutLog {
   /** Counts one hand-out; never waits. */
   readonly count: (rowId: string, generation: number, actor: Actor) => void;
-  /** Writes down all that is counted. */
+  /** Writes down all that is counted, in seconds at most, and says what could not be. */
   readonly close: () => Promise<void>;
 }
 
-interface Counted {
-  readonly rowId: string;
-  readonly generation: number;
-  readonly actor: Actor;
-  reads: number;
+/** What the log works with. */
+export interface HandOutLogOptions extends Pick<OperationDependencies, 'db' | 'door'> {
+  /**
+   * Told of hand-outs that are not in the audit trail. Those that are tried again, a minute later, are told of once in that
+   * minute; those that are lost, at the end of the process, all together.
+   */
+  readonly onUnwritten?: (handOuts: readonly HandOut[], error: unknown, isLost: boolean) => void;
 }
 
 const everyMs = 60_000;
 /** Readers and generations that are remembered as written down; beyond that some are written down at once again. */
 const firstsMax = 50_000;
+/** Tokens whose hand-outs are written side by side. */
+const lanesMax = 4;
+const closeMsMax = 5_000;
 
 /**
- * Audits hand-outs without slowing them: the first one of a generation to a backend is written down at once, further ones are counted and
- * written down once a minute, one audit row per token, generation and backend. A process that is killed loses the count of
- * its last minute; who got which generation is never lost.
+ * Audits hand-outs without slowing them: the first one of a generation to a backend is written down right away but behind the reader's
+ * back, further ones are counted and written down once a minute, one audit row per token, generation and backend. What can't be
+ * written is tried again for as long as the process lives. A process that is killed loses what it had not written yet: the
+ * first hand-outs of its last moments, and the counts of its last minute.
  */
 export function createHandOutLog({
   db,
   door,
-}: Pick<OperationDependencies, 'db' | 'door'>): HandOutLog {
-  const counts = new Map<string, Counted>();
+  onUnwritten = () => undefined,
+}: HandOutLogOptions): HandOutLog {
+  const counts = new Map<string, HandOut>();
   const firsts = new Set<string>();
-  let writing: Promise<void> = Promise.resolve();
-  const timer = setInterval(writeAll, everyMs);
+  const lanes = openLanes(writeOrKeep);
+  const inHand = new Set<HandOut>();
+  let isToldOf = false;
+  let lastError: unknown;
+  const timer = setInterval(() => {
+    isToldOf = false;
+    writeAll();
+  }, everyMs);
   timer.unref();
 
   function writeAll(): void {
     const due = [...counts.values()];
     counts.clear();
-    if (due.length > 0) later(due);
+    for (const handOut of due) later(handOut);
   }
 
-  function later(due: readonly Counted[]): void {
-    writing = writing.then(async () => {
-      await Promise.all(due.map(writeOrKeep));
-    });
+  function later(handOut: HandOut): void {
+    inHand.add(handOut);
+    lanes.add(handOut);
   }
 
-  /** What can't be written now is counted on and tried again a minute later. */
-  async function writeOrKeep(counted: Counted): Promise<void> {
+  async function writeOrKeep(handOut: HandOut): Promise<void> {
     try {
-      await write(counted);
-    } catch {
-      const key = keyOf(counted);
-      const since = counts.get(key);
-      if (since === undefined) counts.set(key, counted);
-      else since.reads += counted.reads;
+      await write(handOut, { db, door });
+    } catch (error) {
+      lastError = error;
+      add(handOut);
+      if (!isToldOf) onUnwritten([handOut], error, false);
+      isToldOf = true;
     }
+    inHand.delete(handOut);
   }
 
-  async function write({ rowId, generation, actor, reads }: Counted): Promise<void> {
-    await applyToPresentRow(async () => {
-      const row = await findAccessTokenById(db, rowId);
-      if (row === undefined) return 'row_gone';
-      const outcome = await door.apply({
-        entity: 'access_token',
-        row,
-        event: 'access_token.handed_out',
-        audit: { actor, detail: { generation, reads } },
-      });
-      return outcome.isApplied ? 'written' : undefined;
-    });
+  function add(handOut: HandOut): void {
+    const key = keyOf(handOut);
+    const reads = handOut.reads + (counts.get(key)?.reads ?? 0);
+    counts.set(key, { ...handOut, reads });
   }
 
   return {
     count(rowId, generation, actor) {
-      const one: Counted = { rowId, generation, actor, reads: 1 };
+      const one: HandOut = { rowId, generation, actor, reads: 1 };
       const key = keyOf(one);
-      if (!firsts.has(key)) {
-        if (firsts.size >= firstsMax) firsts.clear();
-        firsts.add(key);
-        later([one]);
+      if (firsts.has(key)) {
+        add(one);
         return;
       }
-      const counted = counts.get(key);
-      if (counted === undefined) counts.set(key, one);
-      else counted.reads += 1;
+      if (firsts.size >= firstsMax) firsts.clear();
+      firsts.add(key);
+      later(one);
     },
     async close() {
       clearInterval(timer);
+      isToldOf = true;
       writeAll();
-      await writing;
+      await inTime(lanes.untilEmpty(), closeMsMax, databaseIsAway).catch((error: unknown) => {
+        lastError = error;
+      });
+      const lost = [...inHand, ...counts.values()];
+      if (lost.length > 0) onUnwritten(lost, lastError, true);
     },
   };
 }
 
-function keyOf({ rowId, generation, actor }: Counted): string {
+/**
+ * Runs `work`, which never throws, on all that is added: for one token one after the other, since each is a version of the same row, and for some
+ * tokens side by side.
+ */
+function openLanes(work: (handOut: HandOut) => Promise<void>): {
+  readonly add: (handOut: HandOut) => void;
+  readonly untilEmpty: () => Promise<void>;
+} {
+  const waiting = new Map<string, HandOut[]>();
+  const lanes = new Map<string, Promise<void>>();
+
+  function open(): void {
+    for (const [rowId, due] of waiting) {
+      if (lanes.size >= lanesMax) return;
+      if (lanes.has(rowId)) continue;
+      waiting.delete(rowId);
+      lanes.set(rowId, run(rowId, due));
+    }
+  }
+
+  async function run(rowId: string, due: readonly HandOut[]): Promise<void> {
+    for (const handOut of due) await work(handOut);
+    lanes.delete(rowId);
+    open();
+  }
+
+  return {
+    add(handOut) {
+      const ofRow = waiting.get(handOut.rowId);
+      if (ofRow === undefined) waiting.set(handOut.rowId, [handOut]);
+      else ofRow.push(handOut);
+      open();
+    },
+    async untilEmpty() {
+      while (lanes.size > 0) await Promise.all(lanes.values());
+    },
+  };
+}
+
+async function write(
+  { rowId, generation, actor, reads }: HandOut,
+  { db, door }: Pick<OperationDependencies, 'db' | 'door'>,
+): Promise<void> {
+  await applyToPresentRow(async () => {
+    const row = await findAccessTokenById(db, rowId);
+    if (row === undefined) return 'row_gone';
+    const outcome = await door.apply({
+      entity: 'access_token',
+      row,
+      event: 'access_token.handed_out',
+      audit: { actor, detail: { generation, reads } },
+    });
+    return outcome.isApplied ? 'written' : undefined;
+  });
+}
+
+function keyOf({ rowId, generation, actor }: HandOut): string {
   return `${rowId} ${generation} ${actor.type} ${actor.id}`;
 }

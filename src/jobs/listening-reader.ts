@@ -26,6 +26,7 @@ export function openListeningReader(
   });
   return {
     read: reader.read,
+    doubt: reader.doubt,
     async close() {
       await listener.close();
       await reader.close();

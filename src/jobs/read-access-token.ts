@@ -1,11 +1,17 @@
 import type { ReadableAccessToken } from '../db/access-tokens.ts';
+import { databaseIsAway } from '../db/faults.ts';
 import { insertOutboxJobs } from '../db/outbox.ts';
 import type { AccessTokenView } from '../domain/api-shapes.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
-import { createAccessTokenMemory, type RememberedToken } from './access-token-memory.ts';
+import {
+  createAccessTokenMemory,
+  type LoadedToken,
+  type RememberedToken,
+} from './access-token-memory.ts';
 import { refreshJob } from './access-token-row.ts';
-import { createHandOutLog } from './hand-out-log.ts';
+import { createHandOutLog, type HandOut } from './hand-out-log.ts';
+import { inTime } from './in-time.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 import { oneFlight } from './one-flight.ts';
 
@@ -34,18 +40,22 @@ export interface AccessTokenReader {
    * Throws `credential_not_found`, or `access_token_unavailable`, which is worth a retry.
    */
   readonly read: (credential: string, actor: Actor) => Promise<AccessToken>;
+  /** A backend was refused with this generation: nobody of this process gets it, or one before it, without a look at Postgres. */
+  readonly doubt: (credential: string, generation: number) => void;
   /** Writes down what was handed out and not yet written down. */
   readonly close: () => Promise<void>;
 }
 
 /** What a reader works with. Times in milliseconds. */
 export interface AccessTokenReaderOptions extends Omit<OperationDependencies, 'settings'> {
-  /** Whether changes are sure to be heard through `forget`; without that, memory is not trusted. */
+  /** Whether changes are sure to be heard through `forget`; without that, memory is for outages only. */
   readonly isHearing: () => boolean;
   /** Told what each read came to: `memory`, `database`, `waited`, `outage` (memory while Postgres is away) or `unavailable`. */
   readonly onRead?: (outcome: string) => void;
   /** Called when a renewal was asked for, so that it need not wait for the next poll. */
   readonly onJobsWritten?: () => void;
+  /** Told of hand-outs that are not in the audit trail: `isLost` when they never will be, else they are tried again. */
+  readonly onUnwritten?: (handOuts: readonly HandOut[], error: unknown, isLost: boolean) => void;
   /** The longest wait for a renewal, default 5,000. */
   readonly waitMsMax?: number;
 }
@@ -60,33 +70,50 @@ export type ListeningReader = AccessTokenReader & {
 
 const waitMsMaxDefault = 5_000;
 const pollMs = 250;
+/** How long a reader that could be served from memory waits for Postgres to say that it need not be. */
+const patienceMs = 250;
 
-/** Creates a reader. Tokens are kept in memory by generation and forgotten when Postgres notifies of a new one. */
+/** Creates a reader. Tokens are kept in memory by generation and doubted when Postgres notifies of a new one. */
 export function createAccessTokenReader(options: AccessTokenReaderOptions): ListeningReader {
-  const { isHearing, onRead = () => undefined } = options;
+  const { isHearing, onRead = () => undefined, waitMsMax = waitMsMaxDefault } = options;
   const memory = createAccessTokenMemory(options);
   const handOuts = createHandOutLog(options);
   const waits = new Map<string, Promise<RememberedToken>>();
+  let isAway = false;
 
   async function read(credential: string, actor: Actor): Promise<AccessToken> {
+    const askedAt = performance.now();
     const known = memory.find(credential);
-    if (known !== undefined && isHearing()) return handOut(known, actor, 'memory');
-    let loaded: RememberedToken | undefined;
-    try {
-      loaded = (await memory.load(credential)).token;
-    } catch (error) {
-      // A valid token is a valid token, also while Postgres is away.
-      if (known !== undefined && !(error instanceof AppError))
-        return handOut(known, actor, 'outage');
-      throw error;
+    if (known?.isTrusted === true && isHearing()) {
+      return handOut(known.remembered, actor, 'memory');
     }
-    if (loaded !== undefined) return handOut(loaded, actor, 'database');
+    // A valid token is a valid token, also while Postgres is away.
+    const loaded = known ? await loadPromptly(credential) : await memory.load(credential);
+    if (loaded === undefined && known) return handOut(known.remembered, actor, 'outage');
+    if (loaded?.token !== undefined) return handOut(loaded.token, actor, 'database');
     try {
-      const renewed = await oneFlight(waits, credential, () => untilRenewed(credential));
-      return handOut(renewed, actor, 'waited');
+      const flight = oneFlight(waits, credential, async () => await untilRenewed(credential));
+      const leftMs = askedAt + waitMsMax + pollMs - performance.now();
+      return handOut(await inTime(flight, leftMs, unavailable), actor, 'waited');
     } catch (error) {
       onRead('unavailable');
       throw error;
+    }
+  }
+
+  /** What Postgres says, or undefined when it says nothing soon. While it is known to be away, nobody waits for it again. */
+  async function loadPromptly(credential: string): Promise<LoadedToken | undefined> {
+    const load = memory.load(credential);
+    load.then(
+      () => (isAway = false),
+      (error: unknown) => (isAway = !isAnswer(error)),
+    );
+    try {
+      return await inTime(load, isAway ? 0 : patienceMs, databaseIsAway);
+    } catch (error) {
+      if (isAnswer(error)) throw error;
+      isAway = true;
+      return undefined;
     }
   }
 
@@ -99,14 +126,17 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): List
   }
 
   async function untilRenewed(credential: string): Promise<RememberedToken> {
-    const deadline = performance.now() + (options.waitMsMax ?? waitMsMaxDefault);
-    for (let isAsked = false; ; isAsked = true) {
+    const deadline = performance.now() + waitMsMax;
+    for (let isAsked = false; ;) {
       const { row, token } = await memory.load(credential);
       if (token !== undefined) return token;
       const leftMs = deadline - performance.now();
       // Nobody will try before the wait is over: say so at once.
       if (leftMs <= 0 || row.nextAttemptInMs > leftMs) throw unavailable();
-      if (!isAsked && row.nextAttemptInMs <= 0) await askForRenewal(row, credential);
+      if (!isAsked && row.nextAttemptInMs <= 0) {
+        await askForRenewal(row, credential);
+        isAsked = true;
+      }
       await memory.untilChanged(Math.min(leftMs, pollMs));
     }
   }
@@ -117,7 +147,13 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): List
     options.onJobsWritten?.();
   }
 
-  return { read, forget: memory.forget, forgetAll: memory.forgetAll, close: handOuts.close };
+  const { forget, forgetAll, doubt } = memory;
+  return { read, forget, forgetAll, doubt, close: handOuts.close };
+}
+
+/** Whether a load failed by what Postgres said, and not because it said nothing. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof AppError && error.code !== 'database_unavailable';
 }
 
 function unavailable(): AppError {

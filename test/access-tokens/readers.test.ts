@@ -2,40 +2,11 @@ import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { accessTokenStates } from '../../src/domain/access-token.ts';
-import { openListeningReader } from '../../src/jobs/listening-reader.ts';
-import {
-  type AccessTokenReader,
-  createAccessTokenReader,
-} from '../../src/jobs/read-access-token.ts';
+import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { reportInvalidToken } from '../../src/jobs/report-invalid-token.ts';
 import { eventually } from '../support/eventually.ts';
-import { test, type TokenDesk } from '../support/token-desk.ts';
-
-const shop = { type: 'backend', id: 'shop' } as const;
-
-/** A desk with one issued token, and a reader whose outcomes are kept. */
-async function withReader(
-  desk: TokenDesk,
-  databaseUrl: string,
-  waitMsMax = 5_000,
-): Promise<{ reader: AccessTokenReader; outcomes: string[] }> {
-  await desk.add('cards', 'app-1');
-  await desk.renew('cards');
-  const outcomes: string[] = [];
-  const reader = openListeningReader({
-    ...desk.dependencies,
-    databaseUrl,
-    waitMsMax,
-    onRead: (outcome) => outcomes.push(outcome),
-    onFault: () => undefined,
-  });
-  // The reader trusts its memory only once it listens.
-  await eventually('a read from memory', async () => {
-    await reader.read('cards', shop);
-    return outcomes.at(-1) === 'memory';
-  });
-  return { reader, outcomes };
-}
+import { test } from '../support/token-desk.ts';
+import { shop, withReader } from '../support/token-reader.ts';
 
 describe('a reader', () => {
   test('gets a valid token at once in every state of its renewal', async ({ openTokenDesk }) => {
@@ -123,6 +94,10 @@ describe('a reader', () => {
     const before = await reader.read('cards', shop);
     await reader.close();
     await own.close();
+    // Nor is it lost by what may have changed: nobody can say any more.
+    reader.forgetAll();
+    reader.forget((await desk.row('cards')).id);
+    reader.doubt('cards', before.generation);
     expect(await reader.read('cards', shop)).toMatchObject({ generation: before.generation });
     expect(outcomes).toEqual(['database', 'outage']);
   });

@@ -4,6 +4,7 @@ import type { OperationDependencies } from '../../src/jobs/job-dependencies.ts';
 export const noAccessTokens = {
   read: async (): Promise<never> =>
     await Promise.reject(new Error('nothing was to read an access token')),
+  doubt: () => undefined,
 };
 
 const unusable = new Proxy(

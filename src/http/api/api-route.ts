@@ -9,7 +9,7 @@ import type { TokenizationWaiters } from '../../jobs/tokenization-waiters.ts';
 /** What the handlers of the API work with. */
 export interface ApiDependencies extends OperationDependencies {
   readonly waiters: TokenizationWaiters;
-  readonly accessTokens: Pick<AccessTokenReader, 'read'>;
+  readonly accessTokens: Pick<AccessTokenReader, 'read' | 'doubt'>;
 }
 
 /** One authenticated and parsed request. */

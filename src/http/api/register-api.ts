@@ -21,7 +21,7 @@ import { createTokenizationWaiters } from '../../jobs/tokenization-waiters.ts';
 /** What the API needs. */
 export interface ApiPorts {
   readonly operations: OperationDependencies;
-  readonly accessTokens: Pick<AccessTokenReader, 'read'>;
+  readonly accessTokens: Pick<AccessTokenReader, 'read' | 'doubt'>;
   readonly observeApiRequest: (request: ObservedApiRequest) => void;
 }
 

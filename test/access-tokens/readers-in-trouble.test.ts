@@ -1,0 +1,236 @@
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { sql } from 'kysely';
+import { describe, expect, vi } from 'vitest';
+import { openDatabase, withClient } from '../../src/db/database.ts';
+import { isDatabaseOutage } from '../../src/db/faults.ts';
+import { createAccessTokenMemory } from '../../src/jobs/access-token-memory.ts';
+import { createHandOutLog, type HandOut } from '../../src/jobs/hand-out-log.ts';
+import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
+import { eventually } from '../support/eventually.ts';
+import { openPostgresProxy } from '../support/postgres-proxy.ts';
+import { test, type TokenDesk } from '../support/token-desk.ts';
+import { shop, withReader } from '../support/token-reader.ts';
+
+describe('a reader', () => {
+  test('is not kept waiting by a Postgres that hangs, and comes back to it by itself', async ({
+    openTokenDesk,
+    databaseUrl,
+  }) => {
+    const desk = await openTokenDesk();
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    const proxy = await openPostgresProxy(databaseUrl);
+    const own = await openDatabase({ url: proxy.url, poolSizeMax: 2, statementTimeoutMs: 500 });
+    const outcomes: string[] = [];
+    const reader = createAccessTokenReader({
+      ...desk.dependencies,
+      db: own.db,
+      isHearing: () => false,
+      onRead: (outcome) => outcomes.push(outcome),
+    });
+    await reader.read('cards', shop);
+    proxy.setMode('black');
+    const startedAt = performance.now();
+    const unknown = expect(reader.read('others', shop)).rejects.toSatisfy(isDatabaseOutage);
+    for (let reads = 0; reads < 50; reads += 1) await reader.read('cards', shop);
+    // One waits to see whether it hangs, and none after that.
+    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    expect(outcomes).toEqual(['database', ...Array.from({ length: 50 }, () => 'outage')]);
+    await unknown;
+    expect(performance.now() - startedAt).toBeLessThan(8_000);
+    proxy.setMode('pass');
+    await eventually('an answer of Postgres', async () => {
+      await reader.read('cards', shop);
+      return outcomes.at(-1) === 'database';
+    });
+    await reader.close();
+    await own.close();
+    await proxy.close();
+  });
+
+  test('is right without notifications: while they are lost, after they were, and once a token was refused', async ({
+    openTokenDesk,
+    databaseUrl,
+  }) => {
+    const desk = await openTokenDesk();
+    const proxy = await openPostgresProxy(databaseUrl);
+    const { reader, outcomes } = await withReader(desk, proxy.url);
+    const renewed = async (): Promise<void> => {
+      await desk.makeDue('cards');
+      expect(await desk.renew('cards')).toBe('refreshed');
+    };
+    const read = async () => {
+      const { generation } = await reader.read('cards', shop);
+      return [generation, outcomes.at(-1)];
+    };
+    proxy.setMode('deaf');
+    await renewed();
+    expect(await read()).toEqual([1, 'memory']);
+    reader.doubt('cards', 0);
+    expect(await read()).toEqual([1, 'memory']);
+    reader.doubt('cards', 1);
+    expect(await read()).toEqual([2, 'database']);
+
+    await renewed();
+    expect(await read()).toEqual([2, 'memory']);
+    const listeners = async (): Promise<readonly number[]> =>
+      await withClient(databaseUrl, async (client) => {
+        const { rows } = await client.query<{ pid: number }>(`select pid from pg_stat_activity
+          where application_name = 'token_lifecycle_access_token' and datname = current_database()
+            and query like 'listen%' and state = 'idle'`);
+        return rows.map(({ pid }) => pid);
+      });
+    const before = await listeners();
+    proxy.cut();
+    await eventually('a new listener', async () =>
+      (await listeners()).some((pid) => !before.includes(pid)),
+    );
+    expect(await read()).toEqual([3, 'database']);
+
+    await eventually('memory again', async () => (await read())[1] === 'memory');
+    await proxy.close();
+    await renewed();
+    expect(await read()).toEqual([4, 'database']);
+    await reader.close();
+  });
+
+  test('asks for a renewal also where it is due only while the reader waits', async ({
+    openTokenDesk,
+    database,
+  }) => {
+    const desk = await openTokenDesk();
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    await desk.expire('cards');
+    const { id } = await desk.row('cards');
+    await sql`update access_token set due_at = clock_timestamp() + interval '600 ms' where id = ${id}`.execute(
+      database.db,
+    );
+    const reader = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
+    const reading = reader.read('cards', shop);
+    await eventually('a renewal was asked for', async () => {
+      const rows = await database.db.selectFrom('outbox').select('payload').execute();
+      return rows.some(({ payload }) => payload['generation'] === 1);
+    });
+    await desk.makeDue('cards');
+    expect(await desk.renew('cards')).toBe('refreshed');
+    expect(await reading).toMatchObject({ generation: 2 });
+    await reader.close();
+  });
+});
+
+test('memory is looked at anew as it ages, is not trusted when old, and ends with the token', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk();
+  await desk.add('cards', 'app-1');
+  await desk.renew('cards');
+  const clock = { aheadMs: 0 };
+  const memory = createAccessTokenMemory(
+    desk.dependencies,
+    () => performance.now() + clock.aheadMs,
+  );
+  const found = (): unknown => {
+    const { remembered, isTrusted } = memory.find('cards') ?? {};
+    return [remembered?.token.generation, isTrusted];
+  };
+  // A change that is heard while Postgres is asked may be newer than its answer.
+  const loading = memory.load('cards');
+  memory.forget((await desk.row('cards')).id);
+  await loading;
+  memory.forget(randomUUID());
+  const again = memory.load('cards');
+  memory.forget(randomUUID());
+  await again;
+  expect(found()).toEqual([1, false]);
+  await memory.load('cards');
+  expect(found()).toEqual([1, true]);
+
+  await desk.makeDue('cards');
+  await desk.renew('cards');
+  clock.aheadMs = 9_000;
+  expect(found()).toEqual([1, true]);
+  clock.aheadMs = 10_000;
+  expect(found()).toEqual([1, true]);
+  await eventually('the new generation, unheard of', () => isDeepStrictEqual(found(), [2, true]));
+  clock.aheadMs += 30_000;
+  expect(found()).toEqual([2, false]);
+  await memory.load('cards');
+  expect(found()).toEqual([2, true]);
+  // By the clock alone: nothing was heard, and the row says otherwise.
+  clock.aheadMs += 3_600_000;
+  expect(memory.find('cards')).toBeUndefined();
+});
+
+/** What the audit trail says of hand-outs: who, and how many. */
+async function auditedHandOuts({ dependencies: { db } }: TokenDesk): Promise<readonly string[]> {
+  const rows = await db
+    .selectFrom('audit_event')
+    .select(['actor_id', 'detail'])
+    .where('event', '=', 'access_token.handed_out')
+    .orderBy('id')
+    .execute();
+  return rows.map(({ actor_id: id, detail }) => `${id} ${String(detail['reads'])}`);
+}
+
+test('hand-outs that could not be written are tried again each minute, those of one token hold up no other, and what is lost is told', async ({
+  openTokenDesk,
+}) => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const desk = await openTokenDesk({ appKeys: ['app-1', 'app-2'] });
+  await desk.add('cards', 'app-1');
+  await desk.add('others', 'app-2');
+  const [cards, others] = [(await desk.row('cards')).id, (await desk.row('others')).id];
+  const told: { handOuts: readonly HandOut[]; isLost: boolean }[] = [];
+  const fault = { isOn: false, hang: Promise.resolve() };
+  const { door } = desk.dependencies;
+  const log = createHandOutLog({
+    ...desk.dependencies,
+    door: {
+      ...door,
+      async apply(request) {
+        if (request.row.id === cards) await fault.hang;
+        if (fault.isOn) throw new Error('away');
+        return await door.apply(request);
+      },
+    },
+    onUnwritten: (handOuts, _error, isLost) => told.push({ handOuts, isLost }),
+  });
+  const audited = async (...wanted: string[]): Promise<void> => {
+    await eventually(`written: ${wanted.join()}`, async () =>
+      isDeepStrictEqual(await auditedHandOuts(desk), wanted),
+    );
+  };
+  // A token whose row hangs holds up no other.
+  const hung = Promise.withResolvers<void>();
+  fault.hang = hung.promise;
+  log.count(cards, 0, shop);
+  log.count(others, 0, shop);
+  await audited('shop 1');
+  hung.resolve();
+  await audited('shop 1', 'shop 1');
+
+  fault.isOn = true;
+  const till = { type: 'backend', id: 'till' } as const;
+  log.count(cards, 0, till);
+  await eventually('told of', () => told.length === 1);
+  expect(told).toMatchObject([{ handOuts: [{ rowId: cards, actor: till }], isLost: false }]);
+  fault.isOn = false;
+  for (let reads = 0; reads < 2; reads += 1) log.count(cards, 0, till);
+  vi.advanceTimersByTime(60_000);
+  await audited('shop 1', 'shop 1', 'till 3');
+
+  fault.isOn = true;
+  for (let reads = 0; reads < 5; reads += 1) log.count(cards, 0, till);
+  log.count(others, 0, till);
+  vi.useRealTimers();
+  await log.close();
+  expect(told.at(-1)?.isLost).toBe(true);
+  expect(told.at(-1)?.handOuts.map(({ rowId, reads }) => [rowId, reads])).toEqual(
+    expect.arrayContaining([
+      [cards, 5],
+      [others, 1],
+    ]),
+  );
+});

@@ -1,0 +1,31 @@
+import { openListeningReader } from '../../src/jobs/listening-reader.ts';
+import type { AccessTokenReader } from '../../src/jobs/read-access-token.ts';
+import { eventually } from './eventually.ts';
+import type { TokenDesk } from './token-desk.ts';
+
+/** A backend that reads. */
+export const shop = { type: 'backend', id: 'shop' } as const;
+
+/** A desk with one issued token, and a reader whose outcomes are kept. */
+export async function withReader(
+  desk: TokenDesk,
+  databaseUrl: string,
+  waitMsMax = 5_000,
+): Promise<{ reader: AccessTokenReader; outcomes: string[] }> {
+  await desk.add('cards', 'app-1');
+  await desk.renew('cards');
+  const outcomes: string[] = [];
+  const reader = openListeningReader({
+    ...desk.dependencies,
+    databaseUrl,
+    waitMsMax,
+    onRead: (outcome) => outcomes.push(outcome),
+    onFault: () => undefined,
+  });
+  // The reader trusts its memory only once it listens.
+  await eventually('a read from memory', async () => {
+    await reader.read('cards', shop);
+    return outcomes.at(-1) === 'memory';
+  });
+  return { reader, outcomes };
+}

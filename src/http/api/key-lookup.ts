@@ -1,5 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
+import { databaseIsAway } from '../../db/faults.ts';
 import type { ApiScope } from '../../domain/api-key.ts';
+import { inTime } from '../../jobs/in-time.ts';
 import { apiKeyDigest } from '../../security/api-key.ts';
 
 /** A key that is in force: whom it names, and what it may do. */
@@ -12,8 +14,9 @@ export interface KnownKey {
 /** Finds the key that a request came with. */
 export interface KeyLookup {
   /**
-   * The key, if it is in force; with `isCachedOnly`, one that was added within the last seconds may be missed. Throws what
-   * the database says when the stored keys can't be read.
+   * The key, if it is in force; with `isCachedOnly`, one that was added within the last seconds may be missed. While the stored
+   * keys can't be read, those that were in force when they were last read go on for minutes; for any other key it throws what the
+   * database says.
    */
   readonly find: (
     key: string,
@@ -25,6 +28,12 @@ export interface KeyLookup {
 
 /** How long a process may go on with the stored keys that it has read: a revoked key is refused after this at the latest. */
 export const keysMaxAgeMs = 5_000;
+/** The same while the database does not answer: a backend that reads a token then is not turned away. */
+export const keysOutageMaxAgeMs = 600_000;
+/** How long a request with a known key waits to hear of a revocation before the database counts as away. */
+const patienceMs = 250;
+/** A read that hangs longer is given up, so that the next one takes a connection that works. */
+const answerMsMax = 5_000;
 /** A key that is not among them may have been added since. Strangers can have them read this often, not more. */
 const missSpacingMs = 250;
 
@@ -43,13 +52,20 @@ export function createKeyLookup(
   let startedAt = Number.NEGATIVE_INFINITY;
   let underWay: Promise<void> | undefined;
   let queued: Promise<void> | undefined;
+  let isAway = false;
 
   async function read(): Promise<void> {
     startedAt = now();
     // The age counts from before the query: a key that is revoked while it runs is not kept longer for it.
     const asOf = startedAt;
-    stored = await readStored();
-    readAt = asOf;
+    try {
+      stored = await inTime(readStored(), answerMsMax, databaseIsAway);
+      readAt = asOf;
+      isAway = false;
+    } catch (error) {
+      isAway = true;
+      throw error;
+    }
   }
 
   /** A read that begins from now on: all who ask before it begins share it, and two begin some way apart. */
@@ -67,8 +83,19 @@ export function createKeyLookup(
     await queued;
   }
 
+  /** Sees to it that what is stored was read lately, or that it is known in vain to have been tried. */
   async function refresh(): Promise<void> {
-    if (now() - readAt >= keysMaxAgeMs) await (underWay ?? readAnew());
+    const ageMs = now() - readAt;
+    if (ageMs < keysMaxAgeMs) return;
+    const reading = underWay ?? readAnew();
+    if (ageMs >= keysOutageMaxAgeMs) {
+      await reading;
+      return;
+    }
+    // Once the database is known to be away, nobody waits for it again: what goes on is found by the reads behind their backs.
+    await inTime(reading, isAway ? 0 : patienceMs, databaseIsAway).catch(() => {
+      isAway = true;
+    });
   }
 
   return {

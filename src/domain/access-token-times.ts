@@ -51,7 +51,7 @@ export interface AccessTokenWaits {
   readonly backoffCapMs: number;
   /** The same once it has run out and readers wait. */
   readonly expiredCapMs: number;
-  /** Between two attempts with a credential that the gateway refuses. */
+  /** Between two attempts with a credential that the gateway refuses, once there is no good token. */
   readonly suspendedMs: number;
   /** Between two renewals that somebody asked for, so that a backend in a loop can't make the worker hammer the gateway. */
   readonly spacingMs: number;
@@ -89,6 +89,17 @@ export function renewalBackoffMs(
   const capMs = leftMs > 0 ? Math.min(waits.backoffCapMs, leftMs / 2) : waits.expiredCapMs;
   const ceilingMs = Math.min(capMs, waits.backoffBaseMs * 2 ** Math.min(20, failures - 1));
   return Math.max(waits.quickMs, Math.round(ceilingMs * random));
+}
+
+/**
+ * The wait of a suspended token. While the present one is good the gateway is asked again at the middle of what is left, so that a refusal
+ * which was an accident ends before any reader meets it; the last such wait is a minute.
+ *
+ * @param leftMs how long the present token is still good; 0 or less: it is not
+ */
+export function suspendedWaitMs(waits: AccessTokenWaits, leftMs: number): number {
+  if (leftMs <= 0) return waits.suspendedMs;
+  return Math.min(waits.suspendedMs, Math.max(waits.spacingMs, Math.round(leftMs / 2)));
 }
 
 /** Shares of a token's life, in percent, at which an overdue renewal is an alarm; 0: it has run out. */

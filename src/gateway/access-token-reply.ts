@@ -1,17 +1,22 @@
 import { Secret } from '../security/secret.ts';
-import { readEnvelope } from './envelope.ts';
+import { codeOf, parseNode, readEnvelope } from './envelope.ts';
 import { textAt } from './json-node.ts';
-import type { AccessTokenReply, RefusedReply, UnknownReply } from './replies.ts';
+import type { AccessTokenReply } from './replies.ts';
 import type { ReplyRules } from './reply-rules.ts';
 import type { RawReply } from './transport.ts';
 
 /**
  * Classifies the answer to an OAuth call. The names of its fields are not published, so they are looked for at the configured
  * paths. A token without any code counts as success; a success code without a token as unknown.
+ *
+ * Only a code of the gateway, or an error of the OAuth standard, refuses. A bare 4xx may come from a proxy in between: a 404 of one
+ * minute must not suspend a credential.
  */
 export function classifyAccessToken(reply: RawReply, rules: ReplyRules): AccessTokenReply {
+  const oauthError = oauthErrorOf(reply);
+  if (oauthError !== undefined) return { kind: 'refused', gatewayCode: oauthError };
   const envelope = readEnvelope(reply);
-  if (envelope.kind !== 'envelope') return refusalOf(reply, envelope) ?? envelope;
+  if (envelope.kind !== 'envelope') return envelope;
   const { code, root, status } = envelope;
   if (code !== undefined && rules.retryableCodes.includes(code)) {
     return { kind: 'unknown', cause: 'retryable_code' };
@@ -19,7 +24,7 @@ export function classifyAccessToken(reply: RawReply, rules: ReplyRules): AccessT
   if (code !== undefined && !rules.oauthSuccessCodes.includes(code)) {
     return { kind: 'refused', gatewayCode: code };
   }
-  if (status >= 400) return { kind: 'refused', gatewayCode: `http_${status}` };
+  if (status >= 400) return { kind: 'unknown', cause: 'code_unclear' };
   const accessToken = textAt(root, ...rules.accessTokenPaths);
   if (accessToken === undefined) return { kind: 'unknown', cause: 'body_unreadable' };
   const refreshToken = textAt(root, ...rules.refreshTokenPaths);
@@ -31,14 +36,22 @@ export function classifyAccessToken(reply: RawReply, rules: ReplyRules): AccessT
   };
 }
 
-/**
- * OAuth servers refuse with a bare 400 or 401 and no code of the gateway's. A refusal that was none costs only a new token,
- * whereas a dead refresh token that counts as unknown would be tried for ever.
- */
-function refusalOf(reply: RawReply, { cause }: UnknownReply): RefusedReply | undefined {
-  return reply.kind === 'reply' && reply.status >= 400 && cause === 'body_unreadable'
-    ? { kind: 'refused', gatewayCode: `http_${reply.status}` }
-    : undefined;
+/** What an OAuth server says in `error` when it refuses (RFC 6749, section 5.2). */
+const oauthErrors: readonly (string | undefined)[] = [
+  'invalid_request',
+  'invalid_client',
+  'invalid_grant',
+  'unauthorized_client',
+  'unsupported_grant_type',
+  'invalid_scope',
+];
+
+/** The standard's own word for a refusal, by which a 400 or 401 without a code of the gateway is one. */
+function oauthErrorOf(reply: RawReply): string | undefined {
+  if (reply.kind !== 'reply' || (reply.status !== 400 && reply.status !== 401)) return undefined;
+  const root = parseNode(reply.body);
+  const error = root && codeOf(root) === undefined ? textAt(root, 'error') : undefined;
+  return oauthErrors.includes(error) ? error : undefined;
 }
 
 function millisecondsOf(seconds: string | undefined): number | undefined {

@@ -46,14 +46,14 @@ export function readSuccess(
   return { kind: 'success', root };
 }
 
-/** Codes end in audit rows and metrics, so a text that is no code is named rather than kept. */
-function codeOf(root: JsonNode): string | undefined {
+/** The code of a reply. Codes end in audit rows and metrics, so a text that is no code is named rather than kept. */
+export function codeOf(root: JsonNode): string | undefined {
   const code = textAt(root, 'code');
   return code === undefined || /^[A-Za-z0-9_.-]{1,32}$/.test(code) ? code : 'unreadable';
 }
 
-/** Numbers keep their digits: identifiers of 19 digits do not survive a double. */
-function parseNode(body: string): JsonNode | undefined {
+/** The object of a body, undefined where there is none. Numbers keep their digits: identifiers of 19 digits do not survive a double. */
+export function parseNode(body: string): JsonNode | undefined {
   try {
     const value: unknown = parse(body);
     return isNode(value) ? value : undefined;

@@ -26,7 +26,7 @@ export interface UnknownReply {
 /** The gateway said no. */
 export interface RefusedReply {
   readonly kind: 'refused';
-  /** The gateway's code, or `http_<status>` where it sent none. */
+  /** The gateway's code, or the error of the OAuth standard. */
   readonly gatewayCode: string;
 }
 

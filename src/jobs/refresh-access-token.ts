@@ -6,6 +6,7 @@ import {
   accessTokenTimes,
   accessTokenWaits,
   renewalBackoffMs,
+  suspendedWaitMs,
 } from '../domain/access-token-times.ts';
 import { accessTokenRefreshPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
@@ -189,6 +190,7 @@ function waitAfter(
   { settings, random }: RenewalContext,
 ): number {
   const waits = accessTokenWaits(settings.accessToken);
+  const leftMs = (row.expires_at?.getTime() ?? 0) - row.read_at.getTime();
   switch (next) {
     case 'finish':
     case 'issue_now':
@@ -196,11 +198,9 @@ function waitAfter(
     case 'retry_soon':
       return waits.quickMs;
     case 'suspend':
-      return waits.suspendedMs;
-    case 'back_off': {
-      const leftMs = (row.expires_at?.getTime() ?? 0) - row.read_at.getTime();
+      return suspendedWaitMs(waits, leftMs);
+    case 'back_off':
       return renewalBackoffMs(waits, failures, leftMs, random());
-    }
   }
 }
 

@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import { expect, onTestFinished } from 'vitest';
 import { outageSurvivedMs } from '../../src/domain/access-token-times.ts';
 import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
@@ -9,16 +8,6 @@ import { test, type TokenDesk } from '../support/token-desk.ts';
 const minuteMs = 60_000;
 /** The latest that jitter and back-off can be. */
 const unlucky = { random: () => 0.999_999 };
-
-/** Lets time pass for one credential, of which its row knows nothing but the instants in it. */
-async function pass({ dependencies, row }: TokenDesk, name: string, ms: number): Promise<void> {
-  const { id } = await row(name);
-  const earlier = sql`${ms} * interval '1 millisecond'`;
-  await sql`update access_token set issued_at = issued_at - ${earlier}, expires_at = expires_at - ${earlier},
-    due_at = due_at - ${earlier}, attempt_started_at = attempt_started_at - ${earlier} where id = ${id}`.execute(
-    dependencies.db,
-  );
-}
 
 /**
  * A token of 60 minutes meets a storm. Every renewal that falls due is tried; before each, when least of the token is left, a reader
@@ -37,13 +26,13 @@ async function meet(
     isHearing: () => false,
     waitMsMax: 0,
   });
-  await pass(desk, name, beginsMinute * minuteMs);
+  await desk.pass(name, beginsMinute * minuteMs);
   let isServed = true;
   for (let passedMs = 0; ;) {
     const { due_at: dueAt, read_at: now, generation } = await desk.row(name);
     if (generation > 1) break;
     const untilDueMs = Math.max(0, (dueAt?.getTime() ?? 0) - now.getTime()) + 1;
-    await pass(desk, name, untilDueMs);
+    await desk.pass(name, untilDueMs);
     passedMs += untilDueMs;
     isServed &&= await reader.read(name, { type: 'backend', id: 'shop' }).then(
       () => true,

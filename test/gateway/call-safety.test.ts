@@ -118,11 +118,11 @@ describe('a 4xx', () => {
     expect(await client.cancelQuickPay(account, new Secret(quickpayId))).toEqual(refused);
   });
 
-  test('without a code refuses a refresh token, which is replaced rather than tried for ever', async () => {
+  test('with an error of the OAuth standard refuses a refresh token, which is replaced rather than tried for ever', async () => {
     const { client } = await start(answering({ error: 'invalid_grant' }, 400));
     expect(await client.refreshAccessToken({}, new Secret('r'))).toEqual({
       kind: 'refused',
-      gatewayCode: 'http_400',
+      gatewayCode: 'invalid_grant',
     });
   });
 });

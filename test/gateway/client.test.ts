@@ -320,9 +320,16 @@ describe('an OAuth call', () => {
     expect(token).toBe(reply.kind === 'done' ? 'a' : 'none');
   });
 
-  test('answered with 401 is a refusal', async () => {
-    const client = await against(answering('', 401));
-    const reply = await client.createAccessToken({ appKey: 'k', appSecret: new Secret('s') });
-    expect(reply).toEqual({ kind: 'refused', gatewayCode: 'http_401' });
+  test.each([
+    ['401 without a word', '', 401, 'body_unreadable'],
+    ['the 404 page of a proxy', '<html>not found</html>', 404, 'body_unreadable'],
+    ['an error of a framework', { status: 403, error: 'Forbidden' }, 403, 'body_unreadable'],
+    ['a success code under a 4xx', { code: '000' }, 404, 'code_unclear'],
+  ])('answered with %s settles nothing', async (_, body, status, cause) => {
+    const client = await against(answering(body, status));
+    const unknown = { kind: 'unknown', cause };
+    const app = { appKey: 'k', appSecret: new Secret('s') };
+    expect(await client.createAccessToken(app)).toEqual(unknown);
+    expect(await client.refreshAccessToken({}, new Secret('r'))).toEqual(unknown);
   });
 });

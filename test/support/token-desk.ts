@@ -53,6 +53,8 @@ export interface TokenDesk {
   readonly makeDue: (name: string) => Promise<void>;
   /** Lets the row's access token run out. */
   readonly expire: (name: string) => Promise<void>;
+  /** Lets time pass for one credential, of which its row knows nothing but the instants in it. */
+  readonly pass: (name: string, ms: number) => Promise<void>;
   readonly events: (name: string) => Promise<readonly string[]>;
   readonly close: () => Promise<void>;
 }
@@ -167,6 +169,13 @@ export async function openTokenDesk(
       ),
     expire: async (name) =>
       await change(name, `expires_at = now() - interval '1 s', issued_at = now() - interval '1 h'`),
+    async pass(name, ms) {
+      const { id } = await row(name);
+      const earlier = sql`${ms} * interval '1 millisecond'`;
+      await sql`update access_token set issued_at = issued_at - ${earlier}, expires_at = expires_at - ${earlier},
+        due_at = due_at - ${earlier}, attempt_started_at = attempt_started_at - ${earlier}, lease_until = lease_until - ${earlier}
+        where id = ${id}`.execute(db);
+    },
     async events(name) {
       const { id } = await row(name);
       const rows = await db

@@ -1,0 +1,59 @@
+import { describe, expect } from 'vitest';
+import { createGatewayClient } from '../../src/gateway/client.ts';
+import { test, type TokenDesk } from '../support/token-desk.ts';
+
+const minuteMs = 60_000;
+
+/** Milliseconds until the next renewal, and of the token that are left. */
+async function times({ row }: TokenDesk, name = 'cards') {
+  const { due_at: dueAt, expires_at: expiresAt, read_at: now } = await row(name);
+  return {
+    dueInMs: (dueAt?.getTime() ?? Infinity) - now.getTime(),
+    leftMs: (expiresAt?.getTime() ?? 0) - now.getTime(),
+  };
+}
+
+/** Has a token that was issued so many minutes ago. */
+async function holdToken(desk: TokenDesk, ageMinutes: number, name = 'cards'): Promise<void> {
+  await desk.add(name, 'app-1');
+  await desk.renew(name);
+  await desk.pass(name, ageMinutes * minuteMs);
+}
+
+describe('what is no refusal, or was one for a minute', () => {
+  test('is tried again long before the token runs out', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    const proxied = createGatewayClient({
+      checkoutUrl: desk.sandbox.checkoutUrl,
+      openApiUrl: `${desk.sandbox.url}/nowhere`,
+      timeoutMs: 2_000,
+    });
+    await holdToken(desk, 46);
+    // A 404 of a proxy in between.
+    expect(await desk.renew('cards', { as: { gateway: proxied } })).toBe('outcome_unknown');
+    await proxied.close();
+    expect((await times(desk)).dueInMs).toBeLessThan(minuteMs);
+
+    // The gateway's own refusal, by accident.
+    desk.sandbox.setFaults({ refreshRejectRate: 1, createRejectRate: 1 });
+    for (const leftMinutes of [12, 6, 3]) {
+      await desk.pass('cards', (await times(desk)).leftMs - leftMinutes * minuteMs);
+      await desk.makeDue('cards');
+      expect(await desk.renew('cards')).toBe('suspended');
+      const { dueInMs } = await times(desk);
+      expect(Math.abs(dueInMs - (leftMinutes / 2) * minuteMs)).toBeLessThan(minuteMs / 4);
+    }
+    // Never more often than once a minute, and every 30 once there is nothing to lose.
+    await desk.pass('cards', (await times(desk)).leftMs - minuteMs);
+    await desk.makeDue('cards');
+    await desk.renew('cards');
+    expect((await times(desk)).dueInMs).toBeGreaterThan(minuteMs * 0.9);
+    await desk.expire('cards');
+    await desk.makeDue('cards');
+    expect(await desk.renew('cards')).toBe('suspended');
+    expect(Math.abs((await times(desk)).dueInMs - 30 * minuteMs)).toBeLessThan(minuteMs);
+    await desk.pass('cards', 30 * minuteMs);
+    desk.sandbox.setFaults({ refreshRejectRate: 0, createRejectRate: 0 });
+    expect(await desk.renew('cards')).toBe('issued');
+  });
+});

@@ -32,15 +32,15 @@ export async function reportInvalidToken(
   const { spacingMs } = accessTokenWaits(settings.accessToken);
   const now = row.read_at.getTime();
   const wantedAt = Math.max(now, (row.issued_at?.getTime() ?? 0) + spacingMs);
+  // What was reported before is due then, to the millisecond, so a generation is reported once.
   if (row.due_at !== null && row.due_at.getTime() <= wantedAt) return 'ignored';
-  const delayMs = wantedAt - now;
   const outcome = await door.apply({
     entity: 'access_token',
     row,
     event: 'access_token.reported_invalid',
-    patch: { due_at_in_ms: delayMs },
+    patch: { due_at: new Date(wantedAt).toISOString() },
     audit: { actor, reason: 'reported_invalid', detail: { generation } },
-    jobs: [refreshJob(row.id, row.version + 1, credentialName, generation, delayMs)],
+    jobs: [refreshJob(row.id, row.version + 1, credentialName, generation, wantedAt - now)],
   });
   // Somebody else changed the row at this very moment; the reporter will be back if that did not help.
   return outcome.isApplied ? 'renewal_brought_forward' : 'ignored';

@@ -98,8 +98,8 @@ export interface OverdueAccessToken extends Pick<
 }
 
 /**
- * Access tokens whose renewal fails, or has not been begun `lateMs` after it was due, and which have come down to a share of their
- * life, in percent, that no alarm was raised for. Both ways in are partial indexes that hold next to nothing while all is
+ * Access tokens whose renewal fails, was begun `lateMs` ago without an end, or has not been begun `lateMs` after it was due, and which have
+ * come down to a share of their life, in percent, that no alarm was raised for. All ways in are indexes that hold next to nothing while all is
  * well, so looking costs the same for ten credentials and for ten thousand.
  */
 export async function findOverdueAccessTokens(
@@ -115,6 +115,9 @@ export async function findOverdueAccessTokens(
       select id from access_token where failures > 0
       union
       select id from access_token where due_at < statement_timestamp() - ${lateMs} * interval '1 millisecond'
+      union
+      select id from access_token where renewing_since < statement_timestamp() - ${lateMs} * interval '1 millisecond'
+        and state <> 'fresh'
     ) overdue
     join access_token t on t.id = overdue.id
     join credential c on c.id = t.credential_id and c.state = 'active'

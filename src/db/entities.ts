@@ -123,8 +123,9 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'failures',
       'app_key_index',
       'alarm_percent',
+      'renewing_since',
     ],
-    clockColumns: ['due_at', 'lease_until', 'attempt_started_at'],
+    clockColumns: ['due_at', 'lease_until', 'attempt_started_at', 'renewing_since'],
     defaults: { generation: 0, failures: 0 },
   },
   dead_letter: {

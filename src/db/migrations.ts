@@ -19,6 +19,7 @@ import * as outboxDue from '../../migrations/0016_outbox_due.ts';
 import * as deliveryHold from '../../migrations/0017_delivery_hold.ts';
 import * as expiryNotice from '../../migrations/0035_expiry_notice.ts';
 import * as configuredCredential from '../../migrations/0045_configured_credential.ts';
+import * as renewalSince from '../../migrations/0050_renewal_since.ts';
 
 /** Every migration by name, in order. An explicit list works the same from sources and from the built package. */
 export const migrations: Record<string, Migration> = {
@@ -42,4 +43,5 @@ export const migrations: Record<string, Migration> = {
   '0017_delivery_hold': deliveryHold,
   '0035_expiry_notice': expiryNotice,
   '0045_configured_credential': configuredCredential,
+  '0050_renewal_since': renewalSince,
 };

@@ -112,6 +112,7 @@ interface AccessTokenTable extends EntityColumns<AccessTokenState> {
   readonly failures: number;
   readonly app_key_index: string | null;
   readonly alarm_percent: number | null;
+  readonly renewing_since: Date | null;
 }
 
 interface DeadLetterTable extends EntityColumns<DeadLetterState> {

@@ -74,6 +74,7 @@ export async function writeIntent(
         lease_owner: workerId,
         lease_until_in_ms: leaseMs,
         due_at_in_ms: leaseMs,
+        ...(isFirstAttempt(row) && { renewing_since_in_ms: 0 }),
       },
       audit: { detail: { generation: row.generation } },
     });
@@ -84,23 +85,33 @@ export async function writeIntent(
   return intent === 'not_ours' ? undefined : intent;
 }
 
-/** The row, free of any lease that has run out; undefined while somebody else holds it. */
+/** Whether nobody has tried since the last token; a process of an older version leaves the instant of a former renewal. */
+function isFirstAttempt({ state, renewing_since: since }: ReadAccessToken): boolean {
+  return since === null || state === 'fresh';
+}
+
+/**
+ * The row, free of any lease that has run out; undefined while somebody else holds it. An owner that died over its call is a failure like any
+ * other, or a call that kills every owner would never be noticed.
+ */
 async function claimable(
   row: ReadAccessToken,
   context: RenewalContext,
 ): Promise<ReadAccessToken | undefined> {
   if (row.state !== 'refreshing' && row.state !== 'issuing') return row;
   if (row.lease_until !== null && row.lease_until > row.read_at) return undefined;
+  const failures = row.failures + 1;
   const outcome = await context.apply({
     entity: 'access_token',
     row,
     event: 'access_token.lease_lost',
-    patch: { lease_owner: null, lease_until: null, attempt_id: null, due_at_in_ms: 0 },
-    audit: { reason: 'lease_over', detail: { generation: row.generation } },
+    patch: { lease_owner: null, lease_until: null, attempt_id: null, due_at_in_ms: 0, failures },
+    audit: { reason: 'lease_over', detail: { generation: row.generation, attempt: failures } },
   });
   if (!outcome.isApplied) return undefined;
   return {
     ...row,
+    failures,
     state: row.state === 'refreshing' ? 'ambiguous' : 'none',
     version: outcome.version,
   };

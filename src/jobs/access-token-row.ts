@@ -20,6 +20,7 @@ export const noToken = {
   expires_at: null,
   failures: 0,
   alarm_percent: null,
+  renewing_since: null,
 } as const;
 
 /** Whether what the row holds is of another application than the credential now names; the first intent forgets it. */

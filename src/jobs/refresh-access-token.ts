@@ -244,6 +244,7 @@ async function commitPair(
         lease_until: null,
         failures: 0,
         alarm_percent: null,
+        renewing_since: null,
         app_key_index: credential.app_key_index,
       },
       audit: { detail: { generation, expiresAt: times.expiresAt.toISOString() } },

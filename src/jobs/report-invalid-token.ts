@@ -4,6 +4,7 @@ import { accessTokenWaits } from '../domain/access-token-times.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { refreshJob } from './access-token-row.ts';
+import { applyToPresentRow } from './apply-to-present-row.ts';
 import type { BackendDependencies } from './job-dependencies.ts';
 
 /** What a report led to: a renewal, or nothing, since that generation is over or its renewal is under way already. */
@@ -16,11 +17,23 @@ export type ReportResult = 'renewal_brought_forward' | 'ignored';
  * Throws `credential_not_found`.
  */
 export async function reportInvalidToken(
-  { db, door, settings }: BackendDependencies,
+  dependencies: BackendDependencies,
   credentialName: string,
   generation: number,
   actor: Actor,
 ): Promise<ReportResult> {
+  // A hand-out is written to the same row at the very moment when a backend finds out that its token is refused.
+  return await applyToPresentRow(
+    async () => await reportOnce(dependencies, credentialName, generation, actor),
+  );
+}
+
+async function reportOnce(
+  { db, door, settings }: BackendDependencies,
+  credentialName: string,
+  generation: number,
+  actor: Actor,
+): Promise<ReportResult | undefined> {
   const credential = await findCredential(db, credentialName, 'opcard');
   const row = credential?.state === 'active' ? await findAccessToken(db, credential.id) : undefined;
   if (row === undefined) {
@@ -42,6 +55,5 @@ export async function reportInvalidToken(
     audit: { actor, reason: 'reported_invalid', detail: { generation } },
     jobs: [refreshJob(row.id, row.version + 1, credentialName, generation, wantedAt - now)],
   });
-  // Somebody else changed the row at this very moment; the reporter will be back if that did not help.
-  return outcome.isApplied ? 'renewal_brought_forward' : 'ignored';
+  return outcome.isApplied ? 'renewal_brought_forward' : undefined;
 }

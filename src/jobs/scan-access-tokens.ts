@@ -15,7 +15,7 @@ const intervalsAhead = 2;
 const rowsMin = 100;
 /** Alarms that one scan raises at most; the next one goes on. */
 const alarmsMax = 1_000;
-/** Scan intervals after which a renewal that has not begun is late. */
+/** Scan intervals after which a renewal that has not begun, or not ended, is late. */
 const lateIntervals = 4;
 
 /**
@@ -52,7 +52,9 @@ type Context = JobContext<'access_token.alarmed'>;
 
 /** One alarm for each share of its life that a token comes down to while its renewal is overdue. */
 async function raiseAlarms(context: Context): Promise<void> {
-  const lateMs = lateIntervals * context.settings.scanIntervalMs;
+  const { accessToken, scanIntervalMs } = context.settings;
+  // Shorter than a lease, an attempt may simply be under way.
+  const lateMs = Math.max(lateIntervals * scanIntervalMs, accessToken.leaseMs);
   const overdue = await findOverdueAccessTokens(context.db, lateMs, alarmPercents, alarmsMax);
   await Promise.all(overdue.map(async (token) => await raiseAlarm(token, context)));
 }

@@ -24,12 +24,25 @@ async function scan({ dependencies }: TokenDesk): Promise<void> {
 }
 
 /** Lets only so much of the token's life be left, of 100 minutes. */
-async function leave({ dependencies, row }: TokenDesk, percent: number): Promise<void> {
-  const { id } = await row('cards');
+async function leave(
+  { dependencies, row }: TokenDesk,
+  percent: number,
+  name = 'cards',
+): Promise<void> {
+  const { id } = await row(name);
   await sql`update access_token set expires_at = now() + ${percent} * interval '1 minute',
     issued_at = now() - ${100 - percent} * interval '1 minute' where id = ${id}`.execute(
     dependencies.db,
   );
+}
+
+async function dueInMs({ row }: TokenDesk, name: string): Promise<number> {
+  const { due_at: dueAt, read_at: now } = await row(name);
+  return (dueAt?.getTime() ?? 0) - now.getTime();
+}
+
+async function alarmsOf({ events }: TokenDesk, name: string): Promise<number> {
+  return (await events(name)).filter((event) => event === 'alarmed').length;
 }
 
 test('an overdue renewal raises one alarm at 50, 25, 10 and 0 % of life left, and none while all is well', async ({
@@ -38,8 +51,7 @@ test('an overdue renewal raises one alarm at 50, 25, 10 and 0 % of life left, an
   const desk = await openTokenDesk();
   await desk.add('cards', 'app-1');
   await desk.renew('cards');
-  const alarms = async (): Promise<number> =>
-    (await desk.events('cards')).filter((event) => event === 'alarmed').length;
+  const alarms = async (): Promise<number> => await alarmsOf(desk, 'cards');
   await leave(desk, 5);
   await scan(desk);
   expect(await alarms()).toBe(0);
@@ -61,6 +73,54 @@ test('an overdue renewal raises one alarm at 50, 25, 10 and 0 % of life left, an
   expect(await desk.row('cards')).toMatchObject({ state: 'fresh', alarm_percent: null });
   const ages = await findScanAges(desk.dependencies.db);
   expect(ages.get('access-token.scan')).toBeLessThan(60_000);
+});
+
+test('alarms are raised too while owner after owner dies over its call or is stopped in it, and where none begins', async ({
+  openTokenDesk,
+}) => {
+  const names = ['dying', 'stopped', 'unbegun'];
+  const desk = await openTokenDesk({ appKeys: names });
+  for (const name of names) {
+    await desk.add(name, name);
+    await desk.renew(name);
+    await leave(desk, 45, name);
+  }
+  const alarms = async (): Promise<readonly number[]> =>
+    await Promise.all(names.map(async (name) => await alarmsOf(desk, name)));
+  const fail = async (
+    name: string,
+    refreshAccessToken: TokenDesk['gateway']['refreshAccessToken'],
+  ) =>
+    await desk
+      .renew(name, { as: { gateway: { ...desk.gateway, refreshAccessToken } } })
+      .catch(() => 'died');
+
+  // A lease, three timeouts of the gateway, is how long an attempt may take: 30 seconds.
+  await desk.pass('unbegun', (await dueInMs(desk, 'unbegun')) + 29_000);
+  await leave(desk, 45, 'unbegun');
+  await scan(desk);
+  expect(await alarms()).toEqual([0, 0, 0]);
+  await desk.makeDue('dying');
+  await desk.makeDue('stopped');
+  for (let run = 0; run < 4; run += 1) {
+    expect(await fail('dying', async () => await Promise.reject(new Error('killed')))).toBe('died');
+    const aborted = { kind: 'unknown', cause: 'aborted' } as const;
+    expect(await fail('stopped', async () => await Promise.resolve(aborted))).toBe(
+      'outcome_unknown',
+    );
+    await desk.pass('dying', 30_500);
+    await desk.pass('stopped', 10_000);
+  }
+  await desk.pass('unbegun', 2_000);
+  // An owner that was killed counts as a failure, our own stop does not.
+  expect(await desk.row('dying')).toMatchObject({ state: 'refreshing', failures: 3 });
+  expect(await desk.row('stopped')).toMatchObject({ state: 'ambiguous', failures: 0 });
+  for (const [index, percent] of [45, 20, 8, -1].entries()) {
+    for (const name of names) await leave(desk, percent, name);
+    await scan(desk);
+    await scan(desk);
+    expect(await alarms()).toEqual([index + 1, index + 1, index + 1]);
+  }
 });
 
 test('a scan that nobody runs is an alarm, and is put on its queue by hand, once', async ({

@@ -173,7 +173,8 @@ export async function openTokenDesk(
       const { id } = await row(name);
       const earlier = sql`${ms} * interval '1 millisecond'`;
       await sql`update access_token set issued_at = issued_at - ${earlier}, expires_at = expires_at - ${earlier},
-        due_at = due_at - ${earlier}, attempt_started_at = attempt_started_at - ${earlier}, lease_until = lease_until - ${earlier}
+        due_at = due_at - ${earlier}, attempt_started_at = attempt_started_at - ${earlier}, lease_until = lease_until - ${earlier},
+        renewing_since = renewing_since - ${earlier}
         where id = ${id}`.execute(db);
     },
     async events(name) {

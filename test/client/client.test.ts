@@ -83,7 +83,7 @@ describe('a fault over HTTP', () => {
   test('of the address is told from one of the worker', async ({ api }) => {
     const elsewhere = createTokenClient({ url: `${api.url}/health`, apiKey: 'x' });
     const fault = await faultOf(elsewhere.findTokenization({ state: 'active' }));
-    expect(fault.code).toBe('answer_invalid');
+    expect(fault.code).toBe('route_not_found');
   });
 });
 

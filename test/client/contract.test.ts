@@ -197,7 +197,8 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
       .select(['actor_id', 'detail'])
       .where('event', '=', 'access_token.reported_invalid')
       .execute();
-    expect(reports).toContainEqual({ actor_id: way, detail: { generation: first.generation } });
+    // A generation is reported once, whoever is first.
+    expect(reports).toMatchObject([{ detail: { generation: first.generation } }]);
   });
 
   test('is told by code and path what is wrong, and never a value', async () => {
@@ -243,7 +244,7 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
       [async () => await client.revealToken(unknown), 'tokenization_not_found', []],
       [async () => await client.revealToken(id), 'state_forbids', []],
       [async () => await client.disableToken(id), 'state_forbids', []],
-      [async () => await client.getTokenization(canary), 'payload_invalid', ['']],
+      [async () => await client.getTokenization(canary), 'payload_invalid', []],
       [
         async () => await client.findTokenization({ customerId: canary.repeat(20) }),
         'payload_invalid',
@@ -269,7 +270,7 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
         'credential_not_found',
         ['credential'],
       ],
-      [async () => await client.getAccessToken(canary), 'payload_invalid', ['']],
+      [async () => await client.getAccessToken(canary), 'payload_invalid', []],
       [
         async () => await client.reportInvalidAccessToken('none-of-this-name', 1),
         'credential_not_found',

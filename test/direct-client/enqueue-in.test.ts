@@ -91,7 +91,12 @@ describe('a job that a backend enqueues in its own transaction', () => {
       ],
       [Object.assign({ [canary]: canary }, good), 'payload_invalid', ['*']],
       ...[`${canary}\0`, `${canary}\ud83d`, `\ude00${canary}`].map(
-        (city) => [{ ...good, billing: { ...good.billing, city } }, 'payload_invalid', []] as const,
+        (city) =>
+          [
+            { ...good, billing: { ...good.billing, city } },
+            'payload_invalid',
+            ['billing.city'],
+          ] as const,
       ),
     ] as const;
     // As a query builder does, whose own error has that of PostgreSQL as its cause.

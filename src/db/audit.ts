@@ -137,12 +137,17 @@ export async function listAuditPartitions(db: Db): Promise<readonly string[]> {
   return rows.map((row) => row.name);
 }
 
-/** Whether a change of an entity names this callback as its evidence. */
-export async function hasEvidence(db: Db, entityId: string, callbackId: string): Promise<boolean> {
+/** Whether a change of a tokenization names this callback as its evidence; reads that tokenization's rows and no others. */
+export async function isEvidenceOf(
+  db: Db,
+  callbackId: string,
+  tokenizationId: string,
+): Promise<boolean> {
   const row = await db
     .selectFrom('audit_event')
     .select('id')
-    .where('entity_id', '=', entityId)
+    .where('entity_type', '=', 'tokenization')
+    .where('entity_id', '=', tokenizationId)
     .where('evidence_id', '=', callbackId)
     .limit(1)
     .executeTakeFirst();

@@ -1,5 +1,5 @@
 import { databaseNow } from '../db/database.ts';
-import { hasEvidence } from '../db/audit.ts';
+import { isEvidenceOf } from '../db/audit.ts';
 import { findCallback, postponeCallback } from '../db/callbacks.ts';
 import { findCredentialByAccount } from '../db/credentials.ts';
 import type { CallbackRow, TokenizationRow } from '../db/rows.ts';
@@ -127,7 +127,7 @@ async function hasChanged(
   { db }: JudgingContext,
 ): Promise<boolean> {
   if ((await findTokenization(db, id))?.version !== version) return true;
-  return await hasEvidence(db, id, callback.id);
+  return await isEvidenceOf(db, callback.id, id);
 }
 
 async function findAccount(

@@ -1,9 +1,16 @@
+import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
-import { ensureAuditPartitions, findAuditBreaks, listAuditPartitions } from '../../src/db/audit.ts';
+import {
+  ensureAuditPartitions,
+  findAuditBreaks,
+  isEvidenceOf,
+  listAuditPartitions,
+} from '../../src/db/audit.ts';
 import { withClient } from '../../src/db/database.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { addCredential, addTokenization } from '../support/builders.ts';
+import { pagesRead } from '../support/buffers.ts';
 import { test } from '../support/fixtures.ts';
 
 describe('the audit table', () => {
@@ -29,6 +36,24 @@ describe('the audit table', () => {
       await client.query('set search_path = token_lifecycle');
       await expect(client.query(statement)).rejects.toThrow('append-only');
     });
+  });
+
+  test('whether a message is evidence of a tokenization is read from the rows of that tokenization alone', async ({
+    databaseUrl,
+    database: { db },
+    door,
+  }) => {
+    const id = await addTokenization(door, await addCredential(door));
+    await sql`
+      insert into audit_event (entity_type, entity_id, version, event, to_state, actor_type, actor_id,
+        policy_version, detail, evidence_id)
+      select 'tokenization', gen_random_uuid(), 1, 'x', 'x', 'worker', 'x', 1, '{}', gen_random_uuid()
+      from generate_series(1, 5000)`.execute(db);
+    const callbackId = randomUUID();
+    const pages = await pagesRead(databaseUrl, async (read) => {
+      expect(await isEvidenceOf(read, callbackId, id)).toBe(false);
+    });
+    expect(pages).toBeLessThan(50);
   });
 
   test('a partition can not be truncated behind the back of its parent', async ({

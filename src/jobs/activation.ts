@@ -2,6 +2,7 @@ import type { TokenizationRow } from '../db/rows.ts';
 import type { Keyring } from '../security/keyring.ts';
 import type { Secret } from '../security/secret.ts';
 import type { JobSettings } from './job-dependencies.ts';
+import { firstLook } from './first-look.ts';
 import { firstExpiryLook } from '../domain/expiry-watch.ts';
 import { startOfDay } from '../domain/start-of-day.ts';
 
@@ -34,10 +35,10 @@ export function activation(
       review: null,
       lease_until: null,
       deadline_at: null,
-      reconcile_step: 0,
       ...(isEndAsked || isResubmitted(row)
-        ? { reconcile_at_in_ms: settings.reconcileScheduleMs[0] ?? 0 }
+        ? firstLook(settings)
         : {
+            reconcile_step: 0,
             reconcile_at: expiresAt === undefined ? null : firstExpiryLook(expiresAt).toISOString(),
           }),
     },

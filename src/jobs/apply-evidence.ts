@@ -15,6 +15,7 @@ import { isOfEarlierAttempt } from './match-request.ts';
 import { lookAgainInFlight } from './ask-again.ts';
 import { committed } from './committed.ts';
 import { done, type JobContext, type Outcome } from './define-job.ts';
+import { firstLook } from './first-look.ts';
 import { claimEvents, deadlineExtension, settleClaim } from './settle-claim.ts';
 import { settleDispute } from './settle-dispute.ts';
 
@@ -113,14 +114,13 @@ async function commit(
 
 /** The columns that an event of evidence sets. */
 function changeOf(
-  { event, isAsking }: Decision,
+  { event }: Decision,
   { message, callback, isProven }: Evidence,
   row: TokenizationRow,
   context: Context,
 ) {
   const { settings } = context;
   const { quickpayId, orderReferenceId } = message.fields;
-  const asking = { reconcile_step: 0, reconcile_at_in_ms: settings.reconcileScheduleMs[0] ?? 0 };
   switch (event) {
     case 'tokenization.activated':
       if (quickpayId === undefined) return undefined;
@@ -136,7 +136,7 @@ function changeOf(
     case 'tokenization.failed':
       return {
         event,
-        patch: { lease_until: null, ...(isAsking ? asking : { reconcile_at: null }) },
+        patch: { lease_until: null, ...firstLook(settings) },
         audit: { reason: 'notified' },
       } as const;
     case 'evidence.pending':
@@ -160,7 +160,7 @@ function changeOf(
       return {
         event,
         patch: {
-          ...asking,
+          ...firstLook(settings),
           ...learned,
           ...deadline,
           order_reference_id: row.order_reference_id ?? reference ?? null,

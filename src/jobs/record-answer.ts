@@ -6,6 +6,7 @@ import type { Answer } from './ask-gateway.ts';
 import { beliefOf } from './belief.ts';
 import { committed } from './committed.ts';
 import { done, type JobContext, type Outcome } from './define-job.ts';
+import { firstLook } from './first-look.ts';
 import type { JobSettings } from './job-dependencies.ts';
 import { recordNone } from './resubmit-lost-request.ts';
 
@@ -87,8 +88,7 @@ function changeOf(
           order_reference_id: record?.orderReferenceId ?? row.order_reference_id,
           deadline_at_in_ms: context.settings.awaitingCustomerDeadlineMs,
           none_count: 0,
-          reconcile_step: 0,
-          reconcile_at_in_ms: context.settings.reconcileScheduleMs[0] ?? 0,
+          ...firstLook(context.settings),
         },
         audit,
       } as const;
@@ -138,11 +138,6 @@ async function beginAnew(row: TokenizationRow, answer: Answer, context: Context)
     audit: { channel: 'query', detail: { query: answer.word, reconcileStep: 0 } },
   });
   return committed(outcome, 'look_again');
-}
-
-/** The schedule from its beginning. */
-export function firstLook({ reconcileScheduleMs }: JobSettings) {
-  return { reconcile_step: 0, reconcile_at_in_ms: reconcileScheduleMs[0] ?? 0 };
 }
 
 /**

@@ -4,6 +4,7 @@ import { AppError } from '../domain/errors.ts';
 import { nextState } from '../domain/transition.ts';
 import { tokenizationTransitions } from '../domain/tokenization.ts';
 import { confirmJob } from './apply-evidence.ts';
+import { firstLook } from './first-look.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import type { BackendDependencies } from './job-dependencies.ts';
 
@@ -30,7 +31,7 @@ export async function requestConfirmation(
       entity: 'tokenization',
       row,
       event,
-      patch: { reconcile_step: 0, reconcile_at_in_ms: settings.reconcileScheduleMs[0] ?? 0 },
+      patch: firstLook(settings),
       audit,
       jobs: [confirmJob(row.id, row.version + 1)],
     });

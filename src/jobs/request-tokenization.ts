@@ -7,6 +7,7 @@ import type { CreateReply, QuickPayRequest } from '../gateway/client.ts';
 import { acceptTokenization, requestPlace } from './accept-tokenization.ts';
 import { activation } from './activation.ts';
 import { defineJob, done, type JobContext, type Outcome } from './define-job.ts';
+import { firstLook } from './first-look.ts';
 import { getAccountOf } from './gateway-accounts.ts';
 import { lookAfterFailure } from './record-answer.ts';
 
@@ -107,7 +108,6 @@ async function recordReply(
 ): Promise<Outcome> {
   const { settings } = context;
   const apply = commitReply(row, context);
-  const firstQueryMs = settings.reconcileScheduleMs[0] ?? 0;
   switch (reply.kind) {
     case 'redirect':
       await apply({
@@ -119,8 +119,7 @@ async function recordReply(
           order_reference_id: reply.orderReferenceId ?? null,
           lease_until: null,
           deadline_at_in_ms: settings.awaitingCustomerDeadlineMs,
-          reconcile_step: 0,
-          reconcile_at_in_ms: firstQueryMs,
+          ...firstLook(settings),
         },
         audit: {
           channel: 'create_reply',
@@ -140,7 +139,7 @@ async function recordReply(
       });
       return done('failed');
     case 'unknown':
-      await apply(outcomeUnknown(row, reply.cause, firstQueryMs));
+      await apply(outcomeUnknown(row, reply.cause, context));
       return done('submit_unknown');
   }
 }
@@ -172,8 +171,7 @@ async function recordResult(
     });
     return done('failed');
   }
-  const firstQueryMs = context.settings.reconcileScheduleMs[0] ?? 0;
-  await apply(outcomeUnknown(row, `status_${reply.status}`, firstQueryMs));
+  await apply(outcomeUnknown(row, `status_${reply.status}`, context));
   return done('submit_unknown');
 }
 
@@ -191,12 +189,12 @@ function commitReply(row: TokenizationRow, context: Context): Context['apply'] {
   };
 }
 
-function outcomeUnknown(row: TokenizationRow, cause: string, firstQueryMs: number) {
+function outcomeUnknown(row: TokenizationRow, cause: string, { settings }: Context) {
   return {
     entity: 'tokenization',
     row,
     event: 'tokenization.outcome_unknown',
-    patch: { lease_until: null, reconcile_step: 0, reconcile_at_in_ms: firstQueryMs },
+    patch: { lease_until: null, ...firstLook(settings) },
     audit: { channel: 'create_reply', reason: 'outcome_unknown', detail: { cause } },
   } as const;
 }

@@ -7,7 +7,12 @@ import { queueNames } from '../../src/domain/queue-names.ts';
 import { openListeningReader } from '../../src/jobs/listening-reader.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createLogger } from '../../src/observability/logger.ts';
-import { type FaultSwitches, type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts';
+import {
+  faultDefaults,
+  type FaultSwitches,
+  type Sandbox,
+  startSandbox,
+} from '../../src/sandbox/sandbox.ts';
 import { apiKeyDigest, generateApiKey } from '../../src/security/api-key.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { createTally, inTypeScript, keepReading, overHttp } from './token-readers.ts';
@@ -196,14 +201,14 @@ async function soak(options: SoakOptions, scene: Scene): Promise<SoakReport> {
   for (const phase of options.phases) {
     options.onPhase?.(phase);
     tally.isRevoking = phase.isRevoking ?? false;
-    sandbox.setFaults({ ...healthy, ...phase.faults });
+    sandbox.setFaults({ ...faultDefaults, ...phase.faults });
     const lastsMs = (phase.virtualMinutes / minuteShare) * options.tokenTtlMs;
     const passed = setTimeout(lastsMs);
     if (phase.isKilling === true) kills += await keepKilling(scene, passed);
     await passed;
   }
   const virtualHours = (performance.now() - startedAt) / options.tokenTtlMs;
-  sandbox.setFaults(healthy);
+  sandbox.setFaults(faultDefaults);
   over.abort();
   await readers;
   await reader.close();
@@ -221,20 +226,6 @@ async function soak(options: SoakOptions, scene: Scene): Promise<SoakReport> {
     ...(await judgeTrail(app)),
   };
 }
-
-const healthy: Partial<FaultSwitches> = {
-  errorRate5xx: 0,
-  errorAfterEffectRate: 0,
-  resetBeforeEffectRate: 0,
-  resetAfterEffectRate: 0,
-  hangRate: 0,
-  hangAfterEffectRate: 0,
-  refreshRejectRate: 0,
-  refreshRotates: true,
-  oldRefreshGraceMs: 0,
-  oldAccessTokenDies: false,
-  createInvalidates: false,
-};
 
 /** Kills one worker process after the other, each as soon as the one before is back. */
 async function keepKilling({ workers, start }: Scene, passed: Promise<unknown>): Promise<number> {

@@ -8,6 +8,7 @@ import {
 import type { Channel } from '../domain/callback.ts';
 import { credentialName } from '../domain/job-payloads.ts';
 import { cursor, limit, type PageAsked, pageRowsMax } from '../domain/paging.ts';
+import { isFinal } from '../domain/tokenization.ts';
 import type {
   AccessTokenView,
   KeptCallback,
@@ -160,13 +161,6 @@ function parseId(id: string): string {
 const waitMsDefault = 60_000;
 /** The longest that one request waits: short of what proxies in between allow, and of the worker's own bound. */
 const waitMsMax = 25_000;
-const finalStates: readonly string[] = [
-  'active',
-  'failed',
-  'expired',
-  'disabled',
-  'token_expired',
-] satisfies readonly TokenizationView['state'][];
 
 /** How much longer than the wait an answer may be on its way that the worker gave at its end. */
 const onItsWayMs = 500;
@@ -229,7 +223,7 @@ async function untilReached(
 
 /** Whether a tokenization has come as far as is waited for. */
 export function isReached({ state, redirectUrl }: TokenizationView, until: Wait['until']): boolean {
-  return finalStates.includes(state) || (until === 'redirect' && redirectUrl !== null);
+  return isFinal(state) || (until === 'redirect' && redirectUrl !== null);
 }
 
 function timedOut(message: string): TokenClientError {

@@ -120,3 +120,17 @@ export const openTokenizationStates = [
 export function isOpen(state: TokenizationState): boolean {
   return (openTokenizationStates as readonly string[]).includes(state);
 }
+
+/** States in which nothing is owed any more, to the customer or to whoever disables; evidence may still change them. */
+export const finalTokenizationStates = [
+  'active',
+  'failed',
+  'expired',
+  'disabled',
+  'token_expired',
+] as const satisfies readonly TokenizationState[];
+
+/** Whether somebody who waits for a result has it. A state that this release does not know is none. */
+export function isFinal(state: string): boolean {
+  return (finalTokenizationStates as readonly string[]).includes(state);
+}

@@ -4,7 +4,7 @@ import { AppError } from '../domain/errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Secret } from '../security/secret.ts';
 import { type ApiOptions, type ApiPorts, registerApi, requestIdOf } from './api/register-api.ts';
-import { problemMediaType, problemOf, sendProblem } from './api/problem.ts';
+import { answerNoRoute, problemMediaType, problemOf, sendProblem } from './api/problem.ts';
 import { listenOn } from './listen.ts';
 import type { HttpServer } from './public-server.ts';
 import { type BoardQueue, registerBoard } from './routes/board.ts';
@@ -40,13 +40,7 @@ export function createPrivateServer(
     },
     clientErrorHandler: answerBrokenRequest,
   });
-  server.setNotFoundHandler(
-    async (_request, reply) =>
-      await sendProblem(
-        reply,
-        new AppError('route_not_found', 'See /openapi.json for what there is.'),
-      ),
-  );
+  server.setNotFoundHandler(answerNoRoute);
   registerHealth(server, ports.readiness);
   registerMetrics(server, ports.renderMetrics);
   registerBoard(server, options.console, ports.boardQueues);

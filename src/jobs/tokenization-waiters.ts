@@ -1,5 +1,5 @@
 import { AppError } from '../domain/errors.ts';
-import { isOpen } from '../domain/tokenization.ts';
+import { isFinal } from '../domain/tokenization.ts';
 import type { TokenizationProgress } from '../db/tokenization-pages.ts';
 import type { TokenizationView } from '../domain/api-shapes.ts';
 import type { BackendDependencies } from './job-dependencies.ts';
@@ -123,8 +123,7 @@ export function hasCome(
   }: Pick<TokenizationProgress, 'state' | 'has_redirect_url'>,
   until: Awaited,
 ): boolean {
-  if (!isOpen(state) && state !== 'disabling') return true;
-  return until === 'redirect' && hasRedirectUrl;
+  return isFinal(state) || (until === 'redirect' && hasRedirectUrl);
 }
 
 /** How long to wait, in milliseconds, for what; without `waitMs` nothing is waited for. */

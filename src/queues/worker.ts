@@ -44,14 +44,8 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
   const stopping = new AbortController();
   const worker: AnyWorker = backend.createWorker(
     name,
-    async (job, token, signal) =>
-      await runDelivery(
-        name,
-        job,
-        token,
-        AbortSignal.any([stopping.signal, ...some(signal)]),
-        options,
-      ),
+    async (job, _token, signal) =>
+      await runDelivery(name, job, AbortSignal.any([stopping.signal, ...some(signal)]), options),
     {
       ...locks,
       concurrency,
@@ -78,7 +72,6 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
 async function runDelivery(
   queue: QueueName,
   job: Job,
-  token: string | undefined,
   signal: AbortSignal,
   { dependencies, observe }: WorkerOptions,
 ): Promise<{ result: string }> {
@@ -97,13 +90,13 @@ async function runDelivery(
   };
   if (definition === undefined || definition.queue !== queue) {
     const unknown = { code: 'job_unknown', paths: ['name'] } as const;
-    return await bury(job, token, running, unknown, dependencies, report);
+    return await bury(job, running, unknown, dependencies, report);
   }
   const outcome = await attempt(definition, job, running, signal, dependencies);
   if (outcome.kind === 'fault') {
-    return await retryOrBury(definition, job, token, running, outcome.code, dependencies, report);
+    return await retryOrBury(definition, job, running, outcome.code, dependencies, report);
   }
-  return await settle(outcome, job, token, running, dependencies, report);
+  return await settle(outcome, job, running, dependencies, report);
 }
 
 type Fault = { readonly kind: 'fault'; readonly code: ErrorCode };
@@ -143,11 +136,10 @@ async function attempt(
   }
 }
 
-/** Turns an outcome into BullMQ's words. `DelayedError` costs no attempt. */
+/** Turns an outcome into BullMQ's words. */
 async function settle(
   outcome: Outcome,
   job: Job,
-  token: string | undefined,
   running: RunningJob,
   dependencies: JobDependencies,
   report: (outcome: string) => void,
@@ -157,18 +149,15 @@ async function settle(
       report('done');
       return { result: outcome.result };
     case 'snooze':
-      await job.moveToDelayed(Date.now() + outcome.delayMs, token);
-      report('snoozed');
-      throw new DelayedError();
+      return await putOff(job, outcome.delayMs, report);
     case 'cancel':
-      return await bury(job, token, running, outcome, dependencies, report);
+      return await bury(job, running, outcome, dependencies, report);
   }
 }
 
 async function retryOrBury(
   definition: AnyJob,
   job: Job,
-  token: string | undefined,
   running: RunningJob,
   code: ErrorCode,
   dependencies: JobDependencies,
@@ -180,7 +169,7 @@ async function retryOrBury(
     throw coded(new UnrecoverableError(code));
   }
   if (isLast) {
-    return await bury(job, token, running, { code, paths: [] }, dependencies, report);
+    return await bury(job, running, { code, paths: [] }, dependencies, report);
   }
   // The job's own definition says how often and how fast, whatever options the backend that added it chose.
   job.opts.attempts = definition.retry.attemptsMax;
@@ -189,10 +178,20 @@ async function retryOrBury(
   throw coded(new Error(code));
 }
 
+/** Has the job come back later; `DelayedError` costs no attempt. */
+async function putOff(
+  job: Job,
+  delayMs: number,
+  report: (outcome: string) => void,
+): Promise<never> {
+  await job.moveToDelayed(Date.now() + delayMs, job.token);
+  report('snoozed');
+  throw new DelayedError();
+}
+
 /** A job that can't be buried, because PostgreSQL or the queue is away, must not end on its queue with its content in the clear. */
 async function bury(
   job: Job,
-  token: string | undefined,
   running: RunningJob,
   burial: { code: ErrorCode; paths: readonly string[] },
   dependencies: JobDependencies,
@@ -209,9 +208,7 @@ async function bury(
       { queue, job: name, jobId: id, error },
       'a job could not be put into the dead letters; trying it again',
     );
-    await job.moveToDelayed(Date.now() + outageDelayMs, token);
-    report('snoozed');
-    throw new DelayedError();
+    return await putOff(job, outageDelayMs, report);
   }
   report('dead');
   const { queue, name, id } = running;

@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { loadConfig } from '../../src/config/config.ts';
 import type { Db } from '../../src/db/database.ts';
 import type { TransitionDoor } from '../../src/db/transition-door.ts';
-import type { ApiScope } from '../../src/domain/api-key.ts';
+import { type ApiScope, apiScopes } from '../../src/domain/api-key.ts';
 import { createPrivateServer } from '../../src/http/private-server.ts';
 import { jobSettings } from '../../src/job-settings.ts';
 import type { OperationDependencies } from '../../src/jobs/job-dependencies.ts';
@@ -10,7 +9,7 @@ import { addApiKey } from '../../src/jobs/store-api-key.ts';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createLogger } from '../../src/observability/logger.ts';
-import { apiKeyDigest } from '../../src/security/api-key.ts';
+import { apiKeyDigest, generateApiKey } from '../../src/security/api-key.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { testActor } from './builders.ts';
 
@@ -62,7 +61,7 @@ export function callerOf(url: string, ownKey: string): Call {
 
 /** A key as a backend holds it, and as `API_KEYS` names it. */
 export function makeKey(name: string): { readonly key: string; readonly entry: string } {
-  const key = `tlw_${randomBytes(32).toString('base64url')}`;
+  const key = generateApiKey().reveal();
   return { key, entry: `${name}:${apiKeyDigest(key)}` };
 }
 
@@ -128,7 +127,7 @@ export async function startTestApi(
     call: callerOf(url, key),
     logs,
     operations,
-    addKey: async (name, scopes = ['enqueue', 'read', 'reveal', 'operate']) =>
+    addKey: async (name, scopes = apiScopes) =>
       (await addApiKey(operations, { name, scopes }, testActor)).reveal(),
     close: server.close,
   };

@@ -91,3 +91,9 @@ export async function sendProblem(
   const body = JSON.stringify(problemOf(error, reply.request.id));
   return await reply.code(status).type(problemMediaType).send(body);
 }
+
+/** Answers where there is no route. */
+export async function answerNoRoute(_request: unknown, reply: FastifyReply): Promise<FastifyReply> {
+  const error = new AppError('route_not_found', 'See /openapi.json for what there is.');
+  return await sendProblem(reply, error);
+}

@@ -4,7 +4,6 @@ import { serializerCompiler } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { listActiveApiKeys } from '../../db/api-keys.ts';
 import { findProgress } from '../../db/tokenization-pages.ts';
-import { AppError } from '../../domain/errors.ts';
 import type { OperationDependencies } from '../../jobs/job-dependencies.ts';
 import { refusalOf } from '../../domain/payload-paths.ts';
 import type { AccessTokenReader } from '../../jobs/read-access-token.ts';
@@ -15,7 +14,7 @@ import type { ApiDependencies, ApiRoute } from './api-route.ts';
 import { authenticateRequests, RetryLater } from './authenticate.ts';
 import { createKeyLookup, type KnownKey } from './key-lookup.ts';
 import { openApiDocument, registerOpenApi, schemaOf } from './openapi.ts';
-import { asAppError, kindOf, sendProblem } from './problem.ts';
+import { answerNoRoute, asAppError, kindOf, sendProblem } from './problem.ts';
 import { createTokenizationWaiters } from '../../jobs/tokenization-waiters.ts';
 
 /** What the API needs. */
@@ -143,13 +142,7 @@ function speakProblemJson(v1: FastifyInstance, logger: Logger): void {
       ? await sendProblem(reply, error, error.retryAfterS)
       : await sendProblem(reply, error);
   });
-  v1.setNotFoundHandler(
-    async (_request, reply) =>
-      await sendProblem(
-        reply,
-        new AppError('route_not_found', 'See /openapi.json for what there is.'),
-      ),
-  );
+  v1.setNotFoundHandler(answerNoRoute);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { z } from 'zod';
 import { withClient } from '../../src/db/database.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
@@ -28,7 +29,10 @@ export async function accessTokens(args: readonly string[]): Promise<Record<stri
     options: { rounds: { type: 'string', default: '1' }, credentials: { type: 'string' } },
   });
   const { credentials } = values;
-  const plan = credentials === undefined ? roughPlan(Number(values.rounds)) : widePlan(credentials);
+  const plan =
+    credentials === undefined
+      ? roughPlan(atLeastOne.parse(values.rounds))
+      : widePlan(atLeastOne.parse(credentials));
   const seed = Math.trunc(Math.random() * 2 ** 31);
   const server = await benchDatabase();
   try {
@@ -54,6 +58,9 @@ export async function accessTokens(args: readonly string[]): Promise<Record<stri
   }
 }
 
+/** Without a round or a credential nothing is soaked, and nothing could be broken. */
+const atLeastOne = z.coerce.number().int().min(1);
+
 function roughPlan(rounds: number): Plan {
   return {
     // A killed worker keeps its job for 25 seconds, which no compression makes shorter; a due token has to last longer.
@@ -67,10 +74,10 @@ function roughPlan(rounds: number): Plan {
 }
 
 /** Ten times faster than life, so a rate of 50 calls a second stands for 5. */
-function widePlan(credentials: string): Plan {
+function widePlan(credentials: number): Plan {
   return {
     tokenTtlMs: 360_000,
-    credentials: Number(credentials),
+    credentials,
     workers: 1,
     phases: [{ name: 'calm', virtualMinutes: 60, faults: {} }],
     readerPauseMs: 50,

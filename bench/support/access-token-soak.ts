@@ -198,20 +198,24 @@ async function soak(options: SoakOptions, scene: Scene): Promise<SoakReport> {
   );
   let kills = 0;
   const startedAt = performance.now();
-  for (const phase of options.phases) {
-    options.onPhase?.(phase);
-    tally.isRevoking = phase.isRevoking ?? false;
-    sandbox.setFaults({ ...faultDefaults, ...phase.faults });
-    const lastsMs = (phase.virtualMinutes / minuteShare) * options.tokenTtlMs;
-    const passed = setTimeout(lastsMs);
-    if (phase.isKilling === true) kills += await keepKilling(scene, passed);
-    await passed;
+  let virtualHours = 0;
+  try {
+    for (const phase of options.phases) {
+      options.onPhase?.(phase);
+      tally.isRevoking = phase.isRevoking ?? false;
+      sandbox.setFaults({ ...faultDefaults, ...phase.faults });
+      const lastsMs = (phase.virtualMinutes / minuteShare) * options.tokenTtlMs;
+      const passed = setTimeout(lastsMs);
+      if (phase.isKilling === true) kills += await keepKilling(scene, passed);
+      await passed;
+    }
+    virtualHours = (performance.now() - startedAt) / options.tokenTtlMs;
+  } finally {
+    sandbox.setFaults(faultDefaults);
+    over.abort();
+    await readers;
+    await reader.close();
   }
-  const virtualHours = (performance.now() - startedAt) / options.tokenTtlMs;
-  sandbox.setFaults(faultDefaults);
-  over.abort();
-  await readers;
-  await reader.close();
   const { calls } = sandbox.state();
   return {
     virtualHours: Number(virtualHours.toFixed(1)),

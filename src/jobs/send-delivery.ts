@@ -104,6 +104,8 @@ async function record(
   context: Context & { readonly now: Date },
 ): Promise<Outcome> {
   if (result.kind === 'delivered') {
+    // First of all: a crash in between sends the event once more, while a forgotten success could disable the address.
+    await recover(endpoint, context);
     await context.apply({
       entity: 'delivery',
       row: delivery,
@@ -116,7 +118,6 @@ async function record(
       },
       audit: { detail: { attempt: delivery.attempt + 1, responseStatus: result.status } },
     });
-    await recover(endpoint, context);
     return done('delivered');
   }
   if (result.kind === 'rejected' && result.status === 410) {

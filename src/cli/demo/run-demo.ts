@@ -74,6 +74,10 @@ async function runWith(
     await environment.removeCredentials(app.operations);
     console.log(JSON.stringify(summary.line));
     return summary.isGood ? exitCodes.clean : exitCodes.fault;
+  } catch (error) {
+    // The database may outlive a demo that fails, and then its key must not.
+    await environment.removeCredentials(app.operations).catch(() => undefined);
+    throw error;
   } finally {
     await app.stop();
   }

@@ -79,7 +79,7 @@ export const variables = {
   },
   CALLBACK_UNBELIEVED_MAX_AGE_MS: {
     meaning:
-      'how long messages that were rejected or given up are kept after that, unless their signature proves them',
+      'how long messages that were rejected, given up or changed nothing are kept after that, unless their signature proves them',
     fallback: '259200000',
   },
   TRUST_PROXY: {

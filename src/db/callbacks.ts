@@ -10,7 +10,7 @@ export async function findCallback(db: Db, id: string): Promise<CallbackRow | un
 }
 
 /**
- * Counts one more arrival of a message that is already in the inbox, and returns its row. This is the one write that is
+ * Counts one more arrival of a message that is already in the inbox, and returns its row. Like `postponeCallback` it is
  * no transition: nothing but the count and its instant changes, so there is nothing to audit.
  */
 export async function countCallbackAgain(

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { AppError } from '../domain/errors.ts';
 import type { Db } from './database.ts';
 import { isNotBuried } from './dead-letters.ts';
 import type { TokenizationRow } from './rows.ts';
@@ -55,6 +56,15 @@ export async function findTokenizationByEvidence(
   return await ofTerminal
     .where('order_reference_id', '=', evidence.orderReferenceId)
     .executeTakeFirst();
+}
+
+/** The tokenization with this id. Throws `tokenization_not_found`. */
+export async function getTokenization(db: Db, id: string): Promise<TokenizationRow> {
+  const row = await findTokenization(db, id);
+  if (row === undefined) {
+    throw new AppError('tokenization_not_found', 'There is no such tokenization.');
+  }
+  return row;
 }
 
 /** An open tokenization that somebody has to look at now. */

@@ -31,19 +31,22 @@ export function isOfFormerApp(
   return row.app_key_index !== credential.app_key_index;
 }
 
-/** The job that renews generation `generation` of a credential's token; `version` is the row's. */
+/**
+ * The job that renews a credential's token, with `generation` only while that one is the present one. `id` and `version` are those of the row
+ * that it is committed with: the token's, or the credential's.
+ */
 export function refreshJob(
-  rowId: string,
+  id: string,
   version: number,
   credential: string,
-  generation: number,
+  generation?: number,
   delayMs = 0,
 ): OutboxJob {
   return {
     queue: 'access-token',
     name: 'access-token.refresh',
-    jobId: jobId('refresh', rowId, version),
-    payload: { v: 1, credential, generation },
+    jobId: jobId('refresh', id, version),
+    payload: { v: 1, credential, ...(generation === undefined ? {} : { generation }) },
     delayMs,
   };
 }

@@ -14,7 +14,7 @@ const rowsMax = 1_000;
 
 /**
  * `retention.expire` removes what strangers sent to the callback routes: messages that could not be read or name an account
- * that we do not hold, and later those about an account of ours that were rejected or given up without a signature that proves them. Their
+ * that we do not hold, and later those about an account of ours that were rejected, given up or changed nothing, without a signature that proves them. Their
  * audit rows stay. It goes on, batch by batch, until nothing is left that is old enough.
  */
 export const expireRetention = defineJob({

@@ -1,18 +1,18 @@
 import { findTimeline } from '../db/audit.ts';
 import type { AuditEventRow } from '../db/rows.ts';
+import { getTokenization } from '../db/tokenizations.ts';
 import type { Timeline } from '../domain/api-shapes.ts';
 import { pageOf, type PageAsked } from '../domain/paging.ts';
 import type { BackendDependencies } from './job-dependencies.ts';
-import { getTokenizationView } from './tokenization-view.ts';
 
 /** A page of the audit rows of a tokenization and of the messages about it, oldest first. Throws `tokenization_not_found`. */
 export async function readTimeline(
-  dependencies: Pick<BackendDependencies, 'db' | 'keyring'>,
+  { db }: Pick<BackendDependencies, 'db'>,
   tokenizationId: string,
   { cursor: afterId, limit: size }: PageAsked,
 ): Promise<Timeline> {
-  await getTokenizationView(dependencies, tokenizationId);
-  const found = await findTimeline(dependencies.db, tokenizationId, {
+  await getTokenization(db, tokenizationId);
+  const found = await findTimeline(db, tokenizationId, {
     afterId,
     rowsMax: size + 1,
   });

@@ -1,4 +1,4 @@
-import { findTokenization } from '../db/tokenizations.ts';
+import { getTokenization } from '../db/tokenizations.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { nextState } from '../domain/transition.ts';
@@ -19,10 +19,7 @@ export async function requestConfirmation(
   audit: AuditContext,
 ): Promise<void> {
   await applyToPresentRow(async () => {
-    const row = await findTokenization(db, tokenizationId);
-    if (row === undefined) {
-      throw new AppError('tokenization_not_found', 'There is no such tokenization.');
-    }
+    const row = await getTokenization(db, tokenizationId);
     const event = 'reconcile.requested';
     if (nextState(tokenizationTransitions, row.state, event) === undefined) {
       throw new AppError('state_forbids', `There is nothing to confirm in state ${row.state}.`);

@@ -1,4 +1,4 @@
-import { findTokenization } from '../db/tokenizations.ts';
+import { getTokenization } from '../db/tokenizations.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import type { Secret } from '../security/secret.ts';
@@ -17,10 +17,7 @@ export async function revealToken(
 ): Promise<Secret> {
   const { db, door, keyring } = dependencies;
   return await applyToPresentRow(async () => {
-    const row = await findTokenization(db, tokenizationId);
-    if (row === undefined) {
-      throw new AppError('tokenization_not_found', 'There is no such tokenization.');
-    }
+    const row = await getTokenization(db, tokenizationId);
     const sealed = row.quickpay_id_sealed;
     if (sealed === null) {
       throw new AppError('state_forbids', `There is no token to reveal in state ${row.state}.`);

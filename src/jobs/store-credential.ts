@@ -6,16 +6,15 @@ import {
   findCredentialByAppKey,
 } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
-import type { OutboxJob } from '../db/transition-door.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import type { CredentialEnvironment, CredentialFamily } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
-import { jobId } from '../domain/ids.ts';
 import {
   alignAccessToken,
   registerAccessToken,
   retryAccessToken,
 } from './access-token-registration.ts';
+import { refreshJob } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { credentialPlace, openSecrets } from './gateway-accounts.ts';
 import type { Keyring } from '../security/keyring.ts';
@@ -117,25 +116,12 @@ async function addCredential(
     event: 'credential.added',
     patch: { name: input.name, family: input.family, ...contentOf(dependencies, id, input) },
     audit: { actor },
-    jobs: input.family === 'opcard' ? [refreshJobOf(id, 1, input.name)] : [],
+    jobs: input.family === 'opcard' ? [refreshJob(id, 1, input.name)] : [],
   });
   // Another process of the same environment may have been first; its row has the same content.
   if (!outcome.isApplied) return 'unchanged';
   if (input.family === 'opcard') await registerAccessToken(dependencies, id, input.name, actor);
   return 'added';
-}
-
-/**
- * Committed with the credential, so that its access token is seen to also where the process died before it could do that itself.
- * `version` is the credential's.
- */
-function refreshJobOf(id: string, version: number, credential: string): OutboxJob {
-  return {
-    queue: 'access-token',
-    name: 'access-token.refresh',
-    jobId: jobId('refresh', id, version),
-    payload: { v: 1, credential },
-  };
 }
 
 /** Writes the input over a stored credential. Undefined where the row has changed meanwhile, be it only that a backend got it. */
@@ -166,7 +152,8 @@ export async function replaceCredential(
         : 'credential.rotated',
     patch: content,
     audit: { actor },
-    jobs: isOtherApp ? [refreshJobOf(present.id, present.version + 1, input.name)] : [],
+    // Its access token is seen to also where the process dies before it can do that itself.
+    jobs: isOtherApp ? [refreshJob(present.id, present.version + 1, input.name)] : [],
   });
   if (!outcome.isApplied) return undefined;
   if (input.family === 'opcard') {

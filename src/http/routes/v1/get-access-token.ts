@@ -14,7 +14,7 @@ export const getAccessToken = apiRoute({
   summary: 'The valid OPCard access token of a credential',
   description:
     'Never waits while a valid token exists. One that has run out is waited for, 5 seconds at most. The first hand-out of a ' +
-    'generation to a key is audited at once, further ones are counted once a minute.',
+    'generation to a key is audited right behind the answer, further ones are counted once a minute.',
   params: z.strictObject({ credential: credentialName }),
   status: 200,
   answer: accessTokenView,

@@ -12,8 +12,7 @@ import { startTestWorker, type TestWorker } from '../support/worker.ts';
 
 /** The queues of a running worker, in the hands of BullMQ 5 with its own ioredis 5. */
 function olderClient(prefix: string) {
-  const { hostname, port, username, password } = new URL(inject('redisUrl'));
-  const connection = { host: hostname, port: Number(port || 6379), username, password };
+  const connection = { url: inject('redisUrl') };
   const names = new Set(Object.values(backendJobs).map(({ queue }) => queue));
   const queues = new Map([...names].map((name) => [name, new Queue(name, { connection, prefix })]));
   onTestFinished(async () => {
@@ -52,6 +51,13 @@ async function untilState({ app }: TestWorker, reference: string, state: string)
   });
 }
 
+async function untilBuried({ app }: TestWorker, count: number) {
+  return await eventually('all are buried', async () => {
+    const found = await listDeadLetters(app.operations.db, 10);
+    return found.length === count && found;
+  });
+}
+
 test('BullMQ 5 adds jobs of every kind, and their content leaves Redis when they are taken', async ({
   databaseUrl,
   skip,
@@ -80,10 +86,7 @@ test('BullMQ 5 adds jobs of every kind, and their content leaves Redis when they
   await untilState(worker, 'o-1', 'disabled');
 
   for (const job of jobs) {
-    await eventually(
-      `${job.name} ${job.id} is done`,
-      async () => (await job.isCompleted()) || undefined,
-    );
+    await eventually(`${job.name} ${job.id} is done`, async () => await job.isCompleted());
   }
   const { db } = worker.app.operations;
   expect(await db.selectFrom('callback').select('channel').orderBy('channel').execute()).toEqual([
@@ -107,7 +110,6 @@ test('what BullMQ 5 adds and nobody can read goes to the dead letters, by paths,
   const worker = await start(databaseUrl);
   if (worker === undefined) return skip('no Redis');
   const client = olderClient(worker.prefix);
-  const { db } = worker.app.operations;
   const good = plantedRequest('o-1');
   const bad = [
     await client.add('tokenization.request', { ...good, v: 2 }),
@@ -124,10 +126,7 @@ test('what BullMQ 5 adds and nobody can read goes to the dead letters, by paths,
       { attempts: 1 },
     ),
   ];
-  const letters = await eventually('all are buried', async () => {
-    const found = await listDeadLetters(db, 10);
-    return found.length === bad.length && found;
-  });
+  const letters = await untilBuried(worker, bad.length);
   expect(letters.map(({ code, paths }) => [code, ...paths].join(' ')).toSorted()).toEqual([
     'credential_not_found credential',
     'payload_invalid',
@@ -136,7 +135,7 @@ test('what BullMQ 5 adds and nobody can read goes to the dead letters, by paths,
     'payload_version_unsupported v',
   ]);
   for (const job of bad) {
-    await eventually('it failed', async () => (await job.isFailed()) || undefined);
+    await eventually('it failed', async () => await job.isFailed());
   }
   expect(await dumpRedis(worker.prefix)).not.toContain('canary');
 });
@@ -148,7 +147,6 @@ test('content leaves Redis also where PostgreSQL is away when a job has to be bu
   const worker = await start(databaseUrl);
   if (worker === undefined) return skip('no Redis');
   const client = olderClient(worker.prefix);
-  const { db } = worker.app.operations;
   const bad = { ...plantedRequest('o-1'), unheardOf: 'canary' };
   await setAway(databaseUrl, true);
   await client.add('tokenization.request', bad);
@@ -158,17 +156,14 @@ test('content leaves Redis also where PostgreSQL is away when a job has to be bu
   await setAway(databaseUrl, false);
   await client.add('tokenization.request', bad, { jobId: `x${'y'.repeat(300_000)}` });
   await client.add('no\u0000such.job' as 'tokenization.request', bad);
-  const letters = await eventually('all are buried', async () => {
-    const found = await listDeadLetters(db, 10);
-    return found.length === 3 && found;
-  });
+  const letters = await untilBuried(worker, 3);
   expect(letters.map(({ code }) => code).toSorted()).toEqual([
     'job_unknown',
     'payload_invalid',
     'payload_invalid',
   ]);
   await eventually('nothing is left in the clear', async () => {
-    return !(await dumpRedis(worker.prefix)).includes('canary') || undefined;
+    return !(await dumpRedis(worker.prefix)).includes('canary');
   });
 });
 

@@ -69,6 +69,7 @@ export async function writeIntent(
       event: `access_token.${call}_intent`,
       patch: {
         ...(isFormer && { ...noToken, app_key_index: credential.app_key_index }),
+        environment: credential.environment,
         attempt_id: attemptId,
         attempt_started_at_in_ms: 0,
         lease_owner: workerId,

@@ -65,13 +65,13 @@ function isLeased({ lease_until: leaseUntil, read_at: now }: ReadAccessToken): b
 
 /** A credential is committed with its first job, its access token after it: a crash in between is made good here. */
 async function findOrRegister(
-  { id, name }: CredentialRow,
+  credential: CredentialRow,
   context: RenewalContext,
 ): Promise<ReadAccessToken | undefined> {
-  const found = await findAccessToken(context.db, id);
+  const found = await findAccessToken(context.db, credential.id);
   if (found !== undefined) return found;
-  await registerAccessToken(context, id, name, { type: 'worker', id: context.workerId });
-  return await findAccessToken(context.db, id);
+  await registerAccessToken(context, credential, { type: 'worker', id: context.workerId });
+  return await findAccessToken(context.db, credential.id);
 }
 
 /**
@@ -97,14 +97,32 @@ async function renew(
   let outcome: Outcome | 'issue_now' = 'issue_now';
   for (let calls = 0; outcome === 'issue_now' && calls < callsMax; calls += 1) {
     // Queueing comes before the intent: a lease must not run while its owner waits for its turn.
-    await context.gateway.oauthTurn(credential.environment);
-    if (context.signal.aborted) return snooze(1_000, 'no_time_left');
-    const intent = await writeIntent(credential, generation, context);
-    if (intent === undefined) return done('somebody_else_is_at_it');
-    const reply = await callGateway(intent, context);
-    outcome = await settle(intent, reply, intent.credential, context);
+    const turn = await context.gateway.oauthTurn(credential.environment);
+    if (turn === undefined) return snooze(untilPlaceMs(context), 'host_is_busy');
+    try {
+      outcome = await renewOnce(credential, generation, context);
+    } finally {
+      turn.end();
+    }
   }
   return outcome === 'issue_now' ? done('refused_twice') : outcome;
+}
+
+/** About as long as it takes until those who are at the host have had their turn, spread so that not all come back at once. */
+function untilPlaceMs({ settings: { accessToken }, random }: RenewalContext): number {
+  const { callsAtOnceMax, callsPerSecondMax } = accessToken;
+  return Math.ceil((callsAtOnceMax / callsPerSecondMax) * 1_000 * (0.5 + random()));
+}
+
+async function renewOnce(
+  credential: CredentialRow,
+  generation: number,
+  context: RenewalContext,
+): Promise<Outcome | 'issue_now'> {
+  if (context.signal.aborted) return snooze(1_000, 'no_time_left');
+  const intent = await writeIntent(credential, generation, context);
+  if (intent === undefined) return done('somebody_else_is_at_it');
+  return await settle(intent, await callGateway(intent, context), context);
 }
 
 async function callGateway(
@@ -122,12 +140,11 @@ async function callGateway(
 async function settle(
   intent: RenewalIntent,
   reply: AccessTokenReply,
-  credential: CredentialRow,
   context: RenewalContext,
 ): Promise<Outcome | 'issue_now'> {
-  const { row, call } = intent;
+  const { row, call, credential } = intent;
   const { event, next } = decideOnReply(call, reply.kind, row.failures === 0);
-  if (reply.kind === 'done') return await commitPair(intent, event, reply, credential, context);
+  if (reply.kind === 'done') return await commitPair(intent, event, reply, context);
   const gatewayCode = reply.kind === 'refused' ? reply.gatewayCode : undefined;
   const cause = reply.kind === 'unknown' ? reply.cause : undefined;
   const isStopping = cause === 'aborted';
@@ -209,11 +226,10 @@ async function commitPair(
   intent: RenewalIntent,
   event: RenewalEvent,
   pair: TokenPair,
-  credential: CredentialRow,
   context: RenewalContext,
 ): Promise<Outcome> {
   const { keyring, settings } = context;
-  const { row, call } = intent;
+  const { row, call, credential } = intent;
   const startedAt = row.attempt_started_at ?? row.read_at;
   const times = accessTokenTimes(
     startedAt,

@@ -118,7 +118,7 @@ describe('the access token of a credential', () => {
         ...gateway,
         oauthTurn: async (environment) => {
           await whileWaiting();
-          await gateway.oauthTurn(environment);
+          return await gateway.oauthTurn(environment);
         },
       }),
     });

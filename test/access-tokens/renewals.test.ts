@@ -1,6 +1,8 @@
 import { describe, expect } from 'vitest';
 import { createGatewayClient } from '../../src/gateway/client.ts';
+import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { test, type TokenDesk } from '../support/token-desk.ts';
+import { shop } from '../support/token-reader.ts';
 
 const minuteMs = 60_000;
 
@@ -19,6 +21,26 @@ async function holdToken(desk: TokenDesk, ageMinutes: number, name = 'cards'): P
   await desk.renew(name);
   await desk.pass(name, ageMinutes * minuteMs);
 }
+
+test('a token whose life is not even the margin can be read, and is renewed ten seconds after it at the soonest', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk({
+    wrapGateway: (gateway) => ({
+      ...gateway,
+      async createAccessToken(...call) {
+        const reply = await gateway.createAccessToken(...call);
+        return reply.kind === 'done' ? { ...reply, expiresInMs: 5_000 } : reply;
+      },
+    }),
+  });
+  await holdToken(desk, 0);
+  const reader = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
+  expect((await reader.read('cards', shop)).secondsLeft).toBeGreaterThanOrEqual(3);
+  await reader.close();
+  expect((await times(desk)).dueInMs).toBeGreaterThan(9_000);
+  expect(await desk.renew('cards')).toBe('too_soon');
+});
 
 describe('what is no refusal, or was one for a minute', () => {
   test('is tried again long before the token runs out', async ({ openTokenDesk }) => {

@@ -3,8 +3,8 @@ import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
 import { findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import { callFor, type RenewalCall } from '../domain/access-token-renewal.ts';
-import type { AccessTokenReply } from '../gateway/client.ts';
-import { isOfFormerApp, noToken, tokenPlace } from './access-token-row.ts';
+import { adoptCandidate } from './access-token-candidate.ts';
+import { isOfFormerApp, noToken } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { done, type JobContext, type Outcome } from './define-job.ts';
 
@@ -20,12 +20,11 @@ export const renewalEvents = [
   'access_token.issue_unknown',
   'access_token.suspended',
   'access_token.candidate_kept',
+  'access_token.candidate_adopted',
 ] as const;
 
 /** What a renewal works with. */
 export type RenewalContext = JobContext<(typeof renewalEvents)[number]>;
-/** A pair that the gateway gave. */
-export type TokenPair = Extract<AccessTokenReply, { kind: 'done' }>;
 /** One change of the row whose renewal is under way. */
 export type RenewalChange = Omit<Parameters<RenewalContext['apply']>[0], 'entity' | 'row'>;
 
@@ -38,30 +37,32 @@ export interface RenewalIntent {
 }
 
 /**
- * Commits who is asking, what for and since when, before the network is used; undefined when somebody else is at it, or has
- * renewed this generation already.
+ * Commits who is asking, what for and since when, before the network is used. An outcome where nothing is left to ask for: somebody else
+ * is at it, has renewed this generation already, or came too late with a pair that is the newest there is.
  */
 export async function writeIntent(
   { id }: Pick<CredentialRow, 'id'>,
   generation: number,
   context: RenewalContext,
-): Promise<RenewalIntent | undefined> {
+): Promise<RenewalIntent | Outcome> {
   const { db, settings, workerId } = context;
   const { leaseMs } = settings.accessToken;
-  const intent = await applyToPresentRow<RenewalIntent | 'not_ours'>(async () => {
+  return await applyToPresentRow<RenewalIntent | Outcome>(async () => {
     const found = await findAccessToken(db, id);
     const row = found && (await claimable(found, context));
-    if (row === undefined || row.generation !== generation) return 'not_ours';
+    if (row === undefined || row.generation !== generation) return notOurs;
+    const adopted = row.candidate_sealed && (await adoptCandidate(id, context));
+    if (adopted) return adopted;
     // Read after the row: whoever changes the application changes the row after it, and this attempt is then stale or undone.
     const credential = await findCredentialById(db, id);
-    if (credential?.state !== 'active') return 'not_ours';
+    if (credential?.state !== 'active') return notOurs;
     const isFormer = isOfFormerApp(row, credential);
     const call = callFor({
       state: row.state,
       hasRefreshToken: row.refresh_token_sealed !== null && !isFormer,
       isExpired: row.expires_at === null || row.expires_at <= row.read_at,
     });
-    if (call === undefined) return 'not_ours';
+    if (call === undefined) return notOurs;
     const attemptId = randomUUID();
     const outcome = await context.apply({
       entity: 'access_token',
@@ -81,10 +82,11 @@ export async function writeIntent(
     });
     if (!outcome.isApplied) return undefined;
     const written = await findAccessToken(db, id);
-    return written?.attempt_id === attemptId ? { row: written, call, credential } : 'not_ours';
+    return written?.attempt_id === attemptId ? { row: written, call, credential } : notOurs;
   });
-  return intent === 'not_ours' ? undefined : intent;
 }
+
+const notOurs = done('somebody_else_is_at_it');
 
 /** Whether nobody has tried since the last token; a process of an older version leaves the instant of a former renewal. */
 function isFirstAttempt({ state, renewing_since: since }: ReadAccessToken): boolean {
@@ -139,37 +141,5 @@ export async function applyFenced(
     if (!stands) return false;
     row = present;
     return undefined;
-  });
-}
-
-/** Keeps the pair of an attempt that was overtaken: sealed, beside the newer one. */
-export async function keepCandidate(
-  { row: intent }: RenewalIntent,
-  pair: TokenPair,
-  context: RenewalContext,
-): Promise<Outcome> {
-  const generation = intent.generation + 1;
-  const candidate = JSON.stringify({
-    generation,
-    accessToken: pair.accessToken.reveal(),
-    refreshToken: pair.refreshToken?.reveal(),
-  });
-  return await applyToPresentRow(async () => {
-    const present = await findAccessToken(context.db, intent.credential_id);
-    const credential = await findCredentialById(context.db, intent.credential_id);
-    if (present === undefined || credential?.state !== 'active') return done('credential_gone');
-    const outcome = await context.apply({
-      entity: 'access_token',
-      row: present,
-      event: 'access_token.candidate_kept',
-      patch: {
-        candidate_sealed: context.keyring.seal(
-          tokenPlace('candidate_sealed', present.id),
-          candidate,
-        ),
-      },
-      audit: { reason: 'late_loser', detail: { generation } },
-    });
-    return outcome.isApplied ? done('overtaken') : undefined;
   });
 }

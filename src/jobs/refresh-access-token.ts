@@ -3,7 +3,6 @@ import { findCredential, findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import { decideOnReply, type RenewalEvent } from '../domain/access-token-renewal.ts';
 import {
-  accessTokenTimes,
   accessTokenWaits,
   renewalBackoffMs,
   suspendedWaitMs,
@@ -11,16 +10,15 @@ import {
 import { accessTokenRefreshPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { AccessTokenReply } from '../gateway/client.ts';
-import type { Secret } from '../security/secret.ts';
+import { adoptCandidate, keepCandidate } from './access-token-candidate.ts';
 import {
   applyFenced,
-  keepCandidate,
   renewalEvents,
   type RenewalContext,
   type RenewalIntent,
-  type TokenPair,
   writeIntent,
 } from './access-token-intent.ts';
+import { pairPatch, type TokenPair } from './access-token-pair.ts';
 import { registerAccessToken, retryAccessToken } from './access-token-registration.ts';
 import { isOfFormerApp, refreshJob, tokenPlace } from './access-token-row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from './define-job.ts';
@@ -30,9 +28,9 @@ import { openOpcard } from './gateway-accounts.ts';
  * `access-token.refresh` renews one access token ahead of its expiry.
  *
  * One owner per credential: the intent, with a lease, is one compare-and-set, committed before the network is used. The result is committed
- * only while that intent stands; a pair that arrives too late is kept sealed as a candidate and never overwrites a
- * newer one. Which call is made, and what its reply leads to, are tables: `src/domain/access-token-renewal.ts`. Readers use the
- * present token all the while.
+ * only while that intent stands; a pair that arrives too late is kept sealed as a candidate, never overwrites a newer one, and
+ * becomes the token only where whoever was faster has failed. Which call is made, and what its reply leads to, are tables:
+ * `src/domain/access-token-renewal.ts`. Readers use the present token all the while.
  */
 export const refreshAccessToken = defineJob({
   name: 'access-token.refresh',
@@ -121,7 +119,7 @@ async function renewOnce(
 ): Promise<Outcome | 'issue_now'> {
   if (context.signal.aborted) return snooze(1_000, 'no_time_left');
   const intent = await writeIntent(credential, generation, context);
-  if (intent === undefined) return done('somebody_else_is_at_it');
+  if ('kind' in intent) return intent;
   return await settle(intent, await callGateway(intent, context), context);
 }
 
@@ -176,6 +174,8 @@ async function settle(
     context,
   );
   if (!isApplied) return done('overtaken');
+  const adopted = await adoptCandidate(row.credential_id, context);
+  if (adopted !== undefined) return adopted;
   if (next === 'issue_now') return 'issue_now';
   if (next !== 'suspend') return done('outcome_unknown');
   if (await retryCorrected(credential, context)) return done('corrected_meanwhile');
@@ -228,45 +228,16 @@ async function commitPair(
   pair: TokenPair,
   context: RenewalContext,
 ): Promise<Outcome> {
-  const { keyring, settings } = context;
   const { row, call, credential } = intent;
   const startedAt = row.attempt_started_at ?? row.read_at;
-  const times = accessTokenTimes(
-    startedAt,
-    settings.accessToken,
-    pair.expiresInMs,
-    context.random(),
-  );
-  const generation = row.generation + 1;
-  const seal = (column: 'access_token_sealed' | 'refresh_token_sealed', token: Secret): string =>
-    keyring.seal(tokenPlace(column, row.id), token.reveal());
+  const obtained = { pair, call, startedAt, appKeyIndex: credential.app_key_index };
+  const patch = pairPatch(row, obtained, context);
+  const { generation, expires_at: expiresAt } = patch;
   const isApplied = await applyFenced(
     intent,
-    {
-      event,
-      patch: {
-        generation,
-        access_token_sealed: seal('access_token_sealed', pair.accessToken),
-        // A gateway that does not rotate sends no new refresh token; then the old one stays good, unless a create has begun anew.
-        ...((pair.refreshToken !== undefined || call === 'issue') && {
-          refresh_token_sealed: pair.refreshToken
-            ? seal('refresh_token_sealed', pair.refreshToken)
-            : null,
-        }),
-        issued_at: startedAt.toISOString(),
-        expires_at: times.expiresAt.toISOString(),
-        due_at: times.dueAt.toISOString(),
-        lease_owner: null,
-        lease_until: null,
-        failures: 0,
-        alarm_percent: null,
-        renewing_since: null,
-        app_key_index: credential.app_key_index,
-      },
-      audit: { detail: { generation, expiresAt: times.expiresAt.toISOString() } },
-    },
+    { event, patch, audit: { detail: { generation, expiresAt } } },
     context,
   );
   if (isApplied) return done(call === 'refresh' ? 'refreshed' : 'issued');
-  return await keepCandidate(intent, pair, context);
+  return await keepCandidate(intent, obtained, context);
 }

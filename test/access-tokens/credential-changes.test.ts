@@ -153,17 +153,9 @@ describe('the access token of a credential', () => {
       }),
     });
     const { dependencies } = desk;
-    const dying: typeof dependencies.door.apply = async (request) => {
-      if (request.event === 'access_token.cleared') throw new Error('killed');
-      return await dependencies.door.apply(request);
-    };
     const dieWhileChangingTo = async (appKey: string): Promise<void> =>
       await expect(
-        storeCredential(
-          { ...dependencies, door: { ...dependencies.door, apply: dying } },
-          { ...cards, environment: 'sandbox', secrets: { appKey, appSecret } },
-          testActor,
-        ),
+        desk.add('cards', appKey, { diesBefore: 'access_token.cleared' }),
       ).rejects.toThrow('killed');
     isSilent = false;
     await desk.add('cards', 'app-1');

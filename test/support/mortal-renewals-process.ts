@@ -52,35 +52,40 @@ async function renew(credential: string, dependencies: JobDependencies): Promise
   return outcome.kind === 'cancel' ? `cancel ${outcome.code}` : outcome.result;
 }
 
-/** Lets the lease of a credential be over, and another worker renew its token. */
-async function overtake(credential: string): Promise<void> {
+/** Lets the lease of a credential be over, and another worker renew its token by a gateway. */
+async function overtake(credential: string, by: GatewayClient): Promise<void> {
   await sql`update access_token set due_at = now() - interval '1 s', lease_until = now() - interval '1 s'
     where credential_id = (select id from credential where name = ${credential})`.execute(
     database.db,
   );
-  await renew(credential, otherWorker);
+  await renew(credential, { ...otherWorker, gateway: by });
 }
 
-function overtaken(credential: string): GatewayClient {
+const silentGateway: GatewayClient = {
+  ...gateway,
+  refreshAccessToken: async () => await Promise.resolve({ kind: 'unknown', cause: 'timeout' }),
+};
+
+function overtaken(credential: string, overtaker: 'renews' | 'fails'): GatewayClient {
   return {
     ...gateway,
     refreshAccessToken: async (...call) => {
       const reply = await gateway.refreshAccessToken(...call);
-      await overtake(credential);
+      await overtake(credential, overtaker === 'renews' ? gateway : silentGateway);
       return reply;
     },
   };
 }
 
 async function carryOut(order: RenewalOrder): Promise<RenewalReport> {
-  const { credential, standAt, openApiUrl, isOvertaken = false } = order;
+  const { credential, standAt, openApiUrl, overtaker } = order;
   const stands = Promise.withResolvers<string>();
   const ownGateway =
     openApiUrl === undefined
       ? gateway
       : createGatewayClient({ ...config.gateway, openApiUrl, oauthCallsPerSecondMax: 1_000 });
   const world = watchAwaitPoints(
-    { pool, gateway: isOvertaken ? overtaken(credential) : ownGateway },
+    { pool, gateway: overtaker ? overtaken(credential, overtaker) : ownGateway },
     async (point) => {
       if (point !== standAt) return;
       stands.resolve(standing);

@@ -14,6 +14,7 @@ import { executeJob } from '../../src/jobs/execute-job.ts';
 import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
 import { findJob } from '../../src/jobs/registry.ts';
 import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
+import { removeCredential } from '../../src/jobs/remove-credential.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox.ts';
@@ -34,8 +35,14 @@ export interface TokenDesk {
   /** The configuration, for a process that works beside the desk. */
   readonly env: Readonly<Record<string, string>>;
   readonly logs: readonly string[];
-  /** Stores the application under a name of its own, as an operator would. */
-  readonly add: (name: string, appKey: string) => Promise<void>;
+  /** Stores the application under a name of its own, as an operator would; `diesBefore` this change is committed, throwing `killed`. */
+  readonly add: (
+    name: string,
+    appKey: string,
+    options?: { readonly diesBefore?: string },
+  ) => Promise<void>;
+  /** Removes the credential, as an operator would. */
+  readonly remove: (name: string) => Promise<void>;
   /** Runs `access-token.refresh` once and gives its result. */
   readonly renew: (
     name: string,
@@ -47,6 +54,8 @@ export interface TokenDesk {
   readonly accessToken: (name: string) => Promise<string | undefined>;
   /** The refresh token that the row holds, opened. */
   readonly refreshToken: (name: string) => Promise<string>;
+  /** The pair of a late loser that the row holds, opened; undefined where there is none. */
+  readonly candidate: (name: string) => Promise<SealedCandidate | undefined>;
   /** Whether the gateway takes an access token. */
   readonly isGood: (accessToken: string) => Promise<boolean>;
   /** Lets every wait and lease of the row be over. */
@@ -57,6 +66,12 @@ export interface TokenDesk {
   readonly pass: (name: string, ms: number) => Promise<void>;
   readonly events: (name: string) => Promise<readonly string[]>;
   readonly close: () => Promise<void>;
+}
+
+interface SealedCandidate {
+  readonly generation: number;
+  readonly call: string;
+  readonly pair: { readonly accessToken: string };
 }
 
 /** The secret of every application of a desk. */
@@ -128,13 +143,20 @@ export async function openTokenDesk(
     logs,
     row,
     findRow,
-    async add(name, appKey) {
+    async add(name, appKey, { diesBefore } = {}) {
       const secrets = { appKey, appSecret };
+      const apply: TransitionDoor['apply'] = async (request) => {
+        if (request.event === diesBefore) throw new Error('killed');
+        return await door.apply(request);
+      };
       await storeCredential(
-        dependencies,
+        { ...dependencies, door: { ...door, apply } },
         { name, environment: 'sandbox', family: 'opcard', secrets },
         testActor,
       );
+    },
+    async remove(name) {
+      await removeCredential(dependencies, { name, family: 'opcard' }, testActor);
     },
     async renew(name, { generation, as } = {}) {
       const job = findJob('access-token.refresh');
@@ -160,6 +182,12 @@ export async function openTokenDesk(
       const { id, refresh_token_sealed: sealed } = await row(name);
       const { keyring } = dependencies;
       return keyring.open(tokenPlace('refresh_token_sealed', id), sealed ?? '').reveal();
+    },
+    async candidate(name) {
+      const { id, candidate_sealed: sealed } = await row(name);
+      if (sealed === null) return undefined;
+      const { keyring } = dependencies;
+      return JSON.parse(keyring.open(tokenPlace('candidate_sealed', id), sealed).reveal());
     },
     isGood: async (accessToken) => await probe(sandbox, accessToken),
     makeDue: async (name) =>

@@ -66,18 +66,17 @@ export async function alignAccessToken(
   });
 }
 
-/** The credential was removed: its tokens are forgotten and nothing is due any more. */
+/** The credential was removed: its tokens are forgotten and nothing is due any more. Repeating it changes nothing. */
 export async function retireAccessToken(
   dependencies: Dependencies,
-  credentialId: string,
-  name: string,
+  { id, name }: Pick<CredentialRow, 'id' | 'name'>,
   actor: Actor,
 ): Promise<void> {
-  await change(dependencies, credentialId, name, actor, () => ({
-    event: 'access_token.cleared',
-    patch: { ...forgotten, due_at: null },
-    isDue: false,
-  }));
+  await change(dependencies, id, name, actor, (row) =>
+    row.due_at === null
+      ? undefined
+      : { event: 'access_token.cleared', patch: { ...forgotten, due_at: null }, isDue: false },
+  );
 }
 
 /** Whoever is renewing the token meanwhile finds the attempt gone, and its pair is not handed out. */

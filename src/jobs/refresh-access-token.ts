@@ -19,7 +19,11 @@ import {
   writeIntent,
 } from './access-token-intent.ts';
 import { pairPatch, type TokenPair } from './access-token-pair.ts';
-import { registerAccessToken, retryAccessToken } from './access-token-registration.ts';
+import {
+  registerAccessToken,
+  retireAccessToken,
+  retryAccessToken,
+} from './access-token-registration.ts';
 import { isOfFormerApp, refreshJob, tokenPlace } from './access-token-row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from './define-job.ts';
 import { openOpcard } from './gateway-accounts.ts';
@@ -42,7 +46,7 @@ export const refreshAccessToken = defineJob({
   async run({ credential: name, generation }, context) {
     const credential = await findCredential(context.db, name, 'opcard');
     if (credential === undefined) return cancel('credential_not_found', ['credential']);
-    if (credential.state !== 'active') return done('credential_removed');
+    if (credential.state !== 'active') return await forget(credential, context);
     const row = await findOrRegister(credential, context);
     if (row === undefined) return done('not_registered');
     if (generation !== undefined && row.generation !== generation) return done('already_renewed');
@@ -53,6 +57,12 @@ export const refreshAccessToken = defineJob({
     return await renew(credential, row.generation, context);
   },
 });
+
+/** A credential is removed with its last job: whatever a crash has left of its token is forgotten here. */
+async function forget(credential: CredentialRow, context: RenewalContext): Promise<Outcome> {
+  await retireAccessToken(context, credential, { type: 'worker', id: context.workerId });
+  return done('credential_removed');
+}
 
 /** The wait until a lease of a former application is looked at again. */
 const formerAppMs = 5_000;

@@ -200,6 +200,33 @@ describe('the access token of a credential', () => {
     await reader.close();
   });
 
+  test('is forgotten also where the process died while the credential was removed', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk();
+    const { db } = desk.dependencies;
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    await db.deleteFrom('outbox').execute();
+    await expect(desk.remove('cards', { diesBefore: 'access_token.cleared' })).rejects.toThrow(
+      'killed',
+    );
+    expect((await desk.row('cards')).access_token_sealed).not.toBeNull();
+    const jobs = await db.selectFrom('outbox').selectAll().execute();
+    expect(jobs).toMatchObject([{ payload: { v: 1, credential: 'cards' } }]);
+
+    for (let runs = 0; runs < 2; runs += 1) {
+      expect(await desk.renew('cards')).toBe('credential_removed');
+    }
+    expect(await desk.row('cards')).toMatchObject({
+      state: 'none',
+      access_token_sealed: null,
+      refresh_token_sealed: null,
+      due_at: null,
+    });
+    expect((await desk.events('cards')).filter((event) => event === 'cleared')).toHaveLength(1);
+  });
+
   test('is forgotten when the credential is removed, even one that is on its way', async ({
     openTokenDesk,
   }) => {

@@ -41,8 +41,8 @@ export interface TokenDesk {
     appKey: string,
     options?: { readonly diesBefore?: string },
   ) => Promise<void>;
-  /** Removes the credential, as an operator would. */
-  readonly remove: (name: string) => Promise<void>;
+  /** Removes the credential, as an operator would; `diesBefore` as above. */
+  readonly remove: (name: string, options?: { readonly diesBefore?: string }) => Promise<void>;
   /** Runs `access-token.refresh` once and gives its result. */
   readonly renew: (
     name: string,
@@ -145,18 +145,18 @@ export async function openTokenDesk(
     findRow,
     async add(name, appKey, { diesBefore } = {}) {
       const secrets = { appKey, appSecret };
-      const apply: TransitionDoor['apply'] = async (request) => {
-        if (request.event === diesBefore) throw new Error('killed');
-        return await door.apply(request);
-      };
       await storeCredential(
-        { ...dependencies, door: { ...door, apply } },
+        { ...dependencies, door: dyingDoor(door, diesBefore) },
         { name, environment: 'sandbox', family: 'opcard', secrets },
         testActor,
       );
     },
-    async remove(name) {
-      await removeCredential(dependencies, { name, family: 'opcard' }, testActor);
+    async remove(name, { diesBefore } = {}) {
+      await removeCredential(
+        { ...dependencies, door: dyingDoor(door, diesBefore) },
+        { name, family: 'opcard' },
+        testActor,
+      );
     },
     async renew(name, { generation, as } = {}) {
       const job = findJob('access-token.refresh');
@@ -219,6 +219,17 @@ export async function openTokenDesk(
       await gateway.close();
       await impatientGateway.close();
       await sandbox.close();
+    },
+  };
+}
+
+/** The door of a process that is killed before it commits `event`. */
+function dyingDoor(door: TransitionDoor, event: string | undefined): TransitionDoor {
+  return {
+    ...door,
+    async apply(request) {
+      if (request.event === event) throw new Error('killed');
+      return await door.apply(request);
     },
   };
 }

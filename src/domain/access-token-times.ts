@@ -117,6 +117,11 @@ export function suspendedWaitMs(waits: AccessTokenWaits, leftMs: number): number
   return Math.min(waits.suspendedMs, Math.max(waits.spacingMs, Math.round(leftMs / 2)));
 }
 
+/** Whether a tenth of a token's life is left at most, or nothing. */
+export function isNearlyOver(leftMs: number, lifeMs: number): boolean {
+  return leftMs <= lifeMs / 10;
+}
+
 /** Shares of a token's life, in percent, at which an overdue renewal is an alarm; 0: it has run out. */
 export const alarmPercents = [50, 25, 10, 0] as const;
 

@@ -3,6 +3,7 @@ import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
 import { findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import { callFor, type RenewalCall } from '../domain/access-token-renewal.ts';
+import { isNearlyOver } from '../domain/access-token-times.ts';
 import { adoptCandidate } from './access-token-candidate.ts';
 import { isOfFormerApp, noToken } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
@@ -60,7 +61,7 @@ export async function writeIntent(
     const call = callFor({
       state: row.state,
       hasRefreshToken: row.refresh_token_sealed !== null && !isFormer,
-      isExpired: row.expires_at === null || row.expires_at <= row.read_at,
+      isNearlyOver: isRowNearlyOver(row),
     });
     if (call === undefined) return notOurs;
     const attemptId = randomUUID();
@@ -87,6 +88,18 @@ export async function writeIntent(
 }
 
 const notOurs = done('somebody_else_is_at_it');
+
+function isRowNearlyOver({
+  issued_at: issuedAt,
+  expires_at: expiresAt,
+  read_at: now,
+}: ReadAccessToken): boolean {
+  if (issuedAt === null || expiresAt === null) return true;
+  return isNearlyOver(
+    expiresAt.getTime() - now.getTime(),
+    expiresAt.getTime() - issuedAt.getTime(),
+  );
+}
 
 /** Whether nobody has tried since the last token; a process of an older version leaves the instant of a former renewal. */
 function isFirstAttempt({ state, renewing_since: since }: ReadAccessToken): boolean {

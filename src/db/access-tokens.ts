@@ -91,15 +91,14 @@ export async function findDueAccessTokens(
   return rows;
 }
 
-/** An access token whose renewal is overdue, with what is left of its life, in milliseconds. */
+/** An access token whose renewal is overdue and which is to raise an alarm. */
 export interface OverdueAccessToken extends Pick<
   AccessTokenRow,
   'id' | 'version' | 'state' | 'generation' | 'failures'
 > {
   readonly credential: string;
-  /** 0 or less: it has run out, or never was. */
-  readonly leftMs: number;
-  readonly lifeMs: number;
+  /** The lowest of the shares of its life, in percent, that it has come down to. */
+  readonly percent: number;
 }
 
 /**
@@ -115,7 +114,7 @@ export async function findOverdueAccessTokens(
 ): Promise<readonly OverdueAccessToken[]> {
   const { rows } = await sql<OverdueAccessToken>`
     select t.id, t.version, t.state, t.generation, t.failures, c.name as credential,
-      left_ms as "leftMs", life_ms as "lifeMs"
+      alarm.percent
     from (
       select id from access_token where failures > 0
       union
@@ -127,12 +126,11 @@ export async function findOverdueAccessTokens(
     join access_token t on t.id = overdue.id
     join credential c on c.id = t.credential_id and c.state = 'active'
     cross join lateral (
-      select coalesce(extract(epoch from t.expires_at - statement_timestamp()) * 1000, 0)::double precision as left_ms,
-        coalesce(extract(epoch from t.expires_at - t.issued_at) * 1000, 0)::double precision as life_ms
-    ) life
-    where exists (
-      select from unnest(${[...alarmPercents]}::integer[]) percent
-      where left_ms <= life_ms * percent / 100 and percent < coalesce(t.alarm_percent, 101))
+      select min(share) as percent from unnest(${[...alarmPercents]}::integer[]) share
+      where t.expires_at is null
+        or t.expires_at - statement_timestamp() <= (t.expires_at - t.issued_at) * share / 100
+    ) alarm
+    where alarm.percent < coalesce(t.alarm_percent, 101)
     order by t.expires_at nulls first
     limit ${rowsMax}`.execute(db);
   return rows;

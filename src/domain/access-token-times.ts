@@ -124,9 +124,3 @@ export function isNearlyOver(leftMs: number, lifeMs: number): boolean {
 
 /** Shares of a token's life, in percent, at which an overdue renewal is an alarm; 0: it has run out. */
 export const alarmPercents = [50, 25, 10, 0] as const;
-
-/** The alarm that a token whose renewal is overdue has come to: the lowest share that is reached, if any. */
-export function alarmPercentOf(leftMs: number, lifeMs: number): number | undefined {
-  const left = lifeMs > 0 ? (leftMs / lifeMs) * 100 : 0;
-  return alarmPercents.findLast((percent) => left <= percent);
-}

@@ -5,7 +5,7 @@ import type { CredentialRow } from '../db/rows.ts';
 import { callFor, type RenewalCall } from '../domain/access-token-renewal.ts';
 import { isNearlyOver } from '../domain/access-token-times.ts';
 import { adoptCandidate } from './access-token-candidate.ts';
-import { isOfFormerApp, noToken } from './access-token-row.ts';
+import { isLeased, isOfFormerApp, noToken } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { done, type JobContext, type Outcome } from './define-job.ts';
 
@@ -49,9 +49,13 @@ export async function writeIntent(
   const { db, settings, workerId } = context;
   const { leaseMs } = settings.accessToken;
   return await applyToPresentRow<RenewalIntent | Outcome>(async () => {
-    const found = await findAccessToken(db, id);
-    const row = found && (await claimable(found, context));
+    const row = await findAccessToken(db, id);
     if (row === undefined || row.generation !== generation) return notOurs;
+    if (row.state === 'refreshing' || row.state === 'issuing') {
+      if (isLeased(row)) return notOurs;
+      await loseLease(row, context);
+      return undefined;
+    }
     const adopted = row.candidate_sealed && (await adoptCandidate(id, context));
     if (adopted) return adopted;
     // Read after the row: whoever changes the application changes the row after it, and this attempt is then stale or undone.
@@ -106,31 +110,16 @@ function isFirstAttempt({ state, renewing_since: since }: ReadAccessToken): bool
   return since === null || state === 'fresh';
 }
 
-/**
- * The row, free of any lease that has run out; undefined while somebody else holds it. An owner that died over its call is a failure like any
- * other, or a call that kills every owner would never be noticed.
- */
-async function claimable(
-  row: ReadAccessToken,
-  context: RenewalContext,
-): Promise<ReadAccessToken | undefined> {
-  if (row.state !== 'refreshing' && row.state !== 'issuing') return row;
-  if (row.lease_until !== null && row.lease_until > row.read_at) return undefined;
+/** An owner that died over its call is a failure like any other, or a call that kills every owner would never be noticed. */
+async function loseLease(row: ReadAccessToken, context: RenewalContext): Promise<void> {
   const failures = row.failures + 1;
-  const outcome = await context.apply({
+  await context.apply({
     entity: 'access_token',
     row,
     event: 'access_token.lease_lost',
     patch: { lease_owner: null, lease_until: null, attempt_id: null, due_at_in_ms: 0, failures },
     audit: { reason: 'lease_over', detail: { generation: row.generation, attempt: failures } },
   });
-  if (!outcome.isApplied) return undefined;
-  return {
-    ...row,
-    failures,
-    state: row.state === 'refreshing' ? 'ambiguous' : 'none',
-    version: outcome.version,
-  };
 }
 
 /**

@@ -24,7 +24,7 @@ import {
   retireAccessToken,
   retryAccessToken,
 } from './access-token-registration.ts';
-import { isOfFormerApp, refreshJob, tokenPlace } from './access-token-row.ts';
+import { isLeased, isOfFormerApp, refreshJob, tokenPlace } from './access-token-row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from './define-job.ts';
 import { openOpcard } from './gateway-accounts.ts';
 
@@ -66,10 +66,6 @@ async function forget(credential: CredentialRow, context: RenewalContext): Promi
 
 /** The wait until a lease of a former application is looked at again. */
 const formerAppMs = 5_000;
-
-function isLeased({ lease_until: leaseUntil, read_at: now }: ReadAccessToken): boolean {
-  return leaseUntil !== null && leaseUntil > now;
-}
 
 /** A credential is committed with its first job, its access token after it: a crash in between is made good here. */
 async function findOrRegister(

@@ -90,6 +90,7 @@ const paths: readonly Path[] = [
     operations: [
       ...begin,
       'access_token.lease_lost',
+      'read access_token',
       ...intent('refresh'),
       'refreshAccessToken',
       'access_token.refreshed',
@@ -139,6 +140,7 @@ const paths: readonly Path[] = [
     operations: [
       ...begin,
       'access_token.lease_lost',
+      'read access_token',
       'read access_token',
       'read credential',
       'access_token.candidate_adopted',

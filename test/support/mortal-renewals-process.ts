@@ -5,12 +5,11 @@ import { applicationRole, openDatabase, survivesBreaks } from '../../src/db/data
 import { createTransitionDoor } from '../../src/db/transition-door.ts';
 import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
 import { jobSettings } from '../../src/job-settings.ts';
-import { executeJob } from '../../src/jobs/execute-job.ts';
 import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
-import { refreshAccessToken } from '../../src/jobs/refresh-access-token.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createKeyring } from '../../src/security/keyring.ts';
 import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
+import { runJob, wordOf } from './run-job.ts';
 import { watchAwaitPoints } from './await-points.ts';
 import { type RenewalOrder, type RenewalReport, standing } from './mortal-renewals.ts';
 
@@ -42,14 +41,7 @@ const otherWorker: JobDependencies = {
 };
 
 async function renew(credential: string, dependencies: JobDependencies): Promise<string> {
-  const delivery = {
-    job: { queue: 'access-token', name: 'access-token.refresh', id: 'mortal', attempt: 1 },
-    payload: { v: 1, credential },
-    signal: new AbortController().signal,
-    replacePayload: async () => await Promise.resolve(),
-  } as const;
-  const outcome = await executeJob(refreshAccessToken, delivery, dependencies);
-  return outcome.kind === 'cancel' ? `cancel ${outcome.code}` : outcome.result;
+  return wordOf(await runJob('access-token.refresh', { credential }, dependencies));
 }
 
 /** Lets the lease of a credential be over, and another worker renew its token by a gateway. */

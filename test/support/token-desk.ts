@@ -10,9 +10,7 @@ import type { TransitionDoor } from '../../src/db/transition-door.ts';
 import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
 import { jobSettings } from '../../src/job-settings.ts';
 import { tokenPlace } from '../../src/jobs/access-token-row.ts';
-import { executeJob } from '../../src/jobs/execute-job.ts';
 import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
-import { findJob } from '../../src/jobs/registry.ts';
 import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
 import { removeCredential } from '../../src/jobs/remove-credential.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
@@ -21,6 +19,7 @@ import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandb
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { testActor } from './builders.ts';
 import { test as base } from './fixtures.ts';
+import { runJob, wordOf } from './run-job.ts';
 
 /**
  * Renewals by hand: the real job against real PostgreSQL and the gateway sandbox, one run at a time, without queues and without
@@ -159,19 +158,8 @@ export async function openTokenDesk(
       );
     },
     async renew(name, { generation, as } = {}) {
-      const job = findJob('access-token.refresh');
-      if (job === undefined) throw new Error('there is no such job');
-      const outcome = await executeJob(
-        job,
-        {
-          job: { queue: job.queue, name: job.name, id: 'desk', attempt: 1 },
-          payload: { v: 1, credential: name, ...(generation === undefined ? {} : { generation }) },
-          signal: new AbortController().signal,
-          replacePayload: async () => await Promise.resolve(),
-        },
-        { ...dependencies, ...as },
-      );
-      return outcome.kind === 'cancel' ? `cancel ${outcome.code}` : outcome.result;
+      const payload = { credential: name, ...(generation !== undefined && { generation }) };
+      return wordOf(await runJob('access-token.refresh', payload, { ...dependencies, ...as }));
     },
     async accessToken(name) {
       const { id, access_token_sealed: sealed } = await row(name);

@@ -30,6 +30,12 @@ export function isDatabaseOutage(error: unknown): boolean {
   return outageWords.test(error.message) || isDatabaseOutage(error.cause);
 }
 
+/** Whether PostgreSQL refused a row because another one holds what may be there once only. */
+export function isUniqueViolation(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return ('code' in error && error.code === '23505') || isUniqueViolation(error.cause);
+}
+
 /** PostgreSQL did not answer in time, or is away. */
 export function databaseIsAway(cause?: unknown): AppError {
   return new AppError('database_unavailable', 'PostgreSQL does not answer; try again.', { cause });

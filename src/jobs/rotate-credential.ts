@@ -14,11 +14,11 @@ import { openSecrets } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 import { pathsOf } from '../domain/payload-paths.ts';
 import {
+  createCredential,
   type CredentialInput,
   inputOf,
   replaceCredential,
   type StoreResult,
-  storeCredential,
 } from './store-credential.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
@@ -31,7 +31,7 @@ export interface CredentialKey {
 
 /**
  * Stores a new credential, or one whose name was removed. Throws `payload_invalid` with the paths that failed, `credential_conflict`
- * when the name is taken, or another credential holds the same account and terminal, or application.
+ * when the name is taken, be it at this moment, or another credential holds the same account and terminal, or application.
  */
 export async function addCredential(
   dependencies: Dependencies,
@@ -40,20 +40,20 @@ export async function addCredential(
   content: unknown,
   actor: Actor,
 ): Promise<StoreResult> {
-  const parsed = parse(credentialContent[family], content);
-  const present = await findCredential(dependencies.db, name, family);
-  if (present?.state === 'active') {
-    throw new AppError(
-      'credential_conflict',
-      `There is a credential "${name}"; rotate it instead.`,
-      {
-        paths: ['name'],
-      },
-    );
-  }
-  const { account, terminal, ...secrets } = parsed;
+  const { account, terminal, ...secrets } = parse(credentialContent[family], content);
   const input = { name, family, environment, account, terminal, secrets };
-  return await storeCredential(dependencies, input, actor, { mayRestore: true });
+  return await applyToPresentRow(async () => {
+    const present = await findCredential(dependencies.db, name, family);
+    if (present === undefined) return await createCredential(dependencies, input, actor);
+    if (present.state === 'active') {
+      throw new AppError(
+        'credential_conflict',
+        `There is a credential "${name}"; rotate it instead.`,
+        { paths: ['name'] },
+      );
+    }
+    return await replaceCredential(dependencies, present, input, actor);
+  });
 }
 
 /**

@@ -8,11 +8,10 @@ import { applyToPresentRow } from './apply-to-present-row.ts';
 import { openAccount, openSecrets } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 import {
-  assertOnlyOne,
+  createCredential,
   type CredentialInput,
   inputOf,
   replaceCredential,
-  storeCredential,
   type StoreResult,
 } from './store-credential.ts';
 
@@ -109,7 +108,7 @@ async function storeConfigured(
   return await applyToPresentRow(async () => {
     const present = await findCredential(db, name, said.family);
     if (present === undefined) {
-      return await storeCredential(dependencies, { ...said, configured }, actor);
+      return await createCredential(dependencies, { ...said, configured }, actor);
     }
     if (present.state === 'removed') return 'removed';
     const secrets = openSecrets(keyring, present);
@@ -117,7 +116,6 @@ async function storeConfigured(
       const input = { ...inputOf(present, secrets), configured };
       return await replaceCredential(dependencies, present, input, actor);
     }
-    await assertOnlyOne(dependencies, said, present.id);
     const input = { ...said, secrets: mergedSecrets(said, present, secrets), configured };
     return await replaceCredential(dependencies, present, input, actor);
   });

@@ -1,11 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import {
-  findCredential,
-  findCredentialByAccount,
-  findCredentialByAppKey,
-} from '../db/credentials.ts';
+import { findCredential } from '../db/credentials.ts';
+import { isUniqueViolation } from '../db/faults.ts';
 import type { CredentialRow } from '../db/rows.ts';
+import type { TransitionOutcome, TransitionRequest } from '../db/transition-door.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import type { CredentialEnvironment, CredentialFamily } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
@@ -17,8 +15,8 @@ import {
 import { refreshJob } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { credentialPlace, openSecrets } from './gateway-accounts.ts';
-import type { Keyring } from '../security/keyring.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
+import { appKeyIndexes, assertOnlyOne } from './only-one-holder.ts';
 
 /** A credential as an operator or the environment names it. `secrets` has the shape of its family. */
 export interface CredentialInput {
@@ -57,19 +55,17 @@ type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
  * nothing. An OPCard credential gets its access-token row, due at once; another application under its name starts anew.
  *
  * Throws `credential_conflict` when another credential holds this account and terminal, or this application: two that
- * renew one application's tokens would end each other's. Throws `state_forbids` for a removed name, unless `mayRestore`.
+ * renew one application's tokens would end each other's. Throws `state_forbids` for a removed name.
  */
 export async function storeCredential(
   dependencies: Dependencies,
   input: CredentialInput,
   actor: Actor,
-  { mayRestore = false }: { readonly mayRestore?: boolean } = {},
 ): Promise<StoreResult> {
   return await applyToPresentRow(async () => {
     const present = await findCredential(dependencies.db, input.name, input.family);
-    await assertOnlyOne(dependencies, input, present?.id);
-    if (present === undefined) return await addCredential(dependencies, input, actor);
-    if (present.state === 'removed' && !mayRestore) {
+    if (present === undefined) return await createCredential(dependencies, input, actor);
+    if (present.state === 'removed') {
       throw new AppError(
         'state_forbids',
         `The credential "${input.name}" was removed; store it again with "token-worker credentials add".`,
@@ -79,36 +75,16 @@ export async function storeCredential(
   });
 }
 
-/** Throws `credential_conflict` when another credential than `ownId` holds this account and terminal, or this application. */
-export async function assertOnlyOne(
-  { db, keyring }: Dependencies,
-  { family, environment, account, terminal, secrets }: CredentialInput,
-  ownId: string | undefined,
-): Promise<void> {
-  const holder =
-    family === 'opcard'
-      ? await findCredentialByAppKey(
-          db,
-          environment,
-          appKeyIndexes(keyring, environment, secrets['appKey']),
-        )
-      : account !== undefined && terminal !== undefined
-        ? await findCredentialByAccount(db, account, terminal)
-        : undefined;
-  if (holder === undefined || holder.id === ownId) return;
-  const what = family === 'opcard' ? 'application' : 'account and terminal';
-  throw new AppError(
-    'credential_conflict',
-    `The credential "${holder.name}" already holds this ${what}.`,
-    { paths: family === 'opcard' ? ['appKey'] : ['account', 'terminal'] },
-  );
-}
-
-async function addCredential(
+/**
+ * Stores the input under a name that is free. Undefined where somebody was first with the name, the account or the application: what is
+ * stored is theirs, so the caller looks again. Throws `credential_conflict`.
+ */
+export async function createCredential(
   dependencies: Dependencies,
   input: CredentialInput,
   actor: Actor,
-): Promise<StoreResult> {
+): Promise<StoreResult | undefined> {
+  await assertOnlyOne(dependencies, input);
   const id = randomUUID();
   const outcome = await dependencies.door.apply({
     entity: 'credential',
@@ -118,13 +94,15 @@ async function addCredential(
     audit: { actor },
     jobs: input.family === 'opcard' ? [refreshJob(id, 1, input.name)] : [],
   });
-  // Another process of the same environment may have been first; its row has the same content.
-  if (!outcome.isApplied) return 'unchanged';
+  if (!outcome.isApplied) return undefined;
   if (input.family === 'opcard') await registerAccessToken(dependencies, { ...input, id }, actor);
   return 'added';
 }
 
-/** Writes the input over a stored credential. Undefined where the row has changed meanwhile, be it only that a backend got it. */
+/**
+ * Writes the input over a stored credential. Undefined where the row has changed meanwhile, be it only that a backend got it.
+ * Throws `credential_conflict`.
+ */
 export async function replaceCredential(
   dependencies: Dependencies,
   present: CredentialRow,
@@ -140,9 +118,16 @@ export async function replaceCredential(
     if (input.family === 'opcard') await alignAccessToken(dependencies, present, actor);
     return 'unchanged';
   }
-  const content = contentOf(dependencies, present.id, input, present);
+  const isSameHolder = !isRestored && isSamePlace(present, input) && isSameApp(before, input);
+  if (!isSameHolder) await assertOnlyOne(dependencies, input, present.id);
+  const content = contentOf(
+    dependencies,
+    present.id,
+    input,
+    isSameHolder ? present.app_key_index : null,
+  );
   const isOtherApp = content['app_key_index'] !== present.app_key_index;
-  const outcome = await dependencies.door.apply({
+  const outcome = await applyUnlessTaken(dependencies, input, {
     entity: 'credential',
     row: present,
     event: isRestored
@@ -163,49 +148,61 @@ export async function replaceCredential(
   return isRestored ? 'restored' : isSameContent ? 'unchanged' : 'rotated';
 }
 
+/** Two that were stored at the same moment can each find the account, or the application, free: then the database refuses one. */
+async function applyUnlessTaken(
+  dependencies: Dependencies,
+  input: CredentialInput,
+  request: TransitionRequest<'credential'>,
+): Promise<TransitionOutcome> {
+  try {
+    return await dependencies.door.apply(request);
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error;
+    await assertOnlyOne(dependencies, input, request.row.id);
+    return { isApplied: false };
+  }
+}
+
 function isSame(
   present: CredentialRow,
   before: Readonly<Record<string, unknown>>,
-  { environment, account, terminal, secrets }: CredentialInput,
+  input: CredentialInput,
 ): boolean {
   return (
-    isDeepStrictEqual(before, JSON.parse(JSON.stringify(secrets))) &&
+    isDeepStrictEqual(before, JSON.parse(JSON.stringify(input.secrets))) &&
+    isSamePlace(present, input)
+  );
+}
+
+function isSamePlace(
+  present: CredentialRow,
+  { environment, account, terminal }: CredentialInput,
+): boolean {
+  return (
     present.environment === environment &&
     present.account === (account ?? null) &&
     present.terminal === (terminal ?? null)
   );
 }
 
+function isSameApp(before: CredentialInput['secrets'], { secrets }: CredentialInput): boolean {
+  return before['appKey'] === secrets['appKey'];
+}
+
+/** @param keptIndex digest of the application that the input is of: it stays, whichever key made it, since the access token is known by it */
 function contentOf(
   { keyring }: Dependencies,
   id: string,
   { family, environment, account, terminal, secrets, configured }: CredentialInput,
-  present?: CredentialRow,
+  keptIndex: string | null = null,
 ): Readonly<Record<string, unknown>> {
-  const indexes = appKeyIndexes(keyring, environment, secrets['appKey']);
-  // The same application keeps its index, by which its access token is known, also when the key that made it is no longer the first one.
-  const kept = indexes.find((index) => index === present?.app_key_index);
+  const [index] = appKeyIndexes(keyring, environment, secrets['appKey']);
   return {
     environment,
     account: account ?? null,
     terminal: terminal ?? null,
     secrets_sealed: keyring.seal(credentialPlace(id), JSON.stringify(secrets)),
-    app_key_index: family === 'opcard' ? (kept ?? indexes[0]) : null,
+    app_key_index: family === 'opcard' ? (keptIndex ?? index) : null,
     ...(configured && { configured_index: configured }),
   };
-}
-
-/**
- * Digests by which an application may be stored, the present form first. The same app key in the other environment is another
- * application; older rows have a digest that says nothing of the environment.
- */
-function appKeyIndexes(
-  keyring: Keyring,
-  environment: CredentialEnvironment,
-  appKey = '',
-): readonly string[] {
-  return [
-    ...keyring.blindIndexes(`app_key ${environment}`, appKey),
-    ...keyring.blindIndexes('app_key', appKey),
-  ];
 }

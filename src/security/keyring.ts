@@ -24,6 +24,8 @@ export interface SealedPlace {
 
 /** Seals values at rest and makes blind indexes, with the first key; opens with any key of the ring. */
 export interface Keyring {
+  /** Ids of the keys; the part of a blind index before its point names the one that made it. */
+  readonly keyIds: readonly string[];
   /** Seals with AES-256-GCM; the text is `v1.<key id>.<iv | tag | ciphertext in base64url>`. */
   readonly seal: (place: SealedPlace, value: string) => string;
   /** Opens a sealed value. Throws `key_unknown` or `seal_broken`, and never says what was inside. */
@@ -56,6 +58,7 @@ export function createKeyring(keys: readonly EncryptionKey[]): Keyring {
     `${key.id}.${createHmac('sha256', key.indexKey).update(`${purpose}\0${value}`).digest('base64url')}`;
 
   return {
+    keyIds: ring.map(({ id }) => id),
     seal(place, value) {
       const iv = randomBytes(ivBytes);
       const cipher = createCipheriv('aes-256-gcm', current.sealKey, iv);

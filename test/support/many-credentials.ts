@@ -28,7 +28,7 @@ export async function insertCredentials(
       set search_path = token_lifecycle;
       with c as (
         insert into credential (id, name, family, environment, secrets_sealed, app_key_index, state, version, created_at, updated_at)
-        select gen_random_uuid(), 'many-' || i, 'opcard', '${environment}', repeat('x', 200), 'index-' || i, 'active', 1, now(), now()
+        select gen_random_uuid(), 'many-' || i, 'opcard', '${environment}', repeat('x', 200), 'k1.index-' || i, 'active', 1, now(), now()
         from generate_series(${from}, ${to}) i
         returning id, substr(name, 6)::integer as i
       )

@@ -1,0 +1,80 @@
+import {
+  findCredentialByAccount,
+  findCredentialByAppKey,
+  findCredentialsOfOtherKeys,
+  type SealedHolder,
+} from '../db/credentials.ts';
+import type { CredentialEnvironment } from '../domain/credential.ts';
+import { AppError } from '../domain/errors.ts';
+import type { Keyring } from '../security/keyring.ts';
+import { openSecrets } from './gateway-accounts.ts';
+import type { OperationDependencies } from './job-dependencies.ts';
+import type { CredentialInput } from './store-credential.ts';
+
+type Dependencies = Pick<OperationDependencies, 'db' | 'keyring'>;
+
+/** Throws `credential_conflict` when another credential than `ownId` holds this account and terminal, or this application. */
+export async function assertOnlyOne(
+  dependencies: Dependencies,
+  input: CredentialInput,
+  ownId?: string,
+): Promise<void> {
+  const isOpcard = input.family === 'opcard';
+  const holder = isOpcard
+    ? await findHolderOfApp(dependencies, input, ownId)
+    : await findHolderOfAccount(dependencies, input, ownId);
+  if (holder === undefined) return;
+  const what = isOpcard ? 'application' : 'account and terminal';
+  throw new AppError(
+    'credential_conflict',
+    `The credential "${holder.name}" already holds this ${what}.`,
+    { paths: isOpcard ? ['appKey'] : ['account', 'terminal'] },
+  );
+}
+
+async function findHolderOfAccount(
+  { db }: Dependencies,
+  { account, terminal }: CredentialInput,
+  ownId: string | undefined,
+): Promise<{ readonly name: string } | undefined> {
+  if (account === undefined || terminal === undefined) return undefined;
+  const holder = await findCredentialByAccount(db, account, terminal);
+  return holder?.id === ownId ? undefined : holder;
+}
+
+/** By its digest, or opened where the digest is of a key that `ENCRYPTION_KEYS` no longer holds. */
+async function findHolderOfApp(
+  { db, keyring }: Dependencies,
+  { environment, secrets }: CredentialInput,
+  ownId: string | undefined,
+): Promise<{ readonly name: string } | undefined> {
+  const indexes = appKeyIndexes(keyring, environment, secrets['appKey']);
+  const holder = await findCredentialByAppKey(db, environment, indexes, ownId);
+  if (holder !== undefined) return holder;
+  const others = await findCredentialsOfOtherKeys(db, environment, keyring.keyIds, ownId);
+  return others.find((other) => appKeyOf(keyring, other) === secrets['appKey']);
+}
+
+/** Undefined where it can't be opened: then no worker with these keys renews its tokens either. */
+function appKeyOf(keyring: Keyring, holder: SealedHolder): string | undefined {
+  try {
+    return openSecrets(keyring, holder)['appKey'];
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Digests by which an application may be stored, the present form first. The same app key in the other environment is another
+ * application; older rows have a digest that says nothing of the environment.
+ */
+export function appKeyIndexes(
+  keyring: Keyring,
+  environment: CredentialEnvironment,
+  appKey = '',
+): readonly string[] {
+  return [
+    ...keyring.blindIndexes(`app_key ${environment}`, appKey),
+    ...keyring.blindIndexes('app_key', appKey),
+  ];
+}

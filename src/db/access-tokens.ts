@@ -43,11 +43,14 @@ export async function findReadableAccessToken(
 ): Promise<ReadableAccessToken | undefined> {
   const { rows } = await sql<ReadableAccessToken>`
     select t.id, t.version, t.generation, t.issued_at, t.expires_at,
-      case when t.app_key_index is not distinct from c.app_key_index then t.access_token_sealed end as access_token_sealed,
+      case when app.is_former then null else t.access_token_sealed end as access_token_sealed,
       coalesce(extract(epoch from t.expires_at - clock_timestamp()) * 1000, 0)::double precision as "leftMs",
-      case when t.state in ('refreshing', 'issuing') or t.app_key_index is distinct from c.app_key_index then 0
+      case when t.state in ('refreshing', 'issuing') or app.is_former then 0
         else coalesce(extract(epoch from t.due_at - clock_timestamp()) * 1000, 0) end::double precision as "nextAttemptInMs"
     from credential c join access_token t on t.credential_id = c.id
+    cross join lateral (
+      select t.app_key_index is distinct from c.app_key_index or t.environment <> c.environment as is_former
+    ) app
     where c.name = ${credential} and c.family = 'opcard' and c.state = 'active'`.execute(db);
   return rows[0];
 }

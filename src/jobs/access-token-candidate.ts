@@ -61,10 +61,11 @@ export async function adoptCandidate(
 /** The sealed pair, where it would be the next generation of the application that the credential names. */
 function openCandidate(
   row: ReadAccessToken,
-  { state, app_key_index: appKeyIndex }: CredentialRow,
+  { state, app_key_index: appKeyIndex, environment }: CredentialRow,
   { keyring }: Pick<RenewalContext, 'keyring'>,
 ): ObtainedPair | undefined {
   if (row.candidate_sealed === null || state !== 'active') return undefined;
+  if (row.environment !== environment) return undefined;
   const text = keyring.open(tokenPlace('candidate_sealed', row.id), row.candidate_sealed).reveal();
   const parsed = sealedCandidate.safeParse(JSON.parse(text));
   if (!parsed.success || parsed.data.appKeyIndex !== appKeyIndex) return undefined;

@@ -60,7 +60,7 @@ export async function alignAccessToken(
     if (present?.state !== 'active' || isNew || !isOfFormerApp(row, present)) return undefined;
     return {
       event: 'access_token.cleared',
-      patch: { ...forgotten, due_at_in_ms: 0 },
+      patch: { ...forgotten, environment: present.environment, due_at_in_ms: 0 },
       isDue: true,
     };
   });

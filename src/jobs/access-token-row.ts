@@ -31,10 +31,13 @@ export function isLeased({ lease_until: leaseUntil, read_at: now }: ReadAccessTo
 
 /** Whether what the row holds is of another application than the credential now names; the first intent forgets it. */
 export function isOfFormerApp(
-  row: Pick<AccessTokenRow, 'app_key_index'>,
-  credential: Pick<CredentialRow, 'app_key_index'>,
+  row: Pick<AccessTokenRow, 'app_key_index' | 'environment'>,
+  credential: Pick<CredentialRow, 'app_key_index' | 'environment'>,
 ): boolean {
-  return row.app_key_index !== credential.app_key_index;
+  // Digests of older versions are the same in both environments.
+  return (
+    row.app_key_index !== credential.app_key_index || row.environment !== credential.environment
+  );
 }
 
 /**

@@ -212,7 +212,7 @@ export async function openTokenDesk(
 }
 
 /** The door of a process that is killed before it commits `event`. */
-function dyingDoor(door: TransitionDoor, event: string | undefined): TransitionDoor {
+export function dyingDoor(door: TransitionDoor, event: string | undefined): TransitionDoor {
   return {
     ...door,
     async apply(request) {

@@ -79,13 +79,20 @@ export async function rotateCredential(
   });
 }
 
-/** Ends the overlap of a rotation: only the current secure code verifies from now on. Throws `credential_not_found`. */
+/**
+ * Ends the overlap of a rotation: only the current secure code verifies from now on. Throws `credential_not_found`, or
+ * `payload_invalid` for a family that knows no overlap.
+ */
 export async function endOverlap(
   dependencies: Dependencies,
-  name: string,
+  key: CredentialKey,
   actor: Actor,
 ): Promise<StoreResult> {
-  const key = { name, family: 'accept_payments' } as const;
+  if (key.family !== 'accept_payments') {
+    throw new AppError('payload_invalid', 'Only Accept Payments has secure codes that overlap.', {
+      paths: ['family'],
+    });
+  }
   return await changeSecrets(dependencies, key, actor, (secrets) => ({
     ...secrets,
     secureCodePrevious: undefined,

@@ -136,7 +136,7 @@ export async function replaceCredential(
         ? 'credential.configured'
         : 'credential.rotated',
     patch: content,
-    audit: { actor },
+    audit: { actor, detail: isSameContent ? {} : { paths: changedPaths(present, before, input) } },
     // Its access token is seen to also where the process dies before it can do that itself.
     jobs: isOtherApp ? [refreshJob(present.id, present.version + 1, input.name)] : [],
   });
@@ -161,6 +161,27 @@ async function applyUnlessTaken(
     await assertOnlyOne(dependencies, input, request.row.id);
     return { isApplied: false };
   }
+}
+
+/** Names of the fields that differ, and nothing of what is in them. */
+function changedPaths(
+  present: CredentialRow,
+  before: CredentialInput['secrets'],
+  { environment, account, terminal, secrets }: CredentialInput,
+): readonly string[] {
+  const { account: heldAccount, terminal: heldTerminal } = present;
+  const held = {
+    ...before,
+    environment: present.environment,
+    account: heldAccount,
+    terminal: heldTerminal,
+  };
+  const next = { ...secrets, environment, account, terminal };
+  const valueOf = (fields: Readonly<Record<string, unknown>>, name: string): unknown =>
+    fields[name] ?? null;
+  return Object.keys({ ...held, ...next })
+    .filter((name) => valueOf(held, name) !== valueOf(next, name))
+    .toSorted();
 }
 
 function isSame(

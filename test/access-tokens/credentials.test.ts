@@ -97,9 +97,9 @@ describe('a credential', () => {
     expect(await rotateCredential(dependencies, till, { secureCode: 'code-2' }, testActor)).toBe(
       'unchanged',
     );
-    expect(await endOverlap(dependencies, 'till', testActor)).toBe('rotated');
+    expect(await endOverlap(dependencies, till, testActor)).toBe('rotated');
     expect(await codes()).toEqual(['code-2']);
-    expect(await endOverlap(dependencies, 'till', testActor)).toBe('unchanged');
+    expect(await endOverlap(dependencies, till, testActor)).toBe('unchanged');
   });
 
   test('is rotated although a backend gets it at the same moment', async ({ openTokenDesk }) => {

@@ -1,37 +1,11 @@
-import { execFile } from 'node:child_process';
 import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, inject } from 'vitest';
 import { sandboxDefaults, startSandbox } from '../../src/sandbox/sandbox.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { test } from '../support/fixtures.ts';
+import { runCli } from '../support/run-cli.ts';
 
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const key = `k1:${generateEncryptionKey('k1').key.reveal()}`;
-
-interface Ended {
-  readonly code: number;
-  readonly output: string;
-}
-
-async function run(
-  args: readonly string[],
-  env: Readonly<Record<string, string>>,
-  input = '',
-): Promise<Ended> {
-  return await new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [main, ...args],
-      { env: { ...env }, timeout: 25_000 },
-      (error, stdout, stderr) => {
-        const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
-        resolve({ code, output: stdout + stderr });
-      },
-    );
-    child.stdin?.end(input);
-  });
-}
 
 describe('bad input is answered with one clear sentence, an exit code, and no stack trace', () => {
   const unreachable = 'postgres://worker:hunter2@127.0.0.1:1/tokens';
@@ -92,7 +66,7 @@ describe('bad input is answered with one clear sentence, an exit code, and no st
     ['a wrong number', ['demo', '--tokens', 'many'], {}, 2, '--tokens: a whole number'],
     ['a wrong switch', ['sandbox', '--fault', 'nonsense=1'], {}, 2, '--fault: correct'],
   ])('%s: %j', async ([, args, env, code, sentence]) => {
-    const ended = await run(args, env);
+    const ended = await runCli(args, env);
     expect(ended.output).toContain(sentence);
     expect(ended.code).toBe(code);
     expect(ended.output).not.toMatch(/\n\s+at |hunter2/);
@@ -101,12 +75,12 @@ describe('bad input is answered with one clear sentence, an exit code, and no st
   test('a database without our schema, a database that is not there', async ({ databaseUrl }) => {
     const url = new URL(inject('adminUrl'));
     const env = { ENCRYPTION_KEYS: key };
-    const bare = await run(['start'], { ...env, DATABASE_URL: url.href });
+    const bare = await runCli(['start'], { ...env, DATABASE_URL: url.href });
     expect(bare).toEqual({ code: 1, output: expect.stringContaining('token-worker migrate') });
     url.pathname = '/no_such_database';
-    const missing = await run(['start'], { ...env, DATABASE_URL: url.href });
+    const missing = await runCli(['start'], { ...env, DATABASE_URL: url.href });
     expect(missing).toEqual({ code: 1, output: expect.stringContaining('does not exist') });
-    const redis = await run(['start'], {
+    const redis = await runCli(['start'], {
       ...env,
       DATABASE_URL: databaseUrl,
       REDIS_URL: 'redis://127.0.0.1:1',
@@ -122,7 +96,7 @@ describe('bad input is answered with one clear sentence, an exit code, and no st
     await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
     const address = blocker.address();
     const port = typeof address === 'object' && address !== null ? String(address.port) : '';
-    const ended = await run(['start'], {
+    const ended = await runCli(['start'], {
       ENCRYPTION_KEYS: key,
       DATABASE_URL: databaseUrl,
       CALLBACK_HOST: '127.0.0.1',
@@ -145,12 +119,12 @@ describe('bad input is answered with one clear sentence, an exit code, and no st
       OCEANPAYMENT_ACCOUNT: sandboxDefaults.account,
       OCEANPAYMENT_TERMINAL: sandboxDefaults.terminal,
     };
-    const wrong = await run(['doctor'], { ...env, OCEANPAYMENT_SECURE_CODE: 'hunter2' });
+    const wrong = await runCli(['doctor'], { ...env, OCEANPAYMENT_SECURE_CODE: 'hunter2' });
     expect(wrong.output).toContain('correct OCEANPAYMENT_ACCOUNT');
     expect(wrong.output).not.toContain('hunter2');
     expect(wrong.code).toBe(1);
     const right = { ...env, OCEANPAYMENT_SECURE_CODE: sandboxDefaults.secureCode };
-    const taken = await run(['doctor'], right);
+    const taken = await runCli(['doctor'], right);
     await sandbox.close();
     expect(taken.output).toContain('the gateway takes the account');
     expect(taken.code).toBe(0);
@@ -161,7 +135,7 @@ describe('bad input is answered with one clear sentence, an exit code, and no st
   }) => {
     const env = { ENCRYPTION_KEYS: key, DATABASE_URL: databaseUrl };
     const enqueue = async (input: string) =>
-      await run(['enqueue', 'tokenization.request'], env, input);
+      await runCli(['enqueue', 'tokenization.request'], env, input);
     expect((await enqueue('{"v":')).output).toBe('The payload is not valid JSON.\n');
     const wrong = await enqueue('{"v":1,"order":{"currency":"hunter2"}}');
     expect(wrong.output).toMatch(

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { listCallbacks } from '../../db/callbacks.ts';
 import { type CallbackState, callbackStates } from '../../domain/callback.ts';
 import { replayCallback } from '../../jobs/replay-callback.ts';
+import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
 import { uuidArgument } from '../uuid-argument.ts';
 
@@ -37,7 +38,7 @@ export function registerCallbacks(program: Command): void {
       await runCommand(async () => {
         await withOperations(async (operations) => {
           const { isReplayed } = await replayCallback(operations, id, {
-            actor: { type: 'operator', id: 'cli' },
+            actor: operator,
           });
           console.log(
             isReplayed

@@ -6,13 +6,14 @@ import {
   credentialFamilies,
   type CredentialFamily,
 } from '../../domain/credential.ts';
+import { AppError } from '../../domain/errors.ts';
 import { credentialName } from '../../domain/job-payloads.ts';
 import { removeCredential } from '../../jobs/remove-credential.ts';
 import { addCredential, endOverlap, rotateCredential } from '../../jobs/rotate-credential.ts';
 import { readJsonInput } from '../json-input.ts';
+import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
-
-const actor = { type: 'operator', id: 'cli' } as const;
+import { hasStandardInput } from '../standard-input.ts';
 
 /** `token-worker credentials`: the API keys of all three families, sealed at rest and never shown. */
 export function registerCredentials(program: Command): void {
@@ -37,7 +38,7 @@ export function registerCredentials(program: Command): void {
         const content = await readJsonInput(options.file);
         await withOperations(async (operations) => {
           const key = { name, family: options.family };
-          console.log(await addCredential(operations, key, options.environment, content, actor));
+          console.log(await addCredential(operations, key, options.environment, content, operator));
         });
       });
     });
@@ -59,15 +60,21 @@ export function registerCredentials(program: Command): void {
     .addArgument(nameArgument())
     .addOption(familyOption())
     .option('--file <path>', 'the new secrets; standard input when left out')
-    .option('--end-overlap', 'forget the former secure code, and read nothing')
+    .addOption(
+      new Option('--end-overlap', 'forget the former secure code; takes no content').conflicts(
+        'file',
+      ),
+    )
     .action(async (name: string, { family, file, endOverlap: isEnding }: RotateOptions) => {
       await runCommand(async () => {
+        if (isEnding === true) await assertNoContent();
         const content = isEnding === true ? undefined : await readJsonInput(file);
         await withOperations(async (operations) => {
+          const key = { name, family };
           const result =
             isEnding === true
-              ? await endOverlap(operations, name, actor)
-              : await rotateCredential(operations, { name, family }, content, actor);
+              ? await endOverlap(operations, key, operator)
+              : await rotateCredential(operations, key, content, operator);
           console.log(result);
         });
       });
@@ -80,7 +87,7 @@ export function registerCredentials(program: Command): void {
     .action(async (name: string, { family }: { family: CredentialFamily }) => {
       await runCommand(async () => {
         await withOperations(async (operations) => {
-          await removeCredential(operations, { name, family }, actor);
+          await removeCredential(operations, { name, family }, operator);
           console.log('removed');
         });
       });
@@ -97,6 +104,18 @@ interface RotateOptions {
   readonly family: CredentialFamily;
   readonly file?: string;
   readonly endOverlap?: boolean;
+}
+
+/** How long a pipe that nobody writes to is waited for. */
+const contentWithinMs = 500;
+
+/** A new secret beside `--end-overlap` would be lost without a word. */
+async function assertNoContent(): Promise<void> {
+  if (!(await hasStandardInput(contentWithinMs))) return;
+  throw new AppError(
+    'payload_invalid',
+    'With --end-overlap nothing is stored: rotate first, and end the overlap when the gateway has taken the new code over.',
+  );
 }
 
 function nameArgument(): Argument {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { listDeadLetters } from '../../db/dead-letters.ts';
 import { redriveJob } from '../../jobs/bury-job.ts';
+import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
 import { uuidArgument } from '../uuid-argument.ts';
 
@@ -32,7 +33,7 @@ export function registerDeadLetters(program: Command): void {
     .action(async (id: string) => {
       await runCommand(async () => {
         await withOperations(async (operations) => {
-          await redriveJob(operations, id, { actor: { type: 'operator', id: 'cli' } });
+          await redriveJob(operations, id, { actor: operator });
           console.log('Redriven; the relay of a running worker puts it on its queue.');
         });
       });

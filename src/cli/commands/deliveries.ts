@@ -4,11 +4,11 @@ import { type DeliveryState, deliveryStates } from '../../domain/delivery.ts';
 import { AppError } from '../../domain/errors.ts';
 import { replayDelivery } from '../../jobs/replay-delivery.ts';
 import { enableWebhookEndpoint } from '../../jobs/webhook-endpoint.ts';
+import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
 import { uuidArgument } from '../uuid-argument.ts';
 
 const rowsMax = 200;
-const actor = { type: 'operator', id: 'cli' } as const;
 
 /** `token-worker deliveries`: events on their way to the merchant's backend. */
 export function registerDeliveries(program: Command): void {
@@ -40,7 +40,7 @@ export function registerDeliveries(program: Command): void {
     .action(async (id: string) => {
       await runCommand(async () => {
         await withOperations(async (operations) => {
-          const replay = await replayDelivery(operations, id, { actor });
+          const replay = await replayDelivery(operations, id, { actor: operator });
           console.log(`Replayed as ${replay.id}; a running worker sends it.`);
         });
       });
@@ -54,7 +54,7 @@ export function registerDeliveries(program: Command): void {
           if (webhook === undefined) {
             throw new AppError('config_invalid', 'MERCHANT_WEBHOOK_URL: set it.');
           }
-          const { wasDisabled } = await enableWebhookEndpoint(operations, webhook.url, actor);
+          const { wasDisabled } = await enableWebhookEndpoint(operations, webhook.url, operator);
           console.log(
             wasDisabled
               ? 'Enabled; a running worker sends what was held.'

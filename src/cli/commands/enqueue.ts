@@ -4,6 +4,7 @@ import { acceptTokenization } from '../../jobs/accept-tokenization.ts';
 import { disableToken, requestDisablePayload } from '../../jobs/disable-token.ts';
 import { requestTokenizationPayload } from '../../jobs/request-payload.ts';
 import { readJsonInput } from '../json-input.ts';
+import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
 
 /** `token-worker enqueue`: hands a request over, or disables a token, from a file or standard input. */
@@ -28,7 +29,7 @@ export function registerEnqueue(program: Command): void {
           const target = requestDisablePayload(input);
           await withOperations(async (operations) => {
             const { id, state } = await disableToken(operations, target, {
-              actor: { type: 'operator', id: 'cli' },
+              actor: operator,
             });
             console.log(JSON.stringify({ id, state }));
           });
@@ -37,7 +38,7 @@ export function registerEnqueue(program: Command): void {
         const payload = requestTokenizationPayload(input);
         await withOperations(async (operations) => {
           const { tokenization, isNew } = await acceptTokenization(operations, payload, {
-            audit: { actor: { type: 'operator', id: 'cli' } },
+            audit: { actor: operator },
           });
           console.log(JSON.stringify({ id: tokenization.id, state: tokenization.state, isNew }));
         });

@@ -3,6 +3,7 @@ import { listApiKeys } from '../../db/api-keys.ts';
 import { type ApiScope, apiScopes, isApiScope } from '../../domain/api-key.ts';
 import { AppError } from '../../domain/errors.ts';
 import { hashPassword } from '../../security/password.ts';
+import { operator } from '../operator.ts';
 import { readStandardInput } from '../standard-input.ts';
 import { generateEncryptionKey } from '../../security/keyring.ts';
 import { addApiKey, revokeApiKey } from '../../jobs/store-api-key.ts';
@@ -36,8 +37,6 @@ export function registerKeys(program: Command): void {
     });
   registerApiKeys(keys);
 }
-
-const operator = { type: 'operator', id: 'cli' } as const;
 
 /** `keys api-add`, `api-list`, `api-revoke`: every process of the worker follows within seconds, without a restart. */
 function registerApiKeys(keys: Command): void {

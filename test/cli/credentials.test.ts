@@ -1,0 +1,102 @@
+import { userInfo } from 'node:os';
+import { describe, expect } from 'vitest';
+import type { Db } from '../../src/db/database.ts';
+import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
+import { test as base } from '../support/fixtures.ts';
+import { runCli } from '../support/run-cli.ts';
+import { secretsOf } from '../support/secrets-of.ts';
+
+const encryptionKey = generateEncryptionKey('k1');
+const till = { name: 'till', family: 'accept_payments' } as const;
+const account = { account: '123456', terminal: '12345678', secureCode: 'code-1' };
+
+const test = base.extend('cli', async ({ databaseUrl, database: { db } }) => {
+  const env = {
+    DATABASE_URL: databaseUrl,
+    ENCRYPTION_KEYS: `k1:${encryptionKey.key.reveal()}`,
+  };
+  const credentials = async (line: string, input?: object | null) =>
+    await runCli(
+      ['credentials', ...line.split(' ')],
+      env,
+      input === undefined || input === null ? input : JSON.stringify(input),
+    );
+  const secrets = async () =>
+    (await secretsOf({ db, keyring: createKeyring([encryptionKey]) }, till)).secrets;
+  return await Promise.resolve({ credentials, secrets });
+});
+
+async function auditRows(db: Db) {
+  return await db
+    .selectFrom('audit_event')
+    .select(['event', 'actor_type', 'actor_id', 'detail'])
+    .where('entity_type', '=', 'credential')
+    .orderBy('id')
+    .execute();
+}
+
+describe('credentials rotate --end-overlap', () => {
+  test('ends the overlap of what was named, and of nothing else', async ({ cli }) => {
+    const { credentials, secrets } = cli;
+    await credentials('add till --family accept_payments', account);
+    await credentials('rotate till --family accept_payments', { secureCode: 'code-2' });
+    const overlapping = { secureCode: 'code-2', secureCodePrevious: 'code-1' };
+    for (const family of ['opcard', 'opccount']) {
+      expect(await credentials(`rotate till --family ${family} --end-overlap`)).toEqual({
+        code: 1,
+        output: 'Only Accept Payments has secure codes that overlap. (family)\n',
+      });
+    }
+    expect(await secrets()).toEqual(overlapping);
+
+    const ending = 'rotate till --family accept_payments --end-overlap';
+    const withContent = await credentials(ending, { secureCode: 'hunter2' });
+    expect(withContent).toEqual({
+      code: 1,
+      output: expect.stringContaining('With --end-overlap nothing is stored'),
+    });
+    expect((await credentials(`${ending} --file x`)).code).not.toBe(0);
+    expect(await secrets()).toEqual(overlapping);
+
+    // A pipe that somebody holds open says nothing.
+    expect(await credentials(ending, null)).toEqual({ code: 0, output: 'rotated\n' });
+    expect(await secrets()).toEqual({ secureCode: 'code-2' });
+  });
+});
+
+test('the audit trail says who changed which fields of a credential, and never what is in them', async ({
+  cli,
+  database: { db },
+}) => {
+  const { credentials } = cli;
+  const rotate = 'rotate till --family accept_payments';
+  await credentials('add till --family accept_payments', account);
+  await credentials(rotate, { secureCode: 'code-2', publicKey: 'p' });
+  await credentials(`${rotate} --end-overlap`);
+  await credentials('remove till --family accept_payments');
+  await credentials('add till --family accept_payments', { ...account, terminal: '87654321' });
+  const rows = await auditRows(db);
+  const operator = { actor_type: 'operator', actor_id: userInfo().username };
+  const row = (event: string, paths?: readonly string[]) => ({
+    ...operator,
+    event: `credential.${event}`,
+    detail: paths === undefined ? {} : { paths },
+  });
+  expect(rows).toEqual([
+    row('added'),
+    row('rotated', ['publicKey', 'secureCode', 'secureCodePrevious']),
+    row('rotated', ['secureCodePrevious']),
+    row('removed'),
+    row('restored', ['publicKey', 'secureCode', 'terminal']),
+  ]);
+});
+
+test('credentials list says nothing of the token of a removed credential', async ({ cli }) => {
+  const { credentials } = cli;
+  await credentials('add cards --family opcard', { appKey: 'app-1', appSecret: 's' });
+  expect((await credentials('list')).output).toContain('token none, generation 0, no token');
+  await credentials('remove cards --family opcard');
+  const { output } = await credentials('list');
+  expect(output).toContain('cards  opcard  sandbox  removed');
+  expect(output).not.toContain('token');
+});

@@ -48,6 +48,15 @@ export const credentialContent = {
   opccount: z.strictObject({ number: text(64), vaCode: text(64), privateKey: text(16_384) }),
 } as const satisfies Readonly<Record<CredentialFamily, z.ZodType>>;
 
+/** Where the former secure codes of an overlap are sealed, the latest first. Rows of older versions have the first of these fields only. */
+export const formerCodeFields = [
+  'secureCodePrevious',
+  'secureCodePrevious2',
+  'secureCodePrevious3',
+  'secureCodePrevious4',
+  'secureCodePrevious5',
+] as const;
+
 /** The parts that a rotation may replace; what is left out stays. Account, terminal and app key name the credential and stay. */
 export const credentialRotation = {
   accept_payments: z.strictObject({

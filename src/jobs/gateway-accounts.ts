@@ -6,32 +6,28 @@ import { AppError } from '../domain/errors.ts';
 import type { AcceptPaymentsAccount, OpcardApp } from '../gateway/client.ts';
 import type { Keyring, SealedPlace } from '../security/keyring.ts';
 import { Secret } from '../security/secret.ts';
+import { formerCodesOf } from './former-codes.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 
-const acceptPaymentsSecrets = credentialContent.accept_payments.omit({
-  account: true,
-  terminal: true,
-});
+/** Not strict: a later version may have sealed more beside it. */
+const signingSecrets = credentialContent.accept_payments.pick({ secureCode: true }).strip();
 
 /** An account at the gateway with every secure code that its signatures may have been made with. */
 export interface SigningAccount extends AcceptPaymentsAccount {
-  /** The current secure code, then the previous one while a rotation is under way. */
+  /** The current secure code, then the former ones while a rotation is under way. */
   readonly secureCodes: readonly Secret[];
 }
 
 /** Opens an Accept Payments credential. */
 export function openAccount(keyring: Keyring, row: CredentialRow): SigningAccount {
-  const secrets = acceptPaymentsSecrets.parse(openSecrets(keyring, row));
-  const secureCode = new Secret(secrets.secureCode);
+  const secrets = openSecrets(keyring, row);
+  const secureCode = new Secret(signingSecrets.parse(secrets).secureCode);
   return {
     environment: row.environment,
     account: row.account ?? '',
     terminal: row.terminal ?? '',
     secureCode,
-    secureCodes:
-      secrets.secureCodePrevious === undefined
-        ? [secureCode]
-        : [secureCode, new Secret(secrets.secureCodePrevious)],
+    secureCodes: [secureCode, ...formerCodesOf(secrets).map((code) => new Secret(code))],
   };
 }
 

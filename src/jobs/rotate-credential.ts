@@ -11,6 +11,7 @@ import {
 import { AppError } from '../domain/errors.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { openSecrets } from './gateway-accounts.ts';
+import { formerCodesOf, withFormerCodes } from './former-codes.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 import { pathsOf } from '../domain/payload-paths.ts';
 import {
@@ -57,8 +58,8 @@ export async function addCredential(
 }
 
 /**
- * Replaces secrets of a credential. What is left out stays. The former secure code goes on verifying signatures until
- * `endOverlap` forgets it: the gateway signs with the old one until it has taken over the new one.
+ * Replaces secrets of a credential. What is left out stays. Every former secure code goes on verifying signatures until
+ * `endOverlap` forgets them: the gateway signs with an old one until it has taken over the new one, however often that was corrected.
  * Throws `payload_invalid` or `credential_not_found`.
  */
 export async function rotateCredential(
@@ -69,13 +70,10 @@ export async function rotateCredential(
 ): Promise<StoreResult> {
   const changes = parse(credentialRotation[family], content);
   return await changeSecrets(dependencies, { name, family }, actor, (secrets) => {
-    const isNewCode =
-      changes['secureCode'] !== undefined && changes['secureCode'] !== secrets['secureCode'];
-    return {
-      ...secrets,
-      ...changes,
-      ...(isNewCode && { secureCodePrevious: secrets['secureCode'] }),
-    };
+    const next = { ...secrets, ...changes };
+    const former = secrets['secureCode'];
+    if (former === undefined || former === next['secureCode']) return next;
+    return withFormerCodes(next, [former, ...formerCodesOf(secrets)]);
   });
 }
 
@@ -93,10 +91,7 @@ export async function endOverlap(
       paths: ['family'],
     });
   }
-  return await changeSecrets(dependencies, key, actor, (secrets) => ({
-    ...secrets,
-    secureCodePrevious: undefined,
-  }));
+  return await changeSecrets(dependencies, key, actor, (secrets) => withFormerCodes(secrets, []));
 }
 
 type Secrets = CredentialInput['secrets'];

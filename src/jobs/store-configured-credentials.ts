@@ -1,16 +1,14 @@
 import { findCredential } from '../db/credentials.ts';
-import type { CredentialRow } from '../db/rows.ts';
 import type { AcceptPaymentsAccount } from '../gateway/client.ts';
 import type { Logger } from '../observability/logger.ts';
-import type { Keyring } from '../security/keyring.ts';
-import type { Secret } from '../security/secret.ts';
+import { Secret } from '../security/secret.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import { openAccount, openSecrets } from './gateway-accounts.ts';
+import { configuredDigests, inputAtStart } from './configured-input.ts';
+import { openAccount } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 import {
   createCredential,
   type CredentialInput,
-  inputOf,
   replaceCredential,
   type StoreResult,
 } from './store-credential.ts';
@@ -39,9 +37,9 @@ type Environment = CredentialInput['environment'];
 type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
 
 /**
- * Stores the environment's credentials under the name `default`, where what the environment says has changed since it was last stored from
+ * Stores the environment's credentials under the name `default`, of each field what the environment has changed since it was last stored from
  * there: what an operator has changed meanwhile stays. A former secure code goes on verifying. One that an operator has removed is
- * not brought back behind their back; the log says so.
+ * not brought back behind their back; the log says so. Throws `credential_conflict`.
  */
 export async function storeConfiguredCredentials(
   { logger, ...dependencies }: Dependencies & { readonly logger: Pick<Logger, 'warn'> },
@@ -66,10 +64,17 @@ export async function findAccountAtStart(
   const present = await findCredential(db, name, 'accept_payments');
   if (present?.state === 'removed') return undefined;
   const [said] = inputsOf({ acceptPayments }, environment);
-  if (acceptPayments !== undefined && said !== undefined && hasChanged(keyring, said, present)) {
-    return { environment, ...acceptPayments };
-  }
-  return present && openAccount(keyring, present);
+  if (said === undefined) return present && openAccount(keyring, present);
+  return accountOf(present === undefined ? said : inputAtStart(keyring, said, present));
+}
+
+function accountOf({
+  environment,
+  account = '',
+  terminal = '',
+  secrets,
+}: CredentialInput): AcceptPaymentsAccount {
+  return { environment, account, terminal, secureCode: new Secret(secrets['secureCode'] ?? '') };
 }
 
 function inputsOf(
@@ -104,89 +109,14 @@ async function storeConfigured(
   said: CredentialInput,
 ): Promise<StoreResult | 'removed'> {
   const { db, keyring } = dependencies;
-  const configured = digestsOf(keyring, said);
+  const configured = configuredDigests(keyring, said);
   return await applyToPresentRow(async () => {
     const present = await findCredential(db, name, said.family);
     if (present === undefined) {
       return await createCredential(dependencies, { ...said, configured }, actor);
     }
     if (present.state === 'removed') return 'removed';
-    const secrets = openSecrets(keyring, present);
-    if (!hasChanged(keyring, said, present)) {
-      const input = { ...inputOf(present, secrets), configured };
-      return await replaceCredential(dependencies, present, input, actor);
-    }
-    const input = { ...said, secrets: mergedSecrets(said, present, secrets), configured };
+    const input = { ...inputAtStart(keyring, said, present), configured };
     return await replaceCredential(dependencies, present, input, actor);
   });
-}
-
-/**
- * What the environment says, and of the same account also what it never said anything about. The former secure code verifies
- * on until the overlap is ended, or until the environment no longer names it.
- */
-function mergedSecrets(
-  { environment, account, terminal, secrets: said }: CredentialInput,
-  present: CredentialRow,
-  stored: CredentialInput['secrets'],
-): CredentialInput['secrets'] {
-  const isSameAccount =
-    present.family === 'accept_payments' &&
-    present.environment === environment &&
-    present.account === account &&
-    present.terminal === terminal;
-  if (!isSameAccount) return said;
-  const unsaid = (field: string): string | undefined =>
-    field in (present.configured_index ?? {}) ? undefined : stored[field];
-  const isNewCode = said['secureCode'] !== stored['secureCode'];
-  return {
-    ...said,
-    secureCodePrevious:
-      said['secureCodePrevious'] ??
-      (isNewCode ? stored['secureCode'] : unsaid('secureCodePrevious')),
-    publicKey: said['publicKey'] ?? unsaid('publicKey'),
-  };
-}
-
-/** Every field that the environment says, by name. */
-function fieldsOf({
-  environment,
-  account,
-  terminal,
-  secrets,
-}: CredentialInput): readonly (readonly [string, string])[] {
-  return Object.entries({ environment, account, terminal, ...secrets }).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined,
-  );
-}
-
-const purposeOf = (family: string, field: string): string => `configured ${family} ${field}`;
-
-function digestsOf(keyring: Keyring, said: CredentialInput): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    fieldsOf(said).map(([field, value]) => [
-      field,
-      keyring.blindIndex(purposeOf(said.family, field), value),
-    ]),
-  );
-}
-
-/** Whether the environment says something else than when the credential was last stored from there. */
-function hasChanged(
-  keyring: Keyring,
-  said: CredentialInput,
-  present: CredentialRow | undefined,
-): boolean {
-  const fields = fieldsOf(said);
-  const before = present?.configured_index ?? {};
-  return (
-    fields.length !== Object.keys(before).length ||
-    fields.some(([field, value]) => {
-      const digest = before[field];
-      return (
-        digest === undefined ||
-        !keyring.matchesBlindIndex(purposeOf(said.family, field), value, digest)
-      );
-    })
-  );
 }

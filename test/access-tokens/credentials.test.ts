@@ -102,6 +102,29 @@ describe('a credential', () => {
     expect(await endOverlap(dependencies, till, testActor)).toBe('unchanged');
   });
 
+  test('verifies with every code of the overlap, the first of which the gateway may still use, until it is ended', async ({
+    openTokenDesk,
+  }) => {
+    const { dependencies } = await openTokenDesk();
+    await addCredential(dependencies, till, 'sandbox', account, testActor);
+    const codes = async (): Promise<readonly string[]> => {
+      const { row } = await secretsOf(dependencies, till);
+      return openAccount(dependencies.keyring, row).secureCodes.map((code) => code.reveal());
+    };
+    const rotate = async (secureCode: string) =>
+      await rotateCredential(dependencies, till, { secureCode }, testActor);
+    await rotate('typo');
+    await rotate('right');
+    expect(await codes()).toEqual(['right', 'typo', 'code-1']);
+    // Back to a former one: it is not twice in the list.
+    await rotate('code-1');
+    expect(await codes()).toEqual(['code-1', 'right', 'typo']);
+    for (const code of ['2', '3', '4', '5', '6']) await rotate(code);
+    expect(await codes()).toEqual(['6', '5', '4', '3', '2', 'typo']);
+    await endOverlap(dependencies, till, testActor);
+    expect(await codes()).toEqual(['6']);
+  });
+
   test('is rotated although a backend gets it at the same moment', async ({ openTokenDesk }) => {
     const { dependencies } = await openTokenDesk();
     const funds = { name: 'funds', family: 'opccount' } as const;
@@ -173,7 +196,12 @@ describe('the environment', () => {
   /** A start with these values, and the sealed secrets after it. */
   function openStarts({ dependencies, logs }: TokenDesk) {
     const start = async (
-      values: { readonly code: string; readonly previous?: string; readonly account?: string },
+      values: {
+        readonly code: string;
+        readonly previous?: string;
+        readonly account?: string;
+        readonly environment?: 'production';
+      },
       keyring = dependencies.keyring,
     ) => {
       const acceptPayments = {
@@ -182,7 +210,11 @@ describe('the environment', () => {
         secureCode: new Secret(values.code),
         secureCodePrevious: values.previous === undefined ? undefined : new Secret(values.previous),
       };
-      await storeConfiguredCredentials({ ...dependencies, keyring }, { acceptPayments }, 'sandbox');
+      await storeConfiguredCredentials(
+        { ...dependencies, keyring },
+        { acceptPayments },
+        values.environment ?? 'sandbox',
+      );
       return await secretsOf({ ...dependencies, keyring }, inEnvironment);
     };
     const rotate = async (change: Readonly<Record<string, string>>) =>
@@ -207,6 +239,7 @@ describe('the environment', () => {
     expect((await start({ code: 'code-3' })).secrets).toEqual({
       secureCode: 'code-3',
       secureCodePrevious: 'code-2',
+      secureCodePrevious2: 'code-1',
       publicKey: 'p2',
     });
     // It names the former code, and later no longer does: the overlap is over.
@@ -215,10 +248,44 @@ describe('the environment', () => {
       secureCode: 'code-3',
       publicKey: 'p2',
     });
-    // Another account has nothing of the former one.
+    // Another account has nothing of the former one, nor has the same account elsewhere.
+    await rotate({ publicKey: 'p3' });
     expect((await start({ code: 'code-4', account: '654321' })).secrets).toEqual({
       secureCode: 'code-4',
     });
+    await rotate({ publicKey: 'p4' });
+    const elsewhere = { code: 'code-5', account: '654321', environment: 'production' } as const;
+    expect(await start(elsewhere)).toMatchObject({ row: { environment: 'production' } });
+    expect((await start(elsewhere)).secrets).toEqual({ secureCode: 'code-5' });
+  });
+
+  test('gives nothing but the fields that it has changed itself', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    const { start, rotate } = openStarts(desk);
+    await start({ code: 'code-0' });
+    expect((await start({ code: 'code-1', previous: 'code-0' })).secrets).toEqual({
+      secureCode: 'code-1',
+      secureCodePrevious: 'code-0',
+    });
+    await rotate({ secureCode: 'code-2' });
+    // It names the former code no more: that one is forgotten, and the operator's overlap goes on.
+    const { secrets } = await start({ code: 'code-1' });
+    expect(secrets).toEqual({ secureCode: 'code-2', secureCodePrevious: 'code-1' });
+
+    await start({ code: 'code-1', previous: 'code-0' });
+    await endOverlap(desk.dependencies, inEnvironment, testActor);
+    expect((await start({ code: 'code-1' })).secrets).toEqual({ secureCode: 'code-2' });
+
+    const { dependencies } = desk;
+    const funds = { name: 'default', family: 'opccount' } as const;
+    const startWith = async (vaCode: string) => {
+      const opccount = { number: 'VA1', vaCode: new Secret(vaCode), privateKey: new Secret('k1') };
+      await storeConfiguredCredentials(dependencies, { opccount }, 'sandbox');
+      return (await secretsOf(dependencies, funds)).secrets;
+    };
+    await startWith('1');
+    await rotateCredential(dependencies, funds, { privateKey: 'k2' }, testActor);
+    expect(await startWith('2')).toEqual({ number: 'VA1', vaCode: '2', privateKey: 'k2' });
   });
 
   test('is known by what it said also after a new encryption key', async ({ openTokenDesk }) => {
@@ -262,9 +329,11 @@ describe('the environment', () => {
     // What the operator adds in its place is not written over either.
     const other = { ...account, account: '654321', secureCode: 'code-9' };
     await addCredential(desk.dependencies, inEnvironment, 'sandbox', other, testActor);
-    expect(await start({ code: 'code-1' })).toMatchObject({
-      row: { account: '654321' },
-      secrets: { secureCode: 'code-9' },
-    });
+    for (const code of ['code-1', 'code-3']) {
+      expect(await start({ code })).toMatchObject({
+        row: { account: '654321' },
+        secrets: { secureCode: 'code-9' },
+      });
+    }
   });
 });

@@ -113,7 +113,14 @@ async function addCredential(door: TransitionDoor): Promise<string> {
     entity: 'credential',
     row: { id, version: 0, state: null },
     event: 'credential.added',
-    patch: { name: 'bench', family: 'accept_payments', environment: 'sandbox', secrets_sealed: '' },
+    patch: {
+      name: 'bench',
+      family: 'accept_payments',
+      environment: 'sandbox',
+      account: '100000',
+      terminal: '10000001',
+      secrets_sealed: '',
+    },
     audit: { actor },
   });
   return id;

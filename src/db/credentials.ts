@@ -129,6 +129,23 @@ export async function listCredentials(db: Db): Promise<readonly ListedCredential
     .execute();
 }
 
+/** Whether tokenizations of a credential are not over for good: something is owed, the token can be used, or the gateway is still asked. */
+export async function hasTokenizationsInCharge(db: Db, credentialId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('tokenization')
+    .select('id')
+    .where('credential_id', '=', credentialId)
+    .where((eb) =>
+      eb.or([
+        eb('state', 'in', [...openTokenizationStates, 'disabling', 'active']),
+        eb.and([eb('state', 'in', ['failed', 'expired']), eb('reconcile_at', 'is not', null)]),
+      ]),
+    )
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** How many tokenizations of a credential still owe a result. */
 export async function countOpenTokenizations(db: Db, credentialId: string): Promise<number> {
   const row = await db

@@ -17,6 +17,8 @@ export interface EntitySpec {
    * leases and deadlines do not depend on the clock of the worker that wrote them.
    */
   readonly clockColumns: readonly string[];
+  /** What has to stand while a row `p` is made, joined to it and locked as its foreign key would; without it the row is left out. */
+  readonly foundation?: { readonly join: string; readonly lock: string };
   /** Values of a new row's columns that its creator leaves out; all other columns are null. */
   readonly defaults: Readonly<Record<string, unknown>>;
 }
@@ -40,6 +42,11 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
   },
   tokenization: {
     transitions: tokenizationTransitions,
+    foundation: {
+      join: `join credential c on c.id = p.credential_id and c.state = 'active'
+        and (c.account, c.terminal) = (p.account, p.terminal)`,
+      lock: 'for key share of c',
+    },
     columns: [
       'credential_id',
       'account',

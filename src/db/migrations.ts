@@ -21,6 +21,7 @@ import * as expiryNotice from '../../migrations/0035_expiry_notice.ts';
 import * as configuredCredential from '../../migrations/0045_configured_credential.ts';
 import * as renewalSince from '../../migrations/0050_renewal_since.ts';
 import * as accessTokenEnvironment from '../../migrations/0051_access_token_environment.ts';
+import * as credentialGuard from '../../migrations/0052_credential_guard.ts';
 
 /** Every migration by name, in order. An explicit list works the same from sources and from the built package. */
 export const migrations: Record<string, Migration> = {
@@ -46,4 +47,5 @@ export const migrations: Record<string, Migration> = {
   '0045_configured_credential': configuredCredential,
   '0050_renewal_since': renewalSince,
   '0051_access_token_environment': accessTokenEnvironment,
+  '0052_credential_guard': credentialGuard,
 };

@@ -13,6 +13,7 @@ import {
 } from '../domain/job-payloads.ts';
 import { isHostAllowed } from '../domain/host-allow-list.ts';
 import type { QuickPayRequest } from '../gateway/client.ts';
+import { applyToPresentRow } from './apply-to-present-row.ts';
 import type { BackendDependencies } from './job-dependencies.ts';
 
 /** The tokenization that stands for a request, and whether this request made it. */
@@ -44,6 +45,15 @@ export async function acceptTokenization(
   payload: TokenizationRequestPayload,
   options: AcceptOptions,
 ): Promise<AcceptedTokenization> {
+  return await applyToPresentRow(async () => await tryToAccept(dependencies, payload, options));
+}
+
+/** Undefined where the credential was removed, or got another account, after it was read. */
+async function tryToAccept(
+  dependencies: BackendDependencies,
+  payload: TokenizationRequestPayload,
+  options: AcceptOptions,
+): Promise<AcceptedTokenization | undefined> {
   const { db, door, keyring, settings } = dependencies;
   const credential = await getAcceptPayments(dependencies, payload.credential ?? 'default');
   const request = vendorBody(payload, settings.callbackPublicUrl);
@@ -80,9 +90,7 @@ export async function acceptTokenization(
     terminal: credential.terminal,
     merchantReferenceId: payload.merchant.referenceId,
   });
-  if (tokenization === undefined) {
-    throw new AppError('internal', 'A tokenization that was just accepted is not there.');
-  }
+  if (tokenization === undefined) return undefined;
   if (!keyring.matchesBlindIndex('request', fingerprint, tokenization.request_digest)) {
     throw new AppError(
       'reference_conflict',

@@ -1,11 +1,15 @@
 import { countOpenTokenizations, findCredential } from '../db/credentials.ts';
+import type { CredentialRow } from '../db/rows.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { retireAccessToken } from './access-token-registration.ts';
 import { refreshJob } from './access-token-row.ts';
 import { credentialPlace } from './gateway-accounts.ts';
+import { applyToPresentRow } from './apply-to-present-row.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 import type { CredentialKey } from './rotate-credential.ts';
+
+type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
 
 /**
  * Removes a credential: nothing is begun with it any more, its access token is forgotten at once. The secrets of OPCard and OPCCOUNT are
@@ -14,10 +18,20 @@ import type { CredentialKey } from './rotate-credential.ts';
  * Throws `credential_not_found`, or `state_forbids` while tokenizations of the credential owe a result.
  */
 export async function removeCredential(
-  { db, door, keyring }: Pick<OperationDependencies, 'db' | 'door' | 'keyring'>,
-  { name, family }: CredentialKey,
+  dependencies: Dependencies,
+  key: CredentialKey,
   actor: Actor,
 ): Promise<void> {
+  const row = await applyToPresentRow(async () => await tryToRemove(dependencies, key, actor));
+  if (row.family === 'opcard') await retireAccessToken(dependencies, row, actor);
+}
+
+/** The row as it was; undefined where it has changed meanwhile, or a tokenization has begun. */
+async function tryToRemove(
+  { db, door, keyring }: Dependencies,
+  { name, family }: CredentialKey,
+  actor: Actor,
+): Promise<CredentialRow | undefined> {
   const row = await findCredential(db, name, family);
   if (row?.state !== 'active') {
     throw new AppError(
@@ -46,8 +60,5 @@ export async function removeCredential(
     // Its access token is forgotten also where the process dies before it can do that itself.
     jobs: family === 'opcard' ? [refreshJob(row.id, row.version + 1, name)] : [],
   });
-  if (!outcome.isApplied) {
-    throw new AppError('stale_version', 'The credential changed meanwhile; look again.');
-  }
-  if (family === 'opcard') await retireAccessToken({ db, door }, row, actor);
+  return outcome.isApplied ? row : undefined;
 }

@@ -16,6 +16,7 @@ import { refreshJob } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { credentialPlace, openSecrets } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
+import { assertMayMove } from './move-credential.ts';
 import { appKeyIndexes, assertOnlyOne } from './only-one-holder.ts';
 
 /** A credential as an operator or the environment names it. `secrets` has the shape of its family. */
@@ -55,7 +56,8 @@ type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
  * nothing. An OPCard credential gets its access-token row, due at once; another application under its name starts anew.
  *
  * Throws `credential_conflict` when another credential holds this account and terminal, or this application: two that
- * renew one application's tokens would end each other's. Throws `state_forbids` for a removed name.
+ * renew one application's tokens would end each other's. Throws `state_forbids` for a removed name, and for another account while
+ * tokenizations need the present one.
  */
 export async function storeCredential(
   dependencies: Dependencies,
@@ -101,7 +103,7 @@ export async function createCredential(
 
 /**
  * Writes the input over a stored credential. Undefined where the row has changed meanwhile, be it only that a backend got it.
- * Throws `credential_conflict`.
+ * Throws as `assertMayHold` does.
  */
 export async function replaceCredential(
   dependencies: Dependencies,
@@ -118,8 +120,8 @@ export async function replaceCredential(
     if (input.family === 'opcard') await alignAccessToken(dependencies, present, actor);
     return 'unchanged';
   }
-  const isSameHolder = !isRestored && isSamePlace(present, input) && isSameApp(before, input);
-  if (!isSameHolder) await assertOnlyOne(dependencies, input, present.id);
+  await assertMayHold(dependencies, present, input);
+  const isSameHolder = holdsSame(present, before, input);
   const content = contentOf(
     dependencies,
     present.id,
@@ -146,6 +148,33 @@ export async function replaceCredential(
     await retryAccessToken(dependencies, present, actor);
   }
   return isRestored ? 'restored' : isSameContent ? 'unchanged' : 'rotated';
+}
+
+/**
+ * Throws `credential_conflict` where another credential holds what the stored one comes to hold by this input, and `state_forbids` where
+ * tokenizations need what it holds now.
+ */
+export async function assertMayHold(
+  dependencies: Pick<Dependencies, 'db' | 'keyring'>,
+  present: CredentialRow,
+  input: CredentialInput,
+): Promise<void> {
+  if (holdsSame(present, openSecrets(dependencies.keyring, present), input)) return;
+  await assertOnlyOne(dependencies, input, present.id);
+  await assertMayMove(dependencies, present, input);
+}
+
+/** Whether a stored credential stands for the account, or application, of the input. */
+function holdsSame(
+  present: CredentialRow,
+  before: CredentialInput['secrets'],
+  input: CredentialInput,
+): boolean {
+  return (
+    present.state === 'active' &&
+    isSamePlace(present, input) &&
+    before['appKey'] === input.secrets['appKey']
+  );
 }
 
 /** Two that were stored at the same moment can each find the account, or the application, free: then the database refuses one. */
@@ -204,10 +233,6 @@ function isSamePlace(
     present.account === (account ?? null) &&
     present.terminal === (terminal ?? null)
   );
-}
-
-function isSameApp(before: CredentialInput['secrets'], { secrets }: CredentialInput): boolean {
-  return before['appKey'] === secrets['appKey'];
 }
 
 /** @param keptIndex digest of the application that the input is of: it stays, whichever key made it, since the access token is known by it */

@@ -16,11 +16,18 @@ export async function addCredential(door: TransitionDoor): Promise<string> {
       name: `c-${id.slice(0, 8)}`,
       family: 'accept_payments',
       environment: 'sandbox',
+      ...accountOf(id),
       secrets_sealed: 'sealed',
     },
     audit: { actor: testActor },
   });
   return id;
+}
+
+/** Each credential has an account of its own. */
+function accountOf(credentialId: string): { readonly account: string; readonly terminal: string } {
+  const terminal = String(Number.parseInt(credentialId.slice(0, 8), 16)).padStart(10, '1');
+  return { account: '995149', terminal };
 }
 
 /** Columns of a new tokenization. */
@@ -30,8 +37,7 @@ export function tokenizationColumns(
 ): Readonly<Record<string, unknown>> {
   return {
     credential_id: credentialId,
-    account: '995149',
-    terminal: '99514901',
+    ...accountOf(credentialId),
     merchant_reference_id: reference,
     gateway_reference: reference,
     request_digest: 'digest',

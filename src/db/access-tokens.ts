@@ -139,6 +139,31 @@ export async function findOverdueAccessTokens(
   return rows;
 }
 
+/** Active OPCard credentials that have the same trouble with their access token. */
+export interface AccessTokenTrouble {
+  readonly trouble: 'suspended' | 'none' | 'run_out';
+  readonly count: number;
+  /** The first five, by name. */
+  readonly names: readonly string[];
+}
+
+/** What is wrong with the access tokens of active credentials; nothing where all are valid and none is refused. */
+export async function findAccessTokenTroubles(db: Db): Promise<readonly AccessTokenTrouble[]> {
+  const { rows } = await sql<AccessTokenTrouble>`
+    select trouble, count(*)::integer as count, (array_agg(name order by name))[1:5] as names
+    from (
+      select c.name, case
+        when t.state = 'suspended' then 'suspended'
+        when t.access_token_sealed is null then 'none'
+        when t.expires_at <= clock_timestamp() then 'run_out' end as trouble
+      from credential c left join access_token t on t.credential_id = c.id
+      where c.family = 'opcard' and c.state = 'active'
+    ) of_each
+    where trouble is not null
+    group by trouble order by trouble`.execute(db);
+  return rows;
+}
+
 /** How many access tokens of active credentials are in each state, and the least life that any of them has left. */
 export async function countAccessTokens(db: Db): Promise<{
   readonly states: Readonly<Record<string, number>>;

@@ -91,6 +91,20 @@ export async function findLatestSealedSecrets(
     .executeTakeFirst();
 }
 
+/** The environments that active OPCard credentials belong to. */
+export async function findOpcardEnvironments(
+  db: Db,
+): Promise<readonly CredentialRow['environment'][]> {
+  const rows = await db
+    .selectFrom('credential')
+    .select('environment')
+    .distinct()
+    .where('family', '=', 'opcard')
+    .where('state', '=', 'active')
+    .execute();
+  return rows.map(({ environment }) => environment);
+}
+
 /** A credential as an operator may see it: no secret, sealed or not. */
 export interface ListedCredential extends Pick<
   CredentialRow,

@@ -1,4 +1,5 @@
 import { findCredential } from '../db/credentials.ts';
+import { AppError } from '../domain/errors.ts';
 import type { AcceptPaymentsAccount } from '../gateway/client.ts';
 import type { Logger } from '../observability/logger.ts';
 import { Secret } from '../security/secret.ts';
@@ -6,7 +7,9 @@ import { applyToPresentRow } from './apply-to-present-row.ts';
 import { configuredDigests, inputAtStart } from './configured-input.ts';
 import { openAccount } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
+import { assertOnlyOne } from './only-one-holder.ts';
 import {
+  assertMayHold,
   createCredential,
   type CredentialInput,
   replaceCredential,
@@ -39,7 +42,8 @@ type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
 /**
  * Stores the environment's credentials under the name `default`, of each field what the environment has changed since it was last stored from
  * there: what an operator has changed meanwhile stays. A former secure code goes on verifying. One that an operator has removed is
- * not brought back behind their back; the log says so. Throws `credential_conflict`.
+ * not brought back behind their back; the log says so. Throws `credential_conflict`, or `state_forbids` for another
+ * account while tokenizations need the present one.
  */
 export async function storeConfiguredCredentials(
   { logger, ...dependencies }: Dependencies & { readonly logger: Pick<Logger, 'warn'> },
@@ -66,6 +70,32 @@ export async function findAccountAtStart(
   const [said] = inputsOf({ acceptPayments }, environment);
   if (said === undefined) return present && openAccount(keyring, present);
   return accountOf(present === undefined ? said : inputAtStart(keyring, said, present));
+}
+
+/** Why a start with this environment would be refused, at most one fault for each credential; nothing is stored. */
+export async function findFaultsAtStart(
+  dependencies: Pick<OperationDependencies, 'db' | 'keyring'>,
+  credentials: ConfiguredCredentials,
+  environment: Environment,
+): Promise<readonly AppError[]> {
+  const faults: AppError[] = [];
+  for (const said of inputsOf(credentials, environment)) {
+    const present = await findCredential(dependencies.db, name, said.family);
+    if (present?.state === 'removed') continue;
+    try {
+      if (present === undefined) await assertOnlyOne(dependencies, said);
+      else
+        await assertMayHold(
+          dependencies,
+          present,
+          inputAtStart(dependencies.keyring, said, present),
+        );
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      faults.push(error);
+    }
+  }
+  return faults;
 }
 
 function accountOf({

@@ -1,12 +1,14 @@
 import type { Command } from 'commander';
 import { type Config, loadConfig } from '../../config/config.ts';
-import { type Database, openDatabase, ping } from '../../db/database.ts';
+import { findOpcardEnvironments } from '../../db/credentials.ts';
+import { type Database, type Db, openDatabase, ping } from '../../db/database.ts';
 import { listAuditPartitions } from '../../db/audit.ts';
 import { outageSurvivedMs } from '../../domain/access-token-times.ts';
 import { exitCodes } from '../../domain/exit-codes.ts';
-import { createGatewayClient } from '../../gateway/client.ts';
+import { createGatewayClient, type GatewayClient } from '../../gateway/client.ts';
+import { checkAccessTokens, checkOauthPlace } from '../../jobs/check-access-tokens.ts';
 import { checkAccount } from '../../jobs/check-account.ts';
-import { findAccountAtStart } from '../../jobs/store-configured-credentials.ts';
+import { findAccountAtStart, findFaultsAtStart } from '../../jobs/store-configured-credentials.ts';
 import { openQueueBackend } from '../../queues/backend.ts';
 import { createKeyring } from '../../security/keyring.ts';
 import { databaseUrlOf, runCommand } from '../run-command.ts';
@@ -33,8 +35,8 @@ export function registerDoctor(program: Command): void {
           );
           const ahead = (await listAuditPartitions(database.db)).length - 1;
           say(ahead >= 1, `the audit table has partitions for ${ahead} months ahead`);
-          await checkAccountAtStart(config, database);
-          say(true, outageSentence(config));
+          await checkCredentials(config, database);
+          sayOutage(config);
           const backend = await openQueueBackend(
             config.queue.backend === 'redis'
               ? { kind: 'redis', urls: config.queue.redisUrls, prefix: config.queue.prefix }
@@ -54,23 +56,43 @@ export function registerDoctor(program: Command): void {
     });
 }
 
-function outageSentence({ accessToken }: Config): string {
-  const minutes = outageSurvivedMs(accessToken) / 60_000;
-  return `access tokens outlast an outage of the gateway of ${minutes.toFixed(1)} minutes, whenever it begins`;
+function sayOutage({ accessToken }: Config): void {
+  const survivedMs = outageSurvivedMs(accessToken);
+  say(
+    survivedMs > 0,
+    survivedMs > 0
+      ? `access tokens outlast an outage of the gateway of ${(survivedMs / 60_000).toFixed(1)} minutes, whenever it begins`
+      : 'access tokens outlast no outage of the gateway: lower ACCESS_TOKEN_DUE_FRACTION',
+  );
 }
 
-/** Checks the account that a start would work with. */
-async function checkAccountAtStart(config: Config, { db }: Database): Promise<void> {
+/** Checks what a start would make of the credentials of the environment, and what there is already. */
+async function checkCredentials(config: Config, { db }: Database): Promise<void> {
   const gateway = createGatewayClient(config.gateway);
   try {
-    const keyring = createKeyring(config.encryptionKeys);
+    const operations = { db, keyring: createKeyring(config.encryptionKeys) };
     const { credentials, gateway: place } = config;
-    const account = await findAccountAtStart({ db, keyring }, credentials, place.environment);
+    const faults = await findFaultsAtStart(operations, credentials, place.environment);
+    for (const { message } of faults) say(false, `a start would be refused: ${message}`);
+    const account = await findAccountAtStart(operations, credentials, place.environment);
     const check = account && (await checkAccount(account, gateway));
     say(check?.isGood ?? true, check?.sentence ?? 'no Accept Payments account is configured');
+    await checkOpcard(config, db, gateway);
   } finally {
     await gateway.close();
   }
+}
+
+async function checkOpcard(config: Config, db: Db, gateway: GatewayClient): Promise<void> {
+  const stored = await findOpcardEnvironments(db);
+  const configured = config.credentials.opcard && [config.gateway.environment];
+  const environments = new Set([...stored, ...(configured ?? [])]);
+  if (environments.size === 0) return say(true, 'no OPCard application is configured');
+  const checks = stored.length === 0 ? [] : [...(await checkAccessTokens(db))];
+  for (const environment of environments) {
+    checks.push(await checkOauthPlace(gateway, environment));
+  }
+  for (const { isGood, sentence } of checks) say(isGood, sentence);
 }
 
 function say(isGood: boolean, sentence: string): void {

@@ -1,0 +1,129 @@
+import { describe, expect } from 'vitest';
+import { addCredential } from '../../src/jobs/rotate-credential.ts';
+import { removeCredential } from '../../src/jobs/remove-credential.ts';
+import { storeConfiguredCredentials } from '../../src/jobs/store-configured-credentials.ts';
+import { Secret } from '../../src/security/secret.ts';
+import { testActor, tokenizationColumns } from '../support/builders.ts';
+import { runCli } from '../support/run-cli.ts';
+import { appSecret, test, type TokenDesk } from '../support/token-desk.ts';
+
+const doctor = async ({ env }: TokenDesk, changes: Readonly<Record<string, string>> = {}) =>
+  await runCli(['doctor'], { ...env, ...changes });
+
+/** The lines of what is wrong. */
+const complaints = (output: string): readonly string[] =>
+  output.split('\n').filter((line) => line.startsWith('!!'));
+
+describe('doctor', () => {
+  test('says how long an outage may last, and that none may', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    const good = await doctor(desk);
+    expect(good).toMatchObject({ code: 0, output: expect.stringContaining(' of 9.5 minutes,') });
+    expect(good.output).toContain('ok  no OPCard application is configured');
+    const bad = await doctor(desk, { ACCESS_TOKEN_DUE_FRACTION: '0.95' });
+    expect(bad.code).toBe(1);
+    expect(complaints(bad.output)).toEqual([
+      '!!  access tokens outlast no outage of the gateway: lower ACCESS_TOKEN_DUE_FRACTION',
+    ]);
+  });
+
+  test('names the credentials whose access token is refused, missing or run out', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk({ appKeys: ['app-1', 'app-2'] });
+    const { dependencies } = desk;
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    const good = await doctor(desk);
+    expect(good).toMatchObject({
+      code: 0,
+      output: expect.stringContaining('ok  every OPCard credential has a valid access token'),
+    });
+    await desk.expire('cards');
+    const wrong = { appKey: 'app-2', appSecret: 'hunter2' };
+    const add = async (name: string, content: object) =>
+      await addCredential(dependencies, { name, family: 'opcard' }, 'sandbox', content, testActor);
+    await add('refused', wrong);
+    expect(await desk.renew('refused')).toBe('suspended');
+    for (const count of [1, 2, 3, 4, 5, 6]) {
+      await add(`new-${count}`, { appKey: `other-${count}`, appSecret });
+    }
+    await add('removed', { appKey: 'app-9', appSecret });
+    await removeCredential(dependencies, { name: 'removed', family: 'opcard' }, testActor);
+    const bad = await doctor(desk);
+    expect(bad.code).toBe(1);
+    expect(complaints(bad.output)).toEqual([
+      expect.stringMatching(
+        /^!! {2}"new-1", "new-2", "new-3", "new-4", "new-5" and 1 more: there is no access token/,
+      ),
+      expect.stringMatching(/^!! {2}"cards": the access token has run out/),
+      expect.stringMatching(/^!! {2}"refused": the gateway refuses the app key and secret/),
+    ]);
+    expect(bad.output).not.toContain('hunter2');
+  });
+
+  test('asks whether OAuth calls are answered, and creates no token', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    const opcard = { OPCARD_APP_KEY: 'app-1', OPCARD_APP_SECRET: appSecret };
+    const good = await doctor(desk, opcard);
+    expect(good).toMatchObject({
+      code: 0,
+      output: expect.stringContaining('ok  the gateway answers OAuth calls (sandbox)'),
+    });
+    expect(desk.sandbox.state().calls).toMatchObject({ 'oauth-create': 0, 'oauth-refresh': 1 });
+    for (const url of ['http://127.0.0.1:9', `${desk.sandbox.url}/elsewhere`]) {
+      const bad = await doctor(desk, { ...opcard, OCEANPAYMENT_OPEN_API_URL: url });
+      expect(bad.code).toBe(1);
+      expect(complaints(bad.output)).toEqual([
+        expect.stringContaining('look at OCEANPAYMENT_OPEN_API_URL and the network'),
+      ]);
+    }
+  });
+
+  test('says why a start would be refused, and so does the start', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    const { dependencies } = desk;
+    const { db, door } = dependencies;
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    const account = { account: '123456', terminal: '12345678' };
+    const acceptPayments = { ...account, secureCode: new Secret('code-1') };
+    await storeConfiguredCredentials(dependencies, { acceptPayments }, 'sandbox');
+    const { id } = await db
+      .selectFrom('credential')
+      .select('id')
+      .where('family', '=', 'accept_payments')
+      .executeTakeFirstOrThrow();
+    await door.apply({
+      entity: 'tokenization',
+      row: { id, version: 0, state: null },
+      event: 'tokenization.requested',
+      patch: { ...tokenizationColumns(id), ...account },
+      audit: { actor: testActor },
+    });
+    const changes = {
+      OPCARD_APP_KEY: 'app-1',
+      OPCARD_APP_SECRET: appSecret,
+      OCEANPAYMENT_ACCOUNT: '222222',
+      OCEANPAYMENT_TERMINAL: account.terminal,
+      OCEANPAYMENT_SECURE_CODE: 'hunter2',
+    };
+    const { code, output } = await doctor(desk, changes);
+    expect(code).toBe(1);
+    expect(complaints(output).slice(0, 2)).toEqual([
+      expect.stringMatching(/^!! {2}a start would be refused: .* need its present account: store/),
+      '!!  a start would be refused: The credential "cards" already holds this application.',
+    ]);
+    const started = await runCli(['start'], {
+      ...desk.env,
+      ...changes,
+      CALLBACK_PORT: '0',
+      OPS_PORT: '0',
+    });
+    expect(started).toMatchObject({
+      code: 1,
+      output: expect.stringContaining('need its present account: store the other one under'),
+    });
+    expect(output + started.output).not.toContain('hunter2');
+  });
+});

@@ -146,6 +146,52 @@ describe('a credential', () => {
     expect(privateKey).toBe('key-2');
   });
 
+  test('is handed out only with a row of the audit trail, and as it is then', async ({
+    openTokenDesk,
+  }) => {
+    const { dependencies } = await openTokenDesk();
+    const { db, door } = dependencies;
+    const funds = { name: 'funds', family: 'opccount' } as const;
+    const content = { number: 'VA1', vaCode: '1', privateKey: 'key-1' };
+    await addCredential(dependencies, funds, 'sandbox', content, testActor);
+    let isRotated = false;
+    const apply: typeof door.apply = async (request) => {
+      if (!isRotated) {
+        isRotated = true;
+        await rotateCredential(dependencies, funds, { privateKey: 'key-2' }, testActor);
+      }
+      return await door.apply(request);
+    };
+    const revealing = { ...dependencies, door: { ...door, apply } };
+    expect(await revealOpccount(revealing, 'funds', { actor: shop })).toMatchObject({
+      privateKey: 'key-2',
+    });
+    const rows = await db.selectFrom('audit_event').select(['event', 'actor_id']).execute();
+    expect(rows.filter(({ event }) => event === 'credential.revealed')).toEqual([
+      { event: 'credential.revealed', actor_id: 'shop' },
+    ]);
+  });
+
+  test('holds no secret any more once it is removed, but for what tokens are disabled with', async ({
+    openTokenDesk,
+  }) => {
+    const { dependencies } = await openTokenDesk();
+    const contents = {
+      accept_payments: account,
+      opcard: { appKey: 'app-1', appSecret },
+      opccount: { number: 'VA1', vaCode: '1', privateKey: 'key-1' },
+    } as const;
+    for (const family of ['accept_payments', 'opcard', 'opccount'] as const) {
+      const key = { name: 'gone', family };
+      await addCredential(dependencies, key, 'sandbox', contents[family], testActor);
+      await removeCredential(dependencies, key, testActor);
+      const { row, secrets } = await secretsOf(dependencies, key);
+      expect(row).toMatchObject({ state: 'removed', app_key_index: null });
+      const kept = family === 'accept_payments' ? { secureCode: account.secureCode } : {};
+      expect(secrets).toEqual(kept);
+    }
+  });
+
   test('takes over every one of several changes at the same time', async ({ openTokenDesk }) => {
     const { dependencies } = await openTokenDesk();
     await addCredential(dependencies, till, 'sandbox', account, testActor);

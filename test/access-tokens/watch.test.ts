@@ -1,27 +1,14 @@
 import { sql } from 'kysely';
 import { expect } from 'vitest';
 import { findScanAges } from '../../src/db/scan-runs.ts';
-import { executeJob } from '../../src/jobs/execute-job.ts';
 import { scanAccessTokens } from '../../src/jobs/scan-access-tokens.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { openQueueBackend } from '../../src/queues/backend.ts';
 import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
 import { startSchedulers } from '../../src/queues/schedulers.ts';
 import { eventually } from '../support/eventually.ts';
+import { scan } from '../support/scan-tokens.ts';
 import { test, type TokenDesk } from '../support/token-desk.ts';
-
-async function scan({ dependencies }: TokenDesk): Promise<void> {
-  await executeJob(
-    scanAccessTokens,
-    {
-      job: { queue: 'access-token', name: 'access-token.scan', id: 'desk', attempt: 1 },
-      payload: { v: 1 },
-      signal: new AbortController().signal,
-      replacePayload: async () => await Promise.resolve(),
-    },
-    dependencies,
-  );
-}
 
 /** Lets only so much of the token's life be left, of 100 minutes. */
 async function leave(

@@ -21,6 +21,8 @@ const template = { name, data: { v: 1 } };
 const losses = [
   ['removed', undefined],
   ['put off until tomorrow, at another interval', dayMs],
+  // As a worker whose clock runs ahead leaves it.
+  ['put off until tomorrow, at its own interval', everyMs],
 ] as const;
 
 test('scans of one due token name one job, and none while it is being renewed and after', async ({

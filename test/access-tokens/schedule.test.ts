@@ -12,7 +12,7 @@ import { backends, startTestWorker, type TestWorker } from '../support/worker.ts
 const { name, queue: queueName } = scanAccessTokens;
 const everyMs = 100;
 const dayMs = 24 * 60 * 60_000;
-const tokenTtlMs = 20_000;
+const tokenTtlMs = 60_000;
 /** A fresh token may be renewed again, if somebody asks for it, when it is a sixtieth of its life old. */
 const spacingMs = tokenTtlMs / 60;
 const template = { name, data: { v: 1 } };

@@ -149,7 +149,11 @@ function startWorkers(
   shutdown: Shutdown,
 ): void {
   const { backend, operations, metrics, workerId } = parts;
-  const gateway = createGatewayClient(config.gateway, metrics.observeGatewayCall);
+  const { callsAtOnceMax } = operations.settings.accessToken;
+  const gateway = createGatewayClient(
+    { ...config.gateway, oauthCallsAtOnceMax: callsAtOnceMax },
+    metrics.observeGatewayCall,
+  );
   shutdown.own('gateway client', gateway);
   const webhooks = config.webhook && createWebhookSender(config.webhook);
   if (webhooks !== undefined) shutdown.own('webhook sender', webhooks);

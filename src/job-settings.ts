@@ -3,6 +3,8 @@ import type { JobSettings } from './jobs/job-dependencies.ts';
 
 /** An access token is leased for three times as long as its call may take. */
 const leasePerCall = 3;
+/** Three quarters of the access-token jobs may be at one host: one that hangs leaves the others the rest. */
+const shareOfOneHost = 0.75;
 /** How long an intent may stand without a result: longer than the slowest job that writes one. */
 const leaseMs = 30_000;
 /** The protocol notes ask for two "none" answers at least this far apart before a request counts as lost. */
@@ -15,6 +17,7 @@ export function jobSettings({
   signatures,
   webhookSchedule,
   gateway,
+  queue,
 }: Config): JobSettings {
   return {
     awaitingCustomerDeadlineMs: lifecycle.awaitingCustomerDeadlineMs,
@@ -38,6 +41,7 @@ export function jobSettings({
       ...accessToken,
       leaseMs: leasePerCall * gateway.timeoutMs,
       callsPerSecondMax: gateway.oauthCallsPerSecondMax,
+      callsAtOnceMax: Math.max(1, Math.floor(queue.concurrency['access-token'] * shareOfOneHost)),
     },
     scanIntervalMs: lifecycle.scanIntervalMs,
   };

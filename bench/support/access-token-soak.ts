@@ -278,8 +278,12 @@ async function judgeTrail({
 > {
   const { rows } = await sql<{ generations: number; most: number }>`
     select count(*) filter (where is_committed)::integer as generations, max(pairs)::integer as most from (
-      select count(*) as pairs, bool_or(event <> 'access_token.candidate_kept') as is_committed from audit_event
-      where event in ('access_token.refreshed', 'access_token.issued', 'access_token.candidate_kept')
+      select bool_or(event <> 'access_token.candidate_kept') as is_committed,
+        count(*) filter (where event in ('access_token.refreshed', 'access_token.issued'))
+          -- One that is kept may be adopted later, or be so at once.
+          + greatest(count(*) filter (where event = 'access_token.candidate_kept'), count(*) filter (where event = 'access_token.candidate_adopted')) as pairs
+      from audit_event
+      where event in ('access_token.refreshed', 'access_token.issued', 'access_token.candidate_kept', 'access_token.candidate_adopted')
       group by entity_id, detail ->> 'generation'
     ) generation`.execute(database.db);
   return {

@@ -137,7 +137,10 @@ export const variables = {
     meaning: 'life of an access token when the reply names none',
     fallback: '3600000',
   },
-  ACCESS_TOKEN_SKEW_MS: { meaning: 'margin before expiry', fallback: '60000' },
+  ACCESS_TOKEN_SKEW_MS: {
+    meaning: 'margin before expiry; smaller where the reply names a short life',
+    fallback: '60000',
+  },
   ACCESS_TOKEN_DUE_FRACTION: {
     meaning: 'share of its life after which a token is renewed',
     fallback: '0.75',

@@ -109,6 +109,7 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
     transitions: accessTokenTransitions,
     columns: [
       'credential_id',
+      'environment',
       'generation',
       'access_token_sealed',
       'refresh_token_sealed',

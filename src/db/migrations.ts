@@ -20,6 +20,7 @@ import * as deliveryHold from '../../migrations/0017_delivery_hold.ts';
 import * as expiryNotice from '../../migrations/0035_expiry_notice.ts';
 import * as configuredCredential from '../../migrations/0045_configured_credential.ts';
 import * as renewalSince from '../../migrations/0050_renewal_since.ts';
+import * as accessTokenEnvironment from '../../migrations/0051_access_token_environment.ts';
 
 /** Every migration by name, in order. An explicit list works the same from sources and from the built package. */
 export const migrations: Record<string, Migration> = {
@@ -44,4 +45,5 @@ export const migrations: Record<string, Migration> = {
   '0035_expiry_notice': expiryNotice,
   '0045_configured_credential': configuredCredential,
   '0050_renewal_since': renewalSince,
+  '0051_access_token_environment': accessTokenEnvironment,
 };

@@ -2,7 +2,11 @@ import type { ColumnType, Generated } from 'kysely';
 import type { AccessTokenState } from '../domain/access-token.ts';
 import type { ApiKeyState, ApiScope } from '../domain/api-key.ts';
 import type { CallbackState, Channel } from '../domain/callback.ts';
-import type { CredentialFamily, CredentialState } from '../domain/credential.ts';
+import type {
+  CredentialEnvironment,
+  CredentialFamily,
+  CredentialState,
+} from '../domain/credential.ts';
 import type { DeliveryState, WebhookEndpointState } from '../domain/delivery.ts';
 import type { DeadLetterState } from '../domain/dead-letter.ts';
 import type { TokenizationState } from '../domain/tokenization.ts';
@@ -33,7 +37,7 @@ interface EntityColumns<State extends string> {
 interface CredentialTable extends EntityColumns<CredentialState> {
   readonly name: string;
   readonly family: CredentialFamily;
-  readonly environment: 'sandbox' | 'production';
+  readonly environment: CredentialEnvironment;
   readonly account: string | null;
   readonly terminal: string | null;
   readonly secrets_sealed: string;
@@ -98,6 +102,8 @@ interface CallbackTable extends EntityColumns<CallbackState> {
 
 interface AccessTokenTable extends EntityColumns<AccessTokenState> {
   readonly credential_id: string;
+  /** That of its credential, as of its last attempt: the due-scan looks at each by itself. */
+  readonly environment: CredentialEnvironment;
   readonly generation: number;
   readonly access_token_sealed: string | null;
   readonly refresh_token_sealed: string | null;

@@ -7,34 +7,35 @@ export type RenewalCall = 'refresh' | 'issue';
 export interface RenewalSituation {
   readonly state: AccessTokenState;
   readonly hasRefreshToken: boolean;
-  /** Whether the access token can no longer be handed out. */
-  readonly isExpired: boolean;
+  /** Whether a tenth of the access token's life is left at most, or nothing. */
+  readonly isNearlyOver: boolean;
 }
 
 interface CallRow {
   readonly states: readonly AccessTokenState[];
   readonly hasRefreshToken?: boolean;
-  readonly isExpired?: boolean;
+  readonly isNearlyOver?: boolean;
   readonly call: RenewalCall;
 }
 
 /**
  * Which call renews a token; the first row that fits decides. While a refresh is ambiguous the same refresh token is tried again,
- * since the gateway may not have taken it; once the access token is lost anyway there is nothing to spare, and a new pair is created.
+ * since the gateway may not have taken it. In the last tenth of the access token's life a new pair is created: what refuses a dead refresh token
+ * without a readable code, or fails for refreshes alone, must not be noticed by readers.
  */
 export const callTable: readonly CallRow[] = [
   { states: ['fresh'], hasRefreshToken: true, call: 'refresh' },
-  { states: ['ambiguous'], hasRefreshToken: true, isExpired: false, call: 'refresh' },
+  { states: ['ambiguous'], hasRefreshToken: true, isNearlyOver: false, call: 'refresh' },
   { states: ['none', 'fresh', 'ambiguous', 'rejected', 'suspended'], call: 'issue' },
 ];
 
 /** The call for a situation; undefined while somebody is at it (`issuing`, `refreshing`). */
 export function callFor(situation: RenewalSituation): RenewalCall | undefined {
   return callTable.find(
-    ({ states, hasRefreshToken, isExpired }) =>
+    ({ states, hasRefreshToken, isNearlyOver }) =>
       states.includes(situation.state) &&
       (hasRefreshToken ?? situation.hasRefreshToken) === situation.hasRefreshToken &&
-      (isExpired ?? situation.isExpired) === situation.isExpired,
+      (isNearlyOver ?? situation.isNearlyOver) === situation.isNearlyOver,
   )?.call;
 }
 

@@ -12,11 +12,14 @@ export interface AccessTokenTimes {
 }
 
 const jitterFraction = 0.1;
+/** The share of a life that the margin may always have. */
+const skewFractionMax = 0.1;
 
 /**
  * Times of a token whose request started at `startedAt` (database clock). The documented lifetime counts from the
  * gateway's side of the request, so counting from its start errs on the safe side; `skewMs` is the margin for clocks.
- * A shorter lifetime named by the gateway wins over the configured one.
+ * A shorter lifetime named by the gateway wins over the configured one, and its margin shrinks where it would leave little of it. However
+ * short the life, a renewal is not due before `renewalSpacingMs`: a gateway must not be hammered because it says so.
  *
  * @param random a number in [0, 1), spreads the refreshes of many credentials over +/- 10 % of the due time
  */
@@ -27,10 +30,19 @@ export function accessTokenTimes(
   random: number,
 ): AccessTokenTimes {
   const lifeMs = Math.min(life.ttlMs, gatewayTtlMs ?? life.ttlMs);
-  const expiresAtMs = startedAt.getTime() + Math.max(0, lifeMs - life.skewMs);
+  const usableMs = lifeMs - skewOf(lifeMs, life);
   const jitter = 1 + (random * 2 - 1) * jitterFraction;
-  const dueAtMs = startedAt.getTime() + lifeMs * life.dueFraction * jitter;
-  return { dueAt: new Date(Math.min(dueAtMs, expiresAtMs)), expiresAt: new Date(expiresAtMs) };
+  const dueMs = Math.min(lifeMs * life.dueFraction * jitter, usableMs);
+  const { renewalSpacingMs } = accessTokenWaits(life);
+  return {
+    dueAt: new Date(startedAt.getTime() + Math.max(dueMs, renewalSpacingMs)),
+    expiresAt: new Date(startedAt.getTime() + usableMs),
+  };
+}
+
+/** The configured margin, which takes no larger share of a shorter life than of the configured one, or a tenth. */
+function skewOf(lifeMs: number, { ttlMs, skewMs }: AccessTokenLife): number {
+  return Math.min(skewMs, lifeMs * Math.max(skewFractionMax, skewMs / ttlMs));
 }
 
 /**
@@ -53,13 +65,15 @@ export interface AccessTokenWaits {
   readonly expiredCapMs: number;
   /** Between two attempts with a credential that the gateway refuses, once there is no good token. */
   readonly suspendedMs: number;
+  /** Between the beginning of one renewal and the next, however short the life that the gateway names. */
+  readonly renewalSpacingMs: number;
   /** Between two renewals that somebody asked for, so that a backend in a loop can't make the worker hammer the gateway. */
   readonly spacingMs: number;
 }
 
 /**
  * The waits of a token that lives `ttlMs`: shares of its life, so that a test with tokens of seconds meets the same ratios as
- * production. For the documented 60 minutes: 1 s, 2 s, 60 s, 10 s, 30 min and 60 s.
+ * production. For the documented 60 minutes: 1 s, 2 s, 60 s, 10 s, 30 min, 10 s and 60 s.
  */
 export function accessTokenWaits({ ttlMs }: Pick<AccessTokenLife, 'ttlMs'>): AccessTokenWaits {
   const share = (part: number): number => Math.max(10, Math.round(ttlMs / part));
@@ -69,6 +83,7 @@ export function accessTokenWaits({ ttlMs }: Pick<AccessTokenLife, 'ttlMs'>): Acc
     backoffCapMs: share(60),
     expiredCapMs: share(360),
     suspendedMs: share(2),
+    renewalSpacingMs: share(360),
     spacingMs: share(60),
   };
 }
@@ -102,11 +117,10 @@ export function suspendedWaitMs(waits: AccessTokenWaits, leftMs: number): number
   return Math.min(waits.suspendedMs, Math.max(waits.spacingMs, Math.round(leftMs / 2)));
 }
 
+/** Whether a tenth of a token's life is left at most, or nothing. */
+export function isNearlyOver(leftMs: number, lifeMs: number): boolean {
+  return leftMs <= lifeMs / 10;
+}
+
 /** Shares of a token's life, in percent, at which an overdue renewal is an alarm; 0: it has run out. */
 export const alarmPercents = [50, 25, 10, 0] as const;
-
-/** The alarm that a token whose renewal is overdue has come to: the lowest share that is reached, if any. */
-export function alarmPercentOf(leftMs: number, lifeMs: number): number | undefined {
-  const left = lifeMs > 0 ? (leftMs / lifeMs) * 100 : 0;
-  return alarmPercents.findLast((percent) => left <= percent);
-}

@@ -14,6 +14,14 @@ export const accessTokenStates = [
 /** A state of an access token. */
 export type AccessTokenState = (typeof accessTokenStates)[number];
 
+/** The states in which nobody has a token newer than the row's, nor is about to ask for one. */
+const idleStates = ['none', 'ambiguous', 'rejected', 'suspended'] as const;
+
+/** Whether nobody has a token newer than the row's, nor is about to ask for one: nothing under way, and the last attempt failed. */
+export function isIdleState(state: AccessTokenState): boolean {
+  return idleStates.some((idle) => idle === state);
+}
+
 /** What can happen to an access token. An intent is committed before the network is used, a result after it. */
 export const accessTokenTransitions = [
   { event: 'access_token.registered', from: [null], to: 'none' },
@@ -34,6 +42,8 @@ export const accessTokenTransitions = [
   { event: 'access_token.lease_lost', from: ['issuing'], to: 'none' },
   // The pair of a caller that lost its lease: kept sealed, and never written over a newer one.
   { event: 'access_token.candidate_kept', from: accessTokenStates, to: 'same' },
+  // Whoever overtook that caller has failed: its pair is the newest there is.
+  { event: 'access_token.candidate_adopted', from: idleStates, to: 'fresh' },
   // A backend was refused with the present generation: its renewal is brought forward.
   { event: 'access_token.reported_invalid', from: accessTokenStates, to: 'same' },
   // Renewal is overdue and little of the token's life is left.

@@ -1,6 +1,6 @@
 import { AppError } from '../domain/errors.ts';
 import type { Secret } from '../security/secret.ts';
-import { createTurns } from './turns.ts';
+import { createTurns, type Turn } from './turns.ts';
 import { createTransport, type Transport } from './transport.ts';
 import { classifyAccessToken } from './access-token-reply.ts';
 import { classifyCancel } from './cancel-reply.ts';
@@ -74,6 +74,8 @@ export interface GatewayOptions extends GatewayPlace, ReplyRulesInput {
   readonly otherPlace?: GatewayPlace;
   /** OAuth calls per second and host that this process makes at most, default 5: the gateway publishes no limit. */
   readonly oauthCallsPerSecondMax?: number;
+  /** OAuth calls to one host that this process has under way or waiting at most; default: any number. */
+  readonly oauthCallsAtOnceMax?: number;
   /** Deadline of a whole call, from connecting to the last byte of the reply. */
   readonly timeoutMs: number;
 }
@@ -116,10 +118,10 @@ export interface GatewayClient {
     call?: CallOptions,
   ) => Promise<CheckReply>;
   /**
-   * Waits until one more OAuth call may be made to the host of an environment. To be awaited before an intent is committed: a lease must
-   * not run while its owner queues.
+   * Waits until one more OAuth call may be made to the host of an environment; undefined, at once, when too many are there already. To be
+   * awaited before an intent is committed, since a lease must not run while its owner queues, and ended after the call.
    */
-  readonly oauthTurn: (environment?: GatewayEnvironment) => Promise<void>;
+  readonly oauthTurn: (environment?: GatewayEnvironment) => Promise<Turn | undefined>;
   readonly createAccessToken: (app: OpcardApp, call?: CallOptions) => Promise<AccessTokenReply>;
   readonly refreshAccessToken: (
     app: Pick<OpcardApp, 'environment'>,
@@ -140,7 +142,7 @@ export function createGatewayClient(
   const rules = resolveRules(gateway);
   const call = callsBy(transport, observe);
   const placeOf = placesOf(gateway);
-  const turns = createTurns(gateway.oauthCallsPerSecondMax ?? oauthCallsPerSecondDefault);
+  const turns = oauthTurnsOf(gateway);
   return {
     createQuickPay: async (account, request, options) =>
       await call(
@@ -209,6 +211,13 @@ export function createGatewayClient(
       ),
     close: transport.close,
   };
+}
+
+function oauthTurnsOf({
+  oauthCallsPerSecondMax: perSecondMax = oauthCallsPerSecondDefault,
+  oauthCallsAtOnceMax: atOnceMax = Infinity,
+}: GatewayOptions) {
+  return createTurns({ perSecondMax, atOnceMax });
 }
 
 /** A call for one environment must never reach the other: its secrets are not for that host. */

@@ -3,8 +3,9 @@ import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
 import { findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import { callFor, type RenewalCall } from '../domain/access-token-renewal.ts';
-import type { AccessTokenReply } from '../gateway/client.ts';
-import { isOfFormerApp, noToken, tokenPlace } from './access-token-row.ts';
+import { isNearlyOver } from '../domain/access-token-times.ts';
+import { adoptCandidate } from './access-token-candidate.ts';
+import { isLeased, isOfFormerApp, noToken } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { done, type JobContext, type Outcome } from './define-job.ts';
 
@@ -20,12 +21,11 @@ export const renewalEvents = [
   'access_token.issue_unknown',
   'access_token.suspended',
   'access_token.candidate_kept',
+  'access_token.candidate_adopted',
 ] as const;
 
 /** What a renewal works with. */
 export type RenewalContext = JobContext<(typeof renewalEvents)[number]>;
-/** A pair that the gateway gave. */
-export type TokenPair = Extract<AccessTokenReply, { kind: 'done' }>;
 /** One change of the row whose renewal is under way. */
 export type RenewalChange = Omit<Parameters<RenewalContext['apply']>[0], 'entity' | 'row'>;
 
@@ -38,30 +38,36 @@ export interface RenewalIntent {
 }
 
 /**
- * Commits who is asking, what for and since when, before the network is used; undefined when somebody else is at it, or has
- * renewed this generation already.
+ * Commits who is asking, what for and since when, before the network is used. An outcome where nothing is left to ask for: somebody else
+ * is at it, has renewed this generation already, or came too late with a pair that is the newest there is.
  */
 export async function writeIntent(
   { id }: Pick<CredentialRow, 'id'>,
   generation: number,
   context: RenewalContext,
-): Promise<RenewalIntent | undefined> {
+): Promise<RenewalIntent | Outcome> {
   const { db, settings, workerId } = context;
   const { leaseMs } = settings.accessToken;
-  const intent = await applyToPresentRow<RenewalIntent | 'not_ours'>(async () => {
-    const found = await findAccessToken(db, id);
-    const row = found && (await claimable(found, context));
-    if (row === undefined || row.generation !== generation) return 'not_ours';
+  return await applyToPresentRow<RenewalIntent | Outcome>(async () => {
+    const row = await findAccessToken(db, id);
+    if (row === undefined || row.generation !== generation) return notOurs;
+    if (row.state === 'refreshing' || row.state === 'issuing') {
+      if (isLeased(row)) return notOurs;
+      await loseLease(row, context);
+      return undefined;
+    }
+    const adopted = row.candidate_sealed && (await adoptCandidate(id, context));
+    if (adopted) return adopted;
     // Read after the row: whoever changes the application changes the row after it, and this attempt is then stale or undone.
     const credential = await findCredentialById(db, id);
-    if (credential?.state !== 'active') return 'not_ours';
+    if (credential?.state !== 'active') return notOurs;
     const isFormer = isOfFormerApp(row, credential);
     const call = callFor({
       state: row.state,
       hasRefreshToken: row.refresh_token_sealed !== null && !isFormer,
-      isExpired: row.expires_at === null || row.expires_at <= row.read_at,
+      isNearlyOver: isRowNearlyOver(row),
     });
-    if (call === undefined) return 'not_ours';
+    if (call === undefined) return notOurs;
     const attemptId = randomUUID();
     const outcome = await context.apply({
       entity: 'access_token',
@@ -69,6 +75,7 @@ export async function writeIntent(
       event: `access_token.${call}_intent`,
       patch: {
         ...(isFormer && { ...noToken, app_key_index: credential.app_key_index }),
+        environment: credential.environment,
         attempt_id: attemptId,
         attempt_started_at_in_ms: 0,
         lease_owner: workerId,
@@ -80,9 +87,22 @@ export async function writeIntent(
     });
     if (!outcome.isApplied) return undefined;
     const written = await findAccessToken(db, id);
-    return written?.attempt_id === attemptId ? { row: written, call, credential } : 'not_ours';
+    return written?.attempt_id === attemptId ? { row: written, call, credential } : notOurs;
   });
-  return intent === 'not_ours' ? undefined : intent;
+}
+
+const notOurs = done('somebody_else_is_at_it');
+
+function isRowNearlyOver({
+  issued_at: issuedAt,
+  expires_at: expiresAt,
+  read_at: now,
+}: ReadAccessToken): boolean {
+  if (issuedAt === null || expiresAt === null) return true;
+  return isNearlyOver(
+    expiresAt.getTime() - now.getTime(),
+    expiresAt.getTime() - issuedAt.getTime(),
+  );
 }
 
 /** Whether nobody has tried since the last token; a process of an older version leaves the instant of a former renewal. */
@@ -90,31 +110,16 @@ function isFirstAttempt({ state, renewing_since: since }: ReadAccessToken): bool
   return since === null || state === 'fresh';
 }
 
-/**
- * The row, free of any lease that has run out; undefined while somebody else holds it. An owner that died over its call is a failure like any
- * other, or a call that kills every owner would never be noticed.
- */
-async function claimable(
-  row: ReadAccessToken,
-  context: RenewalContext,
-): Promise<ReadAccessToken | undefined> {
-  if (row.state !== 'refreshing' && row.state !== 'issuing') return row;
-  if (row.lease_until !== null && row.lease_until > row.read_at) return undefined;
+/** An owner that died over its call is a failure like any other, or a call that kills every owner would never be noticed. */
+async function loseLease(row: ReadAccessToken, context: RenewalContext): Promise<void> {
   const failures = row.failures + 1;
-  const outcome = await context.apply({
+  await context.apply({
     entity: 'access_token',
     row,
     event: 'access_token.lease_lost',
     patch: { lease_owner: null, lease_until: null, attempt_id: null, due_at_in_ms: 0, failures },
     audit: { reason: 'lease_over', detail: { generation: row.generation, attempt: failures } },
   });
-  if (!outcome.isApplied) return undefined;
-  return {
-    ...row,
-    failures,
-    state: row.state === 'refreshing' ? 'ambiguous' : 'none',
-    version: outcome.version,
-  };
 }
 
 /**
@@ -138,37 +143,5 @@ export async function applyFenced(
     if (!stands) return false;
     row = present;
     return undefined;
-  });
-}
-
-/** Keeps the pair of an attempt that was overtaken: sealed, beside the newer one. */
-export async function keepCandidate(
-  { row: intent }: RenewalIntent,
-  pair: TokenPair,
-  context: RenewalContext,
-): Promise<Outcome> {
-  const generation = intent.generation + 1;
-  const candidate = JSON.stringify({
-    generation,
-    accessToken: pair.accessToken.reveal(),
-    refreshToken: pair.refreshToken?.reveal(),
-  });
-  return await applyToPresentRow(async () => {
-    const present = await findAccessToken(context.db, intent.credential_id);
-    const credential = await findCredentialById(context.db, intent.credential_id);
-    if (present === undefined || credential?.state !== 'active') return done('credential_gone');
-    const outcome = await context.apply({
-      entity: 'access_token',
-      row: present,
-      event: 'access_token.candidate_kept',
-      patch: {
-        candidate_sealed: context.keyring.seal(
-          tokenPlace('candidate_sealed', present.id),
-          candidate,
-        ),
-      },
-      audit: { reason: 'late_loser', detail: { generation } },
-    });
-    return outcome.isApplied ? done('overtaken') : undefined;
   });
 }

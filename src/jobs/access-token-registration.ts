@@ -9,12 +9,12 @@ import { applyToPresentRow } from './apply-to-present-row.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door'>;
+type OfCredential = Pick<CredentialRow, 'id' | 'name' | 'environment'>;
 
 /** Makes the access-token row of an OPCard credential, due at once, where there is none. */
 export async function registerAccessToken(
   { db, door }: Dependencies,
-  credentialId: string,
-  name: string,
+  { id: credentialId, name, environment }: OfCredential,
   actor: Actor,
 ): Promise<void> {
   if ((await findAccessToken(db, credentialId)) !== undefined) return;
@@ -23,7 +23,7 @@ export async function registerAccessToken(
     entity: 'access_token',
     row: { id, version: 0, state: null },
     event: 'access_token.registered',
-    patch: { credential_id: credentialId, due_at_in_ms: 0 },
+    patch: { credential_id: credentialId, environment, due_at_in_ms: 0 },
     audit: { actor },
     jobs: [refreshJob(id, 1, name, 0)],
   });
@@ -48,16 +48,16 @@ export async function retryAccessToken(
  */
 export async function alignAccessToken(
   dependencies: Dependencies,
-  { id, name }: Pick<CredentialRow, 'id' | 'name'>,
+  credential: OfCredential,
   actor: Actor,
 ): Promise<void> {
-  await registerAccessToken(dependencies, id, name, actor);
+  await registerAccessToken(dependencies, credential, actor);
+  const { id, name } = credential;
   await change(dependencies, id, name, actor, async (row) => {
-    const credential = await findCredentialById(dependencies.db, id);
+    const present = await findCredentialById(dependencies.db, id);
     // Without an application it is as new; only that of a removed credential is not due.
     const isNew = row.app_key_index === null && row.due_at !== null;
-    if (credential?.state !== 'active' || isNew || !isOfFormerApp(row, credential))
-      return undefined;
+    if (present?.state !== 'active' || isNew || !isOfFormerApp(row, present)) return undefined;
     return {
       event: 'access_token.cleared',
       patch: { ...forgotten, due_at_in_ms: 0 },
@@ -66,18 +66,17 @@ export async function alignAccessToken(
   });
 }
 
-/** The credential was removed: its tokens are forgotten and nothing is due any more. */
+/** The credential was removed: its tokens are forgotten and nothing is due any more. Repeating it changes nothing. */
 export async function retireAccessToken(
   dependencies: Dependencies,
-  credentialId: string,
-  name: string,
+  { id, name }: Pick<CredentialRow, 'id' | 'name'>,
   actor: Actor,
 ): Promise<void> {
-  await change(dependencies, credentialId, name, actor, () => ({
-    event: 'access_token.cleared',
-    patch: { ...forgotten, due_at: null },
-    isDue: false,
-  }));
+  await change(dependencies, id, name, actor, (row) =>
+    row.due_at === null
+      ? undefined
+      : { event: 'access_token.cleared', patch: { ...forgotten, due_at: null }, isDue: false },
+  );
 }
 
 /** Whoever is renewing the token meanwhile finds the attempt gone, and its pair is not handed out. */

@@ -1,3 +1,4 @@
+import type { ReadAccessToken } from '../db/access-tokens.ts';
 import type { AccessTokenRow, CredentialRow } from '../db/rows.ts';
 import type { OutboxJob } from '../db/transition-door.ts';
 import { jobId } from '../domain/ids.ts';
@@ -22,6 +23,11 @@ export const noToken = {
   alarm_percent: null,
   renewing_since: null,
 } as const;
+
+/** Whether somebody holds the row. */
+export function isLeased({ lease_until: leaseUntil, read_at: now }: ReadAccessToken): boolean {
+  return leaseUntil !== null && leaseUntil > now;
+}
 
 /** Whether what the row holds is of another application than the credential now names; the first intent forgets it. */
 export function isOfFormerApp(

@@ -7,7 +7,7 @@ import { disablingEvents, finishDisabling } from './finish-disabling.ts';
 
 /**
  * `token.disable` cancels a token at the gateway. Asked for twice, it is done once; an unknown outcome is settled by the
- * reconciliation schedule.
+ * reconciliation schedule, which begins anew for whoever asks once more when it is over.
  */
 export const disableTokenJob = defineJob({
   name: 'token.disable',
@@ -15,16 +15,17 @@ export const disableTokenJob = defineJob({
   payload: tokenDisablePayload,
   retry: exponential({ attemptsMax: 8, baseMs: 1_000, capMs: 300_000 }),
   timeoutMs: 28_000,
-  emits: ['token.disabling', ...disablingEvents],
+  emits: ['token.disabling', 'reconcile.requested', ...disablingEvents],
   async run(target, context) {
     const row = await findDisableTarget(context, target);
     if (row.state === 'disabled') return done('already_disabled');
-    if (row.state === 'disabling') return await finishDisabling(row, context);
-    if (row.state !== 'active') return cancel('state_forbids');
+    const isUnderWay = row.state === 'disabling' && row.reconcile_at !== null;
+    if (isUnderWay) return await finishDisabling(row, context);
+    if (row.state !== 'active' && row.state !== 'disabling') return cancel('state_forbids');
     const outcome = await context.apply({
       entity: 'tokenization',
       row,
-      event: 'token.disabling',
+      event: row.state === 'active' ? 'token.disabling' : 'reconcile.requested',
       patch: disablingIntent,
       audit: { actor: { type: 'backend', id: 'queue' } },
     });

@@ -3,7 +3,6 @@ import { findCredential, findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import { decideOnReply, type RenewalEvent } from '../domain/access-token-renewal.ts';
 import {
-  accessTokenTimes,
   accessTokenWaits,
   renewalBackoffMs,
   suspendedWaitMs,
@@ -11,18 +10,21 @@ import {
 import { accessTokenRefreshPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { AccessTokenReply } from '../gateway/client.ts';
-import type { Secret } from '../security/secret.ts';
+import { adoptCandidate, keepCandidate } from './access-token-candidate.ts';
 import {
   applyFenced,
-  keepCandidate,
   renewalEvents,
   type RenewalContext,
   type RenewalIntent,
-  type TokenPair,
   writeIntent,
 } from './access-token-intent.ts';
-import { registerAccessToken, retryAccessToken } from './access-token-registration.ts';
-import { isOfFormerApp, refreshJob, tokenPlace } from './access-token-row.ts';
+import { pairPatch, type TokenPair } from './access-token-pair.ts';
+import {
+  registerAccessToken,
+  retireAccessToken,
+  retryAccessToken,
+} from './access-token-registration.ts';
+import { isLeased, isOfFormerApp, refreshJob, tokenPlace } from './access-token-row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from './define-job.ts';
 import { openOpcard } from './gateway-accounts.ts';
 
@@ -30,9 +32,9 @@ import { openOpcard } from './gateway-accounts.ts';
  * `access-token.refresh` renews one access token ahead of its expiry.
  *
  * One owner per credential: the intent, with a lease, is one compare-and-set, committed before the network is used. The result is committed
- * only while that intent stands; a pair that arrives too late is kept sealed as a candidate and never overwrites a
- * newer one. Which call is made, and what its reply leads to, are tables: `src/domain/access-token-renewal.ts`. Readers use the
- * present token all the while.
+ * only while that intent stands; a pair that arrives too late is kept sealed as a candidate, never overwrites a newer one, and
+ * becomes the token only where whoever was faster has failed. Which call is made, and what its reply leads to, are tables:
+ * `src/domain/access-token-renewal.ts`. Readers use the present token all the while.
  */
 export const refreshAccessToken = defineJob({
   name: 'access-token.refresh',
@@ -44,7 +46,7 @@ export const refreshAccessToken = defineJob({
   async run({ credential: name, generation }, context) {
     const credential = await findCredential(context.db, name, 'opcard');
     if (credential === undefined) return cancel('credential_not_found', ['credential']);
-    if (credential.state !== 'active') return done('credential_removed');
+    if (credential.state !== 'active') return await forget(credential, context);
     const row = await findOrRegister(credential, context);
     if (row === undefined) return done('not_registered');
     if (generation !== undefined && row.generation !== generation) return done('already_renewed');
@@ -56,22 +58,24 @@ export const refreshAccessToken = defineJob({
   },
 });
 
+/** A credential is removed with its last job: whatever a crash has left of its token is forgotten here. */
+async function forget(credential: CredentialRow, context: RenewalContext): Promise<Outcome> {
+  await retireAccessToken(context, credential, { type: 'worker', id: context.workerId });
+  return done('credential_removed');
+}
+
 /** The wait until a lease of a former application is looked at again. */
 const formerAppMs = 5_000;
 
-function isLeased({ lease_until: leaseUntil, read_at: now }: ReadAccessToken): boolean {
-  return leaseUntil !== null && leaseUntil > now;
-}
-
 /** A credential is committed with its first job, its access token after it: a crash in between is made good here. */
 async function findOrRegister(
-  { id, name }: CredentialRow,
+  credential: CredentialRow,
   context: RenewalContext,
 ): Promise<ReadAccessToken | undefined> {
-  const found = await findAccessToken(context.db, id);
+  const found = await findAccessToken(context.db, credential.id);
   if (found !== undefined) return found;
-  await registerAccessToken(context, id, name, { type: 'worker', id: context.workerId });
-  return await findAccessToken(context.db, id);
+  await registerAccessToken(context, credential, { type: 'worker', id: context.workerId });
+  return await findAccessToken(context.db, credential.id);
 }
 
 /**
@@ -97,14 +101,32 @@ async function renew(
   let outcome: Outcome | 'issue_now' = 'issue_now';
   for (let calls = 0; outcome === 'issue_now' && calls < callsMax; calls += 1) {
     // Queueing comes before the intent: a lease must not run while its owner waits for its turn.
-    await context.gateway.oauthTurn(credential.environment);
-    if (context.signal.aborted) return snooze(1_000, 'no_time_left');
-    const intent = await writeIntent(credential, generation, context);
-    if (intent === undefined) return done('somebody_else_is_at_it');
-    const reply = await callGateway(intent, context);
-    outcome = await settle(intent, reply, intent.credential, context);
+    const turn = await context.gateway.oauthTurn(credential.environment);
+    if (turn === undefined) return snooze(untilPlaceMs(context), 'host_is_busy');
+    try {
+      outcome = await renewOnce(credential, generation, context);
+    } finally {
+      turn.end();
+    }
   }
   return outcome === 'issue_now' ? done('refused_twice') : outcome;
+}
+
+/** About as long as it takes until those who are at the host have had their turn, spread so that not all come back at once. */
+function untilPlaceMs({ settings: { accessToken }, random }: RenewalContext): number {
+  const { callsAtOnceMax, callsPerSecondMax } = accessToken;
+  return Math.ceil((callsAtOnceMax / callsPerSecondMax) * 1_000 * (0.5 + random()));
+}
+
+async function renewOnce(
+  credential: CredentialRow,
+  generation: number,
+  context: RenewalContext,
+): Promise<Outcome | 'issue_now'> {
+  if (context.signal.aborted) return snooze(1_000, 'no_time_left');
+  const intent = await writeIntent(credential, generation, context);
+  if ('kind' in intent) return intent;
+  return await settle(intent, await callGateway(intent, context), context);
 }
 
 async function callGateway(
@@ -122,12 +144,11 @@ async function callGateway(
 async function settle(
   intent: RenewalIntent,
   reply: AccessTokenReply,
-  credential: CredentialRow,
   context: RenewalContext,
 ): Promise<Outcome | 'issue_now'> {
-  const { row, call } = intent;
+  const { row, call, credential } = intent;
   const { event, next } = decideOnReply(call, reply.kind, row.failures === 0);
-  if (reply.kind === 'done') return await commitPair(intent, event, reply, credential, context);
+  if (reply.kind === 'done') return await commitPair(intent, event, reply, context);
   const gatewayCode = reply.kind === 'refused' ? reply.gatewayCode : undefined;
   const cause = reply.kind === 'unknown' ? reply.cause : undefined;
   const isStopping = cause === 'aborted';
@@ -159,6 +180,8 @@ async function settle(
     context,
   );
   if (!isApplied) return done('overtaken');
+  const adopted = await adoptCandidate(row.credential_id, context);
+  if (adopted !== undefined) return adopted;
   if (next === 'issue_now') return 'issue_now';
   if (next !== 'suspend') return done('outcome_unknown');
   if (await retryCorrected(credential, context)) return done('corrected_meanwhile');
@@ -209,48 +232,18 @@ async function commitPair(
   intent: RenewalIntent,
   event: RenewalEvent,
   pair: TokenPair,
-  credential: CredentialRow,
   context: RenewalContext,
 ): Promise<Outcome> {
-  const { keyring, settings } = context;
-  const { row, call } = intent;
+  const { row, call, credential } = intent;
   const startedAt = row.attempt_started_at ?? row.read_at;
-  const times = accessTokenTimes(
-    startedAt,
-    settings.accessToken,
-    pair.expiresInMs,
-    context.random(),
-  );
-  const generation = row.generation + 1;
-  const seal = (column: 'access_token_sealed' | 'refresh_token_sealed', token: Secret): string =>
-    keyring.seal(tokenPlace(column, row.id), token.reveal());
+  const obtained = { pair, call, startedAt, appKeyIndex: credential.app_key_index };
+  const patch = pairPatch(row, obtained, context);
+  const { generation, expires_at: expiresAt } = patch;
   const isApplied = await applyFenced(
     intent,
-    {
-      event,
-      patch: {
-        generation,
-        access_token_sealed: seal('access_token_sealed', pair.accessToken),
-        // A gateway that does not rotate sends no new refresh token; then the old one stays good, unless a create has begun anew.
-        ...((pair.refreshToken !== undefined || call === 'issue') && {
-          refresh_token_sealed: pair.refreshToken
-            ? seal('refresh_token_sealed', pair.refreshToken)
-            : null,
-        }),
-        issued_at: startedAt.toISOString(),
-        expires_at: times.expiresAt.toISOString(),
-        due_at: times.dueAt.toISOString(),
-        lease_owner: null,
-        lease_until: null,
-        failures: 0,
-        alarm_percent: null,
-        renewing_since: null,
-        app_key_index: credential.app_key_index,
-      },
-      audit: { detail: { generation, expiresAt: times.expiresAt.toISOString() } },
-    },
+    { event, patch, audit: { detail: { generation, expiresAt } } },
     context,
   );
   if (isApplied) return done(call === 'refresh' ? 'refreshed' : 'issued');
-  return await keepCandidate(intent, pair, context);
+  return await keepCandidate(intent, obtained, context);
 }

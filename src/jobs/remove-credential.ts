@@ -2,6 +2,7 @@ import { countOpenTokenizations, findCredential } from '../db/credentials.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { retireAccessToken } from './access-token-registration.ts';
+import { refreshJob } from './access-token-row.ts';
 import { credentialPlace } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 import type { CredentialKey } from './rotate-credential.ts';
@@ -42,9 +43,11 @@ export async function removeCredential(
       }),
     },
     audit: { actor },
+    // Its access token is forgotten also where the process dies before it can do that itself.
+    jobs: family === 'opcard' ? [refreshJob(row.id, row.version + 1, name)] : [],
   });
   if (!outcome.isApplied) {
     throw new AppError('stale_version', 'The credential changed meanwhile; look again.');
   }
-  if (family === 'opcard') await retireAccessToken({ db, door }, row.id, name, actor);
+  if (family === 'opcard') await retireAccessToken({ db, door }, row, actor);
 }

@@ -3,7 +3,7 @@ import {
   findOverdueAccessTokens,
   type OverdueAccessToken,
 } from '../db/access-tokens.ts';
-import { alarmPercentOf, alarmPercents } from '../domain/access-token-times.ts';
+import { alarmPercents } from '../domain/access-token-times.ts';
 import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { refreshJob } from './access-token-row.ts';
@@ -60,9 +60,7 @@ async function raiseAlarms(context: Context): Promise<void> {
 }
 
 async function raiseAlarm(token: OverdueAccessToken, context: Context): Promise<void> {
-  const { credential, leftMs, lifeMs, generation, failures } = token;
-  const percent = alarmPercentOf(leftMs, lifeMs);
-  if (percent === undefined) return;
+  const { credential, percent, generation, failures } = token;
   const outcome = await context.apply({
     entity: 'access_token',
     row: token,

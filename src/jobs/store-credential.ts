@@ -120,7 +120,7 @@ async function addCredential(
   });
   // Another process of the same environment may have been first; its row has the same content.
   if (!outcome.isApplied) return 'unchanged';
-  if (input.family === 'opcard') await registerAccessToken(dependencies, id, input.name, actor);
+  if (input.family === 'opcard') await registerAccessToken(dependencies, { ...input, id }, actor);
   return 'added';
 }
 

@@ -118,7 +118,7 @@ describe('the access token of a credential', () => {
         ...gateway,
         oauthTurn: async (environment) => {
           await whileWaiting();
-          await gateway.oauthTurn(environment);
+          return await gateway.oauthTurn(environment);
         },
       }),
     });
@@ -153,17 +153,9 @@ describe('the access token of a credential', () => {
       }),
     });
     const { dependencies } = desk;
-    const dying: typeof dependencies.door.apply = async (request) => {
-      if (request.event === 'access_token.cleared') throw new Error('killed');
-      return await dependencies.door.apply(request);
-    };
     const dieWhileChangingTo = async (appKey: string): Promise<void> =>
       await expect(
-        storeCredential(
-          { ...dependencies, door: { ...dependencies.door, apply: dying } },
-          { ...cards, environment: 'sandbox', secrets: { appKey, appSecret } },
-          testActor,
-        ),
+        desk.add('cards', appKey, { diesBefore: 'access_token.cleared' }),
       ).rejects.toThrow('killed');
     isSilent = false;
     await desk.add('cards', 'app-1');
@@ -206,6 +198,33 @@ describe('the access token of a credential', () => {
     });
     expect(await reader.read('cards', shop)).toMatchObject({ generation: 5 });
     await reader.close();
+  });
+
+  test('is forgotten also where the process died while the credential was removed', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk();
+    const { db } = desk.dependencies;
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    await db.deleteFrom('outbox').execute();
+    await expect(desk.remove('cards', { diesBefore: 'access_token.cleared' })).rejects.toThrow(
+      'killed',
+    );
+    expect((await desk.row('cards')).access_token_sealed).not.toBeNull();
+    const jobs = await db.selectFrom('outbox').selectAll().execute();
+    expect(jobs).toMatchObject([{ payload: { v: 1, credential: 'cards' } }]);
+
+    for (let runs = 0; runs < 2; runs += 1) {
+      expect(await desk.renew('cards')).toBe('credential_removed');
+    }
+    expect(await desk.row('cards')).toMatchObject({
+      state: 'none',
+      access_token_sealed: null,
+      refresh_token_sealed: null,
+      due_at: null,
+    });
+    expect((await desk.events('cards')).filter((event) => event === 'cleared')).toHaveLength(1);
   });
 
   test('is forgotten when the credential is removed, even one that is on its way', async ({

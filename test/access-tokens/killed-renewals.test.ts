@@ -3,12 +3,11 @@ import {
   type AccessTokenReader,
   createAccessTokenReader,
 } from '../../src/jobs/read-access-token.ts';
-import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { Secret } from '../../src/security/secret.ts';
-import { testActor } from '../support/builders.ts';
+import { holdDueToken, keepCandidate } from '../support/late-loser.ts';
 import { type RenewalOrder, standing, startMortalRenewals } from '../support/mortal-renewals.ts';
-import { appSecret, test, type TokenDesk } from '../support/token-desk.ts';
+import { test, type TokenDesk } from '../support/token-desk.ts';
 
 /** One way through a renewal. */
 interface Path {
@@ -18,7 +17,7 @@ interface Path {
   /** Whether it begins with a valid token, generation 1. */
   readonly hasToken: boolean;
   readonly gateway?: 'answers 5xx' | 'refuses everything';
-  readonly isOvertaken?: boolean;
+  readonly overtaker?: RenewalOrder['overtaker'];
   /** What it comes to when nobody is killed. */
   readonly result: string;
   /** Every statement and call on the way. Both sides of each are points to be killed at; a new one belongs here. */
@@ -33,6 +32,9 @@ const intent = (call: 'refresh' | 'issue') => [
 ];
 const refresh = [...begin, ...intent('refresh'), 'refreshAccessToken'];
 const create = ['oauthTurn', 'read access_token', ...intent('issue'), 'createAccessToken'];
+
+/** Whoever failed looks for the pair of one that it overtook. */
+const rejected = ['access_token.refresh_rejected', 'read access_token'];
 
 const paths: readonly Path[] = [
   {
@@ -50,7 +52,7 @@ const paths: readonly Path[] = [
       await spendRefreshToken(desk, credential);
     },
     result: 'issued',
-    operations: [...refresh, 'access_token.refresh_rejected', ...create, 'access_token.issued'],
+    operations: [...refresh, ...rejected, ...create, 'access_token.issued'],
   },
   {
     name: 'the first token is issued',
@@ -88,6 +90,7 @@ const paths: readonly Path[] = [
     operations: [
       ...begin,
       'access_token.lease_lost',
+      'read access_token',
       ...intent('refresh'),
       'refreshAccessToken',
       'access_token.refreshed',
@@ -97,7 +100,7 @@ const paths: readonly Path[] = [
     name: 'a pair comes too late',
     hasToken: true,
     prepare: holdDueToken,
-    isOvertaken: true,
+    overtaker: 'renews',
     result: 'overtaken',
     operations: [
       ...refresh,
@@ -109,12 +112,47 @@ const paths: readonly Path[] = [
     ],
   },
   {
+    name: 'a pair comes late, and whoever was first has failed',
+    hasToken: true,
+    prepare: holdDueToken,
+    overtaker: 'fails',
+    result: 'candidate_adopted',
+    operations: [
+      ...refresh,
+      'access_token.refreshed',
+      'read access_token',
+      'read access_token',
+      'read credential',
+      'access_token.candidate_adopted',
+    ],
+  },
+  {
+    name: 'whoever overtook a late pair has died',
+    hasToken: true,
+    async prepare(desk, credential, appKey) {
+      await holdDueToken(desk, credential, appKey);
+      const died = async () => await Promise.reject(new Error('killed'));
+      const overtaker = await keepCandidate(desk, credential, died);
+      await expect(overtaker.end()).rejects.toThrow('killed');
+      await desk.makeDue(credential);
+    },
+    result: 'candidate_adopted',
+    operations: [
+      ...begin,
+      'access_token.lease_lost',
+      'read access_token',
+      'read access_token',
+      'read credential',
+      'access_token.candidate_adopted',
+    ],
+  },
+  {
     name: 'the outcome is unknown',
     hasToken: true,
     prepare: holdDueToken,
     gateway: 'answers 5xx',
     result: 'outcome_unknown',
-    operations: [...refresh, 'access_token.refresh_unknown'],
+    operations: [...refresh, 'access_token.refresh_unknown', 'read access_token'],
   },
   {
     name: 'the gateway refuses the credential',
@@ -124,19 +162,14 @@ const paths: readonly Path[] = [
     result: 'suspended',
     operations: [
       ...refresh,
-      'access_token.refresh_rejected',
+      ...rejected,
       ...create,
       'access_token.suspended',
+      'read access_token',
       'read credential',
     ],
   },
 ];
-
-async function holdDueToken(desk: TokenDesk, credential: string, appKey: string): Promise<void> {
-  await desk.add(credential, appKey);
-  expect(await desk.renew(credential)).toBe('issued');
-  await desk.makeDue(credential);
-}
 
 /** As if an answer had been lost: the gateway has rotated the refresh token, and we hold the old one. */
 async function spendRefreshToken(desk: TokenDesk, credential: string): Promise<void> {
@@ -153,23 +186,10 @@ async function dieWhileCalling(desk: TokenDesk, credential: string): Promise<voi
 }
 
 /** Stores the credential as a process does that is killed before its second commit. */
-async function addWithoutRow(
-  { dependencies }: TokenDesk,
-  name: string,
-  appKey: string,
-): Promise<void> {
-  const apply: typeof dependencies.door.apply = async (request) => {
-    if (request.event === 'access_token.registered') throw new Error('killed');
-    return await dependencies.door.apply(request);
-  };
-  const secrets = { appKey, appSecret };
-  await expect(
-    storeCredential(
-      { ...dependencies, door: { ...dependencies.door, apply } },
-      { name, environment: 'sandbox', family: 'opcard', secrets },
-      testActor,
-    ),
-  ).rejects.toThrow('killed');
+async function addWithoutRow(desk: TokenDesk, name: string, appKey: string): Promise<void> {
+  await expect(desk.add(name, appKey, { diesBefore: 'access_token.registered' })).rejects.toThrow(
+    'killed',
+  );
 }
 
 /** Works as the next worker does once the leases of the dead one are over, until there is a token of a newer generation. */
@@ -200,7 +220,7 @@ test('killed at any point of any path, a renewal leaves the valid token readable
   });
   const orderOf = (path: Path, credential: string): RenewalOrder => ({
     credential,
-    isOvertaken: path.isOvertaken ?? false,
+    ...(path.overtaker !== undefined && { overtaker: path.overtaker }),
     ...(path.gateway !== undefined && { openApiUrl: gateways[path.gateway].openApiUrl }),
   });
 

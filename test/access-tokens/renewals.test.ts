@@ -1,6 +1,8 @@
 import { describe, expect } from 'vitest';
 import { createGatewayClient } from '../../src/gateway/client.ts';
+import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { test, type TokenDesk } from '../support/token-desk.ts';
+import { shop } from '../support/token-reader.ts';
 
 const minuteMs = 60_000;
 
@@ -19,6 +21,75 @@ async function holdToken(desk: TokenDesk, ageMinutes: number, name = 'cards'): P
   await desk.renew(name);
   await desk.pass(name, ageMinutes * minuteMs);
 }
+
+test('a token whose life is not even the margin can be read, and is renewed ten seconds after it at the soonest', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk({
+    wrapGateway: (gateway) => ({
+      ...gateway,
+      async createAccessToken(...call) {
+        const reply = await gateway.createAccessToken(...call);
+        return reply.kind === 'done' ? { ...reply, expiresInMs: 5_000 } : reply;
+      },
+    }),
+  });
+  await holdToken(desk, 0);
+  const reader = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
+  expect((await reader.read('cards', shop)).secondsLeft).toBeGreaterThanOrEqual(3);
+  await reader.close();
+  expect((await times(desk)).dueInMs).toBeGreaterThan(9_000);
+  expect(await desk.renew('cards')).toBe('too_soon');
+});
+
+test('a refresh of unknown outcome is tried once more after a second, by a job of its own, and then with growing waits', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk();
+  const { db } = desk.dependencies;
+  await holdToken(desk, 46);
+  desk.sandbox.setFaults({ errorRate5xx: 1 });
+  const waits: number[] = [];
+  for (let failures = 1; failures <= 7; failures += 1) {
+    await db.deleteFrom('outbox').execute();
+    await desk.makeDue('cards');
+    expect(await desk.renew('cards')).toBe('outcome_unknown');
+    waits.push((await times(desk)).dueInMs);
+    const jobs = await db.selectFrom('outbox').select(['job_name', 'payload']).execute();
+    // Later waits are long enough for the scan to see to them.
+    const retry = {
+      job_name: 'access-token.refresh',
+      payload: { v: 1, credential: 'cards', generation: 1 },
+    };
+    expect(jobs).toEqual(failures === 1 ? [retry] : []);
+  }
+  const ceilings = [1_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000];
+  // Full jitter, with a random number of one half.
+  const expected = ceilings.map((ceiling, index) => (index === 0 ? ceiling : ceiling / 2));
+  for (const [index, wait] of waits.entries()) {
+    expect(Math.abs(wait - (expected[index] ?? 0))).toBeLessThan(500);
+  }
+});
+
+test('refreshes that alone fail, or refuse without a word of the gateway, are given up for a create before readers notice', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk();
+  await holdToken(desk, 46);
+  desk.sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['oauth-refresh'] });
+  for (const leftMinutes of [13, 6.5]) {
+    await desk.pass('cards', (await times(desk)).leftMs - leftMinutes * minuteMs);
+    await desk.makeDue('cards');
+    expect(await desk.renew('cards')).toBe('outcome_unknown');
+    // There is always an attempt before half of what is left has passed.
+    expect((await times(desk)).dueInMs).toBeLessThan((leftMinutes / 2) * minuteMs);
+  }
+  expect(desk.sandbox.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 2 });
+  await desk.pass('cards', minuteMs);
+  await desk.makeDue('cards');
+  expect((await times(desk)).leftMs).toBeGreaterThan(5 * minuteMs);
+  expect(await desk.renew('cards')).toBe('issued');
+});
 
 describe('what is no refusal, or was one for a minute', () => {
   test('is tried again long before the token runs out', async ({ openTokenDesk }) => {

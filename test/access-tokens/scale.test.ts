@@ -35,7 +35,7 @@ describe(`with ${manyCount} credentials`, () => {
     expect(await countBuffers(databaseUrl, scan)).toBeLessThanOrEqual(few + 5);
 
     await sql`update access_token set due_at = now() - interval '1 s'`.execute(db);
-    const pagesPerRow = 20;
+    const pagesPerRow = 25;
     expect(await countBuffers(databaseUrl, findDue)).toBeLessThan(pagesPerRow * rowsMax);
     await sql`update access_token set failures = 1`.execute(db);
     expect(await countBuffers(databaseUrl, findDue)).toBeLessThan(2 * pagesPerRow * rowsMax);
@@ -69,6 +69,27 @@ describe(`with ${manyCount} credentials`, () => {
     expect(await findOverdue(db)).toEqual([]);
   });
 
+  test('those of one environment are found, however many of the other are due before them', async ({
+    database: { db },
+    databaseUrl,
+  }) => {
+    await insertCredentials(databaseUrl, {
+      to: 2_500,
+      dueAt: `now() - interval '1 hour'`,
+      expiresAt: `now() - interval '30 minutes'`,
+      failures: 3,
+    });
+    await insertCredentials(databaseUrl, {
+      from: 2_501,
+      to: 2_501,
+      dueAt: `now() - interval '1 second'`,
+      environment: 'production',
+    });
+    const due = (await findDue(db)).map(({ credential }) => credential);
+    expect(due).toContain('many-2501');
+    expect(due.length).toBeLessThanOrEqual(2 * rowsMax + 1);
+  });
+
   test('renewals spread over nine minutes, although all tokens were issued in the same instant', () => {
     const minuteMs = 60_000;
     const startedAt = new Date();
@@ -87,7 +108,7 @@ describe(`with ${manyCount} credentials`, () => {
   });
 });
 
-test('a process makes no more calls at once than its concurrency allows', async ({
+test('a process makes no more calls to one host at once than three quarters of its concurrency', async ({
   databaseUrl,
   skip,
 }) => {
@@ -98,7 +119,7 @@ test('a process makes no more calls at once than its concurrency allows', async 
   const worker = await startTestWorker({
     databaseUrl,
     backend: 'redis',
-    env: { CONCURRENCY_ACCESS_TOKEN: '3', OAUTH_CALLS_PER_SECOND_MAX: '1000' },
+    env: { CONCURRENCY_ACCESS_TOKEN: '4', OAUTH_CALLS_PER_SECOND_MAX: '1000' },
     sandbox: { opcardApps: apps, faults: { latencyMs: 80 } },
   });
   if (worker === undefined) return skip('no Redis');

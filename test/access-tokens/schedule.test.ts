@@ -67,12 +67,12 @@ describe.for(backends)('the schedule of the scan, with queues on %s', (backend) 
         SCAN_INTERVAL_MS: String(everyMs),
         ACCESS_TOKEN_TTL_MS: String(tokenTtlMs),
         ACCESS_TOKEN_SKEW_MS: '1000',
-        // So few that every renewal waits for its turn, and scans come meanwhile.
-        OAUTH_CALLS_PER_SECOND_MAX: '5',
+        OAUTH_CALLS_PER_SECOND_MAX: '100',
       },
       sandbox: {
         accessTokenTtlMs: tokenTtlMs,
-        faults: { latencyMs: 150 },
+        // Several scans come meanwhile, and whoever does not see that somebody is at it calls too.
+        faults: { latencyMs: 400 },
         ...(appKeys && { opcardApps: appKeys.map((appKey) => ({ appKey, appSecret: 'secret' })) }),
       },
     });

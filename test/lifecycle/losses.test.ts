@@ -8,7 +8,7 @@ import { removeCredential } from '../../src/jobs/remove-credential.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { requestPayload, testActor } from '../support/builders.ts';
-import { runJob } from '../support/desk.ts';
+import { runJob } from '../support/run-job.ts';
 import { test } from '../support/desk-test.ts';
 
 const formBody = (values: Record<string, string>): Buffer =>

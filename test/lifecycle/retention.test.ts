@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { withClient } from '../../src/db/database.ts';
 import { acceptCallback } from '../../src/jobs/accept-callback.ts';
-import { runJob } from '../support/desk.ts';
+import { runJob } from '../support/run-job.ts';
 import { test } from '../support/desk-test.ts';
 
 const settings = {

@@ -251,6 +251,10 @@ describe('after the end', () => {
     await alter(id, 'reconcile_at = null');
     await disableToken(dependencies, { v: 1, tokenizationId: id }, { actor: testActor });
     expect((await row(id)).reconcile_at).not.toBeNull();
+    // By a job of the backend's own too, however far it had come.
+    await alter(id, `reconcile_at = null, reconcile_step = 100`);
+    await run('token.disable', { tokenizationId: id });
+    expect(await row(id)).toMatchObject({ reconcile_step: 1, reconcile_at: expect.any(Date) });
     sandbox.setFaults({ errorRate5xx: 0 });
     expect(await run('token.disable', { tokenizationId: id })).toBe('disabled');
   });

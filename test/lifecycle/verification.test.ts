@@ -6,7 +6,8 @@ import { signatureFields } from '../../src/gateway/signature-fields.ts';
 import { computeSignature, signatureText } from '../../src/gateway/signature.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';
-import { type Desk, runJob } from '../support/desk.ts';
+import type { Desk } from '../support/desk.ts';
+import { runJob } from '../support/run-job.ts';
 import { test } from '../support/desk-test.ts';
 
 const quiet = 'sandbox:redirect+dropped';

@@ -10,10 +10,7 @@ import { computeSignature } from '../../src/gateway/signature.ts';
 import { jobSettings } from '../../src/job-settings.ts';
 import { acceptCallback } from '../../src/jobs/accept-callback.ts';
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
-import type { Outcome } from '../../src/jobs/define-job.ts';
-import { executeJob } from '../../src/jobs/execute-job.ts';
 import type { JobDependencies, JobSettings } from '../../src/jobs/job-dependencies.ts';
-import { findJob } from '../../src/jobs/registry.ts';
 import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createLogger } from '../../src/observability/logger.ts';
@@ -21,6 +18,7 @@ import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandb
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { requestPayload, testActor } from './builders.ts';
+import { runJob, wordOf } from './run-job.ts';
 
 /** What a message of the test says. Whatever is left out is filled in from the tokenization. */
 export interface Said {
@@ -76,27 +74,6 @@ export interface Desk {
 }
 
 const fieldList = signatureFields.Q1;
-
-/** Runs one job once, and gives what it decided. */
-export async function runJob(
-  name: string,
-  payload: Readonly<Record<string, unknown>>,
-  dependencies: JobDependencies,
-  signal: AbortSignal = new AbortController().signal,
-): Promise<Outcome> {
-  const job = findJob(name);
-  if (job === undefined) throw new Error(`there is no job ${name}`);
-  return await executeJob(
-    job,
-    {
-      job: { queue: job.queue, name, id: 'desk', attempt: 1 },
-      payload: { v: 1, ...payload },
-      signal,
-      replacePayload: async () => await Promise.resolve(),
-    },
-    dependencies,
-  );
-}
 
 /** Opens a desk on a database of the test's own. */
 export async function openDesk(
@@ -174,10 +151,8 @@ export async function openDesk(
   };
   const secureCode = new Secret(account.secureCode);
 
-  const run: Desk['run'] = async (name, payload, as = dependencies) => {
-    const outcome = await runJob(name, payload, as);
-    return outcome.kind === 'cancel' ? `cancel ${outcome.code}` : outcome.result;
-  };
+  const run: Desk['run'] = async (name, payload, as = dependencies) =>
+    wordOf(await runJob(name, payload, as));
   const row: Desk['row'] = async (id) =>
     await db.selectFrom('tokenization').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
   const alter: Desk['alter'] = async (id, text) =>

@@ -5,12 +5,11 @@ import { applicationRole, openDatabase, survivesBreaks } from '../../src/db/data
 import { createTransitionDoor } from '../../src/db/transition-door.ts';
 import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
 import { jobSettings } from '../../src/job-settings.ts';
-import { executeJob } from '../../src/jobs/execute-job.ts';
 import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
-import { refreshAccessToken } from '../../src/jobs/refresh-access-token.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createKeyring } from '../../src/security/keyring.ts';
 import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
+import { runJob, wordOf } from './run-job.ts';
 import { watchAwaitPoints } from './await-points.ts';
 import { type RenewalOrder, type RenewalReport, standing } from './mortal-renewals.ts';
 
@@ -42,45 +41,43 @@ const otherWorker: JobDependencies = {
 };
 
 async function renew(credential: string, dependencies: JobDependencies): Promise<string> {
-  const delivery = {
-    job: { queue: 'access-token', name: 'access-token.refresh', id: 'mortal', attempt: 1 },
-    payload: { v: 1, credential },
-    signal: new AbortController().signal,
-    replacePayload: async () => await Promise.resolve(),
-  } as const;
-  const outcome = await executeJob(refreshAccessToken, delivery, dependencies);
-  return outcome.kind === 'cancel' ? `cancel ${outcome.code}` : outcome.result;
+  return wordOf(await runJob('access-token.refresh', { credential }, dependencies));
 }
 
-/** Lets the lease of a credential be over, and another worker renew its token. */
-async function overtake(credential: string): Promise<void> {
+/** Lets the lease of a credential be over, and another worker renew its token by a gateway. */
+async function overtake(credential: string, by: GatewayClient): Promise<void> {
   await sql`update access_token set due_at = now() - interval '1 s', lease_until = now() - interval '1 s'
     where credential_id = (select id from credential where name = ${credential})`.execute(
     database.db,
   );
-  await renew(credential, otherWorker);
+  await renew(credential, { ...otherWorker, gateway: by });
 }
 
-function overtaken(credential: string): GatewayClient {
+const silentGateway: GatewayClient = {
+  ...gateway,
+  refreshAccessToken: async () => await Promise.resolve({ kind: 'unknown', cause: 'timeout' }),
+};
+
+function overtaken(credential: string, overtaker: 'renews' | 'fails'): GatewayClient {
   return {
     ...gateway,
     refreshAccessToken: async (...call) => {
       const reply = await gateway.refreshAccessToken(...call);
-      await overtake(credential);
+      await overtake(credential, overtaker === 'renews' ? gateway : silentGateway);
       return reply;
     },
   };
 }
 
 async function carryOut(order: RenewalOrder): Promise<RenewalReport> {
-  const { credential, standAt, openApiUrl, isOvertaken = false } = order;
+  const { credential, standAt, openApiUrl, overtaker } = order;
   const stands = Promise.withResolvers<string>();
   const ownGateway =
     openApiUrl === undefined
       ? gateway
       : createGatewayClient({ ...config.gateway, openApiUrl, oauthCallsPerSecondMax: 1_000 });
   const world = watchAwaitPoints(
-    { pool, gateway: isOvertaken ? overtaken(credential) : ownGateway },
+    { pool, gateway: overtaker ? overtaken(credential, overtaker) : ownGateway },
     async (point) => {
       if (point !== standAt) return;
       stands.resolve(standing);

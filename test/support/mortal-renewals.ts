@@ -8,8 +8,8 @@ export interface RenewalOrder {
   readonly standAt?: number;
   /** A gateway that answers in place of the good one. */
   readonly openApiUrl?: string;
-  /** While its call is under way, another worker takes the lease over and renews the token. */
-  readonly isOvertaken?: boolean;
+  /** While its call is under way, another worker takes the lease over, and renews the token or fails to. */
+  readonly overtaker?: 'renews' | 'fails';
 }
 
 /** What became of an order: it stands at its point, or it ended. */

@@ -10,16 +10,16 @@ import type { TransitionDoor } from '../../src/db/transition-door.ts';
 import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
 import { jobSettings } from '../../src/job-settings.ts';
 import { tokenPlace } from '../../src/jobs/access-token-row.ts';
-import { executeJob } from '../../src/jobs/execute-job.ts';
 import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
-import { findJob } from '../../src/jobs/registry.ts';
 import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
+import { removeCredential } from '../../src/jobs/remove-credential.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { testActor } from './builders.ts';
 import { test as base } from './fixtures.ts';
+import { runJob, wordOf } from './run-job.ts';
 
 /**
  * Renewals by hand: the real job against real PostgreSQL and the gateway sandbox, one run at a time, without queues and without
@@ -34,8 +34,14 @@ export interface TokenDesk {
   /** The configuration, for a process that works beside the desk. */
   readonly env: Readonly<Record<string, string>>;
   readonly logs: readonly string[];
-  /** Stores the application under a name of its own, as an operator would. */
-  readonly add: (name: string, appKey: string) => Promise<void>;
+  /** Stores the application under a name of its own, as an operator would; `diesBefore` this change is committed, throwing `killed`. */
+  readonly add: (
+    name: string,
+    appKey: string,
+    options?: { readonly diesBefore?: string },
+  ) => Promise<void>;
+  /** Removes the credential, as an operator would; `diesBefore` as above. */
+  readonly remove: (name: string, options?: { readonly diesBefore?: string }) => Promise<void>;
   /** Runs `access-token.refresh` once and gives its result. */
   readonly renew: (
     name: string,
@@ -47,6 +53,8 @@ export interface TokenDesk {
   readonly accessToken: (name: string) => Promise<string | undefined>;
   /** The refresh token that the row holds, opened. */
   readonly refreshToken: (name: string) => Promise<string>;
+  /** The pair of a late loser that the row holds, opened; undefined where there is none. */
+  readonly candidate: (name: string) => Promise<SealedCandidate | undefined>;
   /** Whether the gateway takes an access token. */
   readonly isGood: (accessToken: string) => Promise<boolean>;
   /** Lets every wait and lease of the row be over. */
@@ -57,6 +65,12 @@ export interface TokenDesk {
   readonly pass: (name: string, ms: number) => Promise<void>;
   readonly events: (name: string) => Promise<readonly string[]>;
   readonly close: () => Promise<void>;
+}
+
+interface SealedCandidate {
+  readonly generation: number;
+  readonly call: string;
+  readonly pair: { readonly accessToken: string };
 }
 
 /** The secret of every application of a desk. */
@@ -128,28 +142,24 @@ export async function openTokenDesk(
     logs,
     row,
     findRow,
-    async add(name, appKey) {
+    async add(name, appKey, { diesBefore } = {}) {
       const secrets = { appKey, appSecret };
       await storeCredential(
-        dependencies,
+        { ...dependencies, door: dyingDoor(door, diesBefore) },
         { name, environment: 'sandbox', family: 'opcard', secrets },
         testActor,
       );
     },
-    async renew(name, { generation, as } = {}) {
-      const job = findJob('access-token.refresh');
-      if (job === undefined) throw new Error('there is no such job');
-      const outcome = await executeJob(
-        job,
-        {
-          job: { queue: job.queue, name: job.name, id: 'desk', attempt: 1 },
-          payload: { v: 1, credential: name, ...(generation === undefined ? {} : { generation }) },
-          signal: new AbortController().signal,
-          replacePayload: async () => await Promise.resolve(),
-        },
-        { ...dependencies, ...as },
+    async remove(name, { diesBefore } = {}) {
+      await removeCredential(
+        { ...dependencies, door: dyingDoor(door, diesBefore) },
+        { name, family: 'opcard' },
+        testActor,
       );
-      return outcome.kind === 'cancel' ? `cancel ${outcome.code}` : outcome.result;
+    },
+    async renew(name, { generation, as } = {}) {
+      const payload = { credential: name, ...(generation !== undefined && { generation }) };
+      return wordOf(await runJob('access-token.refresh', payload, { ...dependencies, ...as }));
     },
     async accessToken(name) {
       const { id, access_token_sealed: sealed } = await row(name);
@@ -160,6 +170,12 @@ export async function openTokenDesk(
       const { id, refresh_token_sealed: sealed } = await row(name);
       const { keyring } = dependencies;
       return keyring.open(tokenPlace('refresh_token_sealed', id), sealed ?? '').reveal();
+    },
+    async candidate(name) {
+      const { id, candidate_sealed: sealed } = await row(name);
+      if (sealed === null) return undefined;
+      const { keyring } = dependencies;
+      return JSON.parse(keyring.open(tokenPlace('candidate_sealed', id), sealed).reveal());
     },
     isGood: async (accessToken) => await probe(sandbox, accessToken),
     makeDue: async (name) =>
@@ -191,6 +207,17 @@ export async function openTokenDesk(
       await gateway.close();
       await impatientGateway.close();
       await sandbox.close();
+    },
+  };
+}
+
+/** The door of a process that is killed before it commits `event`. */
+function dyingDoor(door: TransitionDoor, event: string | undefined): TransitionDoor {
+  return {
+    ...door,
+    async apply(request) {
+      if (request.event === event) throw new Error('killed');
+      return await door.apply(request);
     },
   };
 }

@@ -1,0 +1,134 @@
+import { z } from 'zod';
+import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
+import { findCredentialById } from '../db/credentials.ts';
+import type { CredentialRow } from '../db/rows.ts';
+import { isIdleState } from '../domain/access-token.ts';
+import { accessTokenWaits } from '../domain/access-token-times.ts';
+import { Secret } from '../security/secret.ts';
+import type { RenewalContext, RenewalIntent } from './access-token-intent.ts';
+import { type ObtainedPair, pairPatch } from './access-token-pair.ts';
+import { tokenPlace } from './access-token-row.ts';
+import { applyToPresentRow } from './apply-to-present-row.ts';
+import { done, type Outcome } from './define-job.ts';
+
+/** A pair that came too late for its attempt, and the generation that it would have been. */
+interface Candidate extends ObtainedPair {
+  readonly generation: number;
+}
+
+/**
+ * What becomes of the pair of an attempt that was overtaken. It never replaces a newer one: it is kept sealed beside it. Where whoever
+ * overtook it has failed, or fails yet, it is the newest there is, and becomes the token.
+ */
+export async function keepCandidate(
+  { row: intent, credential: called }: RenewalIntent,
+  obtained: ObtainedPair,
+  context: RenewalContext,
+): Promise<Outcome> {
+  const candidate: Candidate = { ...obtained, generation: intent.generation + 1 };
+  return await applyToPresentRow(async () => {
+    const present = await findAccessToken(context.db, intent.credential_id);
+    const credential = await findCredentialById(context.db, intent.credential_id);
+    if (present === undefined || credential?.state !== 'active') return done('credential_gone');
+    if (credential.app_key_index !== called.app_key_index) return done('former_app');
+    if (isNewest(present, candidate)) return await adopt(present, candidate, context);
+    const outcome = await context.apply({
+      entity: 'access_token',
+      row: present,
+      event: 'access_token.candidate_kept',
+      patch: { candidate_sealed: seal(present.id, candidate, context) },
+      audit: { reason: 'late_loser', detail: { generation: candidate.generation } },
+    });
+    return outcome.isApplied ? done('overtaken') : undefined;
+  });
+}
+
+/** Makes the sealed pair of a late loser the token, where it is the newest there is; undefined where there is nothing to adopt. */
+export async function adoptCandidate(
+  credentialId: string,
+  context: RenewalContext,
+): Promise<Outcome | undefined> {
+  const outcome = await applyToPresentRow(async () => {
+    const row = await findAccessToken(context.db, credentialId);
+    if (row?.candidate_sealed == null) return 'nothing';
+    const credential = await findCredentialById(context.db, credentialId);
+    const candidate = credential && openCandidate(row, credential, context);
+    return candidate ? await adopt(row, candidate, context) : 'nothing';
+  });
+  return outcome === 'nothing' ? undefined : outcome;
+}
+
+/** The sealed pair, where it would be the next generation of the application that the credential names. */
+function openCandidate(
+  row: ReadAccessToken,
+  { state, app_key_index: appKeyIndex }: CredentialRow,
+  { keyring }: Pick<RenewalContext, 'keyring'>,
+): ObtainedPair | undefined {
+  if (row.candidate_sealed === null || state !== 'active') return undefined;
+  const text = keyring.open(tokenPlace('candidate_sealed', row.id), row.candidate_sealed).reveal();
+  const parsed = sealedCandidate.safeParse(JSON.parse(text));
+  if (!parsed.success || parsed.data.appKeyIndex !== appKeyIndex) return undefined;
+  return isNewest(row, parsed.data) ? parsed.data : undefined;
+}
+
+/** Whether nobody has, or may be about to have, a newer pair. */
+function isNewest(row: ReadAccessToken, { generation }: Pick<Candidate, 'generation'>): boolean {
+  return row.generation + 1 === generation && isIdleState(row.state);
+}
+
+async function adopt(
+  row: ReadAccessToken,
+  obtained: ObtainedPair,
+  context: RenewalContext,
+): Promise<Outcome | undefined> {
+  const patch = pairPatch(row, obtained, context);
+  const { spacingMs } = accessTokenWaits(context.settings.accessToken);
+  // The call whose outcome nobody knows may have ended this very pair: it is renewed soon.
+  const isDoubtful = row.state === 'ambiguous' || row.state === 'none';
+  const soon = new Date(row.read_at.getTime() + spacingMs).toISOString();
+  const outcome = await context.apply({
+    entity: 'access_token',
+    row,
+    event: 'access_token.candidate_adopted',
+    patch: {
+      ...patch,
+      candidate_sealed: null,
+      ...(isDoubtful && soon < patch.due_at && { due_at: soon }),
+    },
+    audit: {
+      reason: 'late_loser',
+      detail: { generation: patch.generation, expiresAt: patch.expires_at },
+    },
+  });
+  return outcome.isApplied ? done('candidate_adopted') : undefined;
+}
+
+const sealedSecret = z.string().transform((text) => new Secret(text));
+
+const sealedCandidate = z.object({
+  generation: z.int(),
+  call: z.enum(['refresh', 'issue']),
+  startedAt: z.coerce.date(),
+  appKeyIndex: z.string().nullable(),
+  pair: z.object({
+    accessToken: sealedSecret,
+    refreshToken: sealedSecret.optional(),
+    expiresInMs: z.number().optional(),
+  }),
+});
+
+function seal(
+  rowId: string,
+  { pair, ...candidate }: Candidate,
+  { keyring }: Pick<RenewalContext, 'keyring'>,
+): string {
+  const text = JSON.stringify({
+    ...candidate,
+    pair: {
+      accessToken: pair.accessToken.reveal(),
+      refreshToken: pair.refreshToken?.reveal(),
+      expiresInMs: pair.expiresInMs,
+    },
+  });
+  return keyring.seal(tokenPlace('candidate_sealed', rowId), text);
+}

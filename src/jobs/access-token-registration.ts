@@ -11,21 +11,19 @@ import type { OperationDependencies } from './job-dependencies.ts';
 type Dependencies = Pick<OperationDependencies, 'db' | 'door'>;
 type OfCredential = Pick<CredentialRow, 'id' | 'name' | 'environment'>;
 
-/** Makes the access-token row of an OPCard credential, due at once, where there is none. */
+/** Makes the access-token row of an OPCard credential, due at once, where there is none; the credential's own job, or the scan, sees to it. */
 export async function registerAccessToken(
   { db, door }: Dependencies,
-  { id: credentialId, name, environment }: OfCredential,
+  { id: credentialId, environment }: Omit<OfCredential, 'name'>,
   actor: Actor,
 ): Promise<void> {
   if ((await findAccessToken(db, credentialId)) !== undefined) return;
-  const id = randomUUID();
   await door.apply({
     entity: 'access_token',
-    row: { id, version: 0, state: null },
+    row: { id: randomUUID(), version: 0, state: null },
     event: 'access_token.registered',
     patch: { credential_id: credentialId, environment, due_at_in_ms: 0 },
     audit: { actor },
-    jobs: [refreshJob(id, 1, name, 0)],
   });
 }
 

@@ -42,6 +42,8 @@ export const refreshAccessToken = defineJob({
   payload: accessTokenRefreshPayload,
   retry: exponential({ attemptsMax: 5, baseMs: 1_000, capMs: 30_000 }),
   timeoutMs: 24_000,
+  // After the scan, which looks for those that are in need and raises the alarms.
+  priority: 10,
   emits: renewalEvents,
   async run({ credential: name, generation }, context) {
     const credential = await findCredential(context.db, name, 'opcard');
@@ -54,7 +56,7 @@ export const refreshAccessToken = defineJob({
       // Somebody still asks for the former application; without this look nobody would come back when that is over.
       if (isLeased(row)) return snooze(formerAppMs, 'former_app');
     } else if (isTooSoon(row, context)) return done('too_soon');
-    return await renew(credential, row.generation, context);
+    return await renew(credential, row, context);
   },
 });
 
@@ -95,16 +97,16 @@ const callsMax = 2;
 
 async function renew(
   credential: CredentialRow,
-  generation: number,
+  row: ReadAccessToken,
   context: RenewalContext,
 ): Promise<Outcome> {
   let outcome: Outcome | 'issue_now' = 'issue_now';
   for (let calls = 0; outcome === 'issue_now' && calls < callsMax; calls += 1) {
     // Queueing comes before the intent: a lease must not run while its owner waits for its turn.
-    const turn = await context.gateway.oauthTurn(credential.environment);
-    if (turn === undefined) return snooze(untilPlaceMs(context), 'host_is_busy');
+    const turn = await context.gateway.oauthTurn(credential.environment, context.signal);
+    if (turn.kind === 'later') return comeBack(row, turn.inMs);
     try {
-      outcome = await renewOnce(credential, generation, context);
+      outcome = await renewOnce(credential, row.generation, context);
     } finally {
       turn.end();
     }
@@ -112,10 +114,14 @@ async function renew(
   return outcome === 'issue_now' ? done('refused_twice') : outcome;
 }
 
-/** About as long as it takes until those who are at the host have had their turn, spread so that not all come back at once. */
-function untilPlaceMs({ settings: { accessToken }, random }: RenewalContext): number {
-  const { callsAtOnceMax, callsPerSecondMax } = accessToken;
-  return Math.ceil((callsAtOnceMax / callsPerSecondMax) * 1_000 * (0.5 + random()));
+/** The wait of a job that nobody would bring again, while there are too many at the host. */
+const busyMs = 10_000;
+
+/** Too many are at the host. Of those who find no place in the line either, the scan brings those whose time has come, in its own order. */
+function comeBack({ due_at: dueAt, read_at: now }: ReadAccessToken, inMs: number): Outcome {
+  if (Number.isFinite(inMs)) return snooze(Math.ceil(inMs), 'host_is_busy');
+  const isDue = dueAt !== null && dueAt <= now;
+  return isDue ? done('left_to_the_scan') : snooze(busyMs, 'host_is_busy');
 }
 
 async function renewOnce(

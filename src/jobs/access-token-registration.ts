@@ -67,14 +67,19 @@ export async function alignAccessToken(
 /** The credential was removed: its tokens are forgotten and nothing is due any more. Repeating it changes nothing. */
 export async function retireAccessToken(
   dependencies: Dependencies,
-  { id, name }: Pick<CredentialRow, 'id' | 'name'>,
+  credential: OfCredential,
   actor: Actor,
 ): Promise<void> {
-  await change(dependencies, id, name, actor, (row) =>
-    row.due_at === null
+  const { id, name } = credential;
+  const isActive = async (): Promise<boolean> =>
+    (await findCredentialById(dependencies.db, id))?.state === 'active';
+  await change(dependencies, id, name, actor, async (row) =>
+    row.due_at === null || (await isActive())
       ? undefined
       : { event: 'access_token.cleared', patch: { ...forgotten, due_at: null }, isDue: false },
   );
+  // Restored in that very moment: then it begins anew.
+  if (await isActive()) await alignAccessToken(dependencies, credential, actor);
 }
 
 /** Whoever is renewing the token meanwhile finds the attempt gone, and its pair is not handed out. */

@@ -24,7 +24,7 @@ import {
   retireAccessToken,
   retryAccessToken,
 } from './access-token-registration.ts';
-import { isLeased, isOfFormerApp, refreshJob, tokenPlace } from './access-token-row.ts';
+import { isLeased, isOfFormerApp, isTooSoon, refreshJob } from './access-token-row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from './define-job.ts';
 import { openOpcard } from './gateway-accounts.ts';
 
@@ -55,7 +55,7 @@ export const refreshAccessToken = defineJob({
     if (isOfFormerApp(row, credential)) {
       // Somebody still asks for the former application; without this look nobody would come back when that is over.
       if (isLeased(row)) return snooze(formerAppMs, 'former_app');
-    } else if (isTooSoon(row, context)) return done('too_soon');
+    } else if (isTooSoon(row, context.settings.accessToken)) return done('too_soon');
     return await renew(credential, row, context);
   },
 });
@@ -78,18 +78,6 @@ async function findOrRegister(
   if (found !== undefined) return found;
   await registerAccessToken(context, credential, { type: 'worker', id: context.workerId });
   return await findAccessToken(context.db, credential.id);
-}
-
-/**
- * Whether nothing may be done yet: somebody holds the lease, a back-off is running, or the token was renewed a moment ago and somebody who
- * asks again and again is in a loop.
- */
-function isTooSoon(row: ReadAccessToken, { settings }: RenewalContext): boolean {
-  const { state, due_at: dueAt, issued_at: issuedAt, read_at: now } = row;
-  if (dueAt === null || dueAt <= now) return false;
-  if (state !== 'fresh') return true;
-  const { spacingMs } = accessTokenWaits(settings.accessToken);
-  return now.getTime() < (issuedAt?.getTime() ?? 0) + spacingMs;
 }
 
 /** Calls at most in one run: a refresh that is refused, then the create that follows. */
@@ -136,14 +124,12 @@ async function renewOnce(
 }
 
 async function callGateway(
-  { row, call, credential }: RenewalIntent,
+  { call, credential, refreshToken }: RenewalIntent,
   { gateway, keyring, signal }: RenewalContext,
 ): Promise<AccessTokenReply> {
-  if (call === 'issue')
-    return await gateway.createAccessToken(openOpcard(keyring, credential), { signal });
-  const place = tokenPlace('refresh_token_sealed', row.id);
-  const refreshToken = keyring.open(place, row.refresh_token_sealed ?? '');
-  return await gateway.refreshAccessToken(credential, refreshToken, { signal });
+  if (call === 'refresh' && refreshToken !== undefined)
+    return await gateway.refreshAccessToken(credential, refreshToken, { signal });
+  return await gateway.createAccessToken(openOpcard(keyring, credential), { signal });
 }
 
 /** Commits what the reply leads to; `issue_now` where a create has to follow at once. */

@@ -1,5 +1,6 @@
 import { describe, expect } from 'vitest';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
+import { Secret } from '../../src/security/secret.ts';
 import { holdDueToken, isUnknown, keepCandidate, slow } from '../support/late-loser.ts';
 import { test, type TokenDesk } from '../support/token-desk.ts';
 import { shop } from '../support/token-reader.ts';
@@ -128,5 +129,65 @@ describe('the pair of a late loser', () => {
     await desk.makeDue('cards');
     expect(await desk.renew('cards')).toBe('issued');
     expect(await desk.row('cards')).toMatchObject({ generation: 2, candidate_sealed: null });
+  });
+
+  test('does not take the place of one that began later', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    await holdDueToken(desk, 'cards', 'app-1');
+    const newer = {
+      kind: 'done',
+      accessToken: new Secret('newer'),
+      refreshToken: new Secret('newer-refresh'),
+      expiresInMs: 3_600_000,
+    } as const;
+    let last: { readonly end: () => Promise<string> } | undefined;
+    const older = slow(desk, async () => {
+      await desk.makeDue('cards');
+      last = await keepCandidate(
+        desk,
+        'cards',
+        isUnknown,
+        async () => await Promise.resolve(newer),
+      );
+    });
+    expect(await desk.renew('cards', { as: older })).toBe('overtaken');
+    expect((await desk.candidate('cards'))?.pair.accessToken).toBe('newer');
+    expect(await last?.end()).toBe('candidate_adopted');
+    expect(await desk.accessToken('cards')).toBe('newer');
+  });
+
+  test('is not adopted when its life is over', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    await holdDueToken(desk, 'cards', 'app-1');
+    const dead = { kind: 'done', accessToken: new Secret('dead'), expiresInMs: 1 } as const;
+    const meanwhile = async (): Promise<void> => {
+      await desk.makeDue('cards');
+      const gateway = { ...desk.gateway, refreshAccessToken: isUnknown };
+      expect(await desk.renew('cards', { as: { gateway } })).toBe('outcome_unknown');
+    };
+    const late = slow(
+      desk,
+      meanwhile,
+      async () => await Promise.resolve({ ...dead, refreshToken: undefined }),
+    );
+    expect(await desk.renew('cards', { as: late })).toBe('overtaken');
+    await desk.makeDue('cards');
+    expect(await desk.renew('cards')).toBe('refreshed');
+  });
+
+  test('that nobody can open any more is none', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    await holdDueToken(desk, 'cards', 'app-1');
+    const overtaker = await keepCandidate(desk, 'cards', isUnknown);
+    const { id } = await desk.row('cards');
+    const { db } = desk.dependencies;
+    await db
+      .updateTable('access_token')
+      .set({ candidate_sealed: 'v1.lost.AAAA' })
+      .where('id', '=', id)
+      .execute();
+    expect(await overtaker.end()).toBe('outcome_unknown');
+    await desk.makeDue('cards');
+    expect(await desk.renew('cards')).toBe('issued');
   });
 });

@@ -151,8 +151,7 @@ export async function applyFenced(
     factor: 1,
     minTimeout: outageWaitMs,
     maxRetryTime: context.settings.accessToken.leaseMs,
-    shouldRetry: ({ error }) => isDatabaseOutage(error),
-    signal: context.signal,
+    shouldRetry: ({ error }) => isDatabaseOutage(error) && !context.signal.aborted,
   });
 }
 

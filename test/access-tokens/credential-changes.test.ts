@@ -27,6 +27,7 @@ describe('the access token of a credential', () => {
     expect(await desk.renew('cards')).toBe('suspended');
     expect(await desk.renew('cards')).toBe('too_soon');
     await rotateCredential(desk.dependencies, cards, { appSecret }, testActor);
+    expect(await desk.row('cards')).toMatchObject({ failures: 0 });
     expect(await desk.renew('cards')).toBe('issued');
   });
 

@@ -42,24 +42,49 @@ describe('the pair of a late loser', () => {
     expect(await desk.renew('cards')).toBe('issued');
   });
 
-  test('becomes the token at once where whoever overtook it was refused', async ({
-    openTokenDesk,
-  }) => {
-    const desk = await openTokenDesk();
-    await holdDueToken(desk, 'cards', 'app-1');
-    const late = slow(desk, async () => {
-      desk.sandbox.setFaults(refusing);
-      await desk.makeDue('cards');
-      expect(await desk.renew('cards')).toBe('suspended');
-      desk.sandbox.setFaults(taking);
-    });
-    expect(await desk.renew('cards', { as: late })).toBe('candidate_adopted');
-    expect((await desk.row('cards')).candidate_sealed).toBeNull();
-    const reader = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
-    expect(await reader.read('cards', shop)).toMatchObject({ generation: 2 });
-    await reader.close();
-    await expectWholePair(desk, 2);
-  });
+  test.for([
+    { state: 'suspended', faults: { createRejectRate: 1 }, isDoubtful: false },
+    {
+      state: 'none',
+      faults: { createRejectRate: 0, errorRate5xx: 1, faultEndpoints: ['oauth-create'] as const },
+      isDoubtful: true,
+    },
+  ])(
+    'becomes the token at once where whoever overtook it was refused and is now $state',
+    async ({ state, faults, isDoubtful }, { openTokenDesk }) => {
+      const desk = await openTokenDesk();
+      await holdDueToken(desk, 'cards', 'app-1');
+      let startedAt: Date | null = null;
+      const life = { expiresInMs: 1_800_000 };
+      const late = slow(
+        desk,
+        async () => {
+          startedAt = (await desk.row('cards')).attempt_started_at;
+          desk.sandbox.setFaults({
+            refreshRejectRate: 1,
+            ...faults,
+            faultEndpoints: [...(faults.faultEndpoints ?? [])],
+          });
+          await desk.makeDue('cards');
+          await desk.renew('cards');
+          expect(await desk.row('cards')).toMatchObject({ state });
+          desk.sandbox.setFaults({ ...taking, errorRate5xx: 0 });
+        },
+        async (...call) => ({ ...(await desk.gateway.refreshAccessToken(...call)), ...life }),
+      );
+      expect(await desk.renew('cards', { as: late })).toBe('candidate_adopted');
+      const row = await desk.row('cards');
+      expect(row).toMatchObject({ candidate_sealed: null, issued_at: startedAt });
+      const lifeMs = (row.expires_at?.getTime() ?? 0) - (row.issued_at?.getTime() ?? 0);
+      expect(lifeMs).toBe(1_800_000 - 60_000);
+      const dueInMs = (row.due_at?.getTime() ?? 0) - row.read_at.getTime();
+      expect(dueInMs > 60_000).toBe(!isDoubtful);
+      const reader = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
+      expect(await reader.read('cards', shop)).toMatchObject({ generation: 2 });
+      await reader.close();
+      await expectWholePair(desk, 2);
+    },
+  );
 
   test('becomes the token when whoever is overtaking it fails, and is renewed soon where that call may have ended it', async ({
     openTokenDesk,

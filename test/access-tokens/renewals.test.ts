@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { createGatewayClient } from '../../src/gateway/client.ts';
 import { AppError } from '../../src/domain/errors.ts';
@@ -56,11 +57,17 @@ test('a refresh of unknown outcome is tried once more after a second, by a job o
     await desk.makeDue('cards');
     expect(await desk.renew('cards')).toBe('outcome_unknown');
     waits.push((await times(desk)).dueInMs);
-    const jobs = await db.selectFrom('outbox').select(['job_name', 'payload']).execute();
+    expect(await desk.row('cards')).toMatchObject({ lease_owner: null, lease_until: null });
+    const isLater = sql<boolean>`not_before > clock_timestamp() + interval '500 ms'`;
+    const jobs = await db
+      .selectFrom('outbox')
+      .select(['job_name', 'payload', isLater.as('isLater')])
+      .execute();
     // Later waits are long enough for the scan to see to them.
     const retry = {
       job_name: 'access-token.refresh',
       payload: { v: 1, credential: 'cards', generation: 1 },
+      isLater: true,
     };
     expect(jobs).toEqual(failures === 1 ? [retry] : []);
   }

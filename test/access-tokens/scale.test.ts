@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { describe, expect } from 'vitest';
+import { describe, expect, onTestFinished } from 'vitest';
 import { findDueAccessTokens, findOverdueAccessTokens } from '../../src/db/access-tokens.ts';
 import type { Db } from '../../src/db/database.ts';
 import { accessTokenTimes, alarmPercents } from '../../src/domain/access-token-times.ts';
@@ -7,6 +7,8 @@ import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { testActor } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { countBuffers } from '../support/explain.ts';
+import { scan } from '../support/scan-tokens.ts';
+import { openTokenDesk } from '../support/token-desk.ts';
 import { test } from '../support/fixtures.ts';
 import { insertCredentials } from '../support/many-credentials.ts';
 import { startTestWorker } from '../support/worker.ts';
@@ -23,17 +25,17 @@ describe(`with ${manyCount} credentials`, () => {
     database: { db },
     databaseUrl,
   }) => {
-    const scan = async (own: Db): Promise<void> => {
+    const look = async (own: Db): Promise<void> => {
       await findDue(own);
       await findOverdue(own);
     };
     // Due one after the other over the next 45 minutes.
     const dueAt = `now() + interval '1 minute' + i * interval '0.27 seconds'`;
     await insertCredentials(databaseUrl, { to: 10, dueAt });
-    const few = await countBuffers(databaseUrl, scan);
+    const few = await countBuffers(databaseUrl, look);
     await insertCredentials(databaseUrl, { from: 11, to: manyCount, dueAt });
     // Each of the indexes is one level deeper.
-    expect(await countBuffers(databaseUrl, scan)).toBeLessThanOrEqual(few + 12);
+    expect(await countBuffers(databaseUrl, look)).toBeLessThanOrEqual(few + 12);
 
     await sql`update access_token set due_at = now() - interval '1 s'`.execute(db);
     const pagesPerRow = 25;
@@ -89,6 +91,21 @@ describe(`with ${manyCount} credentials`, () => {
     const due = (await findDue(db)).map(({ credential }) => credential);
     expect(due).toContain('many-2501');
     expect(due.length).toBeLessThanOrEqual(2 * rowsMax + 1);
+  });
+
+  test('what a live lease holds is left alone, and one scan brings what some processes can do in two intervals', async ({
+    database: { db },
+    door,
+    databaseUrl,
+  }) => {
+    const env = { OAUTH_CALLS_PER_SECOND_MAX: '40', SCAN_INTERVAL_MS: '1000' };
+    const desk = await openTokenDesk({ db, door, databaseUrl }, { env });
+    onTestFinished(desk.close);
+    await insertCredentials(databaseUrl, { to: 400, dueAt: `now() - interval '1 second'` });
+    expect(await scan(desk)).toHaveLength(40 * 1 * 2 * 4);
+    await sql`update access_token set lease_until = now() + interval '1 second' where id in (
+      select id from access_token limit 395)`.execute(db);
+    expect(await scan(desk)).toHaveLength(5);
   });
 
   test('those that were never issued come last, and hide none of the others', async ({

@@ -110,6 +110,24 @@ test('alarms are raised too while owner after owner dies over its call or is sto
   }
 });
 
+test('a renewal is late by four intervals of the scan, where these are longer than a lease', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk({ env: { SCAN_INTERVAL_MS: '60000' } });
+  await desk.add('cards', 'app-1');
+  await desk.renew('cards');
+  await leave(desk, 45);
+  for (const [lateMs, alarms] of [
+    [230_000, 0],
+    [250_000, 1],
+  ] as const) {
+    await desk.pass('cards', (await dueInMs(desk, 'cards')) + lateMs);
+    await leave(desk, 45);
+    await scan(desk);
+    expect(await alarmsOf(desk, 'cards')).toBe(alarms);
+  }
+});
+
 test('a scan that nobody runs is an alarm, and is put on its queue by hand, once', async ({
   database,
   databaseUrl,

@@ -84,6 +84,7 @@ describe('while a renewal is under way', () => {
       faults: { hangRate: 1, faultEndpoints: ['oauth-refresh'] },
     });
     await holdDueToken(desk, 'cards', 'app-1');
+    await desk.dependencies.db.updateTable('access_token').set({ failures: 3 }).execute();
     const stopping = new AbortController();
     const run = runJob(
       'access-token.refresh',
@@ -94,7 +95,7 @@ describe('while a renewal is under way', () => {
     await eventually('the call', () => desk.sandbox.state().calls['oauth-refresh'] === 1);
     stopping.abort();
     expect(wordOf(await run)).toBe('outcome_unknown');
-    expect(await desk.row('cards')).toMatchObject({ state: 'ambiguous', failures: 0 });
+    expect(await desk.row('cards')).toMatchObject({ state: 'ambiguous', failures: 3 });
     expect(await dueInMs(desk)).toBeLessThanOrEqual(1_000);
   });
 });

@@ -1,18 +1,18 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { loadConfig } from '../../src/config/config.ts';
-import { findAccessToken } from '../../src/db/access-tokens.ts';
-import { tokenPlace } from '../../src/jobs/access-token-row.ts';
+import { findAccessToken, findDueAccessTokens } from '../../src/db/access-tokens.ts';
+import { findCredential } from '../../src/db/credentials.ts';
+import type { CredentialRow } from '../../src/db/rows.ts';
+import { retireAccessToken } from '../../src/jobs/access-token-registration.ts';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { removeCredential } from '../../src/jobs/remove-credential.ts';
 import { addCredential, rotateCredential } from '../../src/jobs/rotate-credential.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
-import { createGatewayClient } from '../../src/gateway/client.ts';
-import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { testActor } from '../support/builders.ts';
 import { secretsOf } from '../support/secrets-of.ts';
-import { appSecret, dyingDoor, test } from '../support/token-desk.ts';
+import { appSecret, test } from '../support/token-desk.ts';
 
 const cards = { name: 'cards', family: 'opcard' } as const;
 const shop = { type: 'backend', id: 'shop' } as const;
@@ -27,6 +27,7 @@ describe('the access token of a credential', () => {
     expect(await desk.renew('cards')).toBe('suspended');
     expect(await desk.renew('cards')).toBe('too_soon');
     await rotateCredential(desk.dependencies, cards, { appSecret }, testActor);
+    expect(await desk.row('cards')).toMatchObject({ failures: 0 });
     expect(await desk.renew('cards')).toBe('issued');
   });
 
@@ -109,73 +110,6 @@ describe('the access token of a credential', () => {
     );
     expect((await secretsOf(dependencies, cards)).row.app_key_index).not.toBe(row.app_key_index);
     expect(await desk.row('cards')).toMatchObject({ state: 'none', access_token_sealed: null });
-  });
-
-  test('of the one environment is neither read nor renewed in the other, by whatever digest an older version knew it', async ({
-    openTokenDesk,
-  }) => {
-    const other = await startSandbox({ opcardApps: [{ appKey: 'app-1', appSecret }] });
-    const desk = await openTokenDesk({
-      wrapGateway: (gateway) => ({
-        ...gateway,
-        refreshAccessToken: async () =>
-          await Promise.resolve({ kind: 'unknown', cause: 'timeout' } as const),
-      }),
-    });
-    const { dependencies, sandbox } = desk;
-    const { db, keyring } = dependencies;
-    const gateway = createGatewayClient({
-      environment: 'sandbox',
-      checkoutUrl: sandbox.checkoutUrl,
-      openApiUrl: sandbox.openApiUrl,
-      otherPlace: { checkoutUrl: other.checkoutUrl, openApiUrl: other.openApiUrl },
-      timeoutMs: 2_000,
-    });
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
-    const older = { app_key_index: keyring.blindIndex('app_key', 'app-1') };
-    await desk.makeDue('cards');
-    expect(await desk.renew('cards')).toBe('outcome_unknown');
-    // A late loser has left its pair too.
-    const { id } = await desk.row('cards');
-    const pair = { accessToken: 'late' };
-    const candidate = { generation: 2, call: 'issue', startedAt: new Date(), pair };
-    const late = JSON.stringify({ ...candidate, appKeyIndex: older.app_key_index });
-    const sealed = keyring.seal(tokenPlace('candidate_sealed', id), late);
-    await db
-      .updateTable('access_token')
-      .set({ ...older, candidate_sealed: sealed })
-      .execute();
-    await db.updateTable('credential').set(older).execute();
-    const reader = createAccessTokenReader({
-      ...dependencies,
-      isHearing: () => false,
-      waitMsMax: 0,
-    });
-    const tokenIsNotRead = async (): Promise<void> =>
-      await expect(reader.read('cards', shop)).rejects.toMatchObject({
-        code: 'access_token_unavailable',
-      });
-    await expect(
-      storeCredential(
-        { ...dependencies, door: dyingDoor(dependencies.door, 'access_token.cleared') },
-        { ...cards, environment: 'production', secrets: { appKey: 'app-1', appSecret } },
-        testActor,
-      ),
-    ).rejects.toThrow('killed');
-    expect((await secretsOf(dependencies, cards)).row.app_key_index).not.toBe(older.app_key_index);
-    await tokenIsNotRead();
-    // An older version kept the digest.
-    await db.updateTable('credential').set(older).execute();
-    await tokenIsNotRead();
-    await desk.makeDue('cards');
-    expect(await desk.renew('cards', { as: { gateway } })).toBe('issued');
-    expect(await desk.row('cards')).toMatchObject({ environment: 'production', generation: 2 });
-    expect(other.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 0 });
-    expect(await reader.read('cards', shop)).toMatchObject({ generation: 2 });
-    await reader.close();
-    await gateway.close();
-    await other.close();
   });
 
   test('is asked for by the application that the credential names when its turn has come', async ({
@@ -284,6 +218,9 @@ describe('the access token of a credential', () => {
     expect((await desk.row('cards')).access_token_sealed).not.toBeNull();
     const jobs = await db.selectFrom('outbox').selectAll().execute();
     expect(jobs).toMatchObject([{ payload: { v: 1, credential: 'cards' } }]);
+    // Should the queue lose that job: the scan brings it again.
+    await desk.makeDue('cards');
+    expect(await findDueAccessTokens(db, 10)).toMatchObject([{ credential: 'cards' }]);
 
     for (let runs = 0; runs < 2; runs += 1) {
       expect(await desk.renew('cards')).toBe('credential_removed');
@@ -295,6 +232,42 @@ describe('the access token of a credential', () => {
       due_at: null,
     });
     expect((await desk.events('cards')).filter((event) => event === 'cleared')).toHaveLength(1);
+  });
+
+  test('is left alone by a removal that is finished late, when the credential was restored meanwhile', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk();
+    const { dependencies } = desk;
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    const removeHalf = async (): Promise<CredentialRow> => {
+      await expect(desk.remove('cards', { diesBefore: 'access_token.cleared' })).rejects.toThrow(
+        'killed',
+      );
+      return (await findCredential(dependencies.db, 'cards', 'opcard')) ?? expect.fail();
+    };
+    const restore = async (): Promise<void> => {
+      const content = { appKey: 'app-1', appSecret };
+      await addCredential(dependencies, cards, 'sandbox', content, testActor);
+    };
+    const removed = await removeHalf();
+    await restore();
+    await retireAccessToken(dependencies, removed, testActor);
+    expect(await desk.accessToken('cards')).toBeDefined();
+
+    // In the very moment between its look and its commit: the token is gone, and a new one is due.
+    const removedAgain = await removeHalf();
+    const { door } = dependencies;
+    let restoring: Promise<void> | undefined;
+    const apply: typeof door.apply = async (request) => {
+      await (restoring ??= restore());
+      return await door.apply(request);
+    };
+    await retireAccessToken({ ...dependencies, door: { ...door, apply } }, removedAgain, testActor);
+    expect((await desk.row('cards')).due_at).not.toBeNull();
+    expect(await desk.renew('cards')).toMatch(/issued|too_soon/);
+    expect(await desk.accessToken('cards')).toBeDefined();
   });
 
   test('is forgotten when the credential is removed, even one that is on its way', async ({

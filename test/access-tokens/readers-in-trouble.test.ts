@@ -4,10 +4,12 @@ import { sql } from 'kysely';
 import { describe, expect, vi } from 'vitest';
 import { openDatabase, withClient } from '../../src/db/database.ts';
 import { isDatabaseOutage } from '../../src/db/faults.ts';
+import type { AppError } from '../../src/domain/errors.ts';
 import { createAccessTokenMemory } from '../../src/jobs/access-token-memory.ts';
 import { createHandOutLog, type HandOut } from '../../src/jobs/hand-out-log.ts';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { eventually } from '../support/eventually.ts';
+import { holdAnswersOf } from '../support/held-answers.ts';
 import { openPostgresProxy } from '../support/postgres-proxy.ts';
 import { test, type TokenDesk } from '../support/token-desk.ts';
 import { shop, withReader } from '../support/token-reader.ts';
@@ -38,6 +40,7 @@ describe('a reader', () => {
     expect(performance.now() - startedAt).toBeLessThan(3_000);
     expect(outcomes).toEqual(['database', ...Array.from({ length: 50 }, () => 'outage')]);
     await unknown;
+    expect(outcomes.at(-1)).toBe('no_database');
     expect(performance.now() - startedAt).toBeLessThan(8_000);
     proxy.setMode('pass');
     await eventually('an answer of Postgres', async () => {
@@ -120,17 +123,64 @@ describe('a reader', () => {
   });
 });
 
+test('a reader gives up after five seconds, also where Postgres hangs while it waits', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk();
+  await desk.add('cards', 'app-1');
+  const held = holdAnswersOf(desk.dependencies.db);
+  const asked = Promise.withResolvers<void>();
+  const outcomes: string[] = [];
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  try {
+    const reader = createAccessTokenReader({
+      ...desk.dependencies,
+      db: held.db,
+      isHearing: () => false,
+      onRead: (outcome) => outcomes.push(outcome),
+      onJobsWritten: asked.resolve,
+    });
+    const reading = reader.read('cards', shop).catch(({ code }: AppError) => code);
+    await asked.promise;
+    held.hold();
+    await vi.advanceTimersByTimeAsync(4_900);
+    expect(outcomes).toEqual([]);
+    await vi.advanceTimersByTimeAsync(400);
+    expect(outcomes).toEqual(['unavailable']);
+    expect(await reading).toBe('access_token_unavailable');
+  } finally {
+    vi.useRealTimers();
+    held.release();
+  }
+});
+
+test('a token is remembered for no longer than it is valid, however long Postgres took to answer', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk();
+  await desk.add('cards', 'app-1');
+  await desk.renew('cards');
+  const { expires_at: expiresAt, read_at: before } = await desk.row('cards');
+  const leftMs = (expiresAt?.getTime() ?? 0) - before.getTime();
+  const held = holdAnswersOf(desk.dependencies.db);
+  const clock = { nowMs: 0 };
+  const memory = createAccessTokenMemory({ ...desk.dependencies, db: held.db }, () => clock.nowMs);
+  held.hold();
+  const loading = memory.load('cards');
+  clock.nowMs = 4_000;
+  held.release();
+  await loading;
+  expect(memory.find('cards')?.remembered.validUntilMs).toBeLessThanOrEqual(leftMs);
+});
+
 test('memory is looked at anew as it ages, is not trusted when old, and ends with the token', async ({
   openTokenDesk,
 }) => {
   const desk = await openTokenDesk();
   await desk.add('cards', 'app-1');
   await desk.renew('cards');
-  const clock = { aheadMs: 0 };
-  const memory = createAccessTokenMemory(
-    desk.dependencies,
-    () => performance.now() + clock.aheadMs,
-  );
+  const clock = { nowMs: 0 };
+  const memory = createAccessTokenMemory(desk.dependencies, () => clock.nowMs);
   const found = (): unknown => {
     const { remembered, isTrusted } = memory.find('cards') ?? {};
     return [remembered?.token.generation, isTrusted];
@@ -149,17 +199,22 @@ test('memory is looked at anew as it ages, is not trusted when old, and ends wit
 
   await desk.makeDue('cards');
   await desk.renew('cards');
-  clock.aheadMs = 9_000;
+  clock.nowMs = 9_000;
   expect(found()).toEqual([1, true]);
-  clock.aheadMs = 10_000;
+  clock.nowMs = 10_000;
   expect(found()).toEqual([1, true]);
   await eventually('the new generation, unheard of', () => isDeepStrictEqual(found(), [2, true]));
-  clock.aheadMs += 30_000;
-  expect(found()).toEqual([2, false]);
+  // What is heard of is looked at without waiting for somebody who reads.
+  await desk.makeDue('cards');
+  await desk.renew('cards');
+  memory.forget((await desk.row('cards')).id);
+  await eventually('the new generation, heard of', () => isDeepStrictEqual(found(), [3, true]));
+  clock.nowMs += 30_000;
+  expect(found()).toEqual([3, false]);
   await memory.load('cards');
-  expect(found()).toEqual([2, true]);
+  expect(found()).toEqual([3, true]);
   // By the clock alone: nothing was heard, and the row says otherwise.
-  clock.aheadMs += 3_600_000;
+  clock.nowMs += 3_600_000;
   expect(memory.find('cards')).toBeUndefined();
 });
 

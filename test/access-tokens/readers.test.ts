@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { accessTokenStates } from '../../src/domain/access-token.ts';
+import type { HandOut } from '../../src/jobs/hand-out-log.ts';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { reportInvalidToken } from '../../src/jobs/report-invalid-token.ts';
 import { eventually } from '../support/eventually.ts';
@@ -85,11 +86,13 @@ describe('a reader', () => {
     await desk.renew('cards');
     const own = await openDatabase({ url: databaseUrl, poolSizeMax: 2 });
     const outcomes: string[] = [];
+    const lost: HandOut[] = [];
     const reader = createAccessTokenReader({
       ...desk.dependencies,
       db: own.db,
       isHearing: () => false,
       onRead: (outcome) => outcomes.push(outcome),
+      onUnwritten: (handOuts, _error, isLost) => isLost && lost.push(...handOuts),
     });
     const before = await reader.read('cards', shop);
     await reader.close();
@@ -100,6 +103,9 @@ describe('a reader', () => {
     reader.doubt('cards', before.generation);
     expect(await reader.read('cards', shop)).toMatchObject({ generation: before.generation });
     expect(outcomes).toEqual(['database', 'outage']);
+    // Who got it is not forgotten either.
+    await reader.close();
+    expect(lost).toMatchObject([{ generation: before.generation, actor: shop, reads: 1 }]);
   });
 
   test('waits only when the token has run out, all readers for the same renewal', async ({

@@ -37,7 +37,8 @@ export function accessTokenViewOf(token: AccessToken): AccessTokenView {
 export interface AccessTokenReader {
   /**
    * The valid access token of a credential, at once in whatever state its renewal is: from memory, else from Postgres. Only when it has truly
-   * run out does the reader wait, together with all others who want it, for a renewal.
+   * run out does the reader wait, together with all others who want it, for a renewal. A valid token in memory is withheld only where
+   * Postgres says that there is no such credential or no such token any more.
    * Throws `credential_not_found`, or `access_token_unavailable`, which is worth a retry.
    */
   readonly read: (credential: string, actor: Actor) => Promise<AccessToken>;
@@ -112,7 +113,7 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): List
     return { remembered: await inTime(flight, leftMs, unavailable), outcome: 'waited' };
   }
 
-  /** What Postgres says, or undefined when it says nothing soon. While it is known to be away, nobody waits for it again. */
+  /** What Postgres says, or undefined when it says nothing of use soon. While it is known to be away, nobody waits for it again. */
   async function loadPromptly(credential: string): Promise<LoadedToken | undefined> {
     const load = memory.load(credential);
     load.then(
@@ -122,8 +123,8 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): List
     try {
       return await inTime(load, isAway ? 0 : patienceMs, databaseIsAway);
     } catch (error) {
-      if (isAnswer(error)) throw error;
-      isAway = true;
+      if (isNotFound(error)) throw error;
+      isAway = !isAnswer(error);
       return undefined;
     }
   }

@@ -6,8 +6,13 @@ import { openDatabase, withClient } from '../../src/db/database.ts';
 import { isDatabaseOutage } from '../../src/db/faults.ts';
 import type { AppError } from '../../src/domain/errors.ts';
 import { createAccessTokenMemory } from '../../src/jobs/access-token-memory.ts';
+import { tokenPlace } from '../../src/jobs/access-token-row.ts';
 import { createHandOutLog, type HandOut } from '../../src/jobs/hand-out-log.ts';
-import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
+import {
+  type AccessTokenReader,
+  createAccessTokenReader,
+} from '../../src/jobs/read-access-token.ts';
+import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { eventually } from '../support/eventually.ts';
 import { holdAnswersOf } from '../support/held-answers.ts';
 import { openPostgresProxy } from '../support/postgres-proxy.ts';
@@ -50,6 +55,40 @@ describe('a reader', () => {
     await reader.close();
     await own.close();
     await proxy.close();
+  });
+
+  test('has a valid token in memory whatever Postgres says, unless it says that the credential is gone', async ({
+    openTokenDesk,
+    database,
+  }) => {
+    const desk = await openTokenDesk();
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    const outcomes: string[] = [];
+    const readerOf = (): AccessTokenReader =>
+      createAccessTokenReader({
+        ...desk.dependencies,
+        isHearing: () => false,
+        onRead: (outcome) => outcomes.push(outcome),
+      });
+    const [reader, newcomer] = [readerOf(), readerOf()];
+    await reader.read('cards', shop);
+    // A worker with the next encryption key has renewed it, and this process does not have that key yet.
+    const { id } = await desk.row('cards');
+    const next = createKeyring([generateEncryptionKey('k2')]);
+    const sealed = next.seal(tokenPlace('access_token_sealed', id), 'newer');
+    await sql`update access_token set access_token_sealed = ${sealed}, generation = 2 where id = ${id}`.execute(
+      database.db,
+    );
+    expect(await reader.read('cards', shop)).toMatchObject({ generation: 1 });
+    await expect(newcomer.read('cards', shop)).rejects.toMatchObject({ code: 'key_unknown' });
+    await desk.remove('cards');
+    await expect(reader.read('cards', shop)).rejects.toMatchObject({
+      code: 'credential_not_found',
+    });
+    expect(outcomes).toEqual(['database', 'outage', 'fault', 'not_found']);
+    await reader.close();
+    await newcomer.close();
   });
 
   test('is right without notifications: while they are lost, after they were, and once a token was refused', async ({

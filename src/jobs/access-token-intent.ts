@@ -124,7 +124,8 @@ async function loseLease(row: ReadAccessToken, context: RenewalContext): Promise
 
 /**
  * Commits a change while the intent stands: same generation, same attempt. Other changes of the row (a counted hand-out, an alarm) move
- * its version without touching the intent, so a stale version alone does not end the attempt.
+ * its version without touching the intent, so a stale version alone does not end the attempt, however often: what is not committed here is
+ * a pair that only the gateway knows besides.
  */
 export async function applyFenced(
   { row: intent }: RenewalIntent,
@@ -143,5 +144,5 @@ export async function applyFenced(
     if (!stands) return false;
     row = present;
     return undefined;
-  });
+  }, Infinity);
 }

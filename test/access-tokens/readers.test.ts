@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
+import type { TransitionDoor } from '../../src/db/transition-door.ts';
 import { accessTokenStates } from '../../src/domain/access-token.ts';
 import type { HandOut } from '../../src/jobs/hand-out-log.ts';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
@@ -256,4 +257,32 @@ test('each hand-out is in the audit trail, counted, and never disturbs a renewal
   expect(rows.filter(({ actor_id: id }) => id === 'during')).toMatchObject([
     { actor_type: 'backend', detail: { generation: 1, reads: 1 } },
   ]);
+});
+
+test('hand-outs without end at the very moment of the commit lose no renewal', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk();
+  await desk.add('cards', 'app-1');
+  await desk.renew('cards');
+  await desk.makeDue('cards');
+  const { door } = desk.dependencies;
+  let handOutsLeft = 50;
+  const busyDoor: TransitionDoor = {
+    ...door,
+    async apply(request) {
+      if (request.event === 'access_token.refreshed' && handOutsLeft > 0) {
+        handOutsLeft -= 1;
+        await door.apply({
+          entity: 'access_token',
+          row: await desk.row('cards'),
+          event: 'access_token.handed_out',
+          audit: { actor: shop, detail: { generation: 1, reads: 1 } },
+        });
+      }
+      return await door.apply(request);
+    },
+  };
+  expect(await desk.renew('cards', { as: { door: busyDoor } })).toBe('refreshed');
+  expect(handOutsLeft).toBe(0);
 });

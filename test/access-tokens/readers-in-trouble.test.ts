@@ -7,7 +7,6 @@ import { isDatabaseOutage } from '../../src/db/faults.ts';
 import type { AppError } from '../../src/domain/errors.ts';
 import { createAccessTokenMemory } from '../../src/jobs/access-token-memory.ts';
 import { tokenPlace } from '../../src/jobs/access-token-row.ts';
-import { createHandOutLog, type HandOut } from '../../src/jobs/hand-out-log.ts';
 import {
   type AccessTokenReader,
   createAccessTokenReader,
@@ -16,7 +15,7 @@ import { createKeyring, generateEncryptionKey } from '../../src/security/keyring
 import { eventually } from '../support/eventually.ts';
 import { holdAnswersOf } from '../support/held-answers.ts';
 import { openPostgresProxy } from '../support/postgres-proxy.ts';
-import { test, type TokenDesk } from '../support/token-desk.ts';
+import { test } from '../support/token-desk.ts';
 import { shop, withReader } from '../support/token-reader.ts';
 
 describe('a reader', () => {
@@ -255,76 +254,4 @@ test('memory is looked at anew as it ages, is not trusted when old, and ends wit
   // By the clock alone: nothing was heard, and the row says otherwise.
   clock.nowMs += 3_600_000;
   expect(memory.find('cards')).toBeUndefined();
-});
-
-/** What the audit trail says of hand-outs: who, and how many. */
-async function auditedHandOuts({ dependencies: { db } }: TokenDesk): Promise<readonly string[]> {
-  const rows = await db
-    .selectFrom('audit_event')
-    .select(['actor_id', 'detail'])
-    .where('event', '=', 'access_token.handed_out')
-    .orderBy('id')
-    .execute();
-  return rows.map(({ actor_id: id, detail }) => `${id} ${String(detail['reads'])}`);
-}
-
-test('hand-outs that could not be written are tried again each minute, those of one token hold up no other, and what is lost is told', async ({
-  openTokenDesk,
-}) => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
-  const desk = await openTokenDesk({ appKeys: ['app-1', 'app-2'] });
-  await desk.add('cards', 'app-1');
-  await desk.add('others', 'app-2');
-  const [cards, others] = [(await desk.row('cards')).id, (await desk.row('others')).id];
-  const told: { handOuts: readonly HandOut[]; isLost: boolean }[] = [];
-  const fault = { isOn: false, hang: Promise.resolve() };
-  const { door } = desk.dependencies;
-  const log = createHandOutLog({
-    ...desk.dependencies,
-    door: {
-      ...door,
-      async apply(request) {
-        if (request.row.id === cards) await fault.hang;
-        if (fault.isOn) throw new Error('away');
-        return await door.apply(request);
-      },
-    },
-    onUnwritten: (handOuts, _error, isLost) => told.push({ handOuts, isLost }),
-  });
-  const audited = async (...wanted: string[]): Promise<void> => {
-    await eventually(`written: ${wanted.join()}`, async () =>
-      isDeepStrictEqual(await auditedHandOuts(desk), wanted),
-    );
-  };
-  // A token whose row hangs holds up no other.
-  const hung = Promise.withResolvers<void>();
-  fault.hang = hung.promise;
-  log.count(cards, 0, shop);
-  log.count(others, 0, shop);
-  await audited('shop 1');
-  hung.resolve();
-  await audited('shop 1', 'shop 1');
-
-  fault.isOn = true;
-  const till = { type: 'backend', id: 'till' } as const;
-  log.count(cards, 0, till);
-  await eventually('told of', () => told.length === 1);
-  expect(told).toMatchObject([{ handOuts: [{ rowId: cards, actor: till }], isLost: false }]);
-  fault.isOn = false;
-  for (let reads = 0; reads < 2; reads += 1) log.count(cards, 0, till);
-  vi.advanceTimersByTime(60_000);
-  await audited('shop 1', 'shop 1', 'till 3');
-
-  fault.isOn = true;
-  for (let reads = 0; reads < 5; reads += 1) log.count(cards, 0, till);
-  log.count(others, 0, till);
-  vi.useRealTimers();
-  await log.close();
-  expect(told.at(-1)?.isLost).toBe(true);
-  expect(told.at(-1)?.handOuts.map(({ rowId, reads }) => [rowId, reads])).toEqual(
-    expect.arrayContaining([
-      [cards, 5],
-      [others, 1],
-    ]),
-  );
 });

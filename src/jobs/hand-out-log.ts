@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { findAccessTokenById } from '../db/access-tokens.ts';
 import { databaseIsAway } from '../db/faults.ts';
 import type { Actor } from '../domain/audit-entry.ts';
@@ -31,6 +32,8 @@ export interface HandOutLogOptions extends Pick<OperationDependencies, 'db' | 'd
   readonly onUnwritten?: (handOuts: readonly HandOut[], error: unknown, isLost: boolean) => void;
   /** Readers and generations that are remembered as written down, default 50,000; beyond that some are written down at once again. */
   readonly firstsMax?: number;
+  /** Waits so many milliseconds; by default on the clock. */
+  readonly pause?: (ms: number) => Promise<unknown>;
 }
 
 const everyMs = 60_000;
@@ -38,6 +41,9 @@ const firstsMaxDefault = 50_000;
 /** Tokens whose hand-outs are written side by side: so many that the door has something to gather for one statement. */
 const lanesMax = 100;
 const closeMsMax = 5_000;
+/** The pause after somebody else has changed the row at the same moment: doubled each time, and somewhat less of it. */
+const pauseMsMin = 5;
+const pauseMsMax = 100;
 
 /**
  * Audits hand-outs without slowing them: the first one of a generation to a backend is written down right away but behind the reader's
@@ -50,6 +56,7 @@ export function createHandOutLog({
   door,
   onUnwritten = () => undefined,
   firstsMax = firstsMaxDefault,
+  pause = setTimeout,
 }: HandOutLogOptions): HandOutLog {
   const counts = new Map<string, HandOut>();
   const firsts = new Set<string>();
@@ -70,7 +77,7 @@ export function createHandOutLog({
 
   async function writeOrKeep(handOut: HandOut): Promise<void> {
     try {
-      await write(handOut, { db, door });
+      await write(handOut, { db, door, pause });
     } catch (error) {
       lastError = error;
       addTo(counts, handOut);
@@ -159,10 +166,12 @@ function openLanes(work: (handOut: HandOut) => Promise<void>): {
   };
 }
 
+/** A hand-out can wait, whoever else is at the row can not: a renewal's commit, above all. So it steps back each time that it meets somebody. */
 async function write(
   { rowId, generation, actor, reads }: HandOut,
-  { db, door }: Pick<OperationDependencies, 'db' | 'door'>,
+  { db, door, pause }: Required<Pick<HandOutLogOptions, 'db' | 'door' | 'pause'>>,
 ): Promise<void> {
+  let pauseMs = pauseMsMin;
   await applyToPresentRow(async () => {
     const row = await findAccessTokenById(db, rowId);
     if (row === undefined) return 'row_gone';
@@ -172,7 +181,10 @@ async function write(
       event: 'access_token.handed_out',
       audit: { actor, detail: { generation, reads } },
     });
-    return outcome.isApplied ? 'written' : undefined;
+    if (outcome.isApplied) return 'written';
+    await pause(pauseMs * (0.5 + Math.random() / 2));
+    pauseMs = Math.min(2 * pauseMs, pauseMsMax);
+    return undefined;
   });
 }
 

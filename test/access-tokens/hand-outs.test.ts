@@ -206,6 +206,34 @@ withoutTrail(
   },
 );
 
+test('a hand-out steps back, further each time, from whoever changes the row at the same moment', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk();
+  await desk.add('cards', 'app-1');
+  const { id } = await desk.row('cards');
+  const { door } = desk.dependencies;
+  const pauses: number[] = [];
+  const log = createHandOutLog({
+    ...desk.dependencies,
+    door: {
+      ...door,
+      apply: async (request) =>
+        pauses.length < 7 ? { isApplied: false } : await door.apply(request),
+    },
+    pause: async (ms) => await Promise.resolve(pauses.push(ms)),
+  });
+  log.count(id, 0, shop);
+  await untilAudited(desk, ['shop 1']);
+  const longest = [5, 10, 20, 40, 80, 100, 100];
+  expect(pauses).toHaveLength(longest.length);
+  for (const [index, ms] of longest.entries()) {
+    expect(pauses[index]).toBeGreaterThanOrEqual(ms / 2);
+    expect(pauses[index]).toBeLessThanOrEqual(ms);
+  }
+  await log.close();
+});
+
 test('a direct client tells who got what when it can not write it down', async ({
   openTokenDesk,
   databaseUrl,

@@ -48,10 +48,13 @@ describe('a reader', () => {
 
     await desk.makeDue('cards');
     expect(await desk.renew('cards')).toBe('refreshed');
-    const token = await eventually('the new generation', async () => {
+    // Heard of: by its age alone it would be looked at anew after ten seconds.
+    const heardWithinMs = 5_000;
+    const newer = async () => {
       const read = await reader.read('cards', shop);
       return read.generation === 2 && read;
-    });
+    };
+    const token = await eventually('the new generation', newer, heardWithinMs);
     expect(token.accessToken.reveal()).toBe(await desk.accessToken('cards'));
     await reader.close();
   });

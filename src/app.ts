@@ -23,7 +23,7 @@ import { registerWebhookEndpoint } from './jobs/webhook-endpoint.ts';
 import { storeConfiguredCredentials } from './jobs/store-configured-credentials.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import type { Logger } from './observability/logger.ts';
-import { jobSettings } from './job-settings.ts';
+import { jobSettings, oauthLimits } from './job-settings.ts';
 import { openQueueBackend, type QueueBackend } from './queues/backend.ts';
 import { restoreJobs } from './queues/producer.ts';
 import { readQueueDepths } from './queues/queue-depth.ts';
@@ -149,9 +149,8 @@ function startWorkers(
   shutdown: Shutdown,
 ): void {
   const { backend, operations, metrics, workerId } = parts;
-  const { callsAtOnceMax } = operations.settings.accessToken;
   const gateway = createGatewayClient(
-    { ...config.gateway, oauthCallsAtOnceMax: callsAtOnceMax },
+    { ...config.gateway, oauthLimits: oauthLimits(config) },
     metrics.observeGatewayCall,
   );
   shutdown.own('gateway client', gateway);

@@ -3,8 +3,10 @@ import type { JobSettings } from './jobs/job-dependencies.ts';
 
 /** An access token is leased for three times as long as its call may take. */
 const leasePerCall = 3;
-/** Three quarters of the access-token jobs may be at one host: one that hangs leaves the others the rest. */
+/** Three quarters of them may be at one host: one that hangs leaves the others the rest. */
 const shareOfOneHost = 0.75;
+/** Scan intervals for which a process keeps jobs that found no turn; the scan brings the others again. */
+const intervalsInLine = 2;
 /** How long an intent may stand without a result: longer than the slowest job that writes one. */
 const leaseMs = 30_000;
 /** The protocol notes ask for two "none" answers at least this far apart before a request counts as lost. */
@@ -17,7 +19,6 @@ export function jobSettings({
   signatures,
   webhookSchedule,
   gateway,
-  queue,
 }: Config): JobSettings {
   return {
     awaitingCustomerDeadlineMs: lifecycle.awaitingCustomerDeadlineMs,
@@ -41,8 +42,17 @@ export function jobSettings({
       ...accessToken,
       leaseMs: leasePerCall * gateway.timeoutMs,
       callsPerSecondMax: gateway.oauthCallsPerSecondMax,
-      callsAtOnceMax: Math.max(1, Math.floor(queue.concurrency['access-token'] * shareOfOneHost)),
     },
     scanIntervalMs: lifecycle.scanIntervalMs,
+  };
+}
+
+/** How many access-token jobs may be at the gateway's hosts; one is kept free for the scan, where there is more than one. */
+export function oauthLimits({ queue, lifecycle }: Pick<Config, 'queue' | 'lifecycle'>) {
+  const atOnceInAllMax = Math.max(1, queue.concurrency['access-token'] - 1);
+  return {
+    atOnceMax: Math.max(1, Math.floor(atOnceInAllMax * shareOfOneHost)),
+    atOnceInAllMax,
+    lineMsMax: intervalsInLine * lifecycle.scanIntervalMs,
   };
 }

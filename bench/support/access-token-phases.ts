@@ -22,7 +22,13 @@ export const storm: SoakPhase = {
   faults: { errorRate5xx: 1 },
 };
 
-const calm: SoakPhase = { name: 'calm', virtualMinutes: 15, faults: {} };
+/** A gateway without faults. */
+export const calm: SoakPhase = { name: 'calm', virtualMinutes: 15, faults: {} };
+
+/** Whether no reply is lost and nobody is killed in this phase, so that every pair of the gateway has to become a generation. */
+export function isCalm({ faults, isKilling }: SoakPhase): boolean {
+  return isKilling !== true && Object.keys(faults).length === 0;
+}
 
 /** One round of everything that the protocol leaves open and everything that a network does. */
 export const soakRound: readonly SoakPhase[] = [

@@ -40,6 +40,8 @@ export interface SoakOptions {
   readonly workers: number;
   readonly phases: readonly SoakPhase[];
   readonly seed: number;
+  /** How long the gateway takes for each call, in milliseconds; default 0. */
+  readonly latencyMs?: number;
   readonly env?: Readonly<Record<string, string>>;
   /** How long each reader rests after a read, in milliseconds; default 4. */
   readonly readerPauseMs?: number;
@@ -57,7 +59,10 @@ export interface SoakReport {
   /** Tokens that the gateway had just revoked while it was told to. */
   readonly revokedReads: number;
   readonly longestReaderWaitMs: number;
+  /** Generations that were committed, of all credentials. */
   readonly generations: number;
+  /** Pairs that the gateway issued in all, by its own count: as many as generations, unless a reply was lost or a worker killed. */
+  readonly pairsAtGateway: number;
   readonly gatewayCalls: number;
   /** Pairs that came of one generation of one credential: the committed one, and any of a worker that was overtaken. */
   readonly maxEffectiveRefreshesPerGeneration: number;
@@ -77,12 +82,17 @@ const callsPerSecondMax = 1_000;
  * what they get against the gateway.
  */
 export async function soakAccessTokens(options: SoakOptions): Promise<SoakReport> {
-  const { tokenTtlMs, seed } = options;
+  const { tokenTtlMs, seed, latencyMs = 0 } = options;
   const apps = Array.from({ length: options.credentials }, (_, n) => ({
     appKey: `app-${n}`,
     appSecret: `secret-${n}`,
   }));
-  const sandbox = await startSandbox({ seed, accessTokenTtlMs: tokenTtlMs, opcardApps: apps });
+  const sandbox = await startSandbox({
+    seed,
+    accessTokenTtlMs: tokenTtlMs,
+    opcardApps: apps,
+    faults: { latencyMs },
+  });
   const apiKey = generateApiKey().reveal();
   const env = environment(options, sandbox, apiKey);
   const app = await startApp({
@@ -182,6 +192,7 @@ interface Scene {
 
 async function soak(options: SoakOptions, scene: Scene): Promise<SoakReport> {
   const { app, sandbox } = scene;
+  const { latencyMs = 0 } = options;
   const reader = openListeningReader({
     ...app.operations,
     databaseUrl: options.databaseUrl,
@@ -203,7 +214,7 @@ async function soak(options: SoakOptions, scene: Scene): Promise<SoakReport> {
     for (const phase of options.phases) {
       options.onPhase?.(phase);
       tally.isRevoking = phase.isRevoking ?? false;
-      sandbox.setFaults({ ...faultDefaults, ...phase.faults });
+      sandbox.setFaults({ ...faultDefaults, latencyMs, ...phase.faults });
       const lastsMs = (phase.virtualMinutes / minuteShare) * options.tokenTtlMs;
       const passed = setTimeout(lastsMs);
       if (phase.isKilling === true) kills += await keepKilling(scene, passed);
@@ -216,7 +227,9 @@ async function soak(options: SoakOptions, scene: Scene): Promise<SoakReport> {
     await readers;
     await reader.close();
   }
-  const { calls } = sandbox.state();
+  await untilNoRenewalIsUnderWay(app);
+  const { generations, ...trail } = await judgeTrail(app);
+  const { calls, accessTokens } = sandbox.state();
   return {
     virtualHours: Number(virtualHours.toFixed(1)),
     reads: tally.reads,
@@ -224,10 +237,12 @@ async function soak(options: SoakOptions, scene: Scene): Promise<SoakReport> {
     failedReads: tally.failedReads,
     revokedReads: tally.revokedReads,
     longestReaderWaitMs: Number(tally.longestMs.toFixed(1)),
+    generations,
+    pairsAtGateway: accessTokens.issued,
     gatewayCalls: calls['oauth-create'] + calls['oauth-refresh'],
     kills,
     faults: tally.faults,
-    ...(await judgeTrail(app)),
+    ...trail,
   };
 }
 
@@ -245,6 +260,16 @@ async function keepKilling({ workers, start }: Scene, passed: Promise<unknown>):
   return kills;
 }
 
+/**
+ * Lets no further renewal begin, and those under way end: a stop would cut their calls off, and the gateway would have issued
+ * pairs that nobody got.
+ */
+async function untilNoRenewalIsUnderWay({ backend }: App): Promise<void> {
+  const queue = backend.queue('access-token');
+  await queue.pause();
+  while ((await queue.getActiveCount()) > 0) await setTimeout(20);
+}
+
 /** What the audit trail says of the renewals, for the whole time. */
 async function judgeTrail({
   database,
@@ -252,9 +277,13 @@ async function judgeTrail({
   Pick<SoakReport, 'generations' | 'maxEffectiveRefreshesPerGeneration' | 'auditBreaks'>
 > {
   const { rows } = await sql<{ generations: number; most: number }>`
-    select count(*)::integer as generations, max(pairs)::integer as most from (
-      select count(*) as pairs from audit_event
-      where event in ('access_token.refreshed', 'access_token.issued', 'access_token.candidate_kept')
+    select count(*) filter (where is_committed)::integer as generations, max(pairs)::integer as most from (
+      select bool_or(event <> 'access_token.candidate_kept') as is_committed,
+        count(*) filter (where event in ('access_token.refreshed', 'access_token.issued'))
+          -- One that is kept may be adopted later, or be so at once.
+          + greatest(count(*) filter (where event = 'access_token.candidate_kept'), count(*) filter (where event = 'access_token.candidate_adopted')) as pairs
+      from audit_event
+      where event in ('access_token.refreshed', 'access_token.issued', 'access_token.candidate_kept', 'access_token.candidate_adopted')
       group by entity_id, detail ->> 'generation'
     ) generation`.execute(database.db);
   return {

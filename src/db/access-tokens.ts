@@ -61,10 +61,11 @@ export interface DueAccessToken {
 }
 
 /**
- * Access tokens whose renewal has come and which no live lease holds, those that run out first in front, `rowsMax` of each kind at most. While all is
- * well, tokens run out in the order in which they fall due; those that fail fall due again and again, and would keep the ones in need
- * behind them, so they are looked for by their end. Each environment is looked at by itself: where the gateway of one hangs, any number of its
- * tokens are due and must not hide those of the other.
+ * Access tokens whose renewal has come and which no live lease holds, `rowsMax` of each environment at most, those that run out first in front and those
+ * that were never issued behind. While all is well, tokens run out in the order in which they fall due; those that fail fall due again
+ * and again, and would keep the ones in need behind them, so they are looked for by their end. Each environment is looked at by
+ * itself: where the gateway of one hangs, any number of its tokens are due and must not hide those of the other. What a removed
+ * credential has left behind is due too, to be forgotten.
  *
  * `statement_timestamp()` stands still within a statement: an index can't be searched by `clock_timestamp()`, and would be read to its
  * end each time, 9,931 buffers in place of 2 for 10,000 credentials.
@@ -73,21 +74,25 @@ export async function findDueAccessTokens(
   db: Db,
   rowsMax: number,
 ): Promise<readonly DueAccessToken[]> {
-  const isDue = sql`due_at <= statement_timestamp() and (lease_until is null or lease_until <= statement_timestamp())
-    and ${isNotBuried('access_token', sql`'refresh'`)}`;
+  const isDue = sql`environment = place.environment and due_at <= statement_timestamp()
+    and (lease_until is null or lease_until <= statement_timestamp()) and ${isNotBuried('access_token', sql`'refresh'`)}`;
+  const columns = sql`id, version, generation, credential_id, expires_at, due_at`;
   const { rows } = await sql<DueAccessToken>`
-    select t.id, t.version, t.generation, c.name as credential
+    select due.id, due.version, due.generation, c.name as credential
     from unnest(${[...credentialEnvironments]}::text[]) place (environment)
     cross join lateral (
-      (select id from access_token where environment = place.environment and ${isDue}
+      (select ${columns} from access_token where expires_at is not null and ${isDue}
         order by due_at limit ${rowsMax})
       union
-      (select id from access_token where environment = place.environment and failures > 0 and ${isDue}
+      (select ${columns} from access_token where expires_at is not null and failures > 0 and ${isDue}
         order by expires_at limit ${rowsMax})
+      union
+      (select ${columns} from access_token where expires_at is null and ${isDue}
+        order by due_at limit ${rowsMax})
+      order by expires_at, due_at limit ${rowsMax}
     ) due
-    join access_token t on t.id = due.id
-    join credential c on c.id = t.credential_id and c.state = 'active'
-    order by t.expires_at nulls first`.execute(db);
+    join credential c on c.id = due.credential_id
+    order by due.expires_at, due.due_at`.execute(db);
   return rows;
 }
 
@@ -112,13 +117,17 @@ export async function findOverdueAccessTokens(
   alarmPercents: readonly number[],
   rowsMax: number,
 ): Promise<readonly OverdueAccessToken[]> {
+  const isLate = sql`environment = any(${[...credentialEnvironments]})
+    and due_at < statement_timestamp() - ${lateMs} * interval '1 millisecond'`;
   const { rows } = await sql<OverdueAccessToken>`
     select t.id, t.version, t.state, t.generation, t.failures, c.name as credential,
       alarm.percent
     from (
       select id from access_token where failures > 0
       union
-      select id from access_token where environment = any(${[...credentialEnvironments]}) and due_at < statement_timestamp() - ${lateMs} * interval '1 millisecond'
+      select id from access_token where expires_at is not null and ${isLate}
+      union
+      select id from access_token where expires_at is null and ${isLate}
       union
       select id from access_token where renewing_since < statement_timestamp() - ${lateMs} * interval '1 millisecond'
         and state <> 'fresh'

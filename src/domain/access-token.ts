@@ -34,7 +34,11 @@ export const accessTokenTransitions = [
   { event: 'access_token.suspended', from: ['issuing'], to: 'suspended' },
   // A create whose outcome is unknown is simply repeated: it needs nothing but the app key.
   { event: 'access_token.issue_unknown', from: ['issuing'], to: 'none' },
-  { event: 'access_token.refresh_intent', from: ['fresh', 'ambiguous'], to: 'refreshing' },
+  {
+    event: 'access_token.refresh_intent',
+    from: ['fresh', 'ambiguous', 'none', 'suspended'],
+    to: 'refreshing',
+  },
   { event: 'access_token.refreshed', from: ['refreshing'], to: 'fresh' },
   { event: 'access_token.refresh_unknown', from: ['refreshing'], to: 'ambiguous' },
   { event: 'access_token.refresh_rejected', from: ['refreshing'], to: 'rejected' },

@@ -1,6 +1,6 @@
 import { AppError } from '../domain/errors.ts';
 import type { Secret } from '../security/secret.ts';
-import { createTurns, type Turn } from './turns.ts';
+import { createTurns, type Later, type Turn, type TurnLimits } from './turns.ts';
 import { createTransport, type Transport } from './transport.ts';
 import { classifyAccessToken } from './access-token-reply.ts';
 import { classifyCancel } from './cancel-reply.ts';
@@ -74,8 +74,8 @@ export interface GatewayOptions extends GatewayPlace, ReplyRulesInput {
   readonly otherPlace?: GatewayPlace;
   /** OAuth calls per second and host that this process makes at most, default 5: the gateway publishes no limit. */
   readonly oauthCallsPerSecondMax?: number;
-  /** OAuth calls to one host that this process has under way or waiting at most; default: any number. */
-  readonly oauthCallsAtOnceMax?: number;
+  /** Further limits of OAuth calls; default: none. */
+  readonly oauthLimits?: Omit<TurnLimits, 'perSecondMax'>;
   /** Deadline of a whole call, from connecting to the last byte of the reply. */
   readonly timeoutMs: number;
 }
@@ -118,10 +118,13 @@ export interface GatewayClient {
     call?: CallOptions,
   ) => Promise<CheckReply>;
   /**
-   * Waits until one more OAuth call may be made to the host of an environment; undefined, at once, when too many are there already. To be
+   * Waits until one more OAuth call may be made to the host of an environment, for seconds at most, or says when to ask again. To be
    * awaited before an intent is committed, since a lease must not run while its owner queues, and ended after the call.
    */
-  readonly oauthTurn: (environment?: GatewayEnvironment) => Promise<Turn | undefined>;
+  readonly oauthTurn: (
+    environment?: GatewayEnvironment,
+    signal?: AbortSignal,
+  ) => Promise<Turn | Later>;
   readonly createAccessToken: (app: OpcardApp, call?: CallOptions) => Promise<AccessTokenReply>;
   readonly refreshAccessToken: (
     app: Pick<OpcardApp, 'environment'>,
@@ -188,7 +191,8 @@ export function createGatewayClient(
           return read.kind === 'success' ? { kind: 'done' } : read;
         },
       ),
-    oauthTurn: async (environment) => await turns(placeOf({ environment }).openApiUrl),
+    oauthTurn: async (environment, signal) =>
+      await turns(placeOf({ environment }).openApiUrl, signal),
     createAccessToken: async (app, options) =>
       await call(
         placeOf(app).openApiUrl,
@@ -215,10 +219,12 @@ export function createGatewayClient(
 
 function oauthTurnsOf({
   oauthCallsPerSecondMax: perSecondMax = oauthCallsPerSecondDefault,
-  oauthCallsAtOnceMax: atOnceMax = Infinity,
+  oauthLimits = noLimits,
 }: GatewayOptions) {
-  return createTurns({ perSecondMax, atOnceMax });
+  return createTurns({ perSecondMax, ...oauthLimits });
 }
+
+const noLimits = { atOnceMax: Infinity, atOnceInAllMax: Infinity, lineMsMax: Infinity };
 
 /** A call for one environment must never reach the other: its secrets are not for that host. */
 function placesOf(options: GatewayOptions) {

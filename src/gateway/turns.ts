@@ -1,46 +1,94 @@
-import { RateLimiterMemory, RateLimiterQueue } from 'rate-limiter-flexible';
-
-/** Calls that may queue; far above what the workers of a process can have under way at once. */
-const waitingMax = 10_000;
-
 /** One's turn at a host. It holds one of the host's places until `end`. */
 export interface Turn {
+  readonly kind: 'turn';
   readonly end: () => void;
 }
 
-/** How much one process asks of one host. */
+/** No turn soon: to be asked for again in so many milliseconds, or, at `Infinity`, when others have gone. */
+export interface Later {
+  readonly kind: 'later';
+  readonly inMs: number;
+}
+
+/** How much one process asks of its hosts. */
 export interface TurnLimits {
-  /** Turns that begin in a second, evenly spread, so that it holds in any second. */
+  /** Turns that begin at one host in any second. */
   readonly perSecondMax: number;
-  /** Turns that wait or are taken at once; further ones are refused. */
+  /** Turns that are waited for or taken at one host at once. */
   readonly atOnceMax: number;
+  /** The same at all hosts together. */
+  readonly atOnceInAllMax: number;
+  /** How far ahead, in milliseconds, those are told to come back who find no turn. */
+  readonly lineMsMax: number;
+}
+
+/** Waits for a turn at the host of an address; never for long. */
+export type TakeTurn = (url: string, signal?: AbortSignal) => Promise<Turn | Later>;
+
+/** A turn that begins later than this is not waited for, in milliseconds: who waits holds up others. */
+const waitMsMax = 2_000;
+
+interface Host {
+  taken: number;
+  /** When the next turn may begin. */
+  nextAtMs: number;
+  /** When whoever was told last comes back. */
+  lineAtMs: number;
 }
 
 /**
- * Takes a place at a host and waits for its turn there, in the order of asking; undefined, at once, when all places are taken. A host that
- * hangs thus keeps its own places and nobody else's.
+ * Deals out turns at hosts, evenly spaced by the process's own clock, which no time server moves. Who would have to wait for long is told
+ * when to come back instead, one after the other at the same pace; so a host that hangs keeps its own places and nobody
+ * else's, and those who come for it in vain are never more than it could serve.
  */
-export function createTurns({
-  perSecondMax,
-  atOnceMax,
-}: TurnLimits): (url: string) => Promise<Turn | undefined> {
-  const limiter = new RateLimiterMemory({ points: 1, duration: 1 / perSecondMax });
-  const queue = new RateLimiterQueue(limiter, { maxQueueSize: waitingMax });
-  const taken = new Map<string, number>();
+export function createTurns(limits: TurnLimits): TakeTurn {
+  const { perSecondMax, atOnceMax, atOnceInAllMax, lineMsMax } = limits;
+  const everyMs = 1_000 / perSecondMax;
+  const hosts = new Map<string, Host>();
+  let takenInAll = 0;
 
-  const take = (host: string, places: 1 | -1): void => {
-    taken.set(host, (taken.get(host) ?? 0) + places);
-  };
-  return async (url) => {
-    const { host } = new URL(url);
-    if ((taken.get(host) ?? 0) >= atOnceMax) return undefined;
-    take(host, 1);
-    try {
-      await queue.removeTokens(1, host);
-    } catch (error) {
-      take(host, -1);
-      throw error;
+  return async (url, signal) => {
+    const host = hostOf(hosts, url);
+    const now = performance.now();
+    const beginsAtMs = Math.max(now, host.nextAtMs);
+    const isFull = host.taken >= atOnceMax || takenInAll >= atOnceInAllMax;
+    if (isFull || beginsAtMs - now > waitMsMax) {
+      const comesAtMs = Math.max(beginsAtMs, host.lineAtMs) + everyMs;
+      if (comesAtMs - now > lineMsMax) return { kind: 'later', inMs: Infinity };
+      host.lineAtMs = comesAtMs;
+      return { kind: 'later', inMs: comesAtMs - now };
     }
-    return { end: () => take(host, -1) };
+    host.nextAtMs = beginsAtMs + everyMs;
+    host.taken += 1;
+    takenInAll += 1;
+    await pause(beginsAtMs - now, signal);
+    return {
+      kind: 'turn',
+      end() {
+        host.taken -= 1;
+        takenInAll -= 1;
+      },
+    };
   };
+}
+
+function hostOf(hosts: Map<string, Host>, url: string): Host {
+  const { host: name } = new URL(url);
+  const host = hosts.get(name) ?? { taken: 0, nextAtMs: 0, lineAtMs: 0 };
+  hosts.set(name, host);
+  return host;
+}
+
+/** Waits, or until there is no reason to any more. */
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  if (ms <= 0 || signal?.aborted === true) return;
+  await new Promise<void>((resolve) => {
+    const stop = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    };
+    const timer = setTimeout(stop, ms);
+    signal?.addEventListener('abort', stop);
+  });
 }

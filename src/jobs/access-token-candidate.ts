@@ -3,11 +3,11 @@ import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
 import { findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import { isIdleState } from '../domain/access-token.ts';
-import { accessTokenWaits } from '../domain/access-token-times.ts';
+import { accessTokenTimes, accessTokenWaits } from '../domain/access-token-times.ts';
 import { Secret } from '../security/secret.ts';
 import type { RenewalContext, RenewalIntent } from './access-token-intent.ts';
 import { type ObtainedPair, pairPatch } from './access-token-pair.ts';
-import { tokenPlace } from './access-token-row.ts';
+import { openIfReadable, tokenPlace } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { done, type Outcome } from './define-job.ts';
 
@@ -25,13 +25,16 @@ export async function keepCandidate(
   obtained: ObtainedPair,
   context: RenewalContext,
 ): Promise<Outcome> {
-  const candidate: Candidate = { ...obtained, generation: intent.generation + 1 };
+  const late: Candidate = { ...obtained, generation: intent.generation + 1 };
   return await applyToPresentRow(async () => {
     const present = await findAccessToken(context.db, intent.credential_id);
     const credential = await findCredentialById(context.db, intent.credential_id);
     if (present === undefined || credential?.state !== 'active') return done('credential_gone');
     if (credential.app_key_index !== called.app_key_index) return done('former_app');
-    if (isNewest(present, candidate)) return await adopt(present, candidate, context);
+    const kept = openCandidate(present, credential, context);
+    const candidate = kept !== undefined && isNewer(kept, late) ? kept : late;
+    if (isAdoptable(present, candidate, context)) return await adopt(present, candidate, context);
+    if (candidate === kept) return done('overtaken');
     const outcome = await context.apply({
       entity: 'access_token',
       row: present,
@@ -53,27 +56,38 @@ export async function adoptCandidate(
     if (row?.candidate_sealed == null) return 'nothing';
     const credential = await findCredentialById(context.db, credentialId);
     const candidate = credential && openCandidate(row, credential, context);
-    return candidate ? await adopt(row, candidate, context) : 'nothing';
+    const isOver = candidate === undefined || !isAdoptable(row, candidate, context);
+    return isOver ? 'nothing' : await adopt(row, candidate, context);
   });
   return outcome === 'nothing' ? undefined : outcome;
 }
 
-/** The sealed pair, where it would be the next generation of the application that the credential names. */
+/** The sealed pair, where there is one of the application that the credential names; what can't be opened is none. */
 function openCandidate(
   row: ReadAccessToken,
   { state, app_key_index: appKeyIndex }: CredentialRow,
   { keyring }: Pick<RenewalContext, 'keyring'>,
-): ObtainedPair | undefined {
-  if (row.candidate_sealed === null || state !== 'active') return undefined;
-  const text = keyring.open(tokenPlace('candidate_sealed', row.id), row.candidate_sealed).reveal();
-  const parsed = sealedCandidate.safeParse(JSON.parse(text));
-  if (!parsed.success || parsed.data.appKeyIndex !== appKeyIndex) return undefined;
-  return isNewest(row, parsed.data) ? parsed.data : undefined;
+): Candidate | undefined {
+  const text = openIfReadable(keyring, 'candidate_sealed', row)?.reveal();
+  const parsed = sealedCandidate.safeParse(text === undefined ? undefined : JSON.parse(text));
+  if (!parsed.success || state !== 'active') return undefined;
+  return parsed.data.appKeyIndex === appKeyIndex ? parsed.data : undefined;
 }
 
-/** Whether nobody has, or may be about to have, a newer pair. */
-function isNewest(row: ReadAccessToken, { generation }: Pick<Candidate, 'generation'>): boolean {
-  return row.generation + 1 === generation && isIdleState(row.state);
+function isNewer(one: Candidate, other: Candidate): boolean {
+  if (one.generation !== other.generation) return one.generation > other.generation;
+  return one.startedAt > other.startedAt;
+}
+
+/** Whether nobody has, or may be about to have, a newer pair, and its access token is still good. */
+function isAdoptable(
+  row: ReadAccessToken,
+  { generation, startedAt, pair }: Candidate,
+  { settings }: Pick<RenewalContext, 'settings'>,
+): boolean {
+  if (row.generation + 1 !== generation || !isIdleState(row.state)) return false;
+  const { expiresAt } = accessTokenTimes(startedAt, settings.accessToken, pair.expiresInMs, 0);
+  return expiresAt > row.read_at;
 }
 
 async function adopt(

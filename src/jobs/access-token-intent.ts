@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import pRetry from 'p-retry';
 import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
 import { findCredentialById } from '../db/credentials.ts';
+import { isDatabaseOutage } from '../db/faults.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import { callFor, type RenewalCall } from '../domain/access-token-renewal.ts';
 import { isNearlyOver } from '../domain/access-token-times.ts';
+import type { Secret } from '../security/secret.ts';
 import { adoptCandidate } from './access-token-candidate.ts';
-import { isLeased, isOfFormerApp, noToken } from './access-token-row.ts';
+import { isLeased, isOfFormerApp, isTooSoon, noToken, openIfReadable } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { done, type JobContext, type Outcome } from './define-job.ts';
 
@@ -35,6 +38,8 @@ export interface RenewalIntent {
   readonly call: RenewalCall;
   /** The credential as it was when the intent was committed: the one to call with. */
   readonly credential: CredentialRow;
+  /** To call with where `call` is a refresh. */
+  readonly refreshToken: Secret | undefined;
 }
 
 /**
@@ -46,7 +51,7 @@ export async function writeIntent(
   generation: number,
   context: RenewalContext,
 ): Promise<RenewalIntent | Outcome> {
-  const { db, settings, workerId } = context;
+  const { db, keyring, settings, workerId } = context;
   const { leaseMs } = settings.accessToken;
   return await applyToPresentRow<RenewalIntent | Outcome>(async () => {
     const row = await findAccessToken(db, id);
@@ -62,10 +67,16 @@ export async function writeIntent(
     const credential = await findCredentialById(db, id);
     if (credential?.state !== 'active') return notOurs;
     const isFormer = isOfFormerApp(row, credential);
+    // Looked at once more: others may have tried while this one waited for its turn.
+    if (!isFormer && isTooSoon(row, settings.accessToken)) return done('too_soon');
+    const refreshToken = isFormer
+      ? undefined
+      : openIfReadable(keyring, 'refresh_token_sealed', row);
     const call = callFor({
       state: row.state,
-      hasRefreshToken: row.refresh_token_sealed !== null && !isFormer,
+      hasRefreshToken: refreshToken !== undefined,
       isNearlyOver: isRowNearlyOver(row),
+      failures: row.failures,
     });
     if (call === undefined) return notOurs;
     const attemptId = randomUUID();
@@ -87,7 +98,8 @@ export async function writeIntent(
     });
     if (!outcome.isApplied) return undefined;
     const written = await findAccessToken(db, id);
-    return written?.attempt_id === attemptId ? { row: written, call, credential } : notOurs;
+    if (written?.attempt_id !== attemptId) return notOurs;
+    return { row: written, call, credential, refreshToken };
   });
 }
 
@@ -122,27 +134,39 @@ async function loseLease(row: ReadAccessToken, context: RenewalContext): Promise
   });
 }
 
+const outageWaitMs = 250;
+
 /**
  * Commits a change while the intent stands: same generation, same attempt. Other changes of the row (a counted hand-out, an alarm) move
- * its version without touching the intent, so a stale version alone does not end the attempt, however often: what is not committed here is
- * a pair that only the gateway knows besides.
+ * its version without touching the intent, so a stale version alone does not end the attempt. Nor does an outage of the database before the
+ * lease is over: what the gateway answered is known here and nowhere else.
  */
 export async function applyFenced(
+  intent: RenewalIntent,
+  change: RenewalChange,
+  context: RenewalContext,
+): Promise<boolean> {
+  return await pRetry(async () => await applyOnce(intent, change, context), {
+    retries: Infinity,
+    factor: 1,
+    minTimeout: outageWaitMs,
+    maxRetryTime: context.settings.accessToken.leaseMs,
+    shouldRetry: ({ error }) => isDatabaseOutage(error) && !context.signal.aborted,
+  });
+}
+
+async function applyOnce(
   { row: intent }: RenewalIntent,
   change: RenewalChange,
   context: RenewalContext,
 ): Promise<boolean> {
-  let row = intent;
-  return await applyToPresentRow(async () => {
+  for (let row = intent; ;) {
     const outcome = await context.apply({ ...change, entity: 'access_token', row });
     if (outcome.isApplied) return true;
     const present = await findAccessToken(context.db, intent.credential_id);
-    const stands =
-      present?.attempt_id === intent.attempt_id &&
-      present?.generation === intent.generation &&
-      present.state === intent.state;
-    if (!stands) return false;
+    if (present?.attempt_id !== intent.attempt_id) return false;
+    // Nobody else moves this attempt: the change was committed, and its answer lost.
+    if (present?.state !== intent.state) return true;
     row = present;
-    return undefined;
-  }, Infinity);
+  }
 }

@@ -11,21 +11,19 @@ import type { OperationDependencies } from './job-dependencies.ts';
 type Dependencies = Pick<OperationDependencies, 'db' | 'door'>;
 type OfCredential = Pick<CredentialRow, 'id' | 'name' | 'environment'>;
 
-/** Makes the access-token row of an OPCard credential, due at once, where there is none. */
+/** Makes the access-token row of an OPCard credential, due at once, where there is none; the credential's own job, or the scan, sees to it. */
 export async function registerAccessToken(
   { db, door }: Dependencies,
-  { id: credentialId, name, environment }: OfCredential,
+  { id: credentialId, environment }: Omit<OfCredential, 'name'>,
   actor: Actor,
 ): Promise<void> {
   if ((await findAccessToken(db, credentialId)) !== undefined) return;
-  const id = randomUUID();
   await door.apply({
     entity: 'access_token',
-    row: { id, version: 0, state: null },
+    row: { id: randomUUID(), version: 0, state: null },
     event: 'access_token.registered',
     patch: { credential_id: credentialId, environment, due_at_in_ms: 0 },
     audit: { actor },
-    jobs: [refreshJob(id, 1, name, 0)],
   });
 }
 
@@ -69,14 +67,19 @@ export async function alignAccessToken(
 /** The credential was removed: its tokens are forgotten and nothing is due any more. Repeating it changes nothing. */
 export async function retireAccessToken(
   dependencies: Dependencies,
-  { id, name }: Pick<CredentialRow, 'id' | 'name'>,
+  credential: OfCredential,
   actor: Actor,
 ): Promise<void> {
-  await change(dependencies, id, name, actor, (row) =>
-    row.due_at === null
+  const { id, name } = credential;
+  const isActive = async (): Promise<boolean> =>
+    (await findCredentialById(dependencies.db, id))?.state === 'active';
+  await change(dependencies, id, name, actor, async (row) =>
+    row.due_at === null || (await isActive())
       ? undefined
       : { event: 'access_token.cleared', patch: { ...forgotten, due_at: null }, isDue: false },
   );
+  // Restored in that very moment: then it begins anew.
+  if (await isActive()) await alignAccessToken(dependencies, credential, actor);
 }
 
 /** Whoever is renewing the token meanwhile finds the attempt gone, and its pair is not handed out. */

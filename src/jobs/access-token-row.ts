@@ -2,7 +2,10 @@ import type { ReadAccessToken } from '../db/access-tokens.ts';
 import type { AccessTokenRow, CredentialRow } from '../db/rows.ts';
 import type { OutboxJob } from '../db/transition-door.ts';
 import { jobId } from '../domain/ids.ts';
-import type { SealedPlace } from '../security/keyring.ts';
+import { type AccessTokenLife, accessTokenWaits } from '../domain/access-token-times.ts';
+import { AppError } from '../domain/errors.ts';
+import type { Keyring, SealedPlace } from '../security/keyring.ts';
+import type { Secret } from '../security/secret.ts';
 
 /** The place that a sealed value of an access-token row is bound to. */
 export function tokenPlace(
@@ -10,6 +13,35 @@ export function tokenPlace(
   rowId: string,
 ): SealedPlace {
   return { table: 'access_token', column, rowId };
+}
+
+/** A sealed value of a row; undefined where there is none, or none that our keys open. */
+export function openIfReadable(
+  keyring: Keyring,
+  column: Parameters<typeof tokenPlace>[0],
+  row: AccessTokenRow,
+): Secret | undefined {
+  const sealed = row[column];
+  if (sealed === null) return undefined;
+  try {
+    return keyring.open(tokenPlace(column, row.id), sealed);
+  } catch (error) {
+    if (error instanceof AppError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Whether nothing may be done yet: somebody holds the lease, a back-off is running, or the token was renewed a moment ago and somebody who
+ * asks again and again is in a loop.
+ */
+export function isTooSoon(
+  { state, due_at: dueAt, issued_at: issuedAt, read_at: now }: ReadAccessToken,
+  life: Pick<AccessTokenLife, 'ttlMs'>,
+): boolean {
+  if (dueAt === null || dueAt <= now) return false;
+  if (state !== 'fresh') return true;
+  return now.getTime() < (issuedAt?.getTime() ?? 0) + accessTokenWaits(life).spacingMs;
 }
 
 /** What a row holds without a token, whatever it held before. */

@@ -1,14 +1,13 @@
 import { AppError } from '../domain/errors.ts';
 
-const attemptsMaxDefault = 20;
+const attemptsMax = 20;
 
 /**
  * Reads a row and changes it, anew whenever somebody else was first: for callers that want the change whatever happened
- * meanwhile. `attempt` gives undefined when its change was stale. Throws `stale_version` when that happens every time, of `attemptsMax`.
+ * meanwhile. `attempt` gives undefined when its change was stale. Throws `stale_version` when that happens every time.
  */
 export async function applyToPresentRow<Result>(
   attempt: () => Promise<Result | undefined>,
-  attemptsMax = attemptsMaxDefault,
 ): Promise<Result> {
   for (let count = 0; count < attemptsMax; count += 1) {
     const result = await attempt();

@@ -75,6 +75,8 @@ export interface JobDefinition<Payload extends z.ZodType, Emits extends AnyEvent
   readonly timeoutMs: number;
   /** Whether the next run on its schedule does the same work, so that a failed one leaves no dead letter. */
   readonly isRepeating?: boolean;
+  /** BullMQ's: a job without one is taken before all that have one, and of those the one with the smallest number. */
+  readonly priority?: number;
   /** The changes that this job may commit. */
   readonly emits: readonly Emits[];
   readonly run: (payload: z.output<Payload>, context: JobContext<Emits>) => Promise<Outcome>;

@@ -52,8 +52,6 @@ export interface JobSettings {
     readonly leaseMs: number;
     /** OAuth calls per second that this process makes to one host at most. */
     readonly callsPerSecondMax: number;
-    /** OAuth calls to one host that this process has under way or waiting at most. */
-    readonly callsAtOnceMax: number;
   };
   /** How often due work is looked for. */
   readonly scanIntervalMs: number;

@@ -24,7 +24,7 @@ import {
   retireAccessToken,
   retryAccessToken,
 } from './access-token-registration.ts';
-import { isLeased, isOfFormerApp, refreshJob, tokenPlace } from './access-token-row.ts';
+import { isLeased, isOfFormerApp, isTooSoon, refreshJob } from './access-token-row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from './define-job.ts';
 import { openOpcard } from './gateway-accounts.ts';
 
@@ -42,6 +42,8 @@ export const refreshAccessToken = defineJob({
   payload: accessTokenRefreshPayload,
   retry: exponential({ attemptsMax: 5, baseMs: 1_000, capMs: 30_000 }),
   timeoutMs: 24_000,
+  // After the scan, which looks for those that are in need and raises the alarms.
+  priority: 10,
   emits: renewalEvents,
   async run({ credential: name, generation }, context) {
     const credential = await findCredential(context.db, name, 'opcard');
@@ -53,8 +55,8 @@ export const refreshAccessToken = defineJob({
     if (isOfFormerApp(row, credential)) {
       // Somebody still asks for the former application; without this look nobody would come back when that is over.
       if (isLeased(row)) return snooze(formerAppMs, 'former_app');
-    } else if (isTooSoon(row, context)) return done('too_soon');
-    return await renew(credential, row.generation, context);
+    } else if (isTooSoon(row, context.settings.accessToken)) return done('too_soon');
+    return await renew(credential, row, context);
   },
 });
 
@@ -78,33 +80,21 @@ async function findOrRegister(
   return await findAccessToken(context.db, credential.id);
 }
 
-/**
- * Whether nothing may be done yet: somebody holds the lease, a back-off is running, or the token was renewed a moment ago and somebody who
- * asks again and again is in a loop.
- */
-function isTooSoon(row: ReadAccessToken, { settings }: RenewalContext): boolean {
-  const { state, due_at: dueAt, issued_at: issuedAt, read_at: now } = row;
-  if (dueAt === null || dueAt <= now) return false;
-  if (state !== 'fresh') return true;
-  const { spacingMs } = accessTokenWaits(settings.accessToken);
-  return now.getTime() < (issuedAt?.getTime() ?? 0) + spacingMs;
-}
-
 /** Calls at most in one run: a refresh that is refused, then the create that follows. */
 const callsMax = 2;
 
 async function renew(
   credential: CredentialRow,
-  generation: number,
+  row: ReadAccessToken,
   context: RenewalContext,
 ): Promise<Outcome> {
   let outcome: Outcome | 'issue_now' = 'issue_now';
   for (let calls = 0; outcome === 'issue_now' && calls < callsMax; calls += 1) {
     // Queueing comes before the intent: a lease must not run while its owner waits for its turn.
-    const turn = await context.gateway.oauthTurn(credential.environment);
-    if (turn === undefined) return snooze(untilPlaceMs(context), 'host_is_busy');
+    const turn = await context.gateway.oauthTurn(credential.environment, context.signal);
+    if (turn.kind === 'later') return comeBack(row, turn.inMs);
     try {
-      outcome = await renewOnce(credential, generation, context);
+      outcome = await renewOnce(credential, row.generation, context);
     } finally {
       turn.end();
     }
@@ -112,10 +102,14 @@ async function renew(
   return outcome === 'issue_now' ? done('refused_twice') : outcome;
 }
 
-/** About as long as it takes until those who are at the host have had their turn, spread so that not all come back at once. */
-function untilPlaceMs({ settings: { accessToken }, random }: RenewalContext): number {
-  const { callsAtOnceMax, callsPerSecondMax } = accessToken;
-  return Math.ceil((callsAtOnceMax / callsPerSecondMax) * 1_000 * (0.5 + random()));
+/** The wait of a job that nobody would bring again, while there are too many at the host. */
+const busyMs = 10_000;
+
+/** Too many are at the host. Of those who find no place in the line either, the scan brings those whose time has come, in its own order. */
+function comeBack({ due_at: dueAt, read_at: now }: ReadAccessToken, inMs: number): Outcome {
+  if (Number.isFinite(inMs)) return snooze(Math.ceil(inMs), 'host_is_busy');
+  const isDue = dueAt !== null && dueAt <= now;
+  return isDue ? done('left_to_the_scan') : snooze(busyMs, 'host_is_busy');
 }
 
 async function renewOnce(
@@ -130,14 +124,12 @@ async function renewOnce(
 }
 
 async function callGateway(
-  { row, call, credential }: RenewalIntent,
+  { call, credential, refreshToken }: RenewalIntent,
   { gateway, keyring, signal }: RenewalContext,
 ): Promise<AccessTokenReply> {
-  if (call === 'issue')
-    return await gateway.createAccessToken(openOpcard(keyring, credential), { signal });
-  const place = tokenPlace('refresh_token_sealed', row.id);
-  const refreshToken = keyring.open(place, row.refresh_token_sealed ?? '');
-  return await gateway.refreshAccessToken(credential, refreshToken, { signal });
+  if (call === 'refresh' && refreshToken !== undefined)
+    return await gateway.refreshAccessToken(credential, refreshToken, { signal });
+  return await gateway.createAccessToken(openOpcard(keyring, credential), { signal });
 }
 
 /** Commits what the reply leads to; `issue_now` where a create has to follow at once. */

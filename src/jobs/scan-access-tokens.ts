@@ -8,10 +8,13 @@ import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { refreshJob } from './access-token-row.ts';
 import { defineJob, done, type JobContext } from './define-job.ts';
+import type { JobSettings } from './job-dependencies.ts';
 
 /** Intervals whose worth of calls one scan puts on the queue: enough to keep the workers busy, too few to flood the queue. */
 const intervalsAhead = 2;
-/** Credentials that one scan puts on the queue at least. */
+/** Processes that one scan, of whichever of them, is to keep busy. What is too much for fewer, they leave to the next scan. */
+const processesFed = 4;
+/** Credentials of an environment that one scan puts on the queue at least. */
 const rowsMin = 100;
 /** Alarms that one scan raises at most; the next one goes on. */
 const alarmsMax = 1_000;
@@ -33,20 +36,21 @@ export const scanAccessTokens = defineJob({
   emits: ['access_token.alarmed'],
   async run(_, context) {
     const { db, enqueue, settings } = context;
-    const { callsPerSecondMax } = settings.accessToken;
-    const rowsMax = Math.max(
-      rowsMin,
-      Math.ceil((callsPerSecondMax * intervalsAhead * settings.scanIntervalMs) / 1_000),
-    );
-    const due = await findDueAccessTokens(db, rowsMax);
+    // First, since the queue may be what is at fault.
+    await raiseAlarms(context);
+    const due = await findDueAccessTokens(db, rowsMaxOf(settings));
     const jobs = due.map(({ id, version, generation, credential }) =>
       refreshJob(id, version, credential, generation),
     );
     if (jobs.length > 0) await enqueue(jobs);
-    await raiseAlarms(context);
     return done(jobs.length > 0 ? 'work_found' : 'nothing_due');
   },
 });
+
+function rowsMaxOf({ accessToken, scanIntervalMs }: JobSettings): number {
+  const callsPerInterval = (accessToken.callsPerSecondMax * scanIntervalMs) / 1_000;
+  return Math.max(rowsMin, Math.ceil(callsPerInterval * intervalsAhead * processesFed));
+}
 
 type Context = JobContext<'access_token.alarmed'>;
 

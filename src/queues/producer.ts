@@ -3,6 +3,7 @@ import { findBuriedJobIds } from '../db/dead-letters.ts';
 import type { OutboxJob } from '../db/transition-door.ts';
 import { AppError } from '../domain/errors.ts';
 import { isQueueName, type QueueName } from '../domain/queue-names.ts';
+import { findJob } from '../jobs/registry.ts';
 import type { AnyQueue, QueueBackend } from './backend.ts';
 
 /** Jobs in one bulk call: on Redis a bulk is one pipeline, and a huge one blocks everybody else's. */
@@ -69,10 +70,15 @@ async function addOne(queue: AnyQueue, job: OutboxJob): Promise<void> {
 }
 
 function asBulkJob({ name, payload, jobId, delayMs }: OutboxJob) {
+  const priority = findJob(name)?.priority;
   return {
     name,
     data: payload,
-    opts: { jobId, ...(delayMs === undefined || delayMs <= 0 ? {} : { delay: delayMs }) },
+    opts: {
+      jobId,
+      ...(delayMs !== undefined && delayMs > 0 && { delay: delayMs }),
+      ...(priority !== undefined && { priority }),
+    },
   };
 }
 

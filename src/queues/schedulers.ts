@@ -28,7 +28,7 @@ const watchFloorMs = 1_000;
  */
 export async function startSchedulers(options: SchedulersOptions): Promise<Schedulers> {
   const { repeating, logger } = options;
-  await upsertAll(options, repeating);
+  await withAdvisoryLock(options.db, 'schedulers', async () => await upsertAll(options, repeating));
 
   const watchedSinceMs = performance.now();
   const shortestMs = Math.min(...repeating.map(({ everyMs }) => everyMs));
@@ -52,19 +52,28 @@ export async function startSchedulers(options: SchedulersOptions): Promise<Sched
 }
 
 async function upsertAll(
-  { backend, db }: SchedulersOptions,
+  { backend }: SchedulersOptions,
   repeating: readonly RepeatingJob[],
 ): Promise<void> {
-  await withAdvisoryLock(db, 'schedulers', async () => {
-    for (const { job, everyMs } of repeating) {
-      await backend
-        .queue(job.queue)
-        .upsertJobScheduler(
-          job.name,
-          { every: everyMs },
-          { name: job.name, data: { v: 1 }, opts: { removeOnComplete: 10, removeOnFail: 100 } },
-        );
-    }
+  for (const { job, everyMs } of repeating) {
+    await backend
+      .queue(job.queue)
+      .upsertJobScheduler(
+        job.name,
+        { every: everyMs },
+        { name: job.name, data: { v: 1 }, opts: { removeOnComplete: 10, removeOnFail: 100 } },
+      );
+  }
+}
+
+/** An upsert at the same interval keeps the instant of the next run, however far off a clock that was wrong has put it. */
+async function replaceAll(
+  options: SchedulersOptions,
+  late: readonly RepeatingJob[],
+): Promise<void> {
+  await withAdvisoryLock(options.db, 'schedulers', async () => {
+    for (const { job } of late) await options.backend.queue(job.queue).removeJobScheduler(job.name);
+    await upsertAll(options, late);
   });
 }
 
@@ -84,7 +93,7 @@ async function reviveLate(options: SchedulersOptions, watchedSinceMs: number): P
     { scans: late.map(({ job }) => job.name), code: 'scan_late' },
     'scans are late; they are scheduled anew',
   );
-  await upsertAll(options, late);
+  await replaceAll(options, late);
   for (const { job } of late) {
     // One id, so that a job which nobody takes is not added again and again.
     const jobId = `late-${job.name.replaceAll('.', '-')}`;

@@ -1,7 +1,10 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { loadConfig } from '../../src/config/config.ts';
-import { findAccessToken } from '../../src/db/access-tokens.ts';
+import { findAccessToken, findDueAccessTokens } from '../../src/db/access-tokens.ts';
+import { findCredential } from '../../src/db/credentials.ts';
+import type { CredentialRow } from '../../src/db/rows.ts';
+import { retireAccessToken } from '../../src/jobs/access-token-registration.ts';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { removeCredential } from '../../src/jobs/remove-credential.ts';
 import { addCredential, rotateCredential } from '../../src/jobs/rotate-credential.ts';
@@ -24,6 +27,7 @@ describe('the access token of a credential', () => {
     expect(await desk.renew('cards')).toBe('suspended');
     expect(await desk.renew('cards')).toBe('too_soon');
     await rotateCredential(desk.dependencies, cards, { appSecret }, testActor);
+    expect(await desk.row('cards')).toMatchObject({ failures: 0 });
     expect(await desk.renew('cards')).toBe('issued');
   });
 
@@ -214,6 +218,9 @@ describe('the access token of a credential', () => {
     expect((await desk.row('cards')).access_token_sealed).not.toBeNull();
     const jobs = await db.selectFrom('outbox').selectAll().execute();
     expect(jobs).toMatchObject([{ payload: { v: 1, credential: 'cards' } }]);
+    // Should the queue lose that job: the scan brings it again.
+    await desk.makeDue('cards');
+    expect(await findDueAccessTokens(db, 10)).toMatchObject([{ credential: 'cards' }]);
 
     for (let runs = 0; runs < 2; runs += 1) {
       expect(await desk.renew('cards')).toBe('credential_removed');
@@ -225,6 +232,42 @@ describe('the access token of a credential', () => {
       due_at: null,
     });
     expect((await desk.events('cards')).filter((event) => event === 'cleared')).toHaveLength(1);
+  });
+
+  test('is left alone by a removal that is finished late, when the credential was restored meanwhile', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk();
+    const { dependencies } = desk;
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    const removeHalf = async (): Promise<CredentialRow> => {
+      await expect(desk.remove('cards', { diesBefore: 'access_token.cleared' })).rejects.toThrow(
+        'killed',
+      );
+      return (await findCredential(dependencies.db, 'cards', 'opcard')) ?? expect.fail();
+    };
+    const restore = async (): Promise<void> => {
+      const content = { appKey: 'app-1', appSecret };
+      await addCredential(dependencies, cards, 'sandbox', content, testActor);
+    };
+    const removed = await removeHalf();
+    await restore();
+    await retireAccessToken(dependencies, removed, testActor);
+    expect(await desk.accessToken('cards')).toBeDefined();
+
+    // In the very moment between its look and its commit: the token is gone, and a new one is due.
+    const removedAgain = await removeHalf();
+    const { door } = dependencies;
+    let restoring: Promise<void> | undefined;
+    const apply: typeof door.apply = async (request) => {
+      await (restoring ??= restore());
+      return await door.apply(request);
+    };
+    await retireAccessToken({ ...dependencies, door: { ...door, apply } }, removedAgain, testActor);
+    expect((await desk.row('cards')).due_at).not.toBeNull();
+    expect(await desk.renew('cards')).toMatch(/issued|too_soon/);
+    expect(await desk.accessToken('cards')).toBeDefined();
   });
 
   test('is forgotten when the credential is removed, even one that is on its way', async ({

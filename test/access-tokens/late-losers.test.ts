@@ -1,5 +1,6 @@
 import { describe, expect } from 'vitest';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
+import { Secret } from '../../src/security/secret.ts';
 import { holdDueToken, isUnknown, keepCandidate, slow } from '../support/late-loser.ts';
 import { test, type TokenDesk } from '../support/token-desk.ts';
 import { shop } from '../support/token-reader.ts';
@@ -41,24 +42,49 @@ describe('the pair of a late loser', () => {
     expect(await desk.renew('cards')).toBe('issued');
   });
 
-  test('becomes the token at once where whoever overtook it was refused', async ({
-    openTokenDesk,
-  }) => {
-    const desk = await openTokenDesk();
-    await holdDueToken(desk, 'cards', 'app-1');
-    const late = slow(desk, async () => {
-      desk.sandbox.setFaults(refusing);
-      await desk.makeDue('cards');
-      expect(await desk.renew('cards')).toBe('suspended');
-      desk.sandbox.setFaults(taking);
-    });
-    expect(await desk.renew('cards', { as: late })).toBe('candidate_adopted');
-    expect((await desk.row('cards')).candidate_sealed).toBeNull();
-    const reader = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
-    expect(await reader.read('cards', shop)).toMatchObject({ generation: 2 });
-    await reader.close();
-    await expectWholePair(desk, 2);
-  });
+  test.for([
+    { state: 'suspended', faults: { createRejectRate: 1 }, isDoubtful: false },
+    {
+      state: 'none',
+      faults: { createRejectRate: 0, errorRate5xx: 1, faultEndpoints: ['oauth-create'] as const },
+      isDoubtful: true,
+    },
+  ])(
+    'becomes the token at once where whoever overtook it was refused and is now $state',
+    async ({ state, faults, isDoubtful }, { openTokenDesk }) => {
+      const desk = await openTokenDesk();
+      await holdDueToken(desk, 'cards', 'app-1');
+      let startedAt: Date | null = null;
+      const life = { expiresInMs: 1_800_000 };
+      const late = slow(
+        desk,
+        async () => {
+          startedAt = (await desk.row('cards')).attempt_started_at;
+          desk.sandbox.setFaults({
+            refreshRejectRate: 1,
+            ...faults,
+            faultEndpoints: [...(faults.faultEndpoints ?? [])],
+          });
+          await desk.makeDue('cards');
+          await desk.renew('cards');
+          expect(await desk.row('cards')).toMatchObject({ state });
+          desk.sandbox.setFaults({ ...taking, errorRate5xx: 0 });
+        },
+        async (...call) => ({ ...(await desk.gateway.refreshAccessToken(...call)), ...life }),
+      );
+      expect(await desk.renew('cards', { as: late })).toBe('candidate_adopted');
+      const row = await desk.row('cards');
+      expect(row).toMatchObject({ candidate_sealed: null, issued_at: startedAt });
+      const lifeMs = (row.expires_at?.getTime() ?? 0) - (row.issued_at?.getTime() ?? 0);
+      expect(lifeMs).toBe(1_800_000 - 60_000);
+      const dueInMs = (row.due_at?.getTime() ?? 0) - row.read_at.getTime();
+      expect(dueInMs > 60_000).toBe(!isDoubtful);
+      const reader = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
+      expect(await reader.read('cards', shop)).toMatchObject({ generation: 2 });
+      await reader.close();
+      await expectWholePair(desk, 2);
+    },
+  );
 
   test('becomes the token when whoever is overtaking it fails, and is renewed soon where that call may have ended it', async ({
     openTokenDesk,
@@ -128,5 +154,65 @@ describe('the pair of a late loser', () => {
     await desk.makeDue('cards');
     expect(await desk.renew('cards')).toBe('issued');
     expect(await desk.row('cards')).toMatchObject({ generation: 2, candidate_sealed: null });
+  });
+
+  test('does not take the place of one that began later', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    await holdDueToken(desk, 'cards', 'app-1');
+    const newer = {
+      kind: 'done',
+      accessToken: new Secret('newer'),
+      refreshToken: new Secret('newer-refresh'),
+      expiresInMs: 3_600_000,
+    } as const;
+    let last: { readonly end: () => Promise<string> } | undefined;
+    const older = slow(desk, async () => {
+      await desk.makeDue('cards');
+      last = await keepCandidate(
+        desk,
+        'cards',
+        isUnknown,
+        async () => await Promise.resolve(newer),
+      );
+    });
+    expect(await desk.renew('cards', { as: older })).toBe('overtaken');
+    expect((await desk.candidate('cards'))?.pair.accessToken).toBe('newer');
+    expect(await last?.end()).toBe('candidate_adopted');
+    expect(await desk.accessToken('cards')).toBe('newer');
+  });
+
+  test('is not adopted when its life is over', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    await holdDueToken(desk, 'cards', 'app-1');
+    const dead = { kind: 'done', accessToken: new Secret('dead'), expiresInMs: 1 } as const;
+    const meanwhile = async (): Promise<void> => {
+      await desk.makeDue('cards');
+      const gateway = { ...desk.gateway, refreshAccessToken: isUnknown };
+      expect(await desk.renew('cards', { as: { gateway } })).toBe('outcome_unknown');
+    };
+    const late = slow(
+      desk,
+      meanwhile,
+      async () => await Promise.resolve({ ...dead, refreshToken: undefined }),
+    );
+    expect(await desk.renew('cards', { as: late })).toBe('overtaken');
+    await desk.makeDue('cards');
+    expect(await desk.renew('cards')).toBe('refreshed');
+  });
+
+  test('that nobody can open any more is none', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    await holdDueToken(desk, 'cards', 'app-1');
+    const overtaker = await keepCandidate(desk, 'cards', isUnknown);
+    const { id } = await desk.row('cards');
+    const { db } = desk.dependencies;
+    await db
+      .updateTable('access_token')
+      .set({ candidate_sealed: 'v1.lost.AAAA' })
+      .where('id', '=', id)
+      .execute();
+    expect(await overtaker.end()).toBe('outcome_unknown');
+    await desk.makeDue('cards');
+    expect(await desk.renew('cards')).toBe('issued');
   });
 });

@@ -1,5 +1,7 @@
+import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { createGatewayClient } from '../../src/gateway/client.ts';
+import { AppError } from '../../src/domain/errors.ts';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { test, type TokenDesk } from '../support/token-desk.ts';
 import { shop } from '../support/token-reader.ts';
@@ -55,11 +57,17 @@ test('a refresh of unknown outcome is tried once more after a second, by a job o
     await desk.makeDue('cards');
     expect(await desk.renew('cards')).toBe('outcome_unknown');
     waits.push((await times(desk)).dueInMs);
-    const jobs = await db.selectFrom('outbox').select(['job_name', 'payload']).execute();
+    expect(await desk.row('cards')).toMatchObject({ lease_owner: null, lease_until: null });
+    const isLater = sql<boolean>`not_before > clock_timestamp() + interval '500 ms'`;
+    const jobs = await db
+      .selectFrom('outbox')
+      .select(['job_name', 'payload', isLater.as('isLater')])
+      .execute();
     // Later waits are long enough for the scan to see to them.
     const retry = {
       job_name: 'access-token.refresh',
       payload: { v: 1, credential: 'cards', generation: 1 },
+      isLater: true,
     };
     expect(jobs).toEqual(failures === 1 ? [retry] : []);
   }
@@ -88,6 +96,93 @@ test('refreshes that alone fail, or refuse without a word of the gateway, are gi
   await desk.pass('cards', minuteMs);
   await desk.makeDue('cards');
   expect((await times(desk)).leftMs).toBeGreaterThan(5 * minuteMs);
+  expect(await desk.renew('cards')).toBe('issued');
+});
+
+test.for([
+  { what: 'is refused', rate: 0, faults: { createRejectRate: 1 } },
+  { what: 'fails', rate: 1, faults: { faultEndpoints: ['oauth-create'] as const } },
+])(
+  'a refresh token that works is used where the create in the last tenth $what',
+  async ({ rate, faults }, { openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    await holdToken(desk, 46);
+    desk.sandbox.setFaults({ errorRate5xx: 1 });
+    for (const result of ['outcome_unknown', 'outcome_unknown']) {
+      await desk.makeDue('cards');
+      expect(await desk.renew('cards')).toBe(result);
+    }
+    await desk.pass('cards', (await times(desk)).leftMs - 5.5 * minuteMs);
+    // The storm is over; only creates don't work.
+    desk.sandbox.setFaults({
+      errorRate5xx: rate,
+      ...faults,
+      faultEndpoints: [...(faults.faultEndpoints ?? [])],
+    });
+    await desk.makeDue('cards');
+    expect(['suspended', 'outcome_unknown']).toContain(await desk.renew('cards'));
+    await desk.makeDue('cards');
+    expect(await desk.renew('cards')).toBe('refreshed');
+  },
+);
+
+test('two jobs that wait for their turn make one call for a credential that is refused', async ({
+  openTokenDesk,
+}) => {
+  const [both, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let turns = 0;
+  const desk = await openTokenDesk({
+    wrapGateway: (gateway) => ({
+      ...gateway,
+      oauthTurn: async (environment) => {
+        turns += 1;
+        if (turns === 2) both.resolve();
+        await (turns === 2 ? held.promise : both.promise);
+        return await gateway.oauthTurn(environment);
+      },
+    }),
+  });
+  desk.sandbox.setFaults({ createRejectRate: 1 });
+  await desk.add('cards', 'app-1');
+  const jobs = [desk.renew('cards'), desk.renew('cards')];
+  expect(await Promise.race(jobs)).toBe('suspended');
+  held.resolve();
+  expect((await Promise.all(jobs)).toSorted()).toEqual(['suspended', 'too_soon']);
+  expect(desk.sandbox.state().calls['oauth-create']).toBe(1);
+});
+
+test('a pair is committed although the database was away when it came, and although its answer was lost', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk();
+  const { door } = desk.dependencies;
+  await holdToken(desk, 46);
+  for (const [index, isCommitted] of [false, true].entries()) {
+    await desk.makeDue('cards');
+    let isAway = true;
+    const apply: typeof door.apply = async (request) => {
+      if (request.event !== 'access_token.refreshed' || !isAway) return await door.apply(request);
+      isAway = false;
+      if (isCommitted) await door.apply(request);
+      throw new AppError('database_unavailable', 'The database did not answer.');
+    };
+    expect(await desk.renew('cards', { as: { door: { ...door, apply } } })).toBe('refreshed');
+    expect(await desk.row('cards')).toMatchObject({
+      state: 'fresh',
+      generation: index + 2,
+      candidate_sealed: null,
+    });
+  }
+  expect(desk.sandbox.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 2 });
+});
+
+test('a refresh token that no key of ours opens is followed by a create', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk();
+  await holdToken(desk, 46);
+  const { db } = desk.dependencies;
+  await db.updateTable('access_token').set({ refresh_token_sealed: 'v1.lost.AAAA' }).execute();
   expect(await desk.renew('cards')).toBe('issued');
 });
 

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { soakAccessTokens } from '../../bench/support/access-token-soak.ts';
-import { flakyGateway, storm } from '../../bench/support/access-token-phases.ts';
+import { calm, flakyGateway, storm } from '../../bench/support/access-token-phases.ts';
 import { measureStartMs } from '../../bench/support/worker-process.ts';
 import { test } from '../support/fixtures.ts';
 
@@ -39,3 +39,25 @@ test('with tokens of seconds, two worker processes and a faulty gateway, no read
   expect(report.reads).toBeGreaterThan(100);
   expect(report.generations).toBeGreaterThan(20);
 }, 180_000);
+
+test('on a calm gateway, with two worker processes, every pair that it issues becomes a generation', async ({
+  databaseUrl,
+  redis,
+}) => {
+  const report = await soakAccessTokens({
+    databaseUrl,
+    redis,
+    tokenTtlMs: 12_000,
+    credentials: 20,
+    workers: 2,
+    seed: 1,
+    // So long that whoever does not see that somebody is at it calls too.
+    latencyMs: 100,
+    // A call that is given up, since the machine is busy, would be a lost reply.
+    env: { ACCESS_TOKEN_DUE_FRACTION: '0.1', GATEWAY_TIMEOUT_MS: '15000' },
+    phases: [{ ...calm, virtualMinutes: 20 }],
+  });
+  expect(report).toMatchObject({ maxEffectiveRefreshesPerGeneration: 1, auditBreaks: 0 });
+  expect(report.pairsAtGateway).toBe(report.generations);
+  expect(report.generations).toBeGreaterThan(20);
+}, 120_000);

@@ -7,13 +7,9 @@ import { createLogger } from '../../src/observability/logger.ts';
 import { openQueueBackend } from '../../src/queues/backend.ts';
 import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
 import { startSchedulers } from '../../src/queues/schedulers.ts';
-import { runJob } from '../support/run-job.ts';
 import { eventually } from '../support/eventually.ts';
+import { scan } from '../support/scan-tokens.ts';
 import { test, type TokenDesk } from '../support/token-desk.ts';
-
-async function scan({ dependencies }: TokenDesk): Promise<void> {
-  await runJob('access-token.scan', {}, dependencies);
-}
 
 /** Lets only so much of the token's life be left, of 100 minutes. */
 async function leave(
@@ -112,6 +108,24 @@ test('alarms are raised too while owner after owner dies over its call or is sto
     await scan(desk);
     await scan(desk);
     expect(await alarms()).toEqual([index + 1, index + 1, index + 1]);
+  }
+});
+
+test('a renewal is late by four intervals of the scan, where these are longer than a lease', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk({ env: { SCAN_INTERVAL_MS: '60000' } });
+  await desk.add('cards', 'app-1');
+  await desk.renew('cards');
+  await leave(desk, 45);
+  for (const [lateMs, alarms] of [
+    [230_000, 0],
+    [250_000, 1],
+  ] as const) {
+    await desk.pass('cards', (await dueInMs(desk, 'cards')) + lateMs);
+    await leave(desk, 45);
+    await scan(desk);
+    expect(await alarmsOf(desk, 'cards')).toBe(alarms);
   }
 });
 

@@ -13,7 +13,7 @@ import { dumpDatabase, dumpRedis } from '../support/dumps.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';
 import { openPaths, type Path, type Places } from '../support/handing-over.ts';
-import { startMortalWorker } from '../support/mortal-worker.ts';
+import { startWorkerProcess } from '../../bench/support/worker-process.ts';
 import { freePort } from '../support/services.ts';
 import { isLongStorm, sayHowRough, stormRequests } from '../support/storm.ts';
 import { startTestWorker, type TestWorker } from '../support/worker.ts';
@@ -46,7 +46,12 @@ test(
     const { db } = worker.app.operations;
 
     const apiPort = String(await freePort());
-    const mortalEnv = { ...env, ...placesOf(worker, databaseUrl), OPS_PORT: apiPort };
+    const mortalEnv = {
+      ...env,
+      ...placesOf(worker, databaseUrl),
+      CALLBACK_PORT: '0',
+      OPS_PORT: apiPort,
+    };
     const over = new AbortController();
     const relayEnv = { ...mortalEnv, OPS_PORT: '0' };
     const dying = await Promise.all([
@@ -120,10 +125,10 @@ async function keepDying(
   lifeMs: number,
   over: AbortController,
 ): Promise<{ readonly deaths: Promise<{ killed: number; stopped: number }> }> {
-  const first = await startMortalWorker(roles, env);
+  const first = await startWorkerProcess(env, roles);
   const live = async () => {
     const deaths = { killed: 0, stopped: 0 };
-    for (let worker = first; ; worker = await startMortalWorker(roles, env)) {
+    for (let worker = first; ; worker = await startWorkerProcess(env, roles)) {
       await setTimeout(Math.random() * lifeMs);
       const isKilled = (deaths.killed + deaths.stopped) % 3 !== 1;
       await (isKilled ? worker.kill() : worker.stop());

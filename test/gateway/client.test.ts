@@ -306,6 +306,13 @@ describe('an OAuth call', () => {
       { kind: 'done', expiresInMs: undefined, refreshToken: undefined },
     ],
     ['no envelope at all', { access_token: 'a' }, { kind: 'done' }],
+    ...[0, -5, '1h', null].map(
+      (expiresIn): [string, object, { kind: string } & Record<string, unknown>] => [
+        `a life of ${String(expiresIn)}, which says nothing`,
+        { access_token: 'a', expires_in: expiresIn },
+        { kind: 'done', expiresInMs: undefined },
+      ],
+    ),
     ['a refusal', { code: '40101' }, { kind: 'refused', gatewayCode: '40101' }],
     [
       'a success without a token',

@@ -20,13 +20,14 @@ export async function holdDueToken(
 export function slow(
   { gateway }: TokenDesk,
   meanwhile: () => Promise<void>,
+  refresh: Refresh = gateway.refreshAccessToken,
 ): Partial<JobDependencies> {
   return {
     workerId: 'slow',
     gateway: {
       ...gateway,
       refreshAccessToken: async (...call) => {
-        const reply = await gateway.refreshAccessToken(...call);
+        const reply = await refresh(...call);
         await meanwhile();
         return reply;
       },
@@ -42,14 +43,19 @@ export async function keepCandidate(
   desk: TokenDesk,
   credential: string,
   reply: () => ReturnType<Refresh>,
+  refresh?: Refresh,
 ): Promise<{ readonly end: () => Promise<string> }> {
   const other = standing(desk, reply);
   let overtaking = Promise.resolve('not begun');
-  const late = slow(desk, async () => {
-    await desk.makeDue(credential);
-    overtaking = desk.renew(credential, { as: other.dependencies });
-    await other.called;
-  });
+  const late = slow(
+    desk,
+    async () => {
+      await desk.makeDue(credential);
+      overtaking = desk.renew(credential, { as: other.dependencies });
+      await other.called;
+    },
+    refresh,
+  );
   expect(await desk.renew(credential, { as: late })).toBe('overtaken');
   expect(await desk.row(credential)).toMatchObject({ state: 'refreshing', generation: 1 });
   return {

@@ -177,7 +177,10 @@ export async function spawnRedis(
   return undefined;
 }
 
-async function answers(place: { path: string } | { host: string; port: number }): Promise<boolean> {
+/** Whether somebody listens at a place. */
+export async function answers(
+  place: { path: string } | { host: string; port: number },
+): Promise<boolean> {
   return await new Promise((resolve) => {
     const socket = connect({ ...place, timeout: 500 });
     const settle = (isThere: boolean): void => {

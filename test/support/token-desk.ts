@@ -7,6 +7,7 @@ import { findAuditBreaks } from '../../src/db/audit.ts';
 import { findCredential } from '../../src/db/credentials.ts';
 import type { Db } from '../../src/db/database.ts';
 import type { TransitionDoor } from '../../src/db/transition-door.ts';
+import type { CredentialEnvironment } from '../../src/domain/credential.ts';
 import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
 import { jobSettings } from '../../src/job-settings.ts';
 import { tokenPlace } from '../../src/jobs/access-token-row.ts';
@@ -38,7 +39,7 @@ export interface TokenDesk {
   readonly add: (
     name: string,
     appKey: string,
-    options?: { readonly diesBefore?: string },
+    options?: { readonly diesBefore?: string; readonly environment?: CredentialEnvironment },
   ) => Promise<void>;
   /** Removes the credential, as an operator would; `diesBefore` as above. */
   readonly remove: (name: string, options?: { readonly diesBefore?: string }) => Promise<void>;
@@ -142,11 +143,11 @@ export async function openTokenDesk(
     logs,
     row,
     findRow,
-    async add(name, appKey, { diesBefore } = {}) {
+    async add(name, appKey, { diesBefore, environment = 'sandbox' } = {}) {
       const secrets = { appKey, appSecret };
       await storeCredential(
         { ...dependencies, door: dyingDoor(door, diesBefore) },
-        { name, environment: 'sandbox', family: 'opcard', secrets },
+        { name, environment, family: 'opcard', secrets },
         testActor,
       );
     },

@@ -29,6 +29,8 @@ export interface TestWorker {
   readonly prefix: string;
   /** The worker's `ENCRYPTION_KEYS`. */
   readonly encryptionKeys: string;
+  /** Starts another worker beside it: same database, queues and gateway. It is closed with the first. */
+  readonly startAnother: () => Promise<App>;
   readonly close: () => Promise<void>;
 }
 
@@ -82,12 +84,15 @@ export async function startTestWorker(options: {
     SHUTDOWN_DEADLINE_MS: '20000',
     ...options.env,
   });
-  const app = await startApp({
-    config,
-    databaseUrl: options.databaseUrl,
-    roles: new Set(roles),
-    logger: createLogger({ level: 'debug', destination: { write: (line) => logs.push(line) } }),
-  });
+  const start = async (): Promise<App> =>
+    await startApp({
+      config,
+      databaseUrl: options.databaseUrl,
+      roles: new Set(roles),
+      logger: createLogger({ level: 'debug', destination: { write: (line) => logs.push(line) } }),
+    });
+  const app = await start();
+  const others: App[] = [];
   const actor = { type: 'operator', id: 'test' } as const;
   const { secureCode } = account;
   const common = { name: 'default', environment: 'sandbox' } as const;
@@ -105,8 +110,13 @@ export async function startTestWorker(options: {
     console: { user: 'operator', password },
     prefix: redis?.prefix ?? '',
     encryptionKeys,
+    async startAnother() {
+      const other = await start();
+      others.push(other);
+      return other;
+    },
     async close() {
-      await app.stop();
+      await Promise.all([app, ...others].map(async ({ stop }) => await stop()));
       await sandbox.close();
       if (options.backend === 'redis') await redis?.clear();
     },

@@ -1,0 +1,39 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { programEnv, runProgram } from '../support/programs.ts';
+import { answers } from '../support/services.ts';
+
+const module = new URL('../../src/db/embedded-postgres.ts', import.meta.url).href;
+
+/** Runs a script that has an embedded PostgreSQL as `server`; it rejects with the exit code and what was printed. */
+async function runWithServer(script: string): Promise<unknown> {
+  const directory = await mkdtemp(join(tmpdir(), 'embedded-postgres-'));
+  onTestFinished(async () => await rm(directory, { recursive: true, maxRetries: 5 }));
+  // Where we are root, the server runs as another user.
+  await chmod(directory, 0o777);
+  const start = `const { startEmbeddedPostgres } = await import('${module}');
+    const server = await startEmbeddedPostgres();`;
+  return await runProgram(process.execPath, ['--input-type=module', '--eval', start + script], {
+    env: { ...programEnv, TMPDIR: directory },
+  });
+}
+
+test('a process that had an embedded PostgreSQL ends with the exit code that it set', async () => {
+  const run = runWithServer('await server.close(); process.exitCode = 3;');
+  await expect(run).rejects.toMatchObject({ code: 3, stderr: '' });
+});
+
+test('a process that ends all of a sudden takes its embedded PostgreSQL with it', async () => {
+  const run = runWithServer('console.log(server.url); process.exit(4);');
+  const ended = await run.then(
+    () => undefined,
+    (error: { code: number; stdout: string }) => error,
+  );
+  expect(ended?.code).toBe(4);
+  const port = Number(new URL(ended?.stdout.trim() ?? '').port);
+  const place = { host: '127.0.0.1', port };
+  await eventually('nobody listens on its port', async () => !(await answers(place)));
+});

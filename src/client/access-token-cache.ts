@@ -1,8 +1,12 @@
 import type { AccessTokenView } from './answers.ts';
+import { TokenClientError } from './client-error.ts';
 
 /** Access tokens in memory, by credential. */
 export interface AccessTokenCache {
-  /** The token that is in memory and valid for a while yet; otherwise what `load` gives, asked for once however many want it. */
+  /**
+   * The token that is in memory and valid for a while yet, at once: one that is no longer young is asked for anew behind the caller's back.
+   * Otherwise what `load` gives, asked for once however many want it.
+   */
   readonly get: (credential: string) => Promise<AccessTokenView>;
   /** Forgets this generation and whatever came before it, also where it is still on its way. */
   readonly forget: (credential: string, generation: number) => void;
@@ -12,7 +16,12 @@ interface Kept {
   readonly token: AccessTokenView;
   /** On the clock of this process, which no time server moves. */
   readonly until: number;
+  /** When it was last asked for, whatever came of it. */
+  readonly lookedAt: number;
 }
+
+/** From this age on a token is asked for anew, and as often while that fails, so that one that was replaced or withdrawn is given to nobody for long. */
+const youngMs = 10_000;
 
 /** How long before its end a token is no longer taken from memory: a call that uses it has to reach the gateway. */
 const marginMs = 10_000;
@@ -28,31 +37,42 @@ export function createAccessTokenCache(
 
   async function loadAndKeep(credential: string): Promise<AccessTokenView> {
     const askedAt = now();
-    const token = await load(credential);
+    const token = await load(credential).catch((error: unknown) => {
+      if (isGone(error)) kept.delete(credential);
+      throw error;
+    });
     const isRefused = token.generation <= (refused.get(credential) ?? -1);
     const isOlder = token.generation < (kept.get(credential)?.token.generation ?? 0);
     if (!isRefused && !isOlder) {
       // Counted from before the request: the answer may have been long on its way.
-      kept.set(credential, { token, until: askedAt + token.secondsLeft * 1_000 - marginMs });
+      const until = askedAt + token.secondsLeft * 1_000 - marginMs;
+      kept.set(credential, { token, until, lookedAt: askedAt });
     }
     return token;
+  }
+
+  async function loadOnce(credential: string): Promise<AccessTokenView> {
+    const underWay = loading.get(credential);
+    if (underWay !== undefined) return await underWay;
+    const started = loadAndKeep(credential).finally(() => {
+      // After a report another one may be under way in its place.
+      if (loading.get(credential) === started) loading.delete(credential);
+    });
+    loading.set(credential, started);
+    return await started;
   }
 
   return {
     async get(credential) {
       const known = kept.get(credential);
-      if (known !== undefined && now() < known.until) {
-        const secondsLeft = Math.floor((known.until + marginMs - now()) / 1_000);
-        return { ...known.token, secondsLeft };
+      if (known === undefined || now() >= known.until) return await loadOnce(credential);
+      if (now() - known.lookedAt >= youngMs) {
+        kept.set(credential, { ...known, lookedAt: now() });
+        // Whatever is wrong with the way to the worker, a valid token is a valid token.
+        loadOnce(credential).catch(() => undefined);
       }
-      const underWay = loading.get(credential);
-      if (underWay !== undefined) return await underWay;
-      const started = loadAndKeep(credential).finally(() => {
-        // After a report another one may be under way in its place.
-        if (loading.get(credential) === started) loading.delete(credential);
-      });
-      loading.set(credential, started);
-      return await started;
+      const secondsLeft = Math.floor((known.until + marginMs - now()) / 1_000);
+      return { ...known.token, secondsLeft };
     },
     forget(credential, generation) {
       refused.set(credential, Math.max(generation, refused.get(credential) ?? -1));
@@ -61,4 +81,9 @@ export function createAccessTokenCache(
       loading.delete(credential);
     },
   };
+}
+
+/** Whether the worker says that it has no such credential, any more. */
+function isGone(error: unknown): boolean {
+  return error instanceof TokenClientError && error.code === 'credential_not_found';
 }

@@ -47,6 +47,8 @@ const retryAfterMsMax = 10_000;
 const refusedStatuses = [429, 503];
 /** And by these nobody knows: a proxy in between gave up. */
 const unclearStatuses = [408, 502, 504];
+/** By this the worker says that it has waited already: whether to wait once more is for the caller to decide. */
+const waitedCode = 'access_token_unavailable';
 
 const optionsSchema = z.object({
   url: z.coerce
@@ -120,6 +122,7 @@ function retryOf(
     shouldRetry({ error }) {
       // Of what is no answer each run time has its own error.
       if (!(error instanceof HTTPError)) return isIdempotent;
+      if (errorOfAnswer(error).code === waitedCode) return false;
       return retryAfterMsOf(error.response) > patienceMs ? false : undefined;
     },
   };

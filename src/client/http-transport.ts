@@ -18,7 +18,8 @@ type Said = Omit<Call<unknown>, 'method' | 'path' | 'isIdempotent' | 'isAnswer'>
 
 /**
  * The way over HTTP. Calls that say the same twice are done once, so they are sent again by themselves when they did not get
- * through. Access tokens are kept until shortly before their end, and asked for once however many want them.
+ * through. Access tokens are kept until shortly before their end, asked for anew behind the caller's back as they age, and by one request
+ * however many want them.
  */
 export function createHttpTransport(send: Connection): TokenTransport {
   const get = async <Answer>(path: string, isAnswer: AnswerCheck<Answer>, said: Said = {}) =>

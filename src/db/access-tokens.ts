@@ -163,7 +163,8 @@ export async function findAccessTokenTroubles(db: Db): Promise<readonly AccessTo
     from (
       select c.name, case
         when t.state = 'suspended' then 'suspended'
-        when t.access_token_sealed is null then 'none'
+        when t.access_token_sealed is null or t.app_key_index is distinct from c.app_key_index
+          or t.environment <> c.environment then 'none'
         when t.expires_at <= clock_timestamp() then 'run_out' end as trouble
       from credential c left join access_token t on t.credential_id = c.id
       where c.family = 'opcard' and c.state = 'active'
@@ -173,20 +174,25 @@ export async function findAccessTokenTroubles(db: Db): Promise<readonly AccessTo
   return rows;
 }
 
-/** How many access tokens of active credentials are in each state, and the least life that any of them has left. */
+/**
+ * How many access tokens of active credentials are in each state, and the least life that any of these credentials has left. One without
+ * a token, or with that of another application or environment, has none.
+ */
 export async function countAccessTokens(db: Db): Promise<{
   readonly states: Readonly<Record<string, number>>;
-  /** In milliseconds; below zero where one has run out, undefined where there is none. */
+  /** In milliseconds; 0 or less where a credential has no valid token, undefined where no credential is active. */
   readonly leastLeftMs: number | undefined;
 }> {
-  const { rows } = await sql<{ state: string; count: number; leastLeftMs: number | null }>`
+  const { rows } = await sql<{ state: string | null; count: number; leastLeftMs: number }>`
     select t.state, count(*)::integer as count,
-      (extract(epoch from min(t.expires_at) - clock_timestamp()) * 1000)::double precision as "leastLeftMs"
-    from access_token t join credential c on c.id = t.credential_id and c.state = 'active'
+      min(case when t.app_key_index is distinct from c.app_key_index or t.environment <> c.environment then 0
+        else coalesce(extract(epoch from t.expires_at - clock_timestamp()) * 1000, 0) end)::double precision as "leastLeftMs"
+    from credential c left join access_token t on t.credential_id = c.id
+    where c.family = 'opcard' and c.state = 'active'
     group by t.state`.execute(db);
-  const lefts = rows.map((row) => row.leastLeftMs).filter((left) => left !== null);
+  const states = rows.flatMap(({ state, count }) => (state === null ? [] : [[state, count]]));
   return {
-    states: Object.fromEntries(rows.map(({ state, count }) => [state, count])),
-    leastLeftMs: lefts.length === 0 ? undefined : Math.min(...lefts),
+    states: Object.fromEntries(states),
+    leastLeftMs: rows.length === 0 ? undefined : Math.min(...rows.map((row) => row.leastLeftMs)),
   };
 }

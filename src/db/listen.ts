@@ -18,12 +18,15 @@ export interface ListenOptions {
   readonly onLive: () => void;
   /** Called when the connection breaks or can't be had; it is tried again for ever. */
   readonly onFault: (error: unknown) => void;
+  /** How often the server is asked whether it is still there, and how long it may take to answer anything; default 5,000 milliseconds each. */
+  readonly heartbeatMs?: number;
+  readonly answerWithinMs?: number;
 }
 
 const retryMinMs = 100;
 const retryMaxMs = 5_000;
-const heartbeatMs = 5_000;
-const answerWithinMs = 5_000;
+const heartbeatMsDefault = 5_000;
+const answerWithinMsDefault = 5_000;
 const goodbyeMs = 500;
 
 /**
@@ -60,7 +63,14 @@ export function listenTo(options: ListenOptions): Listener {
 
 /** Listens until the connection breaks, which throws, or until it is told to stop. */
 async function listenOnce(
-  { url, channel, onNotification, onLive }: ListenOptions,
+  {
+    url,
+    channel,
+    onNotification,
+    onLive,
+    heartbeatMs = heartbeatMsDefault,
+    answerWithinMs = answerWithinMsDefault,
+  }: ListenOptions,
   state: { isLive: boolean },
   signal: AbortSignal,
 ): Promise<void> {

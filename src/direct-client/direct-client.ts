@@ -4,3 +4,4 @@ export { enqueueIn, type EnqueueOptions, type SqlTransaction } from './enqueue-i
 export type { BackendPayload } from './backend-payload.ts';
 export { type DirectTokenClient, openDirectTokenClient } from './open-direct-client.ts';
 export type { DirectClientOptions } from './direct-client-options.ts';
+export { type UnwrittenHandOut, UnwrittenHandOutsError } from './unwritten-hand-outs-error.ts';

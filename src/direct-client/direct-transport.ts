@@ -18,6 +18,7 @@ import { revealToken } from '../jobs/reveal-token.ts';
 import { getTokenizationView } from '../jobs/tokenization-view.ts';
 import { awaitTokenization, createTokenizationWaiters } from '../jobs/tokenization-waiters.ts';
 import { clientErrorOf, closedError } from './fault.ts';
+import { UnwrittenHandOutsError } from './unwritten-hand-outs-error.ts';
 
 /** What the transport works with. */
 export interface DirectTransportOptions {
@@ -126,7 +127,15 @@ function openReader({
   return openListeningReader({
     ...dependencies,
     databaseUrl,
-    onUnwritten: (_handOuts, error) => onFault(error),
+    onUnwritten(handOuts, error, isLost) {
+      const unwritten = handOuts.map(({ rowId, generation, actor, reads }) => ({
+        rowId,
+        generation,
+        backend: actor.id,
+        reads,
+      }));
+      onFault(new UnwrittenHandOutsError(unwritten, isLost, error));
+    },
     onFault,
   });
 }

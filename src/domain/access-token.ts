@@ -62,3 +62,22 @@ export const accessTokenTransitions = [
 
 /** An event of an access token, which is also the `event` of its audit row. */
 export type AccessTokenEvent = (typeof accessTokenTransitions)[number]['event'];
+
+/**
+ * What comes of a read, each in exactly one: handed out from memory, from the database, after a wait for the renewal, or from memory
+ * although the database said nothing of use (`outage`); or not at all, since there is no valid token (`unavailable`), no such
+ * credential (`not_found`), no database (`no_database`), or since a fault came between (`fault`).
+ */
+export const accessTokenReads = [
+  'memory',
+  'database',
+  'waited',
+  'outage',
+  'unavailable',
+  'not_found',
+  'no_database',
+  'fault',
+] as const;
+
+/** What came of a read. */
+export type AccessTokenRead = (typeof accessTokenReads)[number];

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { findAccessTokenById } from '../db/access-tokens.ts';
 import { databaseIsAway } from '../db/faults.ts';
 import type { Actor } from '../domain/audit-entry.ts';
@@ -29,14 +30,20 @@ export interface HandOutLogOptions extends Pick<OperationDependencies, 'db' | 'd
    * minute; those that are lost, at the end of the process, all together.
    */
   readonly onUnwritten?: (handOuts: readonly HandOut[], error: unknown, isLost: boolean) => void;
+  /** Readers and generations that are remembered as written down, default 50,000; beyond that some are written down at once again. */
+  readonly firstsMax?: number;
+  /** Waits so many milliseconds; by default on the clock. */
+  readonly pause?: (ms: number) => Promise<unknown>;
 }
 
 const everyMs = 60_000;
-/** Readers and generations that are remembered as written down; beyond that some are written down at once again. */
-const firstsMax = 50_000;
-/** Tokens whose hand-outs are written side by side. */
-const lanesMax = 4;
+const firstsMaxDefault = 50_000;
+/** Tokens whose hand-outs are written side by side: so many that the door has something to gather for one statement. */
+const lanesMax = 100;
 const closeMsMax = 5_000;
+/** The pause after somebody else has changed the row at the same moment: doubled each time, and somewhat less of it. */
+const pauseMsMin = 5;
+const pauseMsMax = 100;
 
 /**
  * Audits hand-outs without slowing them: the first one of a generation to a backend is written down right away but behind the reader's
@@ -48,11 +55,12 @@ export function createHandOutLog({
   db,
   door,
   onUnwritten = () => undefined,
+  firstsMax = firstsMaxDefault,
+  pause = setTimeout,
 }: HandOutLogOptions): HandOutLog {
   const counts = new Map<string, HandOut>();
   const firsts = new Set<string>();
   const lanes = openLanes(writeOrKeep);
-  const inHand = new Set<HandOut>();
   let isToldOf = false;
   let lastError: unknown;
   const timer = setInterval(() => {
@@ -64,30 +72,18 @@ export function createHandOutLog({
   function writeAll(): void {
     const due = [...counts.values()];
     counts.clear();
-    for (const handOut of due) later(handOut);
-  }
-
-  function later(handOut: HandOut): void {
-    inHand.add(handOut);
-    lanes.add(handOut);
+    for (const handOut of due) lanes.add(handOut);
   }
 
   async function writeOrKeep(handOut: HandOut): Promise<void> {
     try {
-      await write(handOut, { db, door });
+      await write(handOut, { db, door, pause });
     } catch (error) {
       lastError = error;
-      add(handOut);
+      addTo(counts, handOut);
       if (!isToldOf) onUnwritten([handOut], error, false);
       isToldOf = true;
     }
-    inHand.delete(handOut);
-  }
-
-  function add(handOut: HandOut): void {
-    const key = keyOf(handOut);
-    const reads = handOut.reads + (counts.get(key)?.reads ?? 0);
-    counts.set(key, { ...handOut, reads });
   }
 
   return {
@@ -95,12 +91,12 @@ export function createHandOutLog({
       const one: HandOut = { rowId, generation, actor, reads: 1 };
       const key = keyOf(one);
       if (firsts.has(key)) {
-        add(one);
+        addTo(counts, one);
         return;
       }
       if (firsts.size >= firstsMax) firsts.clear();
       firsts.add(key);
-      later(one);
+      lanes.add(one);
     },
     async close() {
       clearInterval(timer);
@@ -109,55 +105,73 @@ export function createHandOutLog({
       await inTime(lanes.untilEmpty(), closeMsMax, databaseIsAway).catch((error: unknown) => {
         lastError = error;
       });
-      const lost = [...inHand, ...counts.values()];
+      const lost = [...lanes.unwritten(), ...counts.values()];
       if (lost.length > 0) onUnwritten(lost, lastError, true);
     },
   };
 }
 
+/** Hand-outs by who got what. */
+type HandOuts = Map<string, HandOut>;
+
+function addTo(handOuts: HandOuts, handOut: HandOut): void {
+  const key = keyOf(handOut);
+  const reads = handOut.reads + (handOuts.get(key)?.reads ?? 0);
+  handOuts.set(key, { ...handOut, reads });
+}
+
 /**
- * Runs `work`, which never throws, on all that is added: for one token one after the other, since each is a version of the same row, and for some
- * tokens side by side.
+ * Runs `work`, which never throws, on all that is added: for one token one after the other, since each is a version of the same row, and for many
+ * tokens side by side. What waits already and says the same is added up, so that no more waits than there are tokens and backends.
  */
 function openLanes(work: (handOut: HandOut) => Promise<void>): {
   readonly add: (handOut: HandOut) => void;
+  readonly unwritten: () => readonly HandOut[];
   readonly untilEmpty: () => Promise<void>;
 } {
-  const waiting = new Map<string, HandOut[]>();
+  const waiting = new Map<string, HandOuts>();
   const lanes = new Map<string, Promise<void>>();
+  const inHand = new Set<HandOut>();
 
   function open(): void {
-    for (const [rowId, due] of waiting) {
+    for (const [rowId, ofRow] of waiting) {
       if (lanes.size >= lanesMax) return;
-      if (lanes.has(rowId)) continue;
-      waiting.delete(rowId);
-      lanes.set(rowId, run(rowId, due));
+      if (!lanes.has(rowId)) lanes.set(rowId, run(rowId, ofRow));
     }
   }
 
-  async function run(rowId: string, due: readonly HandOut[]): Promise<void> {
-    for (const handOut of due) await work(handOut);
+  async function run(rowId: string, ofRow: HandOuts): Promise<void> {
+    for (const [key, handOut] of ofRow) {
+      ofRow.delete(key);
+      inHand.add(handOut);
+      await work(handOut);
+      inHand.delete(handOut);
+    }
+    waiting.delete(rowId);
     lanes.delete(rowId);
     open();
   }
 
   return {
     add(handOut) {
-      const ofRow = waiting.get(handOut.rowId);
-      if (ofRow === undefined) waiting.set(handOut.rowId, [handOut]);
-      else ofRow.push(handOut);
+      const ofRow = waiting.get(handOut.rowId) ?? new Map<string, HandOut>();
+      waiting.set(handOut.rowId, ofRow);
+      addTo(ofRow, handOut);
       open();
     },
+    unwritten: () => [...inHand, ...[...waiting.values()].flatMap((ofRow) => [...ofRow.values()])],
     async untilEmpty() {
       while (lanes.size > 0) await Promise.all(lanes.values());
     },
   };
 }
 
+/** A hand-out can wait, whoever else is at the row can not: a renewal's commit, above all. So it steps back each time that it meets somebody. */
 async function write(
   { rowId, generation, actor, reads }: HandOut,
-  { db, door }: Pick<OperationDependencies, 'db' | 'door'>,
+  { db, door, pause }: Required<Pick<HandOutLogOptions, 'db' | 'door' | 'pause'>>,
 ): Promise<void> {
+  let pauseMs = pauseMsMin;
   await applyToPresentRow(async () => {
     const row = await findAccessTokenById(db, rowId);
     if (row === undefined) return 'row_gone';
@@ -167,7 +181,10 @@ async function write(
       event: 'access_token.handed_out',
       audit: { actor, detail: { generation, reads } },
     });
-    return outcome.isApplied ? 'written' : undefined;
+    if (outcome.isApplied) return 'written';
+    await pause(pauseMs * (0.5 + Math.random() / 2));
+    pauseMs = Math.min(2 * pauseMs, pauseMsMax);
+    return undefined;
   });
 }
 

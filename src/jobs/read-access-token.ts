@@ -1,6 +1,7 @@
 import type { ReadableAccessToken } from '../db/access-tokens.ts';
-import { databaseIsAway } from '../db/faults.ts';
+import { databaseIsAway, isDatabaseOutage } from '../db/faults.ts';
 import { insertOutboxJobs } from '../db/outbox.ts';
+import type { AccessTokenRead } from '../domain/access-token.ts';
 import type { AccessTokenView } from '../domain/api-shapes.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
@@ -36,7 +37,8 @@ export function accessTokenViewOf(token: AccessToken): AccessTokenView {
 export interface AccessTokenReader {
   /**
    * The valid access token of a credential, at once in whatever state its renewal is: from memory, else from Postgres. Only when it has truly
-   * run out does the reader wait, together with all others who want it, for a renewal.
+   * run out does the reader wait, together with all others who want it, for a renewal. A valid token in memory is withheld only where
+   * Postgres says that there is no such credential or no such token any more.
    * Throws `credential_not_found`, or `access_token_unavailable`, which is worth a retry.
    */
   readonly read: (credential: string, actor: Actor) => Promise<AccessToken>;
@@ -50,8 +52,8 @@ export interface AccessTokenReader {
 export interface AccessTokenReaderOptions extends Omit<OperationDependencies, 'settings'> {
   /** Whether changes are sure to be heard through `forget`; without that, memory is for outages only. */
   readonly isHearing: () => boolean;
-  /** Told what each read came to: `memory`, `database`, `waited`, `outage` (memory while Postgres is away) or `unavailable`. */
-  readonly onRead?: (outcome: string) => void;
+  /** Told what each read came to, once for each. */
+  readonly onRead?: (outcome: AccessTokenRead) => void;
   /** Called when a renewal was asked for, so that it need not wait for the next poll. */
   readonly onJobsWritten?: () => void;
   /** Told of hand-outs that are not in the audit trail: `isLost` when they never will be, else they are tried again. */
@@ -68,6 +70,12 @@ export type ListeningReader = AccessTokenReader & {
   readonly forgetAll: () => void;
 };
 
+/** A token on its way out, and where it was found. */
+interface Found {
+  readonly remembered: RememberedToken;
+  readonly outcome: AccessTokenRead;
+}
+
 const waitMsMaxDefault = 5_000;
 const pollMs = 250;
 /** How long a reader that could be served from memory waits for Postgres to say that it need not be. */
@@ -82,26 +90,30 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): List
   let isAway = false;
 
   async function read(credential: string, actor: Actor): Promise<AccessToken> {
+    const { remembered, outcome } = await find(credential).catch((error: unknown) => {
+      onRead(outcomeOf(error));
+      throw error;
+    });
+    onRead(outcome);
+    return handOut(remembered, actor);
+  }
+
+  async function find(credential: string): Promise<Found> {
     const askedAt = performance.now();
     const known = memory.find(credential);
     if (known?.isTrusted === true && isHearing()) {
-      return handOut(known.remembered, actor, 'memory');
+      return { remembered: known.remembered, outcome: 'memory' };
     }
     // A valid token is a valid token, also while Postgres is away.
     const loaded = known ? await loadPromptly(credential) : await memory.load(credential);
-    if (loaded === undefined && known) return handOut(known.remembered, actor, 'outage');
-    if (loaded?.token !== undefined) return handOut(loaded.token, actor, 'database');
-    try {
-      const flight = oneFlight(waits, credential, async () => await untilRenewed(credential));
-      const leftMs = askedAt + waitMsMax + pollMs - performance.now();
-      return handOut(await inTime(flight, leftMs, unavailable), actor, 'waited');
-    } catch (error) {
-      onRead('unavailable');
-      throw error;
-    }
+    if (loaded === undefined && known) return { remembered: known.remembered, outcome: 'outage' };
+    if (loaded?.token !== undefined) return { remembered: loaded.token, outcome: 'database' };
+    const flight = oneFlight(waits, credential, async () => await untilRenewed(credential));
+    const leftMs = askedAt + waitMsMax + pollMs - performance.now();
+    return { remembered: await inTime(flight, leftMs, unavailable), outcome: 'waited' };
   }
 
-  /** What Postgres says, or undefined when it says nothing soon. While it is known to be away, nobody waits for it again. */
+  /** What Postgres says, or undefined when it says nothing of use soon. While it is known to be away, nobody waits for it again. */
   async function loadPromptly(credential: string): Promise<LoadedToken | undefined> {
     const load = memory.load(credential);
     load.then(
@@ -111,15 +123,13 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): List
     try {
       return await inTime(load, isAway ? 0 : patienceMs, databaseIsAway);
     } catch (error) {
-      if (isAnswer(error)) throw error;
-      isAway = true;
+      if (isNotFound(error)) throw error;
+      isAway = !isAnswer(error);
       return undefined;
     }
   }
 
-  function handOut(remembered: RememberedToken, actor: Actor, outcome: string): AccessToken {
-    onRead(outcome);
-    const { token, rowId, validUntilMs } = remembered;
+  function handOut({ token, rowId, validUntilMs }: RememberedToken, actor: Actor): AccessToken {
     handOuts.count(rowId, token.generation, actor);
     const secondsLeft = Math.floor(Math.max(0, validUntilMs - performance.now()) / 1_000);
     return { ...token, secondsLeft };
@@ -154,6 +164,17 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): List
 /** Whether a load failed by what Postgres said, and not because it said nothing. */
 function isAnswer(error: unknown): boolean {
   return error instanceof AppError && error.code !== 'database_unavailable';
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'credential_not_found';
+}
+
+function outcomeOf(error: unknown): AccessTokenRead {
+  if (isNotFound(error)) return 'not_found';
+  if (isDatabaseOutage(error)) return 'no_database';
+  const isUnavailable = error instanceof AppError && error.code === 'access_token_unavailable';
+  return isUnavailable ? 'unavailable' : 'fault';
 }
 
 function unavailable(): AppError {

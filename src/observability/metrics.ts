@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { type AccessTokenRead, accessTokenReads } from '../domain/access-token.ts';
 
 /** What is read from outside when metrics are scraped. */
 export interface Scraped {
@@ -11,7 +12,7 @@ export interface Scraped {
   readonly tokenizations: Readonly<Record<string, number>>;
   readonly accessTokens: {
     readonly states: Readonly<Record<string, number>>;
-    /** In milliseconds; undefined where no token was ever issued. */
+    /** In milliseconds; undefined where no credential is active. */
     readonly leastLeftMs: number | undefined;
   };
   /** How long ago each repeating job ran, in milliseconds. */
@@ -50,7 +51,7 @@ export interface Metrics {
   readonly countTransition: (entity: string, event: string) => void;
   readonly observeBatch: (size: number) => void;
   readonly countCallback: (channel: string, result: string) => void;
-  readonly countAccessTokenRead: (outcome: string) => void;
+  readonly countAccessTokenRead: (outcome: AccessTokenRead) => void;
   /** Registers what is read on each scrape. A source that fails leaves its gauges out and counts as an error. */
   readonly onScrape: (read: () => Promise<Scraped>) => void;
   readonly render: () => Promise<{ readonly contentType: string; readonly body: string }>;
@@ -71,8 +72,8 @@ export const metricTable = {
   token_worker_tokenizations: 'Tokenizations, by state',
   token_worker_access_tokens: 'Access tokens of active credentials, by state',
   token_worker_access_token_least_life_seconds:
-    'What is left of the access token that runs out first; below zero: it has run out',
-  token_worker_access_token_reads_total: 'Access tokens asked for, by what came of it',
+    'What is left of the access token that runs out first; 0 or less: an active credential has no valid one',
+  token_worker_access_token_reads_total: `Access tokens asked for, by what came of it: ${accessTokenReads.join(', ')}`,
   token_worker_scan_age_seconds: 'How long ago each repeating job ran, by job',
   token_worker_scrape_errors_total: 'Scrapes that could not read the queues or the database',
 } as const;

@@ -1,7 +1,9 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
+import type { TransitionDoor } from '../../src/db/transition-door.ts';
 import { accessTokenStates } from '../../src/domain/access-token.ts';
+import type { HandOut } from '../../src/jobs/hand-out-log.ts';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { reportInvalidToken } from '../../src/jobs/report-invalid-token.ts';
 import { eventually } from '../support/eventually.ts';
@@ -46,10 +48,13 @@ describe('a reader', () => {
 
     await desk.makeDue('cards');
     expect(await desk.renew('cards')).toBe('refreshed');
-    const token = await eventually('the new generation', async () => {
+    // Heard of: by its age alone it would be looked at anew after ten seconds.
+    const heardWithinMs = 5_000;
+    const newer = async () => {
       const read = await reader.read('cards', shop);
       return read.generation === 2 && read;
-    });
+    };
+    const token = await eventually('the new generation', newer, heardWithinMs);
     expect(token.accessToken.reveal()).toBe(await desk.accessToken('cards'));
     await reader.close();
   });
@@ -85,11 +90,13 @@ describe('a reader', () => {
     await desk.renew('cards');
     const own = await openDatabase({ url: databaseUrl, poolSizeMax: 2 });
     const outcomes: string[] = [];
+    const lost: HandOut[] = [];
     const reader = createAccessTokenReader({
       ...desk.dependencies,
       db: own.db,
       isHearing: () => false,
       onRead: (outcome) => outcomes.push(outcome),
+      onUnwritten: (handOuts, _error, isLost) => isLost && lost.push(...handOuts),
     });
     const before = await reader.read('cards', shop);
     await reader.close();
@@ -100,6 +107,9 @@ describe('a reader', () => {
     reader.doubt('cards', before.generation);
     expect(await reader.read('cards', shop)).toMatchObject({ generation: before.generation });
     expect(outcomes).toEqual(['database', 'outage']);
+    // Who got it is not forgotten either.
+    await reader.close();
+    expect(lost).toMatchObject([{ generation: before.generation, actor: shop, reads: 1 }]);
   });
 
   test('waits only when the token has run out, all readers for the same renewal', async ({
@@ -250,4 +260,32 @@ test('each hand-out is in the audit trail, counted, and never disturbs a renewal
   expect(rows.filter(({ actor_id: id }) => id === 'during')).toMatchObject([
     { actor_type: 'backend', detail: { generation: 1, reads: 1 } },
   ]);
+});
+
+test('hand-outs without end at the very moment of the commit lose no renewal', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk();
+  await desk.add('cards', 'app-1');
+  await desk.renew('cards');
+  await desk.makeDue('cards');
+  const { door } = desk.dependencies;
+  let handOutsLeft = 50;
+  const busyDoor: TransitionDoor = {
+    ...door,
+    async apply(request) {
+      if (request.event === 'access_token.refreshed' && handOutsLeft > 0) {
+        handOutsLeft -= 1;
+        await door.apply({
+          entity: 'access_token',
+          row: await desk.row('cards'),
+          event: 'access_token.handed_out',
+          audit: { actor: shop, detail: { generation: 1, reads: 1 } },
+        });
+      }
+      return await door.apply(request);
+    },
+  };
+  expect(await desk.renew('cards', { as: { door: busyDoor } })).toBe('refreshed');
+  expect(handOutsLeft).toBe(0);
 });

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { expect } from 'vitest';
+import { countAccessTokens } from '../../src/db/access-tokens.ts';
 import { findScanAges } from '../../src/db/scan-runs.ts';
 import { scanAccessTokens } from '../../src/jobs/scan-access-tokens.ts';
 import { createLogger } from '../../src/observability/logger.ts';
@@ -156,4 +157,51 @@ test('a scan that nobody runs is an alarm, and is put on its queue by hand, once
     await schedulers.close();
     await backend.close();
   }
+});
+
+test('the least life is that of the active credential that is worst off, and none where it has no valid token', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk({ appKeys: ['app-1', 'app-2', 'app-3'] });
+  const { db } = desk.dependencies;
+  const counted = async (): Promise<unknown> => {
+    const { states, leastLeftMs = NaN } = await countAccessTokens(db);
+    return [states, Math.sign(leastLeftMs)];
+  };
+  expect(await counted()).toEqual([{}, NaN]);
+  await desk.add('cards', 'app-1');
+  await desk.renew('cards');
+  expect(await counted()).toEqual([{ fresh: 1 }, 1]);
+  await desk.add('others', 'app-2');
+  expect(await counted()).toEqual([{ fresh: 1, none: 1 }, 0]);
+  const { id, app_key_index: index, environment } = await desk.row('cards');
+  const set = async (column: string, value: string | null): Promise<void> => {
+    await sql`update access_token set ${sql.ref(column)} = ${value} where id = ${id}`.execute(db);
+  };
+  // A valid token in the same state hides nothing.
+  desk.sandbox.setFaults({ createRejectRate: 1 });
+  expect(await desk.renew('others')).toBe('suspended');
+  await set('state', 'suspended');
+  expect(await counted()).toEqual([{ suspended: 2 }, 0]);
+  await set('state', 'fresh');
+  await desk.remove('others');
+  expect(await counted()).toEqual([{ fresh: 1 }, 1]);
+
+  // A token that no reader gets: of another application, or of another environment.
+  for (const [column, other, own] of [
+    ['app_key_index', 'another', index],
+    ['environment', 'production', environment],
+  ] as const) {
+    await set(column, other);
+    expect(await counted()).toEqual([{ fresh: 1 }, 0]);
+    await set(column, own);
+    expect(await counted()).toEqual([{ fresh: 1 }, 1]);
+  }
+
+  // Whoever adds a credential is killed before there is a row for its token.
+  const killed = desk.add('new', 'app-3', { diesBefore: 'access_token.registered' });
+  await expect(killed).rejects.toThrow('killed');
+  expect(await counted()).toEqual([{ fresh: 1 }, 0]);
+  await desk.expire('cards');
+  expect(await counted()).toEqual([{ fresh: 1 }, -1]);
 });

@@ -39,6 +39,13 @@ describe('doctor', () => {
       code: 0,
       output: expect.stringContaining('ok  every OPCard credential has a valid access token'),
     });
+    // One of the other environment is none.
+    const elsewhere = { environment: 'production' } as const;
+    await dependencies.db.updateTable('access_token').set(elsewhere).execute();
+    expect(complaints((await doctor(desk)).output)).toEqual([
+      expect.stringMatching(/^!! {2}"cards": there is no access token/),
+    ]);
+    await dependencies.db.updateTable('access_token').set({ environment: 'sandbox' }).execute();
     await desk.expire('cards');
     const wrong = { appKey: 'app-2', appSecret: 'hunter2' };
     const add = async (name: string, content: object) =>

@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { createAccessTokenCache } from '../../src/client/access-token-cache.ts';
 import type { AccessTokenView } from '../../src/client/answers.ts';
+import { TokenClientError } from '../../src/client/client-error.ts';
 
 /** A worker that issues tokens of one hour, whose answers the test may hold back. */
 function issuer() {
   const clock = { now: 0 };
   const state = { generation: 1, expiresAtMs: 3_600_000, asked: 0 };
   const held: (() => void)[] = [];
-  const gate = { isHeld: false };
+  const gate: { isHeld: boolean; fault?: Error } = { isHeld: false };
   const cache = createAccessTokenCache(
     async (credential) => {
       state.asked += 1;
@@ -19,6 +20,7 @@ function issuer() {
         secondsLeft: Math.floor((state.expiresAtMs - clock.now) / 1_000),
       };
       if (gate.isHeld) await new Promise<void>((resolve) => held.push(resolve));
+      if (gate.fault !== undefined) throw gate.fault;
       return token;
     },
     () => clock.now,
@@ -27,8 +29,20 @@ function issuer() {
     gate.isHeld = false;
     for (const go of held.splice(0)) go();
   };
-  return { clock, state, gate, release, cache };
+  /** What a caller gets who may not wait for the worker, once the questions that are under way are answered. */
+  const generationAtOnce = async (): Promise<number> => {
+    await new Promise(setImmediate);
+    gate.isHeld = true;
+    const { generation } = await cache.get('a');
+    release();
+    await new Promise(setImmediate);
+    return generation;
+  };
+  return { clock, state, gate, release, cache, generationAtOnce };
 }
+
+const problem = (code: string): TokenClientError =>
+  new TokenClientError('No.', { code, isRetryable: false });
 
 describe('access tokens in memory', () => {
   test('are asked for once however many want one at once, and each credential by itself', async () => {
@@ -42,16 +56,80 @@ describe('access tokens in memory', () => {
   });
 
   test('are used until shortly before their end, and say how long they have left', async () => {
-    const { cache, state, clock } = issuer();
+    const { cache, state, clock, gate } = issuer();
     expect((await cache.get('a')).secondsLeft).toBe(3_600);
+    gate.fault = problem('network');
     clock.now = 3_589_000;
     expect((await cache.get('a')).secondsLeft).toBe(11);
-    expect(state.asked).toBe(1);
     clock.now = 3_590_000;
+    await expect(cache.get('a')).rejects.toThrow('No.');
+    delete gate.fault;
     state.generation = 2;
     state.expiresAtMs += 3_600_000;
     expect((await cache.get('a')).generation).toBe(2);
+  });
+
+  test('have what is left counted from before they were asked for, however long the answer takes', async () => {
+    const { cache, clock, gate, release } = issuer();
+    gate.isHeld = true;
+    const slow = cache.get('a');
+    clock.now = 8_000;
+    release();
+    await slow;
+    expect((await cache.get('a')).secondsLeft).toBe(3_592);
+  });
+
+  test('are asked for anew behind the back of the caller once they are no longer young', async () => {
+    const { clock, state, generationAtOnce, cache } = issuer();
+    await cache.get('a');
+    state.generation = 2;
+    clock.now = 9_999;
+    expect(await generationAtOnce()).toBe(1);
+    expect(state.asked).toBe(1);
+    clock.now = 10_000;
+    expect(await generationAtOnce()).toBe(1);
+    expect(await generationAtOnce()).toBe(2);
     expect(state.asked).toBe(2);
+    clock.now = 20_000;
+    expect(await generationAtOnce()).toBe(2);
+    expect(state.asked).toBe(3);
+  });
+
+  test('are asked for anew by one request at a time, however many callers and however slow the worker', async () => {
+    const { clock, state, gate, release, cache } = issuer();
+    await cache.get('a');
+    gate.isHeld = true;
+    for (const now of [10_000, 10_001, 20_000, 40_000]) {
+      clock.now = now;
+      await Promise.all(Array.from({ length: 10 }, async () => await cache.get('a')));
+    }
+    expect(state.asked).toBe(2);
+    release();
+  });
+
+  test.for(['network', 'timeout', 'access_token_unavailable', 'scope_missing', 'internal'])(
+    'are kept while the worker says %s, which is asked again only every ten seconds',
+    async (code) => {
+      const { clock, state, gate, generationAtOnce, cache } = issuer();
+      await cache.get('a');
+      gate.fault = problem(code);
+      for (const now of [10_000, 10_001, 19_999, 20_000, 29_999]) {
+        clock.now = now;
+        expect(await generationAtOnce()).toBe(1);
+      }
+      expect(state.asked).toBe(3);
+    },
+  );
+
+  test('are dropped once the worker says that the credential is gone', async () => {
+    const { clock, gate, generationAtOnce, cache } = issuer();
+    await cache.get('a');
+    gate.fault = problem('credential_not_found');
+    clock.now = 10_000;
+    expect(await generationAtOnce()).toBe(1);
+    await expect(cache.get('a')).rejects.toMatchObject({ code: 'credential_not_found' });
+    delete gate.fault;
+    expect((await cache.get('a')).generation).toBe(1);
   });
 
   test('of a reported generation are forgotten; a report of an older one forgets nothing', async () => {

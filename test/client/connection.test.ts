@@ -27,6 +27,16 @@ const idempotent = {
 } as const;
 const once = { ...idempotent, isIdempotent: false } as const;
 
+/** A problem as a worker words it. */
+const problemOf = (code: string): object => ({
+  title: 'Not now',
+  detail: 'Try again.',
+  code,
+  paths: [],
+  isRetryable: true,
+  requestId: 'r-1',
+});
+
 describe('a call that says the same twice', () => {
   test.for<readonly [string, Trouble]>([
     ['a worker without its database', { status: 503, retryAfter: '0' }],
@@ -60,6 +70,17 @@ describe('a call that says the same twice', () => {
       isRetryable: true,
     });
     expect(seen).toHaveLength(4);
+  });
+
+  test('is not sent again where the worker has waited already, also after other troubles', async () => {
+    const waited = { status: 503, retryAfter: '0', body: problemOf('access_token_unavailable') };
+    const away = { status: 503, retryAfter: '0', body: problemOf('database_unavailable') };
+    const { seen, connect } = await placeInTrouble([away, away, waited]);
+    await expect(connect()(idempotent)).rejects.toMatchObject({
+      code: 'access_token_unavailable',
+      isRetryable: true,
+    });
+    expect(seen).toHaveLength(3);
   });
 
   test.for([400, 401, 403, 404, 409, 500])('is not sent again after %i', async (status) => {

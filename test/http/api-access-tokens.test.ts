@@ -1,9 +1,12 @@
-import { describe, expect } from 'vitest';
+import { sql } from 'kysely';
+import { describe, expect, onTestFinished } from 'vitest';
 import { createTokenClient } from '../../src/client/client.ts';
 import { findAuditBreaks } from '../../src/db/audit.ts';
+import { tokenPlace } from '../../src/jobs/access-token-row.ts';
 import { addCredential } from '../../src/jobs/rotate-credential.ts';
+import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { testActor } from '../support/builders.ts';
-import { callerOf, makeKey } from '../support/api.ts';
+import { callerOf, makeKey, startTestApi } from '../support/api.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';
 import { probe } from '../support/token-desk.ts';
@@ -23,7 +26,8 @@ describe('access tokens over HTTP', () => {
     });
     if (worker === undefined) throw new Error('the worker did not start');
     try {
-      const client = createTokenClient({ url: worker.app.urls?.private ?? '', apiKey: key });
+      const url = worker.app.urls?.private ?? '';
+      const client = createTokenClient({ url, apiKey: key });
       // The first one is waited for: the credential was stored a moment ago.
       const first = await client.getAccessToken();
       expect(await probe(worker.sandbox, first.accessToken)).toBe(true);
@@ -34,6 +38,12 @@ describe('access tokens over HTTP', () => {
         return token.generation > first.generation && token;
       });
       expect(second.accessToken).not.toBe(first.accessToken);
+      await expect(client.getAccessToken('none-of-this-name')).rejects.toMatchObject({
+        code: 'credential_not_found',
+      });
+      const metrics = await (await fetch(`${url}/metrics`)).text();
+      expect(metrics).toContain('token_worker_access_token_reads_total{outcome="not_found"} 1');
+      expect(metrics).toMatch(/^token_worker_access_token_least_life_seconds [1-9]/m);
       const rows = await worker.app.database.db
         .selectFrom('audit_event')
         .select(['actor_type', 'actor_id', 'event'])
@@ -102,5 +112,43 @@ describe('access tokens over HTTP', () => {
     } finally {
       await worker.close();
     }
+  });
+
+  test('are kept by no cache on the way, and looked at anew once one was refused', async ({
+    database: { db },
+    door,
+  }) => {
+    const api = await startTestApi({ db, door }, {}, { isHearing: true });
+    onTestFinished(api.close);
+    const { operations, call } = api;
+    const secrets = { appKey: 'app-1', appSecret: 'secret-1' };
+    await storeCredential(
+      operations,
+      { name: 'cards', environment: 'sandbox', family: 'opcard', secrets },
+      testActor,
+    );
+    const { id, index } = await db
+      .selectFrom('access_token as t')
+      .innerJoin('credential as c', 'c.id', 't.credential_id')
+      .select(['t.id', 'c.app_key_index as index'])
+      .executeTakeFirstOrThrow();
+    const sealed = operations.keyring.seal(tokenPlace('access_token_sealed', id), 'token');
+    const issue = async (generation: number): Promise<void> => {
+      await sql`update access_token set access_token_sealed = ${sealed}, generation = ${generation}, app_key_index = ${index},
+        issued_at = now(), expires_at = now() + interval '1 hour' where id = ${id}`.execute(db);
+    };
+    const read = async (): Promise<unknown> => {
+      const { status, headers, body } = await call('GET', '/v1/access-tokens/cards');
+      return [status, headers.get('cache-control'), body.generation];
+    };
+    await issue(1);
+    expect(await read()).toEqual([200, 'no-store', 1]);
+    await issue(2);
+    expect(await read()).toEqual([200, 'no-store', 1]);
+    const report = await call('POST', '/v1/access-tokens/cards/invalid', {
+      body: { generation: 1 },
+    });
+    expect(report).toMatchObject({ status: 202, body: { result: 'ignored' } });
+    expect(await read()).toEqual([200, 'no-store', 2]);
   });
 });

@@ -8,6 +8,7 @@ describe('the metrics', () => {
     metrics.countTransition('tokenization', 'tokenization.activated');
     metrics.countTransition('tokenization', 'tokenization.activated');
     metrics.countCallback('notify', 'kept');
+    metrics.countAccessTokenRead('outage');
     metrics.observeBatch(7);
     metrics.observeJob({ queue: 'notify', job: 'notify.handle', outcome: 'done', durationMs: 30 });
     metrics.observeGatewayCall({ operation: 'create', outcome: 'unknown', durationMs: 12_000 });
@@ -16,6 +17,7 @@ describe('the metrics', () => {
     for (const line of [
       'token_worker_transitions_total{entity="tokenization",event="tokenization.activated"} 2',
       'token_worker_callbacks_total{channel="notify",result="kept"} 1',
+      'token_worker_access_token_reads_total{outcome="outage"} 1',
       'token_worker_transition_batch_size_sum 7',
       'token_worker_job_seconds_sum{queue="notify",job="notify.handle",outcome="done"} 0.03',
       'token_worker_gateway_call_seconds_bucket{le="10",operation="create",outcome="unknown"} 0',

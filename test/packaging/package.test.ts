@@ -93,7 +93,7 @@ describe('the package', () => {
     const { stdout } = await run(consumer, '--input-type=module', '--eval', use);
     expect(stdout.trim().split('\n')).toEqual([
       'token-lifecycle-worker/client TokenClientError,createTokenClient',
-      'token-lifecycle-worker/client/direct TokenClientError,addToQueue,enqueueIn,openDirectTokenClient',
+      'token-lifecycle-worker/client/direct TokenClientError,UnwrittenHandOutsError,addToQueue,enqueueIn,openDirectTokenClient',
       expect.stringMatching(/^token-lifecycle-worker\/sandbox .*startSandbox/),
       'token-lifecycle-worker/package.json default',
     ]);

@@ -79,10 +79,11 @@ export interface TestApi {
 /** One for all APIs of a file, since they may share a database. */
 const encryptionKey = `k1:${generateEncryptionKey('k1').key.reveal()}`;
 
-/** Starts it with one key of all scopes in its environment; `env` is added to that. */
+/** Starts it with one key of all scopes in its environment; `env` is added to that. With `isHearing` its reader trusts its memory, though it hears nothing. */
 export async function startTestApi(
   place: { readonly db: Db; readonly door: TransitionDoor },
   env: Readonly<Record<string, string>> = {},
+  { isHearing = false }: { readonly isHearing?: boolean } = {},
 ): Promise<TestApi> {
   const { key, entry } = makeKey('main');
   const config = loadConfig({
@@ -117,7 +118,11 @@ export async function startTestApi(
     renderMetrics: async () => ({ contentType: 'text/plain', body: '' }),
     boardQueues: [],
     operations,
-    accessTokens: createAccessTokenReader({ ...operations, isHearing: () => false, waitMsMax: 0 }),
+    accessTokens: createAccessTokenReader({
+      ...operations,
+      isHearing: () => isHearing,
+      waitMsMax: 0,
+    }),
     observeApiRequest: () => undefined,
     logger: createLogger({ level: 'debug', destination: { write: (line) => logs.push(line) } }),
   });

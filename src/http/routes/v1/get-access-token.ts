@@ -19,8 +19,7 @@ export const getAccessToken = apiRoute({
   status: 200,
   answer: accessTokenView,
   problems: ['credential_not_found', 'access_token_unavailable'],
-  async handle({ params: { credential }, audit, setHeader }, { accessTokens }) {
-    setHeader('cache-control', 'no-store');
+  async handle({ params: { credential }, audit }, { accessTokens }) {
     return accessTokenViewOf(await accessTokens.read(credential, audit.actor));
   },
 });

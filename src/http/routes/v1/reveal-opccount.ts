@@ -19,8 +19,7 @@ export const revealOpccount = apiRoute({
   status: 200,
   answer: revealedOpccount,
   problems: ['credential_not_found', 'stale_version'],
-  async handle({ params: { credential }, audit, setHeader }, dependencies) {
-    setHeader('cache-control', 'no-store');
+  async handle({ params: { credential }, audit }, dependencies) {
     return await openOpccount(dependencies, credential, audit);
   },
 });

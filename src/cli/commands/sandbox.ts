@@ -1,7 +1,12 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { AppError } from '../../domain/errors.ts';
-import { type FaultSwitches, faultSwitchesSchema, startSandbox } from '../../sandbox/sandbox.ts';
+import {
+  type FaultSwitches,
+  faultSwitchesSchema,
+  sandboxDefaults,
+  startSandbox,
+} from '../../sandbox/sandbox.ts';
 import { runCommand } from '../run-command.ts';
 
 interface SandboxFlags {
@@ -51,6 +56,11 @@ async function runSandbox(flags: SandboxFlags): Promise<void> {
   console.log(`The gateway sandbox listens on ${sandbox.url} (Ctrl-C stops it).`);
   console.log(`  OCEANPAYMENT_CHECKOUT_URL=${sandbox.checkoutUrl}`);
   console.log(`  OCEANPAYMENT_OPEN_API_URL=${sandbox.openApiUrl}`);
+  console.log('It knows one account and one application, neither of them a secret:');
+  const { account, terminal, secureCode, appKey, appSecret } = sandboxDefaults;
+  console.log(`  OCEANPAYMENT_ACCOUNT=${account} OCEANPAYMENT_TERMINAL=${terminal}`);
+  console.log(`  OCEANPAYMENT_SECURE_CODE=${secureCode}`);
+  console.log(`  OPCARD_APP_KEY=${appKey} OPCARD_APP_SECRET=${appSecret}`);
   await new Promise<void>((resolve) => {
     process.once('SIGINT', () => resolve());
     process.once('SIGTERM', () => resolve());

@@ -19,7 +19,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     where c.id = t.credential_id and c.environment <> t.environment`.execute(db);
   await sql`
     create index access_token_due_by_environment on token_lifecycle.access_token (environment, due_at)
-    where due_at is not null and expires_at is not null`.execute(db);
+    where due_at is not null and expires_at is not null and failures = 0`.execute(db);
+  await sql`
+    create index access_token_ending on token_lifecycle.access_token (environment, expires_at)
+    where due_at is not null and failures = 0`.execute(db);
   await sql`
     create index access_token_unissued on token_lifecycle.access_token (environment, due_at)
     where due_at is not null and expires_at is null`.execute(db);

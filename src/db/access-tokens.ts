@@ -64,11 +64,13 @@ export interface DueAccessToken {
 }
 
 /**
- * Access tokens whose renewal has come and which no live lease holds, `rowsMax` of each environment at most, those that run out first in front and those
- * that were never issued behind. While all is well, tokens run out in the order in which they fall due; those that fail fall due again
- * and again, and would keep the ones in need behind them, so they are looked for by their end. Each environment is looked at by
- * itself: where the gateway of one hangs, any number of its tokens are due and must not hide those of the other. What a removed
- * credential has left behind is due too, to be forgotten.
+ * Access tokens whose renewal has come and which no live lease holds, `rowsMax` of each environment at most, those that run out first in front.
+ *
+ * Each environment is looked at by itself: where the gateway of one hangs, any number of its tokens are due and must not hide those of the other.
+ * Within one, tokens that fail and those that do not take turns, or the ones that always fail, which run out first of all, would
+ * be all that is ever found; never issued ones have every fifth place or so, since any number may be added at once. Tokens fall due about in the
+ * order in which they run out; those with less than `endingMs` left, of which there are none while all is well, are looked for by
+ * their end besides. What a removed credential has left behind is due too, to be forgotten.
  *
  * `statement_timestamp()` stands still within a statement: an index can't be searched by `clock_timestamp()`, and would be read to its
  * end each time, 9,931 buffers in place of 2 for 10,000 credentials.
@@ -76,6 +78,7 @@ export interface DueAccessToken {
 export async function findDueAccessTokens(
   db: Db,
   rowsMax: number,
+  endingMs: number,
 ): Promise<readonly DueAccessToken[]> {
   const isDue = sql`environment = place.environment and due_at <= statement_timestamp()
     and (lease_until is null or lease_until <= statement_timestamp()) and ${isNotBuried('access_token', sql`'refresh'`)}`;
@@ -84,18 +87,25 @@ export async function findDueAccessTokens(
     select due.id, due.version, due.generation, c.name as credential
     from unnest(${[...credentialEnvironments]}::text[]) place (environment)
     cross join lateral (
-      (select ${columns} from access_token where expires_at is not null and ${isDue}
-        order by due_at limit ${rowsMax})
-      union
-      (select ${columns} from access_token where expires_at is not null and failures > 0 and ${isDue}
-        order by expires_at limit ${rowsMax})
-      union
-      (select ${columns} from access_token where expires_at is null and ${isDue}
-        order by due_at limit ${rowsMax})
-      order by expires_at, due_at limit ${rowsMax}
+      select *, row_number() over (partition by every order by expires_at, due_at) * abs(every) as turn
+      from (
+        (select ${columns}, 1 as every from access_token where expires_at is not null and failures = 0 and ${isDue}
+          order by due_at limit ${rowsMax})
+        union
+        (select ${columns}, 1 from access_token where failures = 0 and ${isDue}
+          and expires_at <= statement_timestamp() + ${endingMs} * interval '1 millisecond'
+          order by expires_at limit ${rowsMax})
+        union
+        (select ${columns}, -1 from access_token where failures > 0 and expires_at is not null and ${isDue}
+          order by expires_at limit ${rowsMax})
+        union
+        (select ${columns}, 4 from access_token where expires_at is null and ${isDue}
+          order by due_at limit ${rowsMax})
+      ) found
+      order by turn limit ${rowsMax}
     ) due
     join credential c on c.id = due.credential_id
-    order by due.expires_at, due.due_at`.execute(db);
+    order by due.turn, due.expires_at`.execute(db);
   return rows;
 }
 
@@ -128,7 +138,7 @@ export async function findOverdueAccessTokens(
     from (
       select id from access_token where failures > 0
       union
-      select id from access_token where expires_at is not null and ${isLate}
+      select id from access_token where expires_at is not null and failures = 0 and ${isLate}
       union
       select id from access_token where expires_at is null and ${isLate}
       union

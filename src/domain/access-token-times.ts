@@ -117,9 +117,22 @@ export function suspendedWaitMs(waits: AccessTokenWaits, leftMs: number): number
   return Math.min(waits.suspendedMs, Math.max(waits.spacingMs, Math.round(leftMs / 2)));
 }
 
+/** Refused creates after which the other way is no longer tried at once. */
+const untriedFailuresMax = 6;
+
+/** The wait after a create was refused while a refresh token is left that nobody has refused. */
+export function untriedWaitMs(waits: AccessTokenWaits, failures: number): number {
+  return failures <= untriedFailuresMax ? waits.quickMs : waits.spacingMs;
+}
+
 /** Whether a tenth of a token's life is left at most, or nothing. */
 export function isNearlyOver(leftMs: number, lifeMs: number): boolean {
   return leftMs <= lifeMs / 10;
+}
+
+/** The share of the life of all tokens in which the scan looks for those that run out first, in milliseconds: renewed in time, none gets there. */
+export function endingMs({ ttlMs }: Pick<AccessTokenLife, 'ttlMs'>): number {
+  return ttlMs * 0.15;
 }
 
 /** Shares of a token's life, in percent, at which an overdue renewal is an alarm; 0: it has run out. */

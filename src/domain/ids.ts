@@ -9,6 +9,7 @@ export type JobKind =
   | 'notify'
   | 'deliver'
   | 'refresh'
+  | 'urgent'
   | 'enqueue'
   | 'redrive';
 

@@ -1,6 +1,6 @@
 import { AppError } from '../domain/errors.ts';
 import type { Secret } from '../security/secret.ts';
-import { createTurns, type Later, type Turn, type TurnLimits } from './turns.ts';
+import { createTurns, type Later, type Turn, type TurnLimits, type TurnRequest } from './turns.ts';
 import { createTransport, type Transport } from './transport.ts';
 import { classifyAccessToken } from './access-token-reply.ts';
 import { classifyCancel } from './cancel-reply.ts';
@@ -123,7 +123,7 @@ export interface GatewayClient {
    */
   readonly oauthTurn: (
     environment?: GatewayEnvironment,
-    signal?: AbortSignal,
+    request?: TurnRequest,
   ) => Promise<Turn | Later>;
   readonly createAccessToken: (app: OpcardApp, call?: CallOptions) => Promise<AccessTokenReply>;
   readonly refreshAccessToken: (
@@ -191,8 +191,8 @@ export function createGatewayClient(
           return read.kind === 'success' ? { kind: 'done' } : read;
         },
       ),
-    oauthTurn: async (environment, signal) =>
-      await turns(placeOf({ environment }).openApiUrl, signal),
+    oauthTurn: async (environment, request) =>
+      await turns(placeOf({ environment }).openApiUrl, request),
     createAccessToken: async (app, options) =>
       await call(
         placeOf(app).openApiUrl,

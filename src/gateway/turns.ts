@@ -22,18 +22,28 @@ export interface TurnLimits {
   readonly lineMsMax: number;
 }
 
+/** Who asks for a turn. */
+export interface TurnRequest {
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal | undefined;
+  /** Somebody waits for what is to be asked for: of two places or more one is kept for such calls, and they have a line of their own. */
+  readonly isUrgent?: boolean | undefined;
+}
+
 /** Waits for a turn at the host of an address; never for long. */
-export type TakeTurn = (url: string, signal?: AbortSignal) => Promise<Turn | Later>;
+export type TakeTurn = (url: string, request?: TurnRequest) => Promise<Turn | Later>;
 
 /** A turn that begins later than this is not waited for, in milliseconds: who waits holds up others. */
-const waitMsMax = 2_000;
+const waitMsMax = { urgent: 4_000, other: 2_000 };
+/** Who comes back comes back a little early, so that the host is never idle for want of a job. */
+const earlyMs = 1_000;
 
 interface Host {
   taken: number;
   /** When the next turn may begin. */
   nextAtMs: number;
   /** When whoever was told last comes back. */
-  lineAtMs: number;
+  readonly lineAtMs: { urgent: number; other: number };
 }
 
 /**
@@ -47,16 +57,18 @@ export function createTurns(limits: TurnLimits): TakeTurn {
   const hosts = new Map<string, Host>();
   let takenInAll = 0;
 
-  return async (url, signal) => {
+  return async (url, { signal, isUrgent = false } = {}) => {
     const host = hostOf(hosts, url);
+    const need = isUrgent ? 'urgent' : 'other';
     const now = performance.now();
     const beginsAtMs = Math.max(now, host.nextAtMs);
-    const isFull = host.taken >= atOnceMax || takenInAll >= atOnceInAllMax;
-    if (isFull || beginsAtMs - now > waitMsMax) {
-      const comesAtMs = Math.max(beginsAtMs, host.lineAtMs) + everyMs;
+    const places = isUrgent ? atOnceMax : Math.max(1, atOnceMax - 1);
+    const isFull = host.taken >= places || takenInAll >= atOnceInAllMax;
+    if (isFull || beginsAtMs - now > waitMsMax[need]) {
+      const comesAtMs = Math.max(beginsAtMs, host.lineAtMs[need]) + everyMs;
       if (comesAtMs - now > lineMsMax) return { kind: 'later', inMs: Infinity };
-      host.lineAtMs = comesAtMs;
-      return { kind: 'later', inMs: comesAtMs - now };
+      host.lineAtMs[need] = comesAtMs;
+      return { kind: 'later', inMs: Math.max(everyMs, comesAtMs - now - earlyMs) };
     }
     host.nextAtMs = beginsAtMs + everyMs;
     host.taken += 1;
@@ -74,7 +86,7 @@ export function createTurns(limits: TurnLimits): TakeTurn {
 
 function hostOf(hosts: Map<string, Host>, url: string): Host {
   const { host: name } = new URL(url);
-  const host = hosts.get(name) ?? { taken: 0, nextAtMs: 0, lineAtMs: 0 };
+  const host = hosts.get(name) ?? { taken: 0, nextAtMs: 0, lineAtMs: { urgent: 0, other: 0 } };
   hosts.set(name, host);
   return host;
 }

@@ -5,10 +5,16 @@ import { findCredentialById } from '../db/credentials.ts';
 import { isDatabaseOutage } from '../db/faults.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import { callFor, type RenewalCall } from '../domain/access-token-renewal.ts';
-import { isNearlyOver } from '../domain/access-token-times.ts';
 import type { Secret } from '../security/secret.ts';
 import { adoptCandidate } from './access-token-candidate.ts';
-import { isLeased, isOfFormerApp, isTooSoon, noToken, openIfReadable } from './access-token-row.ts';
+import {
+  isLeased,
+  isOfFormerApp,
+  isRowNearlyOver,
+  isTooSoon,
+  noToken,
+  openIfReadable,
+} from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { done, type JobContext, type Outcome } from './define-job.ts';
 
@@ -105,18 +111,6 @@ export async function writeIntent(
 
 const notOurs = done('somebody_else_is_at_it');
 
-function isRowNearlyOver({
-  issued_at: issuedAt,
-  expires_at: expiresAt,
-  read_at: now,
-}: ReadAccessToken): boolean {
-  if (issuedAt === null || expiresAt === null) return true;
-  return isNearlyOver(
-    expiresAt.getTime() - now.getTime(),
-    expiresAt.getTime() - issuedAt.getTime(),
-  );
-}
-
 /** Whether nobody has tried since the last token; a process of an older version leaves the instant of a former renewal. */
 function isFirstAttempt({ state, renewing_since: since }: ReadAccessToken): boolean {
   return since === null || state === 'fresh';
@@ -135,6 +129,8 @@ async function loseLease(row: ReadAccessToken, context: RenewalContext): Promise
 }
 
 const outageWaitMs = 250;
+/** How long a worker that is stopping, or a job whose time is over, goes on trying. */
+const stoppingMsMax = 5_000;
 
 /**
  * Commits a change while the intent stands: same generation, same attempt. Other changes of the row (a counted hand-out, an alarm) move
@@ -146,12 +142,15 @@ export async function applyFenced(
   change: RenewalChange,
   context: RenewalContext,
 ): Promise<boolean> {
+  const { leaseMs } = context.settings.accessToken;
+  const begunAtMs = performance.now();
+  const isInTime = (): boolean =>
+    performance.now() - begunAtMs < (context.signal.aborted ? stoppingMsMax : leaseMs);
   return await pRetry(async () => await applyOnce(intent, change, context), {
     retries: Infinity,
     factor: 1,
     minTimeout: outageWaitMs,
-    maxRetryTime: context.settings.accessToken.leaseMs,
-    shouldRetry: ({ error }) => isDatabaseOutage(error) && !context.signal.aborted,
+    shouldRetry: ({ error }) => isDatabaseOutage(error) && isInTime(),
   });
 }
 

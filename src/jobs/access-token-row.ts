@@ -2,7 +2,11 @@ import type { ReadAccessToken } from '../db/access-tokens.ts';
 import type { AccessTokenRow, CredentialRow } from '../db/rows.ts';
 import type { OutboxJob } from '../db/transition-door.ts';
 import { jobId } from '../domain/ids.ts';
-import { type AccessTokenLife, accessTokenWaits } from '../domain/access-token-times.ts';
+import {
+  type AccessTokenLife,
+  accessTokenWaits,
+  isNearlyOver,
+} from '../domain/access-token-times.ts';
 import { AppError } from '../domain/errors.ts';
 import type { Keyring, SealedPlace } from '../security/keyring.ts';
 import type { Secret } from '../security/secret.ts';
@@ -42,6 +46,19 @@ export function isTooSoon(
   if (dueAt === null || dueAt <= now) return false;
   if (state !== 'fresh') return true;
   return now.getTime() < (issuedAt?.getTime() ?? 0) + accessTokenWaits(life).spacingMs;
+}
+
+/** Whether a tenth of the row's token is left at most, or nothing, or there is none. */
+export function isRowNearlyOver({
+  issued_at: issuedAt,
+  expires_at: expiresAt,
+  read_at: now,
+}: ReadAccessToken): boolean {
+  if (issuedAt === null || expiresAt === null) return true;
+  return isNearlyOver(
+    expiresAt.getTime() - now.getTime(),
+    expiresAt.getTime() - issuedAt.getTime(),
+  );
 }
 
 /** What a row holds without a token, whatever it held before. */

@@ -5,6 +5,7 @@ import type { AccessTokenRead } from '../domain/access-token.ts';
 import type { AccessTokenView } from '../domain/api-shapes.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
+import { jobId } from '../domain/ids.ts';
 import {
   createAccessTokenMemory,
   type LoadedToken,
@@ -153,7 +154,9 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): List
 
   async function askForRenewal(row: ReadableAccessToken, credential: string): Promise<void> {
     const { id, version, generation } = row;
-    await insertOutboxJobs(options.db, [refreshJob(id, version, credential, generation)]);
+    const job = refreshJob(id, version, credential, generation);
+    // By an id of its own: the scan's job may stand in a line of those that nobody waits for.
+    await insertOutboxJobs(options.db, [{ ...job, jobId: jobId('urgent', id, version) }]);
     options.onJobsWritten?.();
   }
 

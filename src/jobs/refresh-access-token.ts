@@ -6,6 +6,7 @@ import {
   accessTokenWaits,
   renewalBackoffMs,
   suspendedWaitMs,
+  untriedWaitMs,
 } from '../domain/access-token-times.ts';
 import { accessTokenRefreshPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
@@ -24,7 +25,13 @@ import {
   retireAccessToken,
   retryAccessToken,
 } from './access-token-registration.ts';
-import { isLeased, isOfFormerApp, isTooSoon, refreshJob } from './access-token-row.ts';
+import {
+  isLeased,
+  isOfFormerApp,
+  isRowNearlyOver,
+  isTooSoon,
+  refreshJob,
+} from './access-token-row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from './define-job.ts';
 import { openOpcard } from './gateway-accounts.ts';
 
@@ -91,7 +98,10 @@ async function renew(
   let outcome: Outcome | 'issue_now' = 'issue_now';
   for (let calls = 0; outcome === 'issue_now' && calls < callsMax; calls += 1) {
     // Queueing comes before the intent: a lease must not run while its owner waits for its turn.
-    const turn = await context.gateway.oauthTurn(credential.environment, context.signal);
+    const turn = await context.gateway.oauthTurn(credential.environment, {
+      signal: context.signal,
+      isUrgent: isUrgent(row),
+    });
     if (turn.kind === 'later') return comeBack(row, turn.inMs);
     try {
       outcome = await renewOnce(credential, row.generation, context);
@@ -100,6 +110,14 @@ async function renew(
     }
   }
   return outcome === 'issue_now' ? done('refused_twice') : outcome;
+}
+
+/** Attempts after which a token that can't be renewed no longer goes before others. */
+const urgentFailuresMax = 3;
+
+/** Whether readers wait for the token, or are about to. */
+function isUrgent(row: ReadAccessToken): boolean {
+  return row.expires_at !== null && row.failures < urgentFailuresMax && isRowNearlyOver(row);
 }
 
 /** The wait of a job that nobody would bring again, while there are too many at the host. */
@@ -213,7 +231,10 @@ function waitAfter(
     case 'retry_soon':
       return waits.quickMs;
     case 'suspend':
-      return suspendedWaitMs(waits, leftMs);
+      // By turns comes a refresh next, which nobody has refused.
+      return row.refresh_token_sealed === null
+        ? suspendedWaitMs(waits, leftMs)
+        : untriedWaitMs(waits, failures);
     case 'back_off':
       return renewalBackoffMs(waits, failures, leftMs, random());
   }

@@ -3,7 +3,7 @@ import {
   findOverdueAccessTokens,
   type OverdueAccessToken,
 } from '../db/access-tokens.ts';
-import { alarmPercents } from '../domain/access-token-times.ts';
+import { alarmPercents, endingMs } from '../domain/access-token-times.ts';
 import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { refreshJob } from './access-token-row.ts';
@@ -38,7 +38,7 @@ export const scanAccessTokens = defineJob({
     const { db, enqueue, settings } = context;
     // First, since the queue may be what is at fault.
     await raiseAlarms(context);
-    const due = await findDueAccessTokens(db, rowsMaxOf(settings));
+    const due = await findDueAccessTokens(db, rowsMaxOf(settings), endingMs(settings.accessToken));
     const jobs = due.map(({ id, version, generation, credential }) =>
       refreshJob(id, version, credential, generation),
     );

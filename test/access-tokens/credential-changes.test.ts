@@ -220,7 +220,7 @@ describe('the access token of a credential', () => {
     expect(jobs).toMatchObject([{ payload: { v: 1, credential: 'cards' } }]);
     // Should the queue lose that job: the scan brings it again.
     await desk.makeDue('cards');
-    expect(await findDueAccessTokens(db, 10)).toMatchObject([{ credential: 'cards' }]);
+    expect(await findDueAccessTokens(db, 10, 1_000)).toMatchObject([{ credential: 'cards' }]);
 
     for (let runs = 0; runs < 2; runs += 1) {
       expect(await desk.renew('cards')).toBe('credential_removed');

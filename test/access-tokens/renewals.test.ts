@@ -3,6 +3,7 @@ import { describe, expect } from 'vitest';
 import { createGatewayClient } from '../../src/gateway/client.ts';
 import { AppError } from '../../src/domain/errors.ts';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
+import { runJob, wordOf } from '../support/run-job.ts';
 import { test, type TokenDesk } from '../support/token-desk.ts';
 import { shop } from '../support/token-reader.ts';
 
@@ -126,6 +127,25 @@ test.for([
   },
 );
 
+test('a refused create does not put off a refresh token that nobody has refused', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk();
+  await holdToken(desk, 46);
+  desk.sandbox.setFaults({ errorRate5xx: 1 });
+  for (let failures = 0; failures < 2; failures += 1) {
+    await desk.makeDue('cards');
+    await desk.renew('cards');
+  }
+  await desk.expire('cards');
+  desk.sandbox.setFaults({ errorRate5xx: 0, createRejectRate: 1 });
+  await desk.makeDue('cards');
+  expect(await desk.renew('cards')).toBe('suspended');
+  expect((await times(desk)).dueInMs).toBeLessThanOrEqual(1_000);
+  await desk.makeDue('cards');
+  expect(await desk.renew('cards')).toBe('refreshed');
+});
+
 test('two jobs that wait for their turn make one call for a credential that is refused', async ({
   openTokenDesk,
 }) => {
@@ -157,23 +177,37 @@ test('a pair is committed although the database was away when it came, and altho
   const desk = await openTokenDesk();
   const { door } = desk.dependencies;
   await holdToken(desk, 46);
-  for (const [index, isCommitted] of [false, true].entries()) {
+  const stopping = new AbortController();
+  const cases = [
+    { isCommitted: false, isStopping: false },
+    { isCommitted: true, isStopping: false },
+    { isCommitted: false, isStopping: true },
+  ];
+  for (const [index, { isCommitted, isStopping }] of cases.entries()) {
     await desk.makeDue('cards');
     let isAway = true;
     const apply: typeof door.apply = async (request) => {
       if (request.event !== 'access_token.refreshed' || !isAway) return await door.apply(request);
       isAway = false;
+      if (isStopping) stopping.abort();
       if (isCommitted) await door.apply(request);
       throw new AppError('database_unavailable', 'The database did not answer.');
     };
-    expect(await desk.renew('cards', { as: { door: { ...door, apply } } })).toBe('refreshed');
+    const dependencies = { ...desk.dependencies, door: { ...door, apply } };
+    const run = runJob(
+      'access-token.refresh',
+      { credential: 'cards' },
+      dependencies,
+      stopping.signal,
+    );
+    expect(wordOf(await run)).toBe('refreshed');
     expect(await desk.row('cards')).toMatchObject({
       state: 'fresh',
       generation: index + 2,
       candidate_sealed: null,
     });
   }
-  expect(desk.sandbox.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 2 });
+  expect(desk.sandbox.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 3 });
 });
 
 test('a refresh token that no key of ours opens is followed by a create', async ({

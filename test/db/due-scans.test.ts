@@ -20,7 +20,7 @@ const scans: Readonly<Record<string, readonly [string, (db: Db) => Promise<unkno
   deliveries: ['due_at <= statement_timestamp()', async (db) => await findDueDeliveries(db, 10)],
   'access tokens': [
     'due_at <= statement_timestamp()',
-    async (db) => await findDueAccessTokens(db, 10),
+    async (db) => await findDueAccessTokens(db, 10, 1_000),
   ],
   'overdue access tokens': [
     'due_at < (statement_timestamp()',

@@ -67,7 +67,7 @@ describe('looking for due work', () => {
       requests: idOf(await findDueTokenizations(db, 'requested', 1)),
       callbacks: idOf(await findDueCallbacks(db, 'received', 1)),
       deliveries: idOf(await findDueDeliveries(db, 1)),
-      accessTokens: idOf(await findDueAccessTokens(db, 1)),
+      accessTokens: idOf(await findDueAccessTokens(db, 1, 1_000)),
     });
     const all = (id: string) => ({
       requests: [id],

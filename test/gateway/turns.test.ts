@@ -1,5 +1,11 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createTurns, type Later, type Turn, type TurnLimits } from '../../src/gateway/turns.ts';
+import {
+  createTurns,
+  type Later,
+  type Turn,
+  type TurnLimits,
+  type TurnRequest,
+} from '../../src/gateway/turns.ts';
 
 const noLimits = { atOnceMax: Infinity, atOnceInAllMax: Infinity, lineMsMax: Infinity };
 
@@ -14,10 +20,10 @@ afterEach(() => {
 function turnsWith(limits: Partial<TurnLimits>) {
   const take = createTurns({ perSecondMax: 5, ...noLimits, ...limits });
   const asked: { atMs: number; result: Turn | Later | undefined }[] = [];
-  const ask = (host = 'one.example', signal?: AbortSignal) => {
+  const ask = (host = 'one.example', request: TurnRequest = {}) => {
     const entry = { atMs: Number.NaN, result: undefined as Turn | Later | undefined };
     asked.push(entry);
-    void take(`https://${host}/open-api/v1`, signal).then((result) => {
+    void take(`https://${host}/open-api/v1`, request).then((result) => {
       entry.atMs = Math.round(performance.now() - startedAt);
       entry.result = result;
     });
@@ -55,17 +61,17 @@ test('nobody waits for longer than two seconds: the others come back one after t
   const { ask, asked } = turnsWith({ lineMsMax: 4_000 });
   for (let turns = 0; turns < 25; turns += 1) ask();
   await vi.advanceTimersByTimeAsync(0);
-  // Eleven turns begin within two seconds; the next are told when it will be their turn.
+  // Eleven turns begin within two seconds; the next are told to come a second before their turn.
   expect(asked.map(({ result }) => inMsOf(result)).slice(11)).toEqual([
+    1_400,
+    1_600,
+    1_800,
+    2_000,
+    2_200,
     2_400,
     2_600,
     2_800,
     3_000,
-    3_200,
-    3_400,
-    3_600,
-    3_800,
-    4_000,
     ...Array.from({ length: 5 }, () => Infinity),
   ]);
   await vi.advanceTimersByTimeAsync(2_000);
@@ -73,7 +79,7 @@ test('nobody waits for longer than two seconds: the others come back one after t
 });
 
 test('a host that is full is left at once, and has a place again when a turn there has ended', async () => {
-  const { ask } = turnsWith({ perSecondMax: 1_000, atOnceMax: 2, atOnceInAllMax: 3 });
+  const { ask } = turnsWith({ perSecondMax: 1_000, atOnceMax: 3, atOnceInAllMax: 3 });
   const kindOf = async (host?: string): Promise<string | undefined> => {
     await vi.advanceTimersByTimeAsync(10);
     const entry = ask(host);
@@ -91,6 +97,25 @@ test('a host that is full is left at once, and has a place again when a turn the
   expect(await kindOf()).toBe('turn');
 });
 
+test('who is in need has a place of its own, waits longer, and is not behind the others in the line', async () => {
+  const { ask } = turnsWith({ atOnceMax: 20, lineMsMax: 10_000 });
+  const others = Array.from({ length: 40 }, () => ask());
+  const urgent = ask('one.example', { isUrgent: true });
+  await vi.advanceTimersByTimeAsync(2_200);
+  expect(urgent).toMatchObject({ atMs: 2_200, result: { kind: 'turn' } });
+  expect(others.filter(({ result }) => result?.kind === 'turn')).toHaveLength(11);
+
+  const full = turnsWith({ atOnceMax: 2, lineMsMax: 10_000 });
+  for (let turns = 0; turns < 30; turns += 1) full.ask();
+  const last = full.ask('one.example', { isUrgent: true });
+  const beyond = full.ask('one.example', { isUrgent: true });
+  await vi.advanceTimersByTimeAsync(500);
+  expect(full.asked.filter(({ result }) => result?.kind === 'turn')).toHaveLength(2);
+  expect(last.result?.kind).toBe('turn');
+  expect(inMsOf(beyond.result)).toBeLessThan(1_000);
+  expect(inMsOf(full.asked[29]?.result)).toBeGreaterThan(4_000);
+});
+
 test('those who come for a host that hangs are never more than it could serve', async () => {
   const { ask, asked } = turnsWith({ atOnceMax: 3, lineMsMax: 10_000 });
   const comeBack = async (): Promise<void> => {
@@ -106,10 +131,10 @@ test('those who come for a host that hangs are never more than it could serve', 
 });
 
 test('who gives up waiting has no turn of others, and can leave its place', async () => {
-  const { ask } = turnsWith({ atOnceMax: 2 });
+  const { ask } = turnsWith({ atOnceMax: 3 });
   ask();
   const abort = new AbortController();
-  const waiting = ask('one.example', abort.signal);
+  const waiting = ask('one.example', { signal: abort.signal });
   await vi.advanceTimersByTimeAsync(50);
   expect(waiting.result).toBeUndefined();
   abort.abort();

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
+import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { testActor } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
@@ -68,6 +69,51 @@ describe.each(backends)('with queues on %s', (backend) => {
       );
       // A line of two intervals is before them, and one interval until the scan; nothing of the 300 besides.
       expect((await countHolders(worker, added, 1)) - before).toBeLessThan(100);
+    } finally {
+      await worker.close();
+    }
+  });
+
+  test('a reader of a token that has run out is served while all places at the host are taken', async ({
+    databaseUrl,
+    skip,
+  }) => {
+    const [present, added] = [names('present', 1), names('added', 200)];
+    const worker = await startTestWorker({
+      databaseUrl,
+      backend,
+      env: {
+        SCAN_INTERVAL_MS: '1000',
+        CONCURRENCY_ACCESS_TOKEN: '6',
+        OAUTH_CALLS_PER_SECOND_MAX: '20',
+      },
+      sandbox: {
+        opcardApps: [...present, ...added].map((appKey) => ({ appKey, appSecret })),
+        faults: { latencyMs: 800 },
+      },
+    });
+    if (worker === undefined) return skip(`no ${backend}`);
+    try {
+      await store(worker, present);
+      await eventually(
+        'the present token',
+        async () => (await countHolders(worker, present, 1)) === 1,
+      );
+      await store(worker, added);
+      const calls = (): number => worker.sandbox.state().calls['oauth-create'];
+      await eventually('the host is full', () => calls() >= 5);
+      const { operations } = worker.app;
+      await sql`update access_token t set due_at = now(), issued_at = now() - interval '1 hour',
+        expires_at = now() - interval '1 second'
+        from credential c where c.id = t.credential_id and c.name = any(${present})`.execute(
+        operations.db,
+      );
+      // Two places, 800 ms each: the others need more than a minute.
+      const reader = createAccessTokenReader({ ...operations, isHearing: () => false });
+      const actor = { type: 'backend', id: 'shop' } as const;
+      expect(await reader.read('present-0', actor)).toMatchObject({ generation: 2 });
+      await reader.close();
+      expect(await countHolders(worker, added, 1)).toBeLessThan(100);
     } finally {
       await worker.close();
     }

@@ -251,12 +251,13 @@ function auditColumns(audit: AuditContext): Readonly<Record<string, unknown>> {
 
 /**
  * Commits a batch and answers each caller. When the statement fails, its batch is halved until the rows at fault stand alone: a
- * poisonous row never fails its neighbours. A lost connection fails the whole batch, as nobody knows what was committed.
+ * poisonous row never fails its neighbours, and one that was undone for another transaction, as in a deadlock, is tried again. A lost connection fails the whole batch, as nobody knows what was committed.
  */
 async function commitBatch(
   db: Db,
   batch: readonly Pending[],
   options: TransitionDoorOptions,
+  meetings = 0,
 ): Promise<void> {
   const first = batch[0];
   if (first === undefined) return;
@@ -270,7 +271,7 @@ async function commitBatch(
       batch.map(({ prepared }) => prepared),
     );
   } catch (error) {
-    await failOrSplit(db, batch, options, error);
+    await failOrSplit(db, batch, options, error, meetings);
     return;
   }
   options.onBatch?.(batch.length);
@@ -300,6 +301,7 @@ async function failOrSplit(
   batch: readonly Pending[],
   options: TransitionDoorOptions,
   error: unknown,
+  meetings: number,
 ): Promise<void> {
   if (batch.length > 1 && isRowFault(error)) {
     const middle = Math.ceil(batch.length / 2);
@@ -307,10 +309,22 @@ async function failOrSplit(
     await commitBatch(db, batch.slice(middle), options);
     return;
   }
+  if (isMeeting(error) && meetings < meetingsMax) {
+    await commitBatch(db, batch, options, meetings + 1);
+    return;
+  }
   const fault = isRowFault(error)
     ? new AppError('internal', 'The database refused a change.', { cause: error })
     : new AppError('database_unavailable', 'The database did not answer.', { cause: error });
   for (const { reject } of batch) reject(fault);
+}
+
+/** How often a change that met another transaction is tried again. */
+const meetingsMax = 10;
+
+/** Whether PostgreSQL undid a change for the sake of another transaction: tried again, it has every chance. */
+function isMeeting(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('40');
 }
 
 /** SQLSTATE classes of faults that lie in the data of one row, or in rows that met another transaction (40). */

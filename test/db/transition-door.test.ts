@@ -11,6 +11,7 @@ import {
   testActor,
   tokenizationColumns,
 } from '../support/builders.ts';
+import { onServer } from '../support/database.ts';
 import { test } from '../support/fixtures.ts';
 
 const audit = { actor: testActor };
@@ -163,6 +164,37 @@ describe('the transition door', () => {
       count: number;
     }>`select count(*)::int as count from tokenization`.execute(database.db);
     expect(rows[0]?.count).toBe(49);
+    expect(await findAuditBreaks(database.db)).toEqual([]);
+  });
+
+  test('a change that PostgreSQL undid for another transaction is tried again', async ({
+    databaseUrl,
+    database,
+    door,
+  }) => {
+    const id = await addTokenization(door, await addCredential(door));
+    // As a deadlock does, three times; a sequence is not undone.
+    await onServer(databaseUrl, async (client) => {
+      await client.query(`
+        create sequence token_lifecycle.meetings;
+        grant usage on sequence token_lifecycle.meetings to public;
+        create function token_lifecycle.meet() returns trigger language plpgsql as $$
+        begin
+          if nextval('token_lifecycle.meetings') <= 3 then
+            raise exception 'met' using errcode = 'deadlock_detected';
+          end if;
+          return new;
+        end $$;
+        create trigger meet before update on token_lifecycle.tokenization
+        for each row execute function token_lifecycle.meet()`);
+    });
+    const change = {
+      entity: 'tokenization',
+      row: { id, version: 1, state: 'requested' },
+      event: 'tokenization.submitting',
+      audit,
+    } as const;
+    expect(await door.apply(change)).toMatchObject({ isApplied: true, version: 2 });
     expect(await findAuditBreaks(database.db)).toEqual([]);
   });
 

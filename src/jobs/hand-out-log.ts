@@ -27,7 +27,7 @@ export interface HandOutLog {
 export interface HandOutLogOptions extends Pick<OperationDependencies, 'db' | 'door'> {
   /**
    * Told of hand-outs that are not in the audit trail. Those that are tried again, a minute later, are told of once in that
-   * minute; those that are lost, at the end of the process, all together.
+   * minute; those that are lost, at the end of the process, all together. What it throws is dropped.
    */
   readonly onUnwritten?: (handOuts: readonly HandOut[], error: unknown, isLost: boolean) => void;
   /** Readers and generations that are remembered as written down, default 50,000; beyond that some are written down at once again. */
@@ -81,8 +81,16 @@ export function createHandOutLog({
     } catch (error) {
       lastError = error;
       addTo(counts, handOut);
-      if (!isToldOf) onUnwritten([handOut], error, false);
+      if (!isToldOf) tell([handOut], error, false);
       isToldOf = true;
+    }
+  }
+
+  function tell(...unwritten: Parameters<typeof onUnwritten>): void {
+    try {
+      onUnwritten(...unwritten);
+    } catch {
+      // A backend's own code: its fault is no reason to stop writing, or to leave the rest of a process open that closes.
     }
   }
 
@@ -106,7 +114,7 @@ export function createHandOutLog({
         lastError = error;
       });
       const lost = [...lanes.unwritten(), ...counts.values()];
-      if (lost.length > 0) onUnwritten(lost, lastError, true);
+      if (lost.length > 0) tell(lost, lastError, true);
     },
   };
 }
@@ -141,15 +149,17 @@ function openLanes(work: (handOut: HandOut) => Promise<void>): {
   }
 
   async function run(rowId: string, ofRow: HandOuts): Promise<void> {
-    for (const [key, handOut] of ofRow) {
-      ofRow.delete(key);
-      inHand.add(handOut);
-      await work(handOut);
-      inHand.delete(handOut);
+    try {
+      for (const [key, handOut] of ofRow) {
+        ofRow.delete(key);
+        inHand.add(handOut);
+        await work(handOut).finally(() => inHand.delete(handOut));
+      }
+    } finally {
+      if (ofRow.size === 0) waiting.delete(rowId);
+      lanes.delete(rowId);
+      open();
     }
-    waiting.delete(rowId);
-    lanes.delete(rowId);
-    open();
   }
 
   return {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { afterEach, expect, vi } from 'vitest';
+import { afterEach, expect, onTestFinished, vi } from 'vitest';
 import type { TransitionDoor } from '../../src/db/transition-door.ts';
 import {
   openDirectTokenClient,
@@ -161,6 +161,51 @@ test('what is being written when the process ends, and is not, is told of as los
   await closing;
   vi.useRealTimers();
   await untilAudited(desk, ['shop 1', 'till 1']);
+});
+
+test('whoever is told and throws ends neither the process nor the hand-outs of a token, and is told of what is lost', async ({
+  openTokenDesk,
+}) => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const desk = await openTokenDesk();
+  await desk.add('cards', 'app-1');
+  const { id } = await desk.row('cards');
+  const unhandled = vi.fn<(reason: unknown) => void>();
+  process.on('unhandledRejection', unhandled);
+  onTestFinished(() => void process.off('unhandledRejection', unhandled));
+  const { door } = desk.dependencies;
+  const fault = { isOn: true };
+  const told: unknown[] = [];
+  const log = createHandOutLog({
+    ...desk.dependencies,
+    door: {
+      ...door,
+      async apply(request) {
+        if (fault.isOn) throw new Error('away');
+        return await door.apply(request);
+      },
+    },
+    onUnwritten(handOuts, _error, isLost) {
+      told.push([isLost, handOuts.map(({ actor, reads }) => `${actor.id} ${reads}`)]);
+      throw new Error('deaf');
+    },
+  });
+  log.count(id, 0, shop);
+  await eventually('told', () => told.length === 1);
+  fault.isOn = false;
+  log.count(id, 0, till);
+  await untilAudited(desk, ['till 1']);
+  vi.advanceTimersByTime(60_000);
+  await untilAudited(desk, ['till 1', 'shop 1']);
+
+  fault.isOn = true;
+  log.count(id, 0, till);
+  await log.close();
+  expect(told).toEqual([
+    [false, ['shop 1']],
+    [true, ['till 1']],
+  ]);
+  expect(unhandled).not.toHaveBeenCalled();
 });
 
 test('of first hand-outs only so many are remembered, and then they are first again', async ({

@@ -21,11 +21,21 @@ interface Kept {
   readonly lookedAt: number;
 }
 
+/** A generation that was reported, until its token has ended. */
+interface Refused {
+  readonly generation: number;
+  /** On the same clock. */
+  readonly endsAt: number;
+}
+
 /** From this age on a token is asked for anew, and as often while that fails, so that one that was replaced or withdrawn is given to nobody for long. */
 const youngMs = 10_000;
 
 /** How long before its end a token is taken from memory only where none is to be had from the worker: a call that uses it has to reach the gateway. */
 const marginMs = 10_000;
+
+/** How long a report counts where the end of the token is not known: the documented life of one. */
+const lifeMs = 3_600_000;
 
 /** Creates the memory of one client. `now` is a clock in milliseconds that only goes forward. */
 export function createAccessTokenCache(
@@ -34,7 +44,7 @@ export function createAccessTokenCache(
 ): AccessTokenCache {
   const kept = new Map<string, Kept>();
   const loading = new Map<string, Promise<AccessTokenView>>();
-  const refused = new Map<string, number>();
+  const refused = new Map<string, Refused>();
 
   async function loadAndKeep(credential: string): Promise<AccessTokenView> {
     const askedAt = now();
@@ -42,9 +52,9 @@ export function createAccessTokenCache(
       if (isGone(error)) kept.delete(credential);
       throw error;
     });
-    const isRefused = token.generation <= (refused.get(credential) ?? -1);
-    const isOlder = token.generation < (kept.get(credential)?.token.generation ?? 0);
-    if (!isRefused && !isOlder) {
+    // Only what is valid counts: in a restored database generations begin anew.
+    const isOlder = token.generation < (findValid(credential)?.token.generation ?? 0);
+    if (!isOlder && !isRefused(credential, token.generation)) {
       // Counted from before the request: the answer may have been long on its way.
       const endsAt = askedAt + token.secondsLeft * 1_000;
       kept.set(credential, { token, endsAt, lookedAt: askedAt });
@@ -67,6 +77,11 @@ export function createAccessTokenCache(
   function findValid(credential: string, ms = 0): Kept | undefined {
     const known = kept.get(credential);
     return known !== undefined && now() < known.endsAt - ms ? known : undefined;
+  }
+
+  function isRefused(credential: string, generation: number): boolean {
+    const report = refused.get(credential);
+    return report !== undefined && generation <= report.generation && now() < report.endsAt;
   }
 
   async function loadOrKept(credential: string): Promise<AccessTokenView> {
@@ -96,8 +111,12 @@ export function createAccessTokenCache(
       return view(known);
     },
     forget(credential, generation) {
-      refused.set(credential, Math.max(generation, refused.get(credential) ?? -1));
-      if ((kept.get(credential)?.token.generation ?? -1) <= generation) kept.delete(credential);
+      const known = kept.get(credential);
+      if (!isRefused(credential, generation)) {
+        const isKnown = known?.token.generation === generation;
+        refused.set(credential, { generation, endsAt: isKnown ? known.endsAt : now() + lifeMs });
+      }
+      if (known !== undefined && known.token.generation <= generation) kept.delete(credential);
       // Who asks from now on must not get the answer to a question that was asked before the report.
       loading.delete(credential);
     },

@@ -201,6 +201,58 @@ describe('access tokens in memory', () => {
     expect(state.asked).toBe(2);
   });
 
+  test('of a lower generation are kept once the token before has ended, as after a restored database', async () => {
+    const { cache, state, clock } = issuer();
+    state.generation = 50;
+    await cache.get('a');
+    Object.assign(state, { generation: 1, expiresAtMs: 7_200_000, asked: 0 });
+    clock.now = 3_600_000;
+    for (let reads = 0; reads < 3; reads += 1) {
+      expect((await cache.get('a')).generation).toBe(1);
+    }
+    expect(state.asked).toBe(1);
+  });
+
+  test('of a lower generation are not kept while the token before is valid', async () => {
+    const { cache, state, clock, generationAtOnce } = issuer();
+    state.generation = 50;
+    await cache.get('a');
+    state.generation = 49;
+    for (const now of [10_000, 20_000, 3_589_000]) {
+      clock.now = now;
+      expect(await generationAtOnce()).toBe(50);
+    }
+    expect(state.asked).toBe(4);
+  });
+
+  test('are kept again whatever their generation once the one that was reported has ended, and not before', async () => {
+    const { cache, state, clock } = issuer();
+    state.generation = 50;
+    state.expiresAtMs = 1_800_000;
+    await cache.get('a');
+    cache.forget('a', 50);
+    cache.forget('a', 50);
+    Object.assign(state, { generation: 1, expiresAtMs: 7_200_000, asked: 0 });
+    clock.now = 1_799_999;
+    for (let reads = 0; reads < 2; reads += 1) await cache.get('a');
+    expect(state.asked).toBe(2);
+    clock.now = 1_800_000;
+    for (let reads = 0; reads < 2; reads += 1) await cache.get('a');
+    expect(state.asked).toBe(3);
+  });
+
+  test('are kept again whatever their generation an hour after a report of one whose end is not known', async () => {
+    const { cache, state, clock } = issuer();
+    cache.forget('a', 50);
+    state.expiresAtMs = 7_200_000;
+    clock.now = 3_599_999;
+    for (let reads = 0; reads < 2; reads += 1) await cache.get('a');
+    expect(state.asked).toBe(2);
+    clock.now = 3_600_000;
+    for (let reads = 0; reads < 2; reads += 1) await cache.get('a');
+    expect(state.asked).toBe(3);
+  });
+
   test('are asked for again after a fault', async () => {
     const faults = { left: 1 };
     const cache = createAccessTokenCache(async () => {

@@ -5,7 +5,8 @@ import { TokenClientError } from './client-error.ts';
 export interface AccessTokenCache {
   /**
    * The token that is in memory and valid for a while yet, at once: one that is no longer young is asked for anew behind the caller's back.
-   * Otherwise what `load` gives, asked for once however many want it.
+   * Otherwise what `load` gives, asked for once however many want it; where that fails, a token that is valid to its end yet, unless there is
+   * no such credential any more.
    */
   readonly get: (credential: string) => Promise<AccessTokenView>;
   /** Forgets this generation and whatever came before it, also where it is still on its way. */
@@ -15,16 +16,26 @@ export interface AccessTokenCache {
 interface Kept {
   readonly token: AccessTokenView;
   /** On the clock of this process, which no time server moves. */
-  readonly until: number;
+  readonly endsAt: number;
   /** When it was last asked for, whatever came of it. */
   readonly lookedAt: number;
+}
+
+/** A generation that was reported, until its token has ended. */
+interface Refused {
+  readonly generation: number;
+  /** On the same clock. */
+  readonly endsAt: number;
 }
 
 /** From this age on a token is asked for anew, and as often while that fails, so that one that was replaced or withdrawn is given to nobody for long. */
 const youngMs = 10_000;
 
-/** How long before its end a token is no longer taken from memory: a call that uses it has to reach the gateway. */
+/** How long before its end a token is taken from memory only where none is to be had from the worker: a call that uses it has to reach the gateway. */
 const marginMs = 10_000;
+
+/** How long a report counts where the end of the token is not known: the documented life of one. */
+const lifeMs = 3_600_000;
 
 /** Creates the memory of one client. `now` is a clock in milliseconds that only goes forward. */
 export function createAccessTokenCache(
@@ -33,7 +44,7 @@ export function createAccessTokenCache(
 ): AccessTokenCache {
   const kept = new Map<string, Kept>();
   const loading = new Map<string, Promise<AccessTokenView>>();
-  const refused = new Map<string, number>();
+  const refused = new Map<string, Refused>();
 
   async function loadAndKeep(credential: string): Promise<AccessTokenView> {
     const askedAt = now();
@@ -41,12 +52,12 @@ export function createAccessTokenCache(
       if (isGone(error)) kept.delete(credential);
       throw error;
     });
-    const isRefused = token.generation <= (refused.get(credential) ?? -1);
-    const isOlder = token.generation < (kept.get(credential)?.token.generation ?? 0);
-    if (!isRefused && !isOlder) {
+    // Only what is valid counts: in a restored database generations begin anew.
+    const isOlder = token.generation < (findValid(credential)?.token.generation ?? 0);
+    if (!isOlder && !isRefused(credential, token.generation)) {
       // Counted from before the request: the answer may have been long on its way.
-      const until = askedAt + token.secondsLeft * 1_000 - marginMs;
-      kept.set(credential, { token, until, lookedAt: askedAt });
+      const endsAt = askedAt + token.secondsLeft * 1_000;
+      kept.set(credential, { token, endsAt, lookedAt: askedAt });
     }
     return token;
   }
@@ -62,21 +73,50 @@ export function createAccessTokenCache(
     return await started;
   }
 
+  /** What is kept and valid for `ms` yet. */
+  function findValid(credential: string, ms = 0): Kept | undefined {
+    const known = kept.get(credential);
+    return known !== undefined && now() < known.endsAt - ms ? known : undefined;
+  }
+
+  function isRefused(credential: string, generation: number): boolean {
+    const report = refused.get(credential);
+    return report !== undefined && generation <= report.generation && now() < report.endsAt;
+  }
+
+  async function loadOrKept(credential: string): Promise<AccessTokenView> {
+    try {
+      return await loadOnce(credential);
+    } catch (error) {
+      // Looked for only now: it may have ended meanwhile, or have been reported, or be gone.
+      const known = findValid(credential);
+      if (known === undefined) throw error;
+      return view(known);
+    }
+  }
+
+  function view({ token, endsAt }: Kept): AccessTokenView {
+    return { ...token, secondsLeft: Math.floor((endsAt - now()) / 1_000) };
+  }
+
   return {
     async get(credential) {
-      const known = kept.get(credential);
-      if (known === undefined || now() >= known.until) return await loadOnce(credential);
+      const known = findValid(credential, marginMs);
+      if (known === undefined) return await loadOrKept(credential);
       if (now() - known.lookedAt >= youngMs) {
         kept.set(credential, { ...known, lookedAt: now() });
         // Whatever is wrong with the way to the worker, a valid token is a valid token.
         loadOnce(credential).catch(() => undefined);
       }
-      const secondsLeft = Math.floor((known.until + marginMs - now()) / 1_000);
-      return { ...known.token, secondsLeft };
+      return view(known);
     },
     forget(credential, generation) {
-      refused.set(credential, Math.max(generation, refused.get(credential) ?? -1));
-      if ((kept.get(credential)?.token.generation ?? -1) <= generation) kept.delete(credential);
+      const known = kept.get(credential);
+      if (!isRefused(credential, generation)) {
+        const isKnown = known?.token.generation === generation;
+        refused.set(credential, { generation, endsAt: isKnown ? known.endsAt : now() + lifeMs });
+      }
+      if (known !== undefined && known.token.generation <= generation) kept.delete(credential);
       // Who asks from now on must not get the answer to a question that was asked before the report.
       loading.delete(credential);
     },

@@ -27,10 +27,10 @@ export interface HandOutLog {
 export interface HandOutLogOptions extends Pick<OperationDependencies, 'db' | 'door'> {
   /**
    * Told of hand-outs that are not in the audit trail. Those that are tried again, a minute later, are told of once in that
-   * minute; those that are lost, at the end of the process, all together.
+   * minute; those that are lost, at the end of the process, all together. What it throws is dropped.
    */
   readonly onUnwritten?: (handOuts: readonly HandOut[], error: unknown, isLost: boolean) => void;
-  /** Readers and generations that are remembered as written down, default 50,000; beyond that some are written down at once again. */
+  /** Pairs of token and backend that are remembered, default 50,000; what any further one reads is written down within the minute, never at once. */
   readonly firstsMax?: number;
   /** Waits so many milliseconds; by default on the clock. */
   readonly pause?: (ms: number) => Promise<unknown>;
@@ -47,7 +47,8 @@ const pauseMsMax = 100;
 
 /**
  * Audits hand-outs without slowing them: the first one of a generation to a backend is written down right away but behind the reader's
- * back, further ones are counted and written down once a minute, one audit row per token, generation and backend. What can't be
+ * back, further ones are counted and written down once a minute, one audit row per token, generation and backend.
+ * Where there are more pairs of token and backend than can be remembered, the first ones of the rest are counted too. What can't be
  * written is tried again for as long as the process lives. A process that is killed loses what it had not written yet: the
  * first hand-outs of its last moments, and the counts of its last minute.
  */
@@ -59,7 +60,8 @@ export function createHandOutLog({
   pause = setTimeout,
 }: HandOutLogOptions): HandOutLog {
   const counts = new Map<string, HandOut>();
-  const firsts = new Set<string>();
+  /** The latest generation that was written at once, by token and backend. */
+  const firsts = new Map<string, number>();
   const lanes = openLanes(writeOrKeep);
   let isToldOf = false;
   let lastError: unknown;
@@ -81,21 +83,33 @@ export function createHandOutLog({
     } catch (error) {
       lastError = error;
       addTo(counts, handOut);
-      if (!isToldOf) onUnwritten([handOut], error, false);
+      if (!isToldOf) tell([handOut], error, false);
       isToldOf = true;
     }
+  }
+
+  function tell(...unwritten: Parameters<typeof onUnwritten>): void {
+    try {
+      onUnwritten(...unwritten);
+    } catch {
+      // A backend's own code: its fault is no reason to stop writing, or to leave the rest of a process open that closes.
+    }
+  }
+
+  /** Nobody is forgotten for somebody else: where all are read in turn, each read would be a first one then. */
+  function isFirst(handOut: HandOut): boolean {
+    const latest = firsts.get(readerOf(handOut));
+    return latest === undefined ? firsts.size < firstsMax : handOut.generation > latest;
   }
 
   return {
     count(rowId, generation, actor) {
       const one: HandOut = { rowId, generation, actor, reads: 1 };
-      const key = keyOf(one);
-      if (firsts.has(key)) {
+      if (!isFirst(one)) {
         addTo(counts, one);
         return;
       }
-      if (firsts.size >= firstsMax) firsts.clear();
-      firsts.add(key);
+      firsts.set(readerOf(one), generation);
       lanes.add(one);
     },
     async close() {
@@ -106,7 +120,7 @@ export function createHandOutLog({
         lastError = error;
       });
       const lost = [...lanes.unwritten(), ...counts.values()];
-      if (lost.length > 0) onUnwritten(lost, lastError, true);
+      if (lost.length > 0) tell(lost, lastError, true);
     },
   };
 }
@@ -141,15 +155,17 @@ function openLanes(work: (handOut: HandOut) => Promise<void>): {
   }
 
   async function run(rowId: string, ofRow: HandOuts): Promise<void> {
-    for (const [key, handOut] of ofRow) {
-      ofRow.delete(key);
-      inHand.add(handOut);
-      await work(handOut);
-      inHand.delete(handOut);
+    try {
+      for (const [key, handOut] of ofRow) {
+        ofRow.delete(key);
+        inHand.add(handOut);
+        await work(handOut).finally(() => inHand.delete(handOut));
+      }
+    } finally {
+      if (ofRow.size === 0) waiting.delete(rowId);
+      lanes.delete(rowId);
+      open();
     }
-    waiting.delete(rowId);
-    lanes.delete(rowId);
-    open();
   }
 
   return {
@@ -188,6 +204,10 @@ async function write(
   });
 }
 
-function keyOf({ rowId, generation, actor }: HandOut): string {
-  return `${rowId} ${generation} ${actor.type} ${actor.id}`;
+function keyOf(handOut: HandOut): string {
+  return `${handOut.generation} ${readerOf(handOut)}`;
+}
+
+function readerOf({ rowId, actor }: HandOut): string {
+  return `${rowId} ${actor.type} ${actor.id}`;
 }

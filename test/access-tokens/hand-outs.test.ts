@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { afterEach, expect, vi } from 'vitest';
+import { afterEach, expect, onTestFinished, vi } from 'vitest';
 import type { TransitionDoor } from '../../src/db/transition-door.ts';
 import {
   openDirectTokenClient,
@@ -163,19 +163,84 @@ test('what is being written when the process ends, and is not, is told of as los
   await untilAudited(desk, ['shop 1', 'till 1']);
 });
 
-test('of first hand-outs only so many are remembered, and then they are first again', async ({
+test('whoever is told and throws ends neither the process nor the hand-outs of a token, and is told of what is lost', async ({
+  openTokenDesk,
+}) => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const desk = await openTokenDesk();
+  await desk.add('cards', 'app-1');
+  const { id } = await desk.row('cards');
+  const unhandled = vi.fn<(reason: unknown) => void>();
+  process.on('unhandledRejection', unhandled);
+  onTestFinished(() => void process.off('unhandledRejection', unhandled));
+  const { door } = desk.dependencies;
+  const fault = { isOn: true };
+  const told: unknown[] = [];
+  const log = createHandOutLog({
+    ...desk.dependencies,
+    door: {
+      ...door,
+      async apply(request) {
+        if (fault.isOn) throw new Error('away');
+        return await door.apply(request);
+      },
+    },
+    onUnwritten(handOuts, _error, isLost) {
+      told.push([isLost, handOuts.map(({ actor, reads }) => `${actor.id} ${reads}`)]);
+      throw new Error('deaf');
+    },
+  });
+  log.count(id, 0, shop);
+  await eventually('told', () => told.length === 1);
+  fault.isOn = false;
+  log.count(id, 0, till);
+  await untilAudited(desk, ['till 1']);
+  vi.advanceTimersByTime(60_000);
+  await untilAudited(desk, ['till 1', 'shop 1']);
+
+  fault.isOn = true;
+  log.count(id, 0, till);
+  await log.close();
+  expect(told).toEqual([
+    [false, ['shop 1']],
+    [true, ['till 1']],
+  ]);
+  expect(unhandled).not.toHaveBeenCalled();
+});
+
+test('beyond the backends that are remembered for their tokens, hand-outs are counted and written within the minute', async ({
+  openTokenDesk,
+}) => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const desk = await openTokenDesk();
+  await desk.add('cards', 'app-1');
+  const { id } = await desk.row('cards');
+  const log = createHandOutLog({ ...desk.dependencies, firstsMax: 2 });
+  const phone = { type: 'backend', id: 'phone' } as const;
+  for (let round = 0; round < 3; round += 1) {
+    for (const actor of [shop, till, phone]) log.count(id, 1, actor);
+  }
+  // For those that are remembered a new generation is written at once, whatever waits for the minute.
+  log.count(id, 2, till);
+  const atOnce = ['shop 1', 'till 1', 'till 1'];
+  await untilAudited(desk, atOnce);
+  vi.advanceTimersByTime(60_000);
+  await untilAudited(desk, [...atOnce, 'phone 3', 'shop 2', 'till 2']);
+  await log.close();
+});
+
+test('a backend is remembered once for a token, whatever the number of generations', async ({
   openTokenDesk,
 }) => {
   const desk = await openTokenDesk();
   await desk.add('cards', 'app-1');
   const { id } = await desk.row('cards');
   const log = createHandOutLog({ ...desk.dependencies, firstsMax: 2 });
-  const wanted: string[] = [];
-  for (const name of ['shop', 'till', 'phone', 'shop']) {
-    log.count(id, 0, { type: 'backend', id: name });
-    wanted.push(`${name} 1`);
-    await untilAudited(desk, wanted);
-  }
+  for (let generation = 1; generation <= 3; generation += 1) log.count(id, generation, shop);
+  // A read that was on its way while the token was renewed is no first one.
+  log.count(id, 1, shop);
+  log.count(id, 3, till);
+  await untilAudited(desk, ['shop 1', 'shop 1', 'shop 1', 'till 1']);
   await log.close();
 });
 

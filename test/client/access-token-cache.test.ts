@@ -61,12 +61,55 @@ describe('access tokens in memory', () => {
     gate.fault = problem('network');
     clock.now = 3_589_000;
     expect((await cache.get('a')).secondsLeft).toBe(11);
-    clock.now = 3_590_000;
-    await expect(cache.get('a')).rejects.toThrow('No.');
+    await new Promise(setImmediate);
     delete gate.fault;
+    clock.now = 3_590_000;
     state.generation = 2;
     state.expiresAtMs += 3_600_000;
     expect((await cache.get('a')).generation).toBe(2);
+  });
+
+  test.for(['network', 'timeout', 'access_token_unavailable', 'scope_missing', 'internal'])(
+    'are used to their very end while the worker says %s, which is asked first each time',
+    async (code) => {
+      const { cache, state, clock, gate } = issuer();
+      await cache.get('a');
+      gate.fault = problem(code);
+      clock.now = 3_590_000;
+      expect(await cache.get('a')).toMatchObject({ generation: 1, secondsLeft: 10 });
+      clock.now = 3_599_999;
+      expect(await cache.get('a')).toMatchObject({ generation: 1, secondsLeft: 0 });
+      expect(state.asked).toBe(3);
+      clock.now = 3_600_000;
+      await expect(cache.get('a')).rejects.toMatchObject({ code });
+    },
+  );
+
+  test('in their last seconds are withheld where the worker says that the credential is gone', async () => {
+    const { cache, clock, gate } = issuer();
+    await cache.get('a');
+    gate.fault = problem('credential_not_found');
+    clock.now = 3_590_000;
+    await expect(cache.get('a')).rejects.toMatchObject({ code: 'credential_not_found' });
+    gate.fault = problem('network');
+    await expect(cache.get('a')).rejects.toMatchObject({ code: 'network' });
+  });
+
+  test('that were reported, or have ended, while the worker was asked in their last seconds are given to nobody', async () => {
+    const { cache, clock, gate, release } = issuer();
+    await Promise.all([cache.get('a'), cache.get('b')]);
+    gate.fault = problem('network');
+    gate.isHeld = true;
+    clock.now = 3_590_000;
+    const reported = cache.get('a');
+    cache.forget('a', 1);
+    release();
+    await expect(reported).rejects.toThrow('No.');
+    gate.isHeld = true;
+    const ended = cache.get('b');
+    clock.now = 3_600_000;
+    release();
+    await expect(ended).rejects.toThrow('No.');
   });
 
   test('have what is left counted from before they were asked for, however long the answer takes', async () => {
@@ -156,6 +199,58 @@ describe('access tokens in memory', () => {
     expect((await cache.get('a')).generation).toBe(2);
     expect((await cache.get('a')).generation).toBe(2);
     expect(state.asked).toBe(2);
+  });
+
+  test('of a lower generation are kept once the token before has ended, as after a restored database', async () => {
+    const { cache, state, clock } = issuer();
+    state.generation = 50;
+    await cache.get('a');
+    Object.assign(state, { generation: 1, expiresAtMs: 7_200_000, asked: 0 });
+    clock.now = 3_600_000;
+    for (let reads = 0; reads < 3; reads += 1) {
+      expect((await cache.get('a')).generation).toBe(1);
+    }
+    expect(state.asked).toBe(1);
+  });
+
+  test('of a lower generation are not kept while the token before is valid', async () => {
+    const { cache, state, clock, generationAtOnce } = issuer();
+    state.generation = 50;
+    await cache.get('a');
+    state.generation = 49;
+    for (const now of [10_000, 20_000, 3_589_000]) {
+      clock.now = now;
+      expect(await generationAtOnce()).toBe(50);
+    }
+    expect(state.asked).toBe(4);
+  });
+
+  test('are kept again whatever their generation once the one that was reported has ended, and not before', async () => {
+    const { cache, state, clock } = issuer();
+    state.generation = 50;
+    state.expiresAtMs = 1_800_000;
+    await cache.get('a');
+    cache.forget('a', 50);
+    cache.forget('a', 50);
+    Object.assign(state, { generation: 1, expiresAtMs: 7_200_000, asked: 0 });
+    clock.now = 1_799_999;
+    for (let reads = 0; reads < 2; reads += 1) await cache.get('a');
+    expect(state.asked).toBe(2);
+    clock.now = 1_800_000;
+    for (let reads = 0; reads < 2; reads += 1) await cache.get('a');
+    expect(state.asked).toBe(3);
+  });
+
+  test('are kept again whatever their generation an hour after a report of one whose end is not known', async () => {
+    const { cache, state, clock } = issuer();
+    cache.forget('a', 50);
+    state.expiresAtMs = 7_200_000;
+    clock.now = 3_599_999;
+    for (let reads = 0; reads < 2; reads += 1) await cache.get('a');
+    expect(state.asked).toBe(2);
+    clock.now = 3_600_000;
+    for (let reads = 0; reads < 2; reads += 1) await cache.get('a');
+    expect(state.asked).toBe(3);
   });
 
   test('are asked for again after a fault', async () => {

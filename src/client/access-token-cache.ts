@@ -17,25 +17,22 @@ interface Kept {
   readonly token: AccessTokenView;
   /** On the clock of this process, which no time server moves. */
   readonly endsAt: number;
-  /** When it was last asked for, whatever came of it. */
-  readonly lookedAt: number;
+  /** When it is to be asked for anew. */
+  readonly askAgainAt: number;
 }
 
-/** A generation that was reported, until its token has ended. */
-interface Refused {
+/** The latest generation that was reported; each report is an object of its own. */
+interface Report {
   readonly generation: number;
-  /** On the same clock. */
-  readonly endsAt: number;
 }
 
-/** From this age on a token is asked for anew, and as often while that fails, so that one that was replaced or withdrawn is given to nobody for long. */
+/** At this age a token is asked for anew, and as often while that fails, so that one that was replaced or withdrawn is given to nobody for long. */
 const youngMs = 10_000;
+/** The same of one that was reported and that the worker still gives: its renewal is under way. */
+const reportedMs = 1_000;
 
 /** How long before its end a token is taken from memory only where none is to be had from the worker: a call that uses it has to reach the gateway. */
 const marginMs = 10_000;
-
-/** How long a report counts where the end of the token is not known: the documented life of one. */
-const lifeMs = 3_600_000;
 
 /** Creates the memory of one client. `now` is a clock in milliseconds that only goes forward. */
 export function createAccessTokenCache(
@@ -44,20 +41,24 @@ export function createAccessTokenCache(
 ): AccessTokenCache {
   const kept = new Map<string, Kept>();
   const loading = new Map<string, Promise<AccessTokenView>>();
-  const refused = new Map<string, Refused>();
+  const reports = new Map<string, Report>();
 
   async function loadAndKeep(credential: string): Promise<AccessTokenView> {
     const askedAt = now();
+    const reportBefore = reports.get(credential);
     const token = await load(credential).catch((error: unknown) => {
       if (isGone(error)) kept.delete(credential);
       throw error;
     });
-    // Only what is valid counts: in a restored database generations begin anew.
+    const report = reports.get(credential);
+    const isReported = report !== undefined && token.generation <= report.generation;
+    // An answer to a question from before the report; and one that is slower than a newer one, where only what is valid counts.
+    const isLate = isReported && report !== reportBefore;
     const isOlder = token.generation < (findValid(credential)?.token.generation ?? 0);
-    if (!isOlder && !isRefused(credential, token.generation)) {
+    if (!isLate && !isOlder) {
       // Counted from before the request: the answer may have been long on its way.
       const endsAt = askedAt + token.secondsLeft * 1_000;
-      kept.set(credential, { token, endsAt, lookedAt: askedAt });
+      kept.set(credential, { token, endsAt, askAgainAt: askedAt + waitMs(isReported) });
     }
     return token;
   }
@@ -79,11 +80,6 @@ export function createAccessTokenCache(
     return known !== undefined && now() < known.endsAt - ms ? known : undefined;
   }
 
-  function isRefused(credential: string, generation: number): boolean {
-    const report = refused.get(credential);
-    return report !== undefined && generation <= report.generation && now() < report.endsAt;
-  }
-
   async function loadOrKept(credential: string): Promise<AccessTokenView> {
     try {
       return await loadOnce(credential);
@@ -103,24 +99,28 @@ export function createAccessTokenCache(
     async get(credential) {
       const known = findValid(credential, marginMs);
       if (known === undefined) return await loadOrKept(credential);
-      if (now() - known.lookedAt >= youngMs) {
-        kept.set(credential, { ...known, lookedAt: now() });
+      if (now() >= known.askAgainAt) {
+        const report = reports.get(credential);
+        const isReported = report !== undefined && known.token.generation <= report.generation;
+        kept.set(credential, { ...known, askAgainAt: now() + waitMs(isReported) });
         // Whatever is wrong with the way to the worker, a valid token is a valid token.
         loadOnce(credential).catch(() => undefined);
       }
       return view(known);
     },
     forget(credential, generation) {
+      const reported = Math.max(generation, reports.get(credential)?.generation ?? 0);
+      reports.set(credential, { generation: reported });
       const known = kept.get(credential);
-      if (!isRefused(credential, generation)) {
-        const isKnown = known?.token.generation === generation;
-        refused.set(credential, { generation, endsAt: isKnown ? known.endsAt : now() + lifeMs });
-      }
       if (known !== undefined && known.token.generation <= generation) kept.delete(credential);
       // Who asks from now on must not get the answer to a question that was asked before the report.
       loading.delete(credential);
     },
   };
+}
+
+function waitMs(isReported: boolean): number {
+  return isReported ? reportedMs : youngMs;
 }
 
 /** Whether the worker says that it has no such credential, any more. */

@@ -18,8 +18,7 @@ type Said = Omit<Call<unknown>, 'method' | 'path' | 'isIdempotent' | 'isAnswer'>
 
 /**
  * The way over HTTP. Calls that say the same twice are done once, so they are sent again by themselves when they did not get
- * through. Access tokens are kept until shortly before their end, asked for anew behind the caller's back as they age, and by one request
- * however many want them.
+ * through. Access tokens are kept, asked for anew behind the caller's back as they age, and by one request however many want them.
  */
 export function createHttpTransport(send: Connection): TokenTransport {
   const get = async <Answer>(path: string, isAnswer: AnswerCheck<Answer>, said: Said = {}) =>
@@ -29,6 +28,9 @@ export function createHttpTransport(send: Connection): TokenTransport {
   const accessTokens = createAccessTokenCache(
     async (credential) => await get(`access-tokens/${credential}`, isAccessToken),
   );
+
+  /** Of one generation one at a time: all who use it are refused at the same moment. */
+  const reports = new Map<string, Promise<void>>();
 
   return {
     requestTokenization: async (body) =>
@@ -49,8 +51,16 @@ export function createHttpTransport(send: Connection): TokenTransport {
     forward: async (channel, body) => await post(`callbacks/${channel}`, isKeptCallback, { body }),
     getAccessToken: accessTokens.get,
     async reportInvalidAccessToken(credential, generation) {
+      const key = `${credential} ${generation}`;
+      const underWay = reports.get(key);
+      if (underWay !== undefined) return await underWay;
       accessTokens.forget(credential, generation);
-      await post(`access-tokens/${credential}/invalid`, isReportTaken, { body: { generation } });
+      const path = `access-tokens/${credential}/invalid`;
+      const report = post(path, isReportTaken, { body: { generation } })
+        .then(() => undefined)
+        .finally(() => reports.delete(key));
+      reports.set(key, report);
+      await report;
     },
     revealOpccount: async (credential) =>
       await reveal(send, `opccount-credentials/${credential}`, isOpccount),

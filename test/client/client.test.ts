@@ -112,6 +112,20 @@ const calls: readonly (readonly [string, number, (client: TokenClient) => Promis
   ['revealOpccount', 1, async (client) => await client.revealOpccount()],
 ];
 
+test('reports of one generation that meet are one call', async () => {
+  const { url, seen } = await placeInTrouble([], {
+    status: 202,
+    body: { result: 'renewal_brought_forward' },
+  });
+  const client = createTokenClient({ url, apiKey: 'k' });
+  const report = async (generation: number): Promise<void> =>
+    await client.reportInvalidAccessToken('default', generation);
+  await Promise.all([...Array.from({ length: 20 }, async () => await report(1)), report(2)]);
+  expect(seen).toHaveLength(2);
+  await report(1);
+  expect(seen).toHaveLength(3);
+});
+
 describe.for(calls)('%s', ([, seenAfterCut, call]) => {
   test('refuses an answer that is not what it asked for', async () => {
     for (const body of [{ hello: 'world' }, { id: null, items: [{}], events: 1 }, []]) {

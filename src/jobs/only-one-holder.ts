@@ -13,16 +13,18 @@ import type { CredentialInput } from './store-credential.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'keyring'>;
 
-/** Throws `credential_conflict` when another credential than `ownId` holds this account and terminal, or this application. */
+/**
+ * Throws `credential_conflict` when a credential under another name holds this account and terminal, or this application. What is stored
+ * under the input's own name is no conflict, whoever put it there.
+ */
 export async function assertOnlyOne(
   dependencies: Dependencies,
   input: CredentialInput,
-  ownId?: string,
 ): Promise<void> {
   const isOpcard = input.family === 'opcard';
   const holder = isOpcard
-    ? await findHolderOfApp(dependencies, input, ownId)
-    : await findHolderOfAccount(dependencies, input, ownId);
+    ? await findHolderOfApp(dependencies, input)
+    : await findHolderOfAccount(dependencies, input);
   if (holder === undefined) return;
   const what = isOpcard ? 'application' : 'account and terminal';
   throw new AppError(
@@ -34,24 +36,22 @@ export async function assertOnlyOne(
 
 async function findHolderOfAccount(
   { db }: Dependencies,
-  { account, terminal }: CredentialInput,
-  ownId: string | undefined,
+  { name, account, terminal }: CredentialInput,
 ): Promise<{ readonly name: string } | undefined> {
   if (account === undefined || terminal === undefined) return undefined;
   const holder = await findCredentialByAccount(db, account, terminal);
-  return holder?.id === ownId ? undefined : holder;
+  return holder?.name === name ? undefined : holder;
 }
 
 /** By its digest, or opened where the digest is of a key that `ENCRYPTION_KEYS` no longer holds. */
 async function findHolderOfApp(
   { db, keyring }: Dependencies,
-  { environment, secrets }: CredentialInput,
-  ownId: string | undefined,
+  { name, environment, secrets }: CredentialInput,
 ): Promise<{ readonly name: string } | undefined> {
   const indexes = appKeyIndexes(keyring, environment, secrets['appKey']);
-  const holder = await findCredentialByAppKey(db, environment, indexes, ownId);
+  const holder = await findCredentialByAppKey(db, environment, indexes, name);
   if (holder !== undefined) return holder;
-  const others = await findCredentialsOfOtherKeys(db, environment, keyring.keyIds, ownId);
+  const others = await findCredentialsOfOtherKeys(db, environment, keyring.keyIds, name);
   return others.find((other) => appKeyOf(keyring, other) === secrets['appKey']);
 }
 

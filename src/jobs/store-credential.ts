@@ -160,7 +160,7 @@ export async function assertMayHold(
   input: CredentialInput,
 ): Promise<void> {
   if (holdsSame(present, openSecrets(dependencies.keyring, present), input)) return;
-  await assertOnlyOne(dependencies, input, present.id);
+  await assertOnlyOne(dependencies, input);
   await assertMayMove(dependencies, present, input);
 }
 
@@ -187,7 +187,7 @@ async function applyUnlessTaken(
     return await dependencies.door.apply(request);
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
-    await assertOnlyOne(dependencies, input, request.row.id);
+    await assertOnlyOne(dependencies, input);
     return { isApplied: false };
   }
 }

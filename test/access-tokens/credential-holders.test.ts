@@ -204,7 +204,14 @@ describe('an application is known', () => {
     });
     await expect(start(opcard('app-1'))).rejects.toMatchObject({ code: 'credential_conflict' });
     await expect(start({ acceptPayments })).rejects.toMatchObject({ code: 'credential_conflict' });
-    await start({ ...opcard('app-2'), acceptPayments: { ...acceptPayments, account: '654321' } });
+    // Nothing of what is named beside it is stored.
+    const others = { ...acceptPayments, account: '654321' };
+    await expect(start({ ...opcard('app-1'), acceptPayments: others })).rejects.toMatchObject({
+      code: 'credential_conflict',
+    });
+    const named = await dependencies.db.selectFrom('credential').select('name').execute();
+    expect(named.map(({ name }) => name).toSorted()).toEqual(['cards', 'till']);
+    await start({ ...opcard('app-2'), acceptPayments: others });
     await expect(start(opcard('app-1'))).rejects.toMatchObject({ code: 'credential_conflict' });
     await expect(start({ acceptPayments })).rejects.toMatchObject({ code: 'credential_conflict' });
   });

@@ -21,7 +21,7 @@ describe.for([
   { opcard: { appKey: new Secret('app-1'), appSecret: new Secret('secret') } },
   { acceptPayments: { account: '111111', terminal: '11111111', secureCode: new Secret('code') } },
 ])('the first start of several processes at once is refused for none', (credentials) => {
-  test.for([1, 2])(
+  test.for([1, 2, 3, 4])(
     'whichever query of one the other gets in after: %i',
     async (number, { openTokenDesk }) => {
       const { dependencies } = await openTokenDesk();

@@ -143,7 +143,7 @@ export async function listCredentials(db: Db): Promise<readonly ListedCredential
     .execute();
 }
 
-/** Whether tokenizations of a credential are not over for good: something is owed, the token can be used, or the gateway is still asked. */
+/** Whether tokenizations of a credential are not over: something is owed, the token can be used, or the gateway is still asked. */
 export async function hasTokenizationsInCharge(db: Db, credentialId: string): Promise<boolean> {
   const row = await db
     .selectFrom('tokenization')
@@ -155,6 +155,18 @@ export async function hasTokenizationsInCharge(db: Db, credentialId: string): Pr
         eb.and([eb('state', 'in', ['failed', 'expired']), eb('reconcile_at', 'is not', null)]),
       ]),
     )
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Whether tokenizations of a credential failed or expired: the gateway may be asked about them again, and a late token is theirs. */
+export async function hasTokenizationsToRevive(db: Db, credentialId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('tokenization')
+    .select('id')
+    .where('credential_id', '=', credentialId)
+    .where('state', 'in', ['failed', 'expired'])
     .limit(1)
     .executeTakeFirst();
   return row !== undefined;

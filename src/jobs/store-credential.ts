@@ -6,7 +6,8 @@ import type { CredentialRow } from '../db/rows.ts';
 import type { TransitionOutcome, TransitionRequest } from '../db/transition-door.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import type { CredentialEnvironment, CredentialFamily } from '../domain/credential.ts';
-import { AppError } from '../domain/errors.ts';
+import { AppError, errorCodeOf } from '../domain/errors.ts';
+import type { Keyring } from '../security/keyring.ts';
 import {
   alignAccessToken,
   registerAccessToken,
@@ -14,6 +15,7 @@ import {
 } from './access-token-registration.ts';
 import { refreshJob } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
+import { formerCodesOf, withFormerCodes } from './former-codes.ts';
 import { credentialPlace, openSecrets } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 import { assertMayMove } from './move-credential.ts';
@@ -111,7 +113,7 @@ export async function replaceCredential(
   input: CredentialInput,
   actor: Actor,
 ): Promise<StoreResult | undefined> {
-  const before = openSecrets(dependencies.keyring, present);
+  const before = secretsBefore(dependencies.keyring, present);
   const isRestored = present.state === 'removed';
   const isSameContent = !isRestored && isSame(present, before, input);
   const isConfigured =
@@ -151,6 +153,46 @@ export async function replaceCredential(
 }
 
 /**
+ * Writes the input over a removed credential, otherwise as `replaceCredential`. Secure codes that it had for the same account go on verifying:
+ * messages that were signed with them may still be under way.
+ */
+export async function restoreCredential(
+  dependencies: Dependencies,
+  removed: CredentialRow,
+  input: CredentialInput,
+  actor: Actor,
+): Promise<StoreResult | undefined> {
+  return await replaceCredential(
+    dependencies,
+    removed,
+    { ...input, secrets: withCodesBefore(dependencies.keyring, removed, input) },
+    actor,
+  );
+}
+
+function withCodesBefore(
+  keyring: Keyring,
+  removed: CredentialRow,
+  input: CredentialInput,
+): CredentialInput['secrets'] {
+  const { family, secrets } = input;
+  if (family !== 'accept_payments' || !isSamePlace(removed, input)) return secrets;
+  const before = secretsBefore(keyring, removed);
+  const latest = before['secureCode'] === undefined ? [] : [before['secureCode']];
+  return withFormerCodes(secrets, [...formerCodesOf(secrets), ...latest, ...formerCodesOf(before)]);
+}
+
+/** What is sealed in a row. Nothing in a removed one whose encryption key was retired: its name can be stored again all the same. */
+function secretsBefore(keyring: Keyring, row: CredentialRow): CredentialInput['secrets'] {
+  try {
+    return openSecrets(keyring, row);
+  } catch (error) {
+    if (row.state === 'removed' && errorCodeOf(error) === 'key_unknown') return {};
+    throw error;
+  }
+}
+
+/**
  * Throws `credential_conflict` where another credential holds what the stored one comes to hold by this input, and `state_forbids` where
  * tokenizations need what it holds now.
  */
@@ -159,7 +201,7 @@ export async function assertMayHold(
   present: CredentialRow,
   input: CredentialInput,
 ): Promise<void> {
-  if (holdsSame(present, openSecrets(dependencies.keyring, present), input)) return;
+  if (holdsSame(present, secretsBefore(dependencies.keyring, present), input)) return;
   await assertOnlyOne(dependencies, input);
   await assertMayMove(dependencies, present, input);
 }

@@ -151,7 +151,8 @@ function environment(
   };
 }
 
-const storedAtOnce = 20;
+/** Each takes a connection of the pool while it waits for its turn, and the one whose turn it is needs another. */
+const storedAtOnce = 3;
 
 async function storeAll(
   app: App,

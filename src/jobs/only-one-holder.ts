@@ -1,3 +1,4 @@
+import { withAdvisoryLock } from '../db/advisory-lock.ts';
 import {
   findCredentialByAccount,
   findCredentialByAppKey,
@@ -12,6 +13,19 @@ import type { OperationDependencies } from './job-dependencies.ts';
 import type { CredentialInput } from './store-credential.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'keyring'>;
+
+/**
+ * Looks for other holders and stores, in `work`, while nobody else does so for an application. Processes whose first encryption keys differ
+ * have different digests of one application, so the database alone can't refuse the second; accounts it can. Each that waits takes
+ * a connection: a process that stores as many at once as its pool has would leave none for the one whose turn it is.
+ */
+export async function whileNoOtherStores<Result>(
+  { db }: Pick<Dependencies, 'db'>,
+  { family }: Pick<CredentialInput, 'family'>,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  return family === 'opcard' ? await withAdvisoryLock(db, 'opcard holders', work) : await work();
+}
 
 /**
  * Throws `credential_conflict` when a credential under another name holds this account and terminal, or this application. What is stored

@@ -19,7 +19,7 @@ import { formerCodesOf, withFormerCodes } from './former-codes.ts';
 import { credentialPlace, openSecrets } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 import { assertMayMove } from './move-credential.ts';
-import { appKeyIndexes, assertOnlyOne } from './only-one-holder.ts';
+import { appKeyIndexes, assertOnlyOne, whileNoOtherStores } from './only-one-holder.ts';
 
 /** A credential as an operator or the environment names it. `secrets` has the shape of its family. */
 export interface CredentialInput {
@@ -88,15 +88,17 @@ export async function createCredential(
   input: CredentialInput,
   actor: Actor,
 ): Promise<StoreResult | undefined> {
-  await assertOnlyOne(dependencies, input);
   const id = randomUUID();
-  const outcome = await dependencies.door.apply({
-    entity: 'credential',
-    row: { id, version: 0, state: null },
-    event: 'credential.added',
-    patch: { name: input.name, family: input.family, ...contentOf(dependencies, id, input) },
-    audit: { actor },
-    jobs: input.family === 'opcard' ? [refreshJob(id, 1, input.name)] : [],
+  const outcome = await whileNoOtherStores(dependencies, input, async () => {
+    await assertOnlyOne(dependencies, input);
+    return await dependencies.door.apply({
+      entity: 'credential',
+      row: { id, version: 0, state: null },
+      event: 'credential.added',
+      patch: { name: input.name, family: input.family, ...contentOf(dependencies, id, input) },
+      audit: { actor },
+      jobs: input.family === 'opcard' ? [refreshJob(id, 1, input.name)] : [],
+    });
   });
   if (!outcome.isApplied) return undefined;
   if (input.family === 'opcard') await registerAccessToken(dependencies, { ...input, id }, actor);
@@ -122,7 +124,6 @@ export async function replaceCredential(
     if (input.family === 'opcard') await alignAccessToken(dependencies, present, actor);
     return 'unchanged';
   }
-  await assertMayHold(dependencies, present, input);
   const isSameHolder = holdsSame(present, before, input);
   const content = contentOf(
     dependencies,
@@ -131,7 +132,7 @@ export async function replaceCredential(
     isSameHolder ? present.app_key_index : null,
   );
   const isOtherApp = content['app_key_index'] !== present.app_key_index;
-  const outcome = await applyUnlessTaken(dependencies, input, {
+  const request = {
     entity: 'credential',
     row: present,
     event: isRestored
@@ -143,7 +144,13 @@ export async function replaceCredential(
     audit: { actor, detail: isSameContent ? {} : { paths: changedPaths(present, before, input) } },
     // Its access token is seen to also where the process dies before it can do that itself.
     jobs: isOtherApp ? [refreshJob(present.id, present.version + 1, input.name)] : [],
-  });
+  } as const;
+  const outcome = isSameHolder
+    ? await dependencies.door.apply(request)
+    : await whileNoOtherStores(dependencies, input, async () => {
+        await assertMayHold(dependencies, present, input);
+        return await applyUnlessTaken(dependencies, input, request);
+      });
   if (!outcome.isApplied) return undefined;
   if (input.family === 'opcard') {
     await alignAccessToken(dependencies, present, actor);

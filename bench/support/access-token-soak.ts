@@ -151,8 +151,7 @@ function environment(
   };
 }
 
-/** Each takes a connection of the pool while it waits for its turn, and the one whose turn it is needs another. */
-const storedAtOnce = 3;
+const storedAtOnce = 20;
 
 async function storeAll(
   app: App,

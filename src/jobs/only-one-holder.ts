@@ -16,8 +16,7 @@ type Dependencies = Pick<OperationDependencies, 'db' | 'keyring'>;
 
 /**
  * Looks for other holders and stores, in `work`, while nobody else does so for an application. Processes whose first encryption keys differ
- * have different digests of one application, so the database alone can't refuse the second; accounts it can. Each that waits takes
- * a connection: a process that stores as many at once as its pool has would leave none for the one whose turn it is.
+ * have different digests of one application, so the database alone can't refuse the second; accounts it can.
  */
 export async function whileNoOtherStores<Result>(
   { db }: Pick<Dependencies, 'db'>,

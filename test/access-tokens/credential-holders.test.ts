@@ -63,6 +63,19 @@ const names = async ({ db }: Dependencies): Promise<readonly string[]> =>
 describe('of two changes at the same moment', () => {
   const others = { ...account, account: '654321' };
 
+  test('of many more than there are connections to the database, each is stored', async ({
+    openTokenDesk,
+  }) => {
+    const { dependencies } = await openTokenDesk();
+    const many = Array.from({ length: 30 }, (_, index) => `c${index}`);
+    await Promise.all(
+      many.map(async (name) => {
+        await add(dependencies, { ...cards, name }, { ...app, appKey: name });
+      }),
+    );
+    expect(await names(dependencies)).toEqual(many.toSorted());
+  });
+
   test('one has the account, and the other is told so', async ({ openTokenDesk }) => {
     const { dependencies } = await openTokenDesk();
     const late = overtaken(dependencies, 'credential.added', () =>
@@ -85,7 +98,12 @@ describe('of two changes at the same moment', () => {
       if (how === 'restored') await removeCredential(dependencies, twin, testActor);
       const { encryptionKeys } = loadConfig(desk.env);
       const newer = generateEncryptionKey('k2');
-      const secondPlace = { ...dependencies, keyring: createKeyring([...encryptionKeys, newer]) };
+      // As another process has it.
+      const secondPlace = {
+        ...dependencies,
+        db: dependencies.db.withoutPlugins(),
+        keyring: createKeyring([...encryptionKeys, newer]),
+      };
       const keyring = createKeyring([newer, ...encryptionKeys]);
       let second: Promise<unknown> | undefined;
       const first = overtaken({ ...dependencies, keyring }, 'credential.added', async () => {

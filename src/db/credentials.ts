@@ -39,12 +39,12 @@ export async function findCredentialByAccount(
     .executeTakeFirst();
 }
 
-/** The active OPCard credential of an application other than `ownId`, by any of the blind indexes of its app key. */
+/** The active OPCard credential of an application under another name than `ownName`, by any of the blind indexes of its app key. */
 export async function findCredentialByAppKey(
   db: Db,
   environment: CredentialRow['environment'],
   appKeyIndexes: readonly string[],
-  ownId: string | undefined,
+  ownName: string,
 ): Promise<CredentialRow | undefined> {
   return await db
     .selectFrom('credential')
@@ -53,19 +53,19 @@ export async function findCredentialByAppKey(
     .where('app_key_index', 'in', [...appKeyIndexes])
     .where('family', '=', 'opcard')
     .where('state', '=', 'active')
-    .$if(ownId !== undefined, (query) => query.where('id', '<>', ownId ?? ''))
+    .where('name', '<>', ownName)
     .executeTakeFirst();
 }
 
 /** A credential whose application can be told by opening it. */
 export type SealedHolder = Pick<CredentialRow, 'id' | 'name' | 'secrets_sealed'>;
 
-/** The active OPCard credentials other than `ownId` whose app key has a digest of none of these encryption keys; none, as long as no key was retired. */
+/** The active OPCard credentials under other names than `ownName` whose app key has a digest of none of these encryption keys; none, as long as no key was retired. */
 export async function findCredentialsOfOtherKeys(
   db: Db,
   environment: CredentialRow['environment'],
   keyIds: readonly string[],
-  ownId: string | undefined,
+  ownName: string,
 ): Promise<readonly SealedHolder[]> {
   return await db
     .selectFrom('credential')
@@ -74,7 +74,7 @@ export async function findCredentialsOfOtherKeys(
     .where('family', '=', 'opcard')
     .where('state', '=', 'active')
     .where(sql`coalesce(split_part(app_key_index, '.', 1), '')`, 'not in', [...keyIds])
-    .$if(ownId !== undefined, (query) => query.where('id', '<>', ownId ?? ''))
+    .where('name', '<>', ownName)
     .execute();
 }
 
@@ -143,7 +143,7 @@ export async function listCredentials(db: Db): Promise<readonly ListedCredential
     .execute();
 }
 
-/** Whether tokenizations of a credential are not over for good: something is owed, the token can be used, or the gateway is still asked. */
+/** Whether tokenizations of a credential are not over: something is owed, the token can be used, or the gateway is still asked. */
 export async function hasTokenizationsInCharge(db: Db, credentialId: string): Promise<boolean> {
   const row = await db
     .selectFrom('tokenization')
@@ -155,6 +155,18 @@ export async function hasTokenizationsInCharge(db: Db, credentialId: string): Pr
         eb.and([eb('state', 'in', ['failed', 'expired']), eb('reconcile_at', 'is not', null)]),
       ]),
     )
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Whether tokenizations of a credential failed or expired: the gateway may be asked about them again, and a late token is theirs. */
+export async function hasTokenizationsToRevive(db: Db, credentialId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('tokenization')
+    .select('id')
+    .where('credential_id', '=', credentialId)
+    .where('state', 'in', ['failed', 'expired'])
     .limit(1)
     .executeTakeFirst();
   return row !== undefined;

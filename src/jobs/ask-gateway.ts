@@ -41,7 +41,7 @@ export async function askForSecondToken(
   row: TokenizationRow,
   context: JobContext<never>,
 ): Promise<Answer> {
-  const account = await getAccountOf(context, row.credential_id);
+  const account = await getAccountOf(context, row);
   for (const reference of new Set([row.gateway_reference, ...row.abandoned_references])) {
     const lookup = byReference(reference);
     const reply = await context.gateway.queryQuickPay(account, lookup, { signal: context.signal });
@@ -76,7 +76,7 @@ export async function ask(
   lookup: QuickPayLookup,
   context: JobContext<never>,
 ): Promise<Answer> {
-  const account = await getAccountOf(context, row.credential_id);
+  const account = await getAccountOf(context, row);
   const reply = await context.gateway.queryQuickPay(account, lookup, { signal: context.signal });
   return answerOf(row, lookup, reply, context);
 }

@@ -24,7 +24,7 @@ const holderFields = ['environment', 'account', 'terminal', 'appKey', 'number'] 
 
 /**
  * What a start makes of a stored credential: fields that the environment has changed since it was last stored from there are taken over,
- * and all others stay as they are, whoever changed them. Where it names another account or application, nothing of the former one stays.
+ * and all others stay as they are, whoever changed them. One that it no longer names goes where it still holds what was named. Where it names another account or application, nothing of the former one stays.
  */
 export function inputAtStart(
   keyring: Keyring,
@@ -38,16 +38,19 @@ export function inputAtStart(
     // An operator has put another one in its place: what the environment says of the former one is not for that.
     return holderFields.some((field) => changed.has(field)) ? said : held;
   }
+  /** It is no longer named, and what is stored is not what was named. */
+  const isOfOperator = (field: string): boolean =>
+    said.secrets[field] === undefined && !isAsNamed(keyring, present, field, stored[field]);
   const taken = Object.fromEntries(
     Object.entries({ ...stored, ...said.secrets })
-      .filter(([field]) => changed.has(field))
+      .filter(([field]) => changed.has(field) && !isOfOperator(field))
       .map(([field]) => [field, said.secrets[field]]),
   );
   const secrets = { ...stored, ...taken };
   if (said.family !== 'accept_payments') return { ...said, secrets };
   const isNamedNoMore =
     changed.has(namedCode) && said.secrets[namedCode] === undefined
-      ? isNamedBefore(keyring, present)
+      ? (code: string) => isAsNamed(keyring, present, namedCode, code)
       : undefined;
   const former = formerCodesAtStart(stored, secrets, said.secrets, isNamedNoMore);
   return { ...said, secrets: withFormerCodes(secrets, former) };
@@ -79,13 +82,14 @@ function formerCodesAtStart(
   ].filter((code) => code !== undefined);
 }
 
-/** Tells the former secure code that the environment named when it was last stored from there. */
-function isNamedBefore(
+/** Whether a value is what the environment named when it was last stored from there. */
+function isAsNamed(
   keyring: Keyring,
   { family, configured_index: before }: CredentialRow,
-): (code: string) => boolean {
-  return (code) =>
-    keyring.matchesBlindIndex(purposeOf(family, namedCode), code, before?.[namedCode] ?? '');
+  field: string,
+  value = '',
+): boolean {
+  return keyring.matchesBlindIndex(purposeOf(family, field), value, before?.[field] ?? '');
 }
 
 function isSameHolder(said: CredentialInput, held: CredentialInput): boolean {

@@ -26,7 +26,7 @@ type Context = JobContext<(typeof disablingEvents)[number]>;
 export async function finishDisabling(row: TokenizationRow, context: Context): Promise<Outcome> {
   if (row.quickpay_id_sealed === null) return done('no_token');
   const quickpayId = context.keyring.open(quickpayPlace(row.id), row.quickpay_id_sealed);
-  const account = await getAccountOf(context, row.credential_id);
+  const account = await getAccountOf(context, row);
   const { signal } = context;
   const reply = await context.gateway.cancelQuickPay(account, quickpayId, { signal });
   const answer = await ask(row, { by: 'quickpayId', value: quickpayId }, context);

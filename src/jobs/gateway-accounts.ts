@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { findCredentialById } from '../db/credentials.ts';
-import type { CredentialRow } from '../db/rows.ts';
+import type { Db } from '../db/database.ts';
+import type { CredentialRow, TokenizationRow } from '../db/rows.ts';
 import { credentialContent } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
 import type { AcceptPaymentsAccount, OpcardApp } from '../gateway/client.ts';
@@ -37,16 +38,31 @@ export function openOpcard(keyring: Keyring, row: CredentialRow): OpcardApp {
   return { environment: row.environment, appKey, appSecret: new Secret(appSecret) };
 }
 
-/** The account that a tokenization belongs to. Throws `credential_not_found`. */
+/**
+ * The account that a tokenization belongs to. Throws `credential_not_found`, also where its credential has moved to another account: what
+ * that one knows by the same reference is somebody else's.
+ */
 export async function getAccountOf(
   { db, keyring }: Pick<OperationDependencies, 'db' | 'keyring'>,
-  credentialId: string,
+  tokenization: TokenizationRow,
 ): Promise<SigningAccount> {
-  const row = await findCredentialById(db, credentialId);
+  const row = await findCredentialOf(db, tokenization);
   if (row === undefined) {
-    throw new AppError('credential_not_found', 'The credential of a tokenization is gone.');
+    throw new AppError(
+      'credential_not_found',
+      'The credential of a tokenization is gone, or stands for another account by now.',
+    );
   }
   return openAccount(keyring, row);
+}
+
+/** The credential of a tokenization, removed ones included; undefined where it stands for another account or terminal by now. */
+export async function findCredentialOf(
+  db: Db,
+  { credential_id: id, account, terminal }: TokenizationRow,
+): Promise<CredentialRow | undefined> {
+  const row = await findCredentialById(db, id);
+  return row?.account === account && row.terminal === terminal ? row : undefined;
 }
 
 /** The place that a credential's secrets are bound to. */

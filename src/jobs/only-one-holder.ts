@@ -1,3 +1,4 @@
+import { withAdvisoryLock } from '../db/advisory-lock.ts';
 import {
   findCredentialByAccount,
   findCredentialByAppKey,
@@ -13,16 +14,30 @@ import type { CredentialInput } from './store-credential.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'keyring'>;
 
-/** Throws `credential_conflict` when another credential than `ownId` holds this account and terminal, or this application. */
+/**
+ * Looks for other holders and stores, in `work`, while nobody else does so for an application. Processes whose first encryption keys differ
+ * have different digests of one application, so the database alone can't refuse the second; accounts it can.
+ */
+export async function whileNoOtherStores<Result>(
+  { db }: Pick<Dependencies, 'db'>,
+  { family }: Pick<CredentialInput, 'family'>,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  return family === 'opcard' ? await withAdvisoryLock(db, 'opcard holders', work) : await work();
+}
+
+/**
+ * Throws `credential_conflict` when a credential under another name holds this account and terminal, or this application. What is stored
+ * under the input's own name is no conflict, whoever put it there.
+ */
 export async function assertOnlyOne(
   dependencies: Dependencies,
   input: CredentialInput,
-  ownId?: string,
 ): Promise<void> {
   const isOpcard = input.family === 'opcard';
   const holder = isOpcard
-    ? await findHolderOfApp(dependencies, input, ownId)
-    : await findHolderOfAccount(dependencies, input, ownId);
+    ? await findHolderOfApp(dependencies, input)
+    : await findHolderOfAccount(dependencies, input);
   if (holder === undefined) return;
   const what = isOpcard ? 'application' : 'account and terminal';
   throw new AppError(
@@ -34,24 +49,22 @@ export async function assertOnlyOne(
 
 async function findHolderOfAccount(
   { db }: Dependencies,
-  { account, terminal }: CredentialInput,
-  ownId: string | undefined,
+  { name, account, terminal }: CredentialInput,
 ): Promise<{ readonly name: string } | undefined> {
   if (account === undefined || terminal === undefined) return undefined;
   const holder = await findCredentialByAccount(db, account, terminal);
-  return holder?.id === ownId ? undefined : holder;
+  return holder?.name === name ? undefined : holder;
 }
 
 /** By its digest, or opened where the digest is of a key that `ENCRYPTION_KEYS` no longer holds. */
 async function findHolderOfApp(
   { db, keyring }: Dependencies,
-  { environment, secrets }: CredentialInput,
-  ownId: string | undefined,
+  { name, environment, secrets }: CredentialInput,
 ): Promise<{ readonly name: string } | undefined> {
   const indexes = appKeyIndexes(keyring, environment, secrets['appKey']);
-  const holder = await findCredentialByAppKey(db, environment, indexes, ownId);
+  const holder = await findCredentialByAppKey(db, environment, indexes, name);
   if (holder !== undefined) return holder;
-  const others = await findCredentialsOfOtherKeys(db, environment, keyring.keyIds, ownId);
+  const others = await findCredentialsOfOtherKeys(db, environment, keyring.keyIds, name);
   return others.find((other) => appKeyOf(keyring, other) === secrets['appKey']);
 }
 

@@ -5,13 +5,14 @@ import { nextState } from '../domain/transition.ts';
 import { tokenizationTransitions } from '../domain/tokenization.ts';
 import { confirmJob } from './apply-evidence.ts';
 import { firstLook } from './first-look.ts';
+import { findCredentialOf } from './gateway-accounts.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import type { BackendDependencies } from './job-dependencies.ts';
 
 /**
  * Has the gateway asked now what became of a tokenization, whatever its schedule says; the schedule begins anew, so the
  * question is not lost with its job. Throws `tokenization_not_found`, or `state_forbids` where there is nothing to ask:
- * before the request was sent, and once the token works or has ended.
+ * before the request was sent, once the token works or has ended, and where its credential stands for another account by now.
  */
 export async function requestConfirmation(
   { db, door, settings }: BackendDependencies,
@@ -23,6 +24,12 @@ export async function requestConfirmation(
     const event = 'reconcile.requested';
     if (nextState(tokenizationTransitions, row.state, event) === undefined) {
       throw new AppError('state_forbids', `There is nothing to confirm in state ${row.state}.`);
+    }
+    if ((await findCredentialOf(db, row)) === undefined) {
+      throw new AppError(
+        'state_forbids',
+        'There is nobody to ask: the credential of this tokenization stands for another account by now.',
+      );
     }
     const outcome = await door.apply({
       entity: 'tokenization',

@@ -36,7 +36,7 @@ export const requestTokenization = defineJob({
     if (tokenization === undefined) return done('tokenization_gone');
     if (tokenization.state !== 'requested') return done('already_taken');
 
-    const account = await getAccountOf(context, tokenization.credential_id);
+    const account = await getAccountOf(context, tokenization);
     const intent = await context.apply({
       entity: 'tokenization',
       row: tokenization,

@@ -19,6 +19,7 @@ import {
   type CredentialInput,
   inputOf,
   replaceCredential,
+  restoreCredential,
   type StoreResult,
 } from './store-credential.ts';
 
@@ -31,7 +32,7 @@ export interface CredentialKey {
 }
 
 /**
- * Stores a new credential, or one whose name was removed. Throws `payload_invalid` with the paths that failed, `credential_conflict`
+ * Stores a new credential, or one whose name was removed; the secure codes that it had for the same account then verify on. Throws `payload_invalid` with the paths that failed, `credential_conflict`
  * when the name is taken, be it at this moment, or another credential holds the same account and terminal, or application.
  */
 export async function addCredential(
@@ -53,7 +54,7 @@ export async function addCredential(
         { paths: ['name'] },
       );
     }
-    return await replaceCredential(dependencies, present, input, actor);
+    return await restoreCredential(dependencies, present, input, actor);
   });
 }
 

@@ -43,13 +43,15 @@ type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
  * Stores the environment's credentials under the name `default`, of each field what the environment has changed since it was last stored from
  * there: what an operator has changed meanwhile stays. A former secure code goes on verifying. One that an operator has removed is
  * not brought back behind their back; the log says so. Throws `credential_conflict`, or `state_forbids` for another
- * account while tokenizations need the present one.
+ * account while tokenizations need the present one; nothing of any family is stored then.
  */
 export async function storeConfiguredCredentials(
   { logger, ...dependencies }: Dependencies & { readonly logger: Pick<Logger, 'warn'> },
   credentials: ConfiguredCredentials,
   environment: Environment,
 ): Promise<void> {
+  const [fault] = await findFaultsAtStart(dependencies, credentials, environment);
+  if (fault !== undefined) throw fault;
   for (const input of inputsOf(credentials, environment)) {
     if ((await storeConfigured(dependencies, input)) !== 'removed') continue;
     logger.warn(

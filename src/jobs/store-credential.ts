@@ -6,7 +6,8 @@ import type { CredentialRow } from '../db/rows.ts';
 import type { TransitionOutcome, TransitionRequest } from '../db/transition-door.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import type { CredentialEnvironment, CredentialFamily } from '../domain/credential.ts';
-import { AppError } from '../domain/errors.ts';
+import { AppError, errorCodeOf } from '../domain/errors.ts';
+import type { Keyring } from '../security/keyring.ts';
 import {
   alignAccessToken,
   registerAccessToken,
@@ -14,10 +15,11 @@ import {
 } from './access-token-registration.ts';
 import { refreshJob } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
+import { formerCodesOf, withFormerCodes } from './former-codes.ts';
 import { credentialPlace, openSecrets } from './gateway-accounts.ts';
 import type { OperationDependencies } from './job-dependencies.ts';
 import { assertMayMove } from './move-credential.ts';
-import { appKeyIndexes, assertOnlyOne } from './only-one-holder.ts';
+import { appKeyIndexes, assertOnlyOne, whileNoOtherStores } from './only-one-holder.ts';
 
 /** A credential as an operator or the environment names it. `secrets` has the shape of its family. */
 export interface CredentialInput {
@@ -86,15 +88,17 @@ export async function createCredential(
   input: CredentialInput,
   actor: Actor,
 ): Promise<StoreResult | undefined> {
-  await assertOnlyOne(dependencies, input);
   const id = randomUUID();
-  const outcome = await dependencies.door.apply({
-    entity: 'credential',
-    row: { id, version: 0, state: null },
-    event: 'credential.added',
-    patch: { name: input.name, family: input.family, ...contentOf(dependencies, id, input) },
-    audit: { actor },
-    jobs: input.family === 'opcard' ? [refreshJob(id, 1, input.name)] : [],
+  const outcome = await whileNoOtherStores(dependencies, input, async () => {
+    await assertOnlyOne(dependencies, input);
+    return await dependencies.door.apply({
+      entity: 'credential',
+      row: { id, version: 0, state: null },
+      event: 'credential.added',
+      patch: { name: input.name, family: input.family, ...contentOf(dependencies, id, input) },
+      audit: { actor },
+      jobs: input.family === 'opcard' ? [refreshJob(id, 1, input.name)] : [],
+    });
   });
   if (!outcome.isApplied) return undefined;
   if (input.family === 'opcard') await registerAccessToken(dependencies, { ...input, id }, actor);
@@ -111,7 +115,7 @@ export async function replaceCredential(
   input: CredentialInput,
   actor: Actor,
 ): Promise<StoreResult | undefined> {
-  const before = openSecrets(dependencies.keyring, present);
+  const before = secretsBefore(dependencies.keyring, present);
   const isRestored = present.state === 'removed';
   const isSameContent = !isRestored && isSame(present, before, input);
   const isConfigured =
@@ -120,7 +124,6 @@ export async function replaceCredential(
     if (input.family === 'opcard') await alignAccessToken(dependencies, present, actor);
     return 'unchanged';
   }
-  await assertMayHold(dependencies, present, input);
   const isSameHolder = holdsSame(present, before, input);
   const content = contentOf(
     dependencies,
@@ -129,7 +132,7 @@ export async function replaceCredential(
     isSameHolder ? present.app_key_index : null,
   );
   const isOtherApp = content['app_key_index'] !== present.app_key_index;
-  const outcome = await applyUnlessTaken(dependencies, input, {
+  const request = {
     entity: 'credential',
     row: present,
     event: isRestored
@@ -141,13 +144,59 @@ export async function replaceCredential(
     audit: { actor, detail: isSameContent ? {} : { paths: changedPaths(present, before, input) } },
     // Its access token is seen to also where the process dies before it can do that itself.
     jobs: isOtherApp ? [refreshJob(present.id, present.version + 1, input.name)] : [],
-  });
+  } as const;
+  const outcome = isSameHolder
+    ? await dependencies.door.apply(request)
+    : await whileNoOtherStores(dependencies, input, async () => {
+        await assertMayHold(dependencies, present, input);
+        return await applyUnlessTaken(dependencies, input, request);
+      });
   if (!outcome.isApplied) return undefined;
   if (input.family === 'opcard') {
     await alignAccessToken(dependencies, present, actor);
     await retryAccessToken(dependencies, present, actor);
   }
   return isRestored ? 'restored' : isSameContent ? 'unchanged' : 'rotated';
+}
+
+/**
+ * Writes the input over a removed credential, otherwise as `replaceCredential`. Secure codes that it had for the same account go on verifying:
+ * messages that were signed with them may still be under way.
+ */
+export async function restoreCredential(
+  dependencies: Dependencies,
+  removed: CredentialRow,
+  input: CredentialInput,
+  actor: Actor,
+): Promise<StoreResult | undefined> {
+  return await replaceCredential(
+    dependencies,
+    removed,
+    { ...input, secrets: withCodesBefore(dependencies.keyring, removed, input) },
+    actor,
+  );
+}
+
+function withCodesBefore(
+  keyring: Keyring,
+  removed: CredentialRow,
+  input: CredentialInput,
+): CredentialInput['secrets'] {
+  const { family, secrets } = input;
+  if (family !== 'accept_payments' || !isSamePlace(removed, input)) return secrets;
+  const before = secretsBefore(keyring, removed);
+  const latest = before['secureCode'] === undefined ? [] : [before['secureCode']];
+  return withFormerCodes(secrets, [...formerCodesOf(secrets), ...latest, ...formerCodesOf(before)]);
+}
+
+/** What is sealed in a row. Nothing in a removed one whose encryption key was retired: its name can be stored again all the same. */
+function secretsBefore(keyring: Keyring, row: CredentialRow): CredentialInput['secrets'] {
+  try {
+    return openSecrets(keyring, row);
+  } catch (error) {
+    if (row.state === 'removed' && errorCodeOf(error) === 'key_unknown') return {};
+    throw error;
+  }
 }
 
 /**
@@ -159,8 +208,8 @@ export async function assertMayHold(
   present: CredentialRow,
   input: CredentialInput,
 ): Promise<void> {
-  if (holdsSame(present, openSecrets(dependencies.keyring, present), input)) return;
-  await assertOnlyOne(dependencies, input, present.id);
+  if (holdsSame(present, secretsBefore(dependencies.keyring, present), input)) return;
+  await assertOnlyOne(dependencies, input);
   await assertMayMove(dependencies, present, input);
 }
 
@@ -187,7 +236,7 @@ async function applyUnlessTaken(
     return await dependencies.door.apply(request);
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
-    await assertOnlyOne(dependencies, input, request.row.id);
+    await assertOnlyOne(dependencies, input);
     return { isApplied: false };
   }
 }

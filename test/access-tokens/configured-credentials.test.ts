@@ -24,6 +24,7 @@ describe('the environment', () => {
       values: {
         readonly code: string;
         readonly previous?: string;
+        readonly publicKey?: string;
         readonly account?: string;
         readonly environment?: 'production';
       },
@@ -33,6 +34,7 @@ describe('the environment', () => {
         ...place,
         ...(values.account !== undefined && { account: values.account }),
         secureCode: new Secret(values.code),
+        publicKey: values.publicKey === undefined ? undefined : new Secret(values.publicKey),
         secureCodePrevious: values.previous === undefined ? undefined : new Secret(values.previous),
       };
       await storeConfiguredCredentials(
@@ -111,6 +113,22 @@ describe('the environment', () => {
     await startWith('1');
     await rotateCredential(dependencies, funds, { privateKey: 'k2' }, testActor);
     expect(await startWith('2')).toEqual({ number: 'VA1', vaCode: '2', privateKey: 'k2' });
+  });
+
+  test('takes back what it no longer names, and not what an operator has put in its place', async ({
+    openTokenDesk,
+  }) => {
+    const { start, rotate } = openStarts(await openTokenDesk());
+    await start({ code: 'code-1', publicKey: 'p1' });
+    expect((await start({ code: 'code-1' })).secrets).toEqual({ secureCode: 'code-1' });
+
+    await start({ code: 'code-1', publicKey: 'p1' });
+    await rotate({ publicKey: 'p2' });
+    const rotated = { secureCode: 'code-1', publicKey: 'p2' };
+    expect((await start({ code: 'code-1' })).secrets).toEqual(rotated);
+    expect((await start({ code: 'code-1' })).secrets).toEqual(rotated);
+    // Named anew it is taken over.
+    expect((await start({ code: 'code-1', publicKey: 'p1' })).secrets['publicKey']).toBe('p1');
   });
 
   test('is known by what it said also after a new encryption key', async ({ openTokenDesk }) => {

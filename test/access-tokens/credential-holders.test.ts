@@ -8,6 +8,8 @@ import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';
+import { onServer } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 import { test as withoutDesk } from '../support/fixtures.ts';
 import { insertCredentials } from '../support/many-credentials.ts';
 import { secretsOf } from '../support/secrets-of.ts';
@@ -18,6 +20,8 @@ const till = { name: 'till', family: 'accept_payments' } as const;
 const cards = { name: 'cards', family: 'opcard' } as const;
 const twin = { name: 'twin', family: 'opcard' } as const;
 const app = { appKey: 'app-1', appSecret };
+const funds = { name: 'funds', family: 'opccount' } as const;
+const va = { number: 'VA1', vaCode: '1', privateKey: 'k' };
 
 type Dependencies = TokenDesk['dependencies'];
 type Key = Parameters<typeof addCredential>[1];
@@ -42,26 +46,89 @@ function overtaken(
   return { ...dependencies, door: { ...dependencies.door, apply } };
 }
 
+/** Whether somebody waits for a lock of this database. */
+async function isLockWaitedFor(databaseUrl: string): Promise<boolean> {
+  let waiting: number | null = 0;
+  await onServer(databaseUrl, async (client) => {
+    const { rowCount } = await client.query(`select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`);
+    waiting = rowCount;
+  });
+  return waiting === 1;
+}
+
+const names = async ({ db }: Dependencies): Promise<readonly string[]> =>
+  (await db.selectFrom('credential').select('name').execute()).map(({ name }) => name).toSorted();
+
 describe('of two changes at the same moment', () => {
   const others = { ...account, account: '654321' };
 
-  test('one has the application or the account, and the other is told so', async ({
+  test('of many more than there are connections to the database, each is stored', async ({
     openTokenDesk,
   }) => {
     const { dependencies } = await openTokenDesk();
-    const { db } = dependencies;
-    const late = (key: Key, content: unknown): Dependencies =>
-      overtaken(dependencies, 'credential.added', () => add(dependencies, key, content));
-    await expect(add(late(twin, app), cards, app)).rejects.toMatchObject({
-      code: 'credential_conflict',
-      message: 'The credential "twin" already holds this application.',
-    });
-    await expect(
-      add(late(till, account), { ...till, name: 'other' }, account),
-    ).rejects.toMatchObject({ code: 'credential_conflict', paths: ['account', 'terminal'] });
-    const rows = await db.selectFrom('credential').select('name').orderBy('name').execute();
-    expect(rows).toEqual([{ name: 'till' }, { name: 'twin' }]);
+    const many = Array.from({ length: 30 }, (_, index) => `c${index}`);
+    await Promise.all(
+      many.map(async (name) => {
+        await add(dependencies, { ...cards, name }, { ...app, appKey: name });
+      }),
+    );
+    expect(await names(dependencies)).toEqual(many.toSorted());
   });
+
+  test('one has the account, and the other is told so', async ({ openTokenDesk }) => {
+    const { dependencies } = await openTokenDesk();
+    const late = overtaken(dependencies, 'credential.added', () =>
+      add(dependencies, till, account),
+    );
+    await expect(add(late, { ...till, name: 'other' }, account)).rejects.toMatchObject({
+      code: 'credential_conflict',
+      paths: ['account', 'terminal'],
+    });
+    expect(await names(dependencies)).toEqual(['till']);
+  });
+
+  test.for(['added', 'restored', 'rotated'] as const)(
+    'one has the application, whichever encryption key comes first where the other is stored: %s',
+    async (how, { openTokenDesk, databaseUrl }) => {
+      const desk = await openTokenDesk();
+      const { dependencies } = desk;
+      const input = { ...twin, environment: 'sandbox', secrets: app } as const;
+      if (how !== 'added') await add(dependencies, twin, { ...app, appKey: 'app-2' });
+      if (how === 'restored') await removeCredential(dependencies, twin, testActor);
+      const { encryptionKeys } = loadConfig(desk.env);
+      const newer = generateEncryptionKey('k2');
+      // As another process has it.
+      const secondPlace = {
+        ...dependencies,
+        db: dependencies.db.withoutPlugins(),
+        keyring: createKeyring([...encryptionKeys, newer]),
+      };
+      const keyring = createKeyring([newer, ...encryptionKeys]);
+      let second: Promise<unknown> | undefined;
+      const first = overtaken({ ...dependencies, keyring }, 'credential.added', async () => {
+        let isOver = false;
+        second = (
+          how === 'rotated'
+            ? storeCredential(secondPlace, input, testActor)
+            : add(secondPlace, twin, app)
+        ).finally(() => {
+          isOver = true;
+        });
+        // What it comes to is told below.
+        second.catch(() => undefined);
+        await eventually(
+          'the second is through, or waits for the first',
+          async () => isOver || (await isLockWaitedFor(databaseUrl)),
+        );
+      });
+      expect(await add(first, cards, app)).toBe('added');
+      await expect(second).rejects.toMatchObject({
+        code: 'credential_conflict',
+        message: 'The credential "cards" already holds this application.',
+      });
+    },
+  );
 
   test('for one name one is stored, and the other is told so or written over it', async ({
     openTokenDesk,
@@ -76,11 +143,11 @@ describe('of two changes at the same moment', () => {
     });
     expect((await secretsOf(dependencies, till)).row.account).toBe(account.account);
 
-    const stores = overtaken(dependencies, 'credential.added', () => add(dependencies, cards, app));
-    const secrets = { ...app, appSecret: 'newer' };
-    const input = { ...cards, environment: 'sandbox', secrets } as const;
+    const stores = overtaken(dependencies, 'credential.added', () => add(dependencies, funds, va));
+    const secrets = { ...va, vaCode: '2' };
+    const input = { ...funds, environment: 'sandbox', secrets } as const;
     expect(await storeCredential(stores, input, testActor)).toBe('rotated');
-    expect((await secretsOf(dependencies, cards)).secrets).toEqual(secrets);
+    expect((await secretsOf(dependencies, funds)).secrets).toEqual(secrets);
   });
 
   test('over a removed name one brings it back, and the other does not write over that', async ({
@@ -204,7 +271,13 @@ describe('an application is known', () => {
     });
     await expect(start(opcard('app-1'))).rejects.toMatchObject({ code: 'credential_conflict' });
     await expect(start({ acceptPayments })).rejects.toMatchObject({ code: 'credential_conflict' });
-    await start({ ...opcard('app-2'), acceptPayments: { ...acceptPayments, account: '654321' } });
+    // Nothing of what is named beside it is stored.
+    const others = { ...acceptPayments, account: '654321' };
+    await expect(start({ ...opcard('app-1'), acceptPayments: others })).rejects.toMatchObject({
+      code: 'credential_conflict',
+    });
+    expect(await names(dependencies)).toEqual(['cards', 'till']);
+    await start({ ...opcard('app-2'), acceptPayments: others });
     await expect(start(opcard('app-1'))).rejects.toMatchObject({ code: 'credential_conflict' });
     await expect(start({ acceptPayments })).rejects.toMatchObject({ code: 'credential_conflict' });
   });

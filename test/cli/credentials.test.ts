@@ -21,9 +21,12 @@ const test = base.extend('cli', async ({ databaseUrl, database: { db } }) => {
       env,
       input === undefined || input === null ? input : JSON.stringify(input),
     );
+  /** Runs a command with this input, and then puts out what it has left of it. */
+  const rest = async (line: string, input: string) =>
+    await runCli(['credentials', ...line.split(' ')], env, input, '"$@" && cat');
   const secrets = async () =>
     (await secretsOf({ db, keyring: createKeyring([encryptionKey]) }, till)).secrets;
-  return await Promise.resolve({ credentials, secrets });
+  return await Promise.resolve({ credentials, rest, secrets });
 });
 
 async function auditRows(db: Db) {
@@ -50,17 +53,23 @@ describe('credentials rotate --end-overlap', () => {
     expect(await secrets()).toEqual(overlapping);
 
     const ending = 'rotate till --family accept_payments --end-overlap';
-    const withContent = await credentials(ending, { secureCode: 'hunter2' });
-    expect(withContent).toEqual({
-      code: 1,
-      output: expect.stringContaining('With --end-overlap nothing is stored'),
-    });
     expect((await credentials(`${ending} --file x`)).code).not.toBe(0);
     expect(await secrets()).toEqual(overlapping);
 
     // A pipe that somebody holds open says nothing.
     expect(await credentials(ending, null)).toEqual({ code: 0, output: 'rotated\n' });
     expect(await secrets()).toEqual({ secureCode: 'code-2' });
+  });
+
+  test('leaves standard input to whoever else reads it', async ({ cli }) => {
+    const { credentials, rest } = cli;
+    await credentials('add till --family accept_payments', account);
+    await credentials('rotate till --family accept_payments', { secureCode: 'code-2' });
+    const list = 'other\nanother\n';
+    expect(await rest('rotate till --family accept_payments --end-overlap', list)).toEqual({
+      code: 0,
+      output: `rotated\n${list}`,
+    });
   });
 });
 

@@ -2,6 +2,7 @@ import { describe, expect } from 'vitest';
 import { addCredential } from '../../src/jobs/rotate-credential.ts';
 import { removeCredential } from '../../src/jobs/remove-credential.ts';
 import { storeConfiguredCredentials } from '../../src/jobs/store-configured-credentials.ts';
+import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor, tokenizationColumns } from '../support/builders.ts';
 import { runCli } from '../support/run-cli.ts';
@@ -85,6 +86,26 @@ describe('doctor', () => {
         expect.stringContaining('look at OCEANPAYMENT_OPEN_API_URL and the network'),
       ]);
     }
+  });
+
+  test('says that a stored account needs an encryption key that there is not, and goes on', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk();
+    const acceptPayments = {
+      account: '123456',
+      terminal: '12345678',
+      secureCode: new Secret('code-1'),
+    };
+    await storeConfiguredCredentials(desk.dependencies, { acceptPayments }, 'sandbox');
+    const { code, output } = await doctor(desk, {
+      ENCRYPTION_KEYS: `k2:${generateEncryptionKey('k2').key.reveal()}`,
+    });
+    expect(code).toBe(1);
+    expect(complaints(output)).toEqual([
+      '!!  A sealed credential.secrets_sealed needs a key that ENCRYPTION_KEYS does not hold.',
+    ]);
+    expect(output).toContain('ok  the queues answer');
   });
 
   test('says why a start would be refused, and so does the start', async ({ openTokenDesk }) => {

@@ -10,16 +10,20 @@ export interface Ended {
   readonly output: string;
 }
 
-/** Runs `token-worker` with this environment and no other. With `input` null its standard input stays open, and nothing comes. */
+/**
+ * Runs `token-worker` with this environment and no other. With `input` null its standard input stays open, and nothing comes. A `script`
+ * of the shell runs it as `"$@"`, on the same standard input.
+ */
 export async function runCli(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   input: string | null = '',
+  script = 'exec "$@"',
 ): Promise<Ended> {
   return await new Promise((resolve) => {
     const child = execFile(
-      process.execPath,
-      [main, ...args],
+      '/bin/sh',
+      ['-c', script, 'sh', process.execPath, main, ...args],
       { env: { ...env }, timeout: 25_000 },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;

@@ -6,14 +6,12 @@ import {
   credentialFamilies,
   type CredentialFamily,
 } from '../../domain/credential.ts';
-import { AppError } from '../../domain/errors.ts';
 import { credentialName } from '../../domain/job-payloads.ts';
 import { removeCredential } from '../../jobs/remove-credential.ts';
 import { addCredential, endOverlap, rotateCredential } from '../../jobs/rotate-credential.ts';
 import { readJsonInput } from '../json-input.ts';
 import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
-import { hasStandardInput } from '../standard-input.ts';
 
 /** `token-worker credentials`: the API keys of all three families, sealed at rest and never shown. */
 export function registerCredentials(program: Command): void {
@@ -61,13 +59,13 @@ export function registerCredentials(program: Command): void {
     .addOption(familyOption())
     .option('--file <path>', 'the new secrets; standard input when left out')
     .addOption(
-      new Option('--end-overlap', 'forget the former secure code; takes no content').conflicts(
-        'file',
-      ),
+      new Option(
+        '--end-overlap',
+        'forget the former secure codes, and nothing else: no content is read',
+      ).conflicts('file'),
     )
     .action(async (name: string, { family, file, endOverlap: isEnding }: RotateOptions) => {
       await runCommand(async () => {
-        if (isEnding === true) await assertNoContent();
         const content = isEnding === true ? undefined : await readJsonInput(file);
         await withOperations(async (operations) => {
           const key = { name, family };
@@ -104,18 +102,6 @@ interface RotateOptions {
   readonly family: CredentialFamily;
   readonly file?: string;
   readonly endOverlap?: boolean;
-}
-
-/** How long a pipe that nobody writes to is waited for. */
-const contentWithinMs = 500;
-
-/** A new secret beside `--end-overlap` would be lost without a word. */
-async function assertNoContent(): Promise<void> {
-  if (!(await hasStandardInput(contentWithinMs))) return;
-  throw new AppError(
-    'payload_invalid',
-    'With --end-overlap nothing is stored: rotate first, and end the overlap when the gateway has taken the new code over.',
-  );
 }
 
 function nameArgument(): Argument {

@@ -4,8 +4,13 @@ import { findOpcardEnvironments } from '../../db/credentials.ts';
 import { type Database, type Db, openDatabase, ping } from '../../db/database.ts';
 import { listAuditPartitions } from '../../db/audit.ts';
 import { outageSurvivedMs } from '../../domain/access-token-times.ts';
+import { AppError } from '../../domain/errors.ts';
 import { exitCodes } from '../../domain/exit-codes.ts';
-import { createGatewayClient, type GatewayClient } from '../../gateway/client.ts';
+import {
+  type AcceptPaymentsAccount,
+  createGatewayClient,
+  type GatewayClient,
+} from '../../gateway/client.ts';
 import { checkAccessTokens, checkOauthPlace } from '../../jobs/check-access-tokens.ts';
 import { checkAccount } from '../../jobs/check-account.ts';
 import { findAccountAtStart, findFaultsAtStart } from '../../jobs/store-configured-credentials.ts';
@@ -74,12 +79,28 @@ async function checkCredentials(config: Config, { db }: Database): Promise<void>
     const { credentials, gateway: place } = config;
     const faults = await findFaultsAtStart(operations, credentials, place.environment);
     for (const { message } of faults) say(false, `a start would be refused: ${message}`);
-    const account = await findAccountAtStart(operations, credentials, place.environment);
-    const check = account && (await checkAccount(account, gateway));
-    say(check?.isGood ?? true, check?.sentence ?? 'no Accept Payments account is configured');
+    await sayAccount(
+      async () => await findAccountAtStart(operations, credentials, place.environment),
+      gateway,
+    );
     await checkOpcard(config, db, gateway);
   } finally {
     await gateway.close();
+  }
+}
+
+/** One that can't be opened is said, and what else there is to check goes on. */
+async function sayAccount(
+  find: () => Promise<AcceptPaymentsAccount | undefined>,
+  gateway: GatewayClient,
+): Promise<void> {
+  try {
+    const account = await find();
+    const check = account && (await checkAccount(account, gateway));
+    say(check?.isGood ?? true, check?.sentence ?? 'no Accept Payments account is configured');
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    say(false, error.message);
   }
 }
 

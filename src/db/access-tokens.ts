@@ -87,19 +87,20 @@ export async function findDueAccessTokens(
     select due.id, due.version, due.generation, c.name as credential
     from unnest(${[...credentialEnvironments]}::text[]) place (environment)
     cross join lateral (
-      select *, row_number() over (partition by every order by expires_at, due_at) * abs(every) as turn
+      select *, row_number() over (partition by kind order by expires_at, due_at)
+        * case kind when 'unissued' then 4 else 1 end as turn
       from (
-        (select ${columns}, 1 as every from access_token where expires_at is not null and failures = 0 and ${isDue}
+        (select ${columns}, 'healthy' as kind from access_token where expires_at is not null and failures = 0 and ${isDue}
           order by due_at limit ${rowsMax})
         union
-        (select ${columns}, 1 from access_token where failures = 0 and ${isDue}
+        (select ${columns}, 'healthy' from access_token where failures = 0 and ${isDue}
           and expires_at <= statement_timestamp() + ${endingMs} * interval '1 millisecond'
           order by expires_at limit ${rowsMax})
         union
-        (select ${columns}, -1 from access_token where failures > 0 and expires_at is not null and ${isDue}
+        (select ${columns}, 'failing' from access_token where failures > 0 and expires_at is not null and ${isDue}
           order by expires_at limit ${rowsMax})
         union
-        (select ${columns}, 4 from access_token where expires_at is null and ${isDue}
+        (select ${columns}, 'unissued' from access_token where expires_at is null and ${isDue}
           order by due_at limit ${rowsMax})
       ) found
       order by turn limit ${rowsMax}

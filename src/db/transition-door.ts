@@ -251,7 +251,8 @@ function auditColumns(audit: AuditContext): Readonly<Record<string, unknown>> {
 
 /**
  * Commits a batch and answers each caller. When the statement fails, its batch is halved until the rows at fault stand alone: a
- * poisonous row never fails its neighbours, and one that was undone for another transaction, as in a deadlock, is tried again. A lost connection fails the whole batch, as nobody knows what was committed.
+ * poisonous row never fails its neighbours, and one that was undone for another transaction, as in a deadlock, is tried again.
+ * A lost connection fails the whole batch, as nobody knows what was committed.
  */
 async function commitBatch(
   db: Db,

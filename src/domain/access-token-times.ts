@@ -117,7 +117,7 @@ export function suspendedWaitMs(waits: AccessTokenWaits, leftMs: number): number
   return Math.min(waits.suspendedMs, Math.max(waits.spacingMs, Math.round(leftMs / 2)));
 }
 
-/** Refused creates after which the other way is no longer tried at once. */
+/** Failures after which the other way is no longer tried at once. */
 const untriedFailuresMax = 6;
 
 /** The wait after a create was refused while a refresh token is left that nobody has refused. */

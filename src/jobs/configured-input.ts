@@ -24,7 +24,8 @@ const holderFields = ['environment', 'account', 'terminal', 'appKey', 'number'] 
 
 /**
  * What a start makes of a stored credential: fields that the environment has changed since it was last stored from there are taken over,
- * and all others stay as they are, whoever changed them. One that it no longer names goes where it still holds what was named. Where it names another account or application, nothing of the former one stays.
+ * and all others stay as they are, whoever changed them. One that it no longer names goes where it still holds what was named. Where it
+ * names another account or application, nothing of the former one stays.
  */
 export function inputAtStart(
   keyring: Keyring,

@@ -32,7 +32,8 @@ export interface CredentialKey {
 }
 
 /**
- * Stores a new credential, or one whose name was removed; the secure codes that it had for the same account then verify on. Throws `payload_invalid` with the paths that failed, `credential_conflict`
+ * Stores a new credential, or one whose name was removed; the secure codes that it had for the same account then verify on.
+ * Throws `payload_invalid` with the paths that failed, `credential_conflict`
  * when the name is taken, be it at this moment, or another credential holds the same account and terminal, or application.
  */
 export async function addCredential(

@@ -148,7 +148,7 @@ export async function replaceCredential(
   const outcome = isSameHolder
     ? await dependencies.door.apply(request)
     : await whileNoOtherStores(dependencies, input, async () => {
-        await assertMayHold(dependencies, present, input);
+        await assertMayBecome(dependencies, present, input);
         return await applyUnlessTaken(dependencies, input, request);
       });
   if (!outcome.isApplied) return undefined;
@@ -209,6 +209,15 @@ export async function assertMayHold(
   input: CredentialInput,
 ): Promise<void> {
   if (holdsSame(present, secretsBefore(dependencies.keyring, present), input)) return;
+  await assertMayBecome(dependencies, present, input);
+}
+
+/** The same, of an input that is known to hold something else. */
+async function assertMayBecome(
+  dependencies: Pick<Dependencies, 'db' | 'keyring'>,
+  present: CredentialRow,
+  input: CredentialInput,
+): Promise<void> {
   await assertOnlyOne(dependencies, input);
   await assertMayMove(dependencies, present, input);
 }

@@ -12,7 +12,7 @@ import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { testActor } from '../support/builders.ts';
 import { secretsOf } from '../support/secrets-of.ts';
-import { appSecret, test } from '../support/token-desk.ts';
+import { holdDueToken, appSecret, test } from '../support/token-desk.ts';
 
 const cards = { name: 'cards', family: 'opcard' } as const;
 const shop = { type: 'backend', id: 'shop' } as const;
@@ -126,9 +126,7 @@ describe('the access token of a credential', () => {
         },
       }),
     });
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
-    await desk.makeDue('cards');
+    await holdDueToken(desk, 'cards', 'app-1');
     whileWaiting = async () => await desk.add('cards', 'app-2');
     expect(await desk.renew('cards', { generation: 1 })).toBe('issued');
     const { row } = await secretsOf(desk.dependencies, cards);
@@ -283,9 +281,7 @@ describe('the access token of a credential', () => {
         },
       }),
     });
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
-    await desk.makeDue('cards');
+    await holdDueToken(desk, 'cards', 'app-1');
     expect(await desk.renew('cards')).toBe('credential_gone');
     expect(await desk.row('cards')).toMatchObject({
       state: 'none',

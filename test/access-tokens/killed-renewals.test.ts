@@ -5,9 +5,9 @@ import {
 } from '../../src/jobs/read-access-token.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { Secret } from '../../src/security/secret.ts';
-import { holdDueToken, keepCandidate } from '../support/late-loser.ts';
+import { keepCandidate } from '../support/late-loser.ts';
 import { type RenewalOrder, standing, startMortalRenewals } from '../support/mortal-renewals.ts';
-import { test, type TokenDesk } from '../support/token-desk.ts';
+import { holdDueToken, test, type TokenDesk } from '../support/token-desk.ts';
 
 /** One way through a renewal. */
 interface Path {

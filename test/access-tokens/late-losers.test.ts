@@ -1,8 +1,8 @@
 import { describe, expect } from 'vitest';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { Secret } from '../../src/security/secret.ts';
-import { holdDueToken, isUnknown, keepCandidate, slow } from '../support/late-loser.ts';
-import { test, type TokenDesk } from '../support/token-desk.ts';
+import { isUnknown, keepCandidate, slow } from '../support/late-loser.ts';
+import { holdDueToken, test, type TokenDesk } from '../support/token-desk.ts';
 import { shop } from '../support/token-reader.ts';
 
 const refusing = { refreshRejectRate: 1, createRejectRate: 1 };

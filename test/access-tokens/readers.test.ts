@@ -7,7 +7,7 @@ import type { HandOut } from '../../src/jobs/hand-out-log.ts';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { reportInvalidToken } from '../../src/jobs/report-invalid-token.ts';
 import { eventually } from '../support/eventually.ts';
-import { test } from '../support/token-desk.ts';
+import { holdDueToken, test } from '../support/token-desk.ts';
 import { shop, withReader } from '../support/token-reader.ts';
 
 describe('a reader', () => {
@@ -143,9 +143,7 @@ describe('a reader', () => {
     openTokenDesk,
   }) => {
     const desk = await openTokenDesk();
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
-    await desk.makeDue('cards');
+    await holdDueToken(desk, 'cards', 'app-1');
     await desk.expire('cards');
     const patient = createAccessTokenReader({
       ...desk.dependencies,
@@ -266,9 +264,7 @@ test('hand-outs without end at the very moment of the commit lose no renewal', a
   openTokenDesk,
 }) => {
   const desk = await openTokenDesk();
-  await desk.add('cards', 'app-1');
-  await desk.renew('cards');
-  await desk.makeDue('cards');
+  await holdDueToken(desk, 'cards', 'app-1');
   const { door } = desk.dependencies;
   let handOutsLeft = 50;
   const busyDoor: TransitionDoor = {

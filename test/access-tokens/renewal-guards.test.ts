@@ -2,9 +2,8 @@ import { sql } from 'kysely';
 import { describe, expect, onTestFinished, vi } from 'vitest';
 import type { GatewayClient } from '../../src/gateway/client.ts';
 import { eventually } from '../support/eventually.ts';
-import { holdDueToken } from '../support/late-loser.ts';
 import { runJob, wordOf } from '../support/run-job.ts';
-import { test, type TokenDesk } from '../support/token-desk.ts';
+import { holdDueToken, test, type TokenDesk } from '../support/token-desk.ts';
 
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;

@@ -109,9 +109,9 @@ test.for([
     const desk = await openTokenDesk();
     await holdToken(desk, 46);
     desk.sandbox.setFaults({ errorRate5xx: 1 });
-    for (const result of ['outcome_unknown', 'outcome_unknown']) {
+    for (let failures = 0; failures < 2; failures += 1) {
       await desk.makeDue('cards');
-      expect(await desk.renew('cards')).toBe(result);
+      expect(await desk.renew('cards')).toBe('outcome_unknown');
     }
     await desk.pass('cards', (await times(desk)).leftMs - 5.5 * minuteMs);
     // The storm is over; only creates don't work.

@@ -6,7 +6,7 @@ import type { AnyQueue } from '../../src/queues/backend.ts';
 import { testActor } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { scan } from '../support/scan-tokens.ts';
-import { test, type TokenDesk } from '../support/token-desk.ts';
+import { holdDueToken, test, type TokenDesk } from '../support/token-desk.ts';
 import { backends, startTestWorker, type TestWorker } from '../support/worker.ts';
 
 const { name, queue: queueName } = scanAccessTokens;
@@ -29,9 +29,7 @@ test('scans of one due token name one job, and none while it is being renewed an
   openTokenDesk,
 }) => {
   const desk = await openTokenDesk();
-  await desk.add('cards', 'app-1');
-  await desk.renew('cards');
-  await desk.makeDue('cards');
+  await holdDueToken(desk, 'cards', 'app-1');
   const jobs = [...(await scan(desk)), ...(await scan(desk))];
   const { id, version } = await desk.row('cards');
   expect(jobs.map(({ jobId }) => jobId)).toEqual(

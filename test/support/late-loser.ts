@@ -5,17 +5,6 @@ import type { TokenDesk } from './token-desk.ts';
 
 type Refresh = GatewayClient['refreshAccessToken'];
 
-/** Stores an application whose first token, generation 1, has to be renewed. */
-export async function holdDueToken(
-  desk: TokenDesk,
-  credential: string,
-  appKey: string,
-): Promise<void> {
-  await desk.add(credential, appKey);
-  expect(await desk.renew(credential)).toBe('issued');
-  await desk.makeDue(credential);
-}
-
 /** A worker whose refresh takes effect, but whose reply comes only after `meanwhile`. */
 export function slow(
   { gateway }: TokenDesk,

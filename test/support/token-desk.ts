@@ -223,6 +223,17 @@ export function dyingDoor(door: TransitionDoor, event: string | undefined): Tran
   };
 }
 
+/** Stores an application whose first token, generation 1, has to be renewed. */
+export async function holdDueToken(
+  desk: TokenDesk,
+  credential: string,
+  appKey: string,
+): Promise<void> {
+  await desk.add(credential, appKey);
+  expect(await desk.renew(credential)).toBe('issued');
+  await desk.makeDue(credential);
+}
+
 /** Whether the sandbox takes an access token on a protected call. */
 export async function probe({ url }: Pick<Sandbox, 'url'>, accessToken: string): Promise<boolean> {
   const response = await fetch(`${url}/card-api/v1/probe`, {

@@ -14,7 +14,7 @@ import { createGatewayClient } from './gateway/client.ts';
 import { createPrivateServer } from './http/private-server.ts';
 import { createPublicServer } from './http/public-server.ts';
 import { checkDefaultAccount } from './jobs/check-account.ts';
-import type { JobDependencies, OperationDependencies } from './jobs/job-dependencies.ts';
+import type { JobDependencies, OperationDependencies } from './execution/dependencies.ts';
 import { openListeningReader } from './jobs/listening-reader.ts';
 import { createSharedAnswers } from './jobs/shared-answers.ts';
 import { repeatingJobs } from './jobs/registry.ts';

@@ -1,5 +1,5 @@
 import type { Config } from './config/config.ts';
-import type { JobSettings } from './jobs/job-dependencies.ts';
+import type { JobSettings } from './execution/dependencies.ts';
 
 /** An access token is leased for three times as long as its call may take. */
 const leasePerCall = 3;

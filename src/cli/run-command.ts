@@ -4,7 +4,7 @@ import { createTransitionDoor } from '../db/transition-door.ts';
 import { AppError } from '../domain/errors.ts';
 import { exitCodes } from '../domain/exit-codes.ts';
 import { jobSettings } from '../job-settings.ts';
-import type { OperationDependencies } from '../jobs/job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 import { createKeyring } from '../security/keyring.ts';
 
 /**

@@ -6,7 +6,7 @@ import { acceptCallback } from '../jobs/accept-callback.ts';
 import { acceptTokenization } from '../jobs/accept-tokenization.ts';
 import { disableToken } from '../jobs/disable-token.ts';
 import { findTokenizations } from '../jobs/find-tokenizations.ts';
-import type { BackendDependencies } from '../jobs/job-dependencies.ts';
+import type { BackendDependencies } from '../execution/dependencies.ts';
 import { openListeningReader } from '../jobs/listening-reader.ts';
 import { inboundOf } from '../jobs/raw-callback.ts';
 import { type AccessTokenReader, accessTokenViewOf } from '../jobs/read-access-token.ts';

@@ -4,7 +4,7 @@ import { findLatestSealedSecrets } from '../db/credentials.ts';
 import { type Database, openDatabase } from '../db/database.ts';
 import { createTransitionDoor } from '../db/transition-door.ts';
 import { openSecrets } from '../jobs/gateway-accounts.ts';
-import type { BackendDependencies } from '../jobs/job-dependencies.ts';
+import type { BackendDependencies } from '../execution/dependencies.ts';
 import { createKeyring } from '../security/keyring.ts';
 import type { DirectClientOptions } from './direct-client-options.ts';
 import { createDirectTransport } from './direct-transport.ts';

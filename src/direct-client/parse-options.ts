@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { parseOptions as checkOptions } from '../client/input.ts';
 import { apiKeyName } from '../domain/api-key.ts';
-import type { BackendSettings } from '../jobs/job-dependencies.ts';
+import type { BackendSettings } from '../execution/dependencies.ts';
 import { encryptionKeyEntries } from '../security/encryption-keys.ts';
 import type { DirectClientOptions } from './direct-client-options.ts';
 

@@ -9,7 +9,7 @@ import { AppError } from '../domain/errors.ts';
 import { jobId } from '../domain/ids.ts';
 import { semanticKey } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, parseCallback } from '../gateway/callback-message.ts';
-import type { BackendDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from '../execution/dependencies.ts';
 
 /** A message as it came in. */
 export interface InboundMessage {

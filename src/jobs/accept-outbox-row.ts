@@ -8,7 +8,7 @@ import { callbackIdPayload, tokenizationIdPayload } from '../domain/job-payloads
 import { acceptCallback, judgeJob } from './accept-callback.ts';
 import { acceptTokenization, requestJob } from './accept-tokenization.ts';
 import { disableToken } from './disable-token.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 import { inboundOf } from './raw-callback.ts';
 import { parsePayload } from '../domain/payload-paths.ts';
 import { findJob } from './registry.ts';

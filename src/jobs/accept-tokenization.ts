@@ -14,7 +14,7 @@ import {
 import { isHostAllowed } from '../domain/host-allow-list.ts';
 import type { QuickPayRequest } from '../gateway/client.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import type { BackendDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from '../execution/dependencies.ts';
 
 /** The tokenization that stands for a request, and whether this request made it. */
 export interface AcceptedTokenization {

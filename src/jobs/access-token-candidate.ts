@@ -9,7 +9,7 @@ import type { RenewalContext, RenewalIntent } from './access-token-intent.ts';
 import { type ObtainedPair, pairPatch } from './access-token-pair.ts';
 import { openIfReadable, tokenPlace } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import { done, type Outcome } from './define-job.ts';
+import { done, type Outcome } from '../execution/define-job.ts';
 
 /** A pair that came too late for its attempt, and the generation that it would have been. */
 interface Candidate extends ObtainedPair {

@@ -16,7 +16,7 @@ import {
   openIfReadable,
 } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import { done, type JobContext, type Outcome } from './define-job.ts';
+import { done, type JobContext, type Outcome } from '../execution/define-job.ts';
 
 /** The changes that a renewal may commit. */
 export const renewalEvents = [

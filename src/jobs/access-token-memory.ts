@@ -3,7 +3,7 @@ import { databaseIsAway } from '../db/faults.ts';
 import { AppError } from '../domain/errors.ts';
 import type { Secret } from '../security/secret.ts';
 import { tokenPlace } from './access-token-row.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 import { oneFlight } from './one-flight.ts';
 import { inTime } from './in-time.ts';
 

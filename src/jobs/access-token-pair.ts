@@ -4,7 +4,7 @@ import { accessTokenTimes } from '../domain/access-token-times.ts';
 import type { AccessTokenReply } from '../gateway/client.ts';
 import type { Secret } from '../security/secret.ts';
 import { tokenPlace } from './access-token-row.ts';
-import type { JobDependencies } from './job-dependencies.ts';
+import type { JobDependencies } from '../execution/dependencies.ts';
 
 /** A pair that the gateway gave. */
 export type TokenPair = Partial<Omit<GivenPair, 'accessToken'>> & Pick<GivenPair, 'accessToken'>;

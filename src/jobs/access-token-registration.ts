@@ -6,7 +6,7 @@ import type { AccessTokenEvent } from '../domain/access-token.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { isOfFormerApp, noToken, refreshJob } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door'>;
 type OfCredential = Pick<CredentialRow, 'id' | 'name' | 'environment'>;

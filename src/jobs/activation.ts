@@ -1,7 +1,7 @@
 import type { TokenizationRow } from '../db/rows.ts';
 import type { Keyring } from '../security/keyring.ts';
 import type { Secret } from '../security/secret.ts';
-import type { JobSettings } from './job-dependencies.ts';
+import type { JobSettings } from '../execution/dependencies.ts';
 import { firstLook } from './first-look.ts';
 import { firstExpiryLook } from '../domain/expiry-watch.ts';
 import { startOfDay } from '../domain/start-of-day.ts';

@@ -14,7 +14,7 @@ import { beliefOf } from './belief.ts';
 import { isOfEarlierAttempt } from './match-request.ts';
 import { lookAgainInFlight } from './ask-again.ts';
 import { committed } from './committed.ts';
-import { done, type JobContext, type Outcome } from './define-job.ts';
+import { done, type JobContext, type Outcome } from '../execution/define-job.ts';
 import { firstLook } from './first-look.ts';
 import { claimEvents, deadlineExtension, settleClaim } from './settle-claim.ts';
 import { settleDispute } from './settle-dispute.ts';

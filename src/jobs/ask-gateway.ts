@@ -2,7 +2,7 @@ import type { TokenizationRow } from '../db/rows.ts';
 import type { AnswerEvidence } from '../domain/evidence.ts';
 import type { QueryReply, QuickPayLookup, QuickPayRecord } from '../gateway/client.ts';
 import { isSameQuickpayId } from './activation.ts';
-import type { JobContext } from './define-job.ts';
+import type { JobContext } from '../execution/define-job.ts';
 import { getAccountOf } from './gateway-accounts.ts';
 
 /** What the gateway said, as evidence and as it will be recorded. */

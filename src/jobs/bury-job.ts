@@ -4,8 +4,8 @@ import { AppError, type ErrorCode } from '../domain/errors.ts';
 import { jobId } from '../domain/ids.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { derivedId } from './derived-id.ts';
-import type { RunningJob } from './define-job.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { RunningJob } from '../execution/define-job.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 
 /** Why a job ended in dead letters. */
 export interface Burial {

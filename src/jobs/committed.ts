@@ -1,5 +1,5 @@
 import type { TransitionOutcome } from '../db/transition-door.ts';
-import { done, type Outcome, snooze } from './define-job.ts';
+import { done, type Outcome, snooze } from '../execution/define-job.ts';
 
 /** How soon to look again when somebody else changed the row first. */
 const overtakenDelayMs = 1_000;

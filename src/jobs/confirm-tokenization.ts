@@ -4,7 +4,7 @@ import { findTokenization } from '../db/tokenizations.ts';
 import { tokenizationIdPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { askAboutTokenization } from './ask-gateway.ts';
-import { defineJob, done, type JobContext, type Outcome } from './define-job.ts';
+import { defineJob, done, type JobContext, type Outcome } from '../execution/define-job.ts';
 import { disablingEvents, finishDisabling } from './finish-disabling.ts';
 import { answerEvents, recordAnswer } from './record-answer.ts';
 import { watchEvents, watchToken } from './watch-token.ts';

@@ -1,7 +1,7 @@
 import { AppError } from '../domain/errors.ts';
 import { tokenDisablePayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
-import { cancel, defineJob, done } from './define-job.ts';
+import { cancel, defineJob, done } from '../execution/define-job.ts';
 import { disablingIntent, findDisableTarget } from './disable-token.ts';
 import { disablingEvents, finishDisabling } from './finish-disabling.ts';
 

@@ -9,7 +9,7 @@ import { jobId } from '../domain/ids.ts';
 import type { tokenDisablePayload } from '../domain/job-payloads.ts';
 import type { TokenizationState } from '../domain/tokenization.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import type { BackendDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from '../execution/dependencies.ts';
 import { parsePayload } from '../domain/payload-paths.ts';
 
 /** Which token is meant: by our id, or by the merchant's reference at one credential's terminal. */

@@ -5,7 +5,7 @@ import {
 } from '../db/callbacks.ts';
 import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
-import { defineJob, done, type JobContext } from './define-job.ts';
+import { defineJob, done, type JobContext } from '../execution/define-job.ts';
 
 type Context = JobContext<'callback.expired'>;
 

@@ -6,7 +6,7 @@ import {
 } from '../domain/api-shapes.ts';
 import { AppError } from '../domain/errors.ts';
 import { pageOf, type PageAsked } from '../domain/paging.ts';
-import type { BackendDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from '../execution/dependencies.ts';
 import { viewOf } from './tokenization-view.ts';
 
 /**

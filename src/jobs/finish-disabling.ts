@@ -3,7 +3,7 @@ import { firstExpiryLook } from '../domain/expiry-watch.ts';
 import type { CancelReply } from '../gateway/client.ts';
 import { quickpayPlace } from './activation.ts';
 import { type Answer, ask } from './ask-gateway.ts';
-import { done, type JobContext, type Outcome } from './define-job.ts';
+import { done, type JobContext, type Outcome } from '../execution/define-job.ts';
 import { getAccountOf } from './gateway-accounts.ts';
 
 /** The changes that end, or put off, the disabling of a token. */

@@ -1,4 +1,4 @@
-import type { JobSettings } from './job-dependencies.ts';
+import type { JobSettings } from '../execution/dependencies.ts';
 
 /** Columns that begin the schedule of queries: its first step, from now. */
 export function firstLook({ reconcileScheduleMs }: Pick<JobSettings, 'reconcileScheduleMs'>) {

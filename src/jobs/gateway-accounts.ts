@@ -8,7 +8,7 @@ import type { AcceptPaymentsAccount, OpcardApp } from '../gateway/client.ts';
 import type { Keyring, SealedPlace } from '../security/keyring.ts';
 import { Secret } from '../security/secret.ts';
 import { formerCodesOf } from './former-codes.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 
 /** Not strict: a later version may have sealed more beside it. */
 const signingSecrets = credentialContent.accept_payments.pick({ secureCode: true }).strip();

@@ -4,7 +4,7 @@ import { databaseIsAway } from '../db/faults.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { inTime } from './in-time.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 
 /** So many reads of one generation by one backend. */
 export interface HandOut {

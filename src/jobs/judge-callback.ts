@@ -9,7 +9,7 @@ import { checkGrammar, isTokenMessage } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, parseCallback } from '../gateway/callback-message.ts';
 import { applyEvidence, evidenceEvents, type Evidence } from './apply-evidence.ts';
 import { callbackPlace } from './accept-callback.ts';
-import { done, type JobContext, type Outcome, snooze } from './define-job.ts';
+import { done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
 import { openAccount, type SigningAccount } from './gateway-accounts.ts';
 import { judgeSignature, type SignatureJudgement } from './judge-signature.ts';
 import { isUnambiguous, mismatchOf } from './match-request.ts';

@@ -3,7 +3,7 @@ import type { CallbackMessage } from '../gateway/callback-message.ts';
 import { signatureFields } from '../gateway/signature-fields.ts';
 import { verifySignature } from '../gateway/signature.ts';
 import type { Secret } from '../security/secret.ts';
-import type { SignaturePolicy } from './job-dependencies.ts';
+import type { SignaturePolicy } from '../execution/dependencies.ts';
 
 /** What a message's signature is worth under the channel's policy. */
 export interface SignatureJudgement {

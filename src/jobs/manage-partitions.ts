@@ -1,7 +1,7 @@
 import { ensureAuditPartitions } from '../db/audit.ts';
 import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
-import { defineJob, done } from './define-job.ts';
+import { defineJob, done } from '../execution/define-job.ts';
 
 /** Months for which the audit table has a partition ahead of time. */
 const monthsAhead = 3;

@@ -1,7 +1,7 @@
 import { hasTokenizationsInCharge, hasTokenizationsToRevive } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import { AppError } from '../domain/errors.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 import type { CredentialInput } from './store-credential.ts';
 
 /**

@@ -9,7 +9,7 @@ import type { CredentialEnvironment } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
 import type { Keyring } from '../security/keyring.ts';
 import { openSecrets } from './gateway-accounts.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 import type { CredentialInput } from './store-credential.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'keyring'>;

@@ -14,7 +14,7 @@ import {
 import { refreshJob } from './access-token-row.ts';
 import { createHandOutLog, type HandOut } from './hand-out-log.ts';
 import { inTime } from './in-time.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 import { oneFlight } from './one-flight.ts';
 
 /** A valid access token as it is handed to a backend. */

@@ -3,7 +3,7 @@ import { findTokenizationByEvidence } from '../db/tokenizations.ts';
 import type { CallbackMessage } from '../gateway/callback-message.ts';
 import { acceptCallback, type InboundMessage } from './accept-callback.ts';
 import { openAccount } from './gateway-accounts.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 import { judgeSignature } from './judge-signature.ts';
 
 /** What the receiver tells the listener: the message is kept, or was turned away for its signature. */

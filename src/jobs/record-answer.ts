@@ -5,9 +5,9 @@ import { activation, isResubmitted } from './activation.ts';
 import type { Answer } from './ask-gateway.ts';
 import { beliefOf } from './belief.ts';
 import { committed } from './committed.ts';
-import { done, type JobContext, type Outcome } from './define-job.ts';
+import { done, type JobContext, type Outcome } from '../execution/define-job.ts';
 import { firstLook } from './first-look.ts';
-import type { JobSettings } from './job-dependencies.ts';
+import type { JobSettings } from '../execution/dependencies.ts';
 import { recordNone } from './resubmit-lost-request.ts';
 
 /** The changes that an answer of the gateway may lead to. */

@@ -32,7 +32,7 @@ import {
   isTooSoon,
   refreshJob,
 } from './access-token-row.ts';
-import { cancel, defineJob, done, type Outcome, snooze } from './define-job.ts';
+import { cancel, defineJob, done, type Outcome, snooze } from '../execution/define-job.ts';
 import { openOpcard } from './gateway-accounts.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { AnyJob } from './define-job.ts';
+import type { AnyJob } from '../execution/define-job.ts';
 import { disableTokenJob } from './disable-token-job.ts';
 import { expireRetention } from './expire-retention.ts';
 import { handleNotify } from './handle-notify.ts';

@@ -1,6 +1,6 @@
 import { findReleasableDeliveries, findWebhookEndpoint } from '../db/deliveries.ts';
 import { deliveryJob } from '../db/transition-door.ts';
-import type { JobContext } from './define-job.ts';
+import type { JobContext } from '../execution/define-job.ts';
 import { webhookEndpointId } from './webhook-endpoint.ts';
 
 /** Deliveries that one scan releases. */

@@ -6,7 +6,7 @@ import { retireAccessToken } from './access-token-registration.ts';
 import { refreshJob } from './access-token-row.ts';
 import { credentialPlace } from './gateway-accounts.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 import type { CredentialKey } from './rotate-credential.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;

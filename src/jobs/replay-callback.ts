@@ -3,7 +3,7 @@ import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { parseCallback } from '../gateway/callback-message.ts';
 import { callbackPlace, judgeJob, verdictDueMs } from './accept-callback.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 
 /**
  * Has a stored message judged once more, by the same job as when it came in: after a signature rule, a secure code or an

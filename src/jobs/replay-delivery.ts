@@ -3,7 +3,7 @@ import { findDelivery } from '../db/deliveries.ts';
 import { deliveryJob } from '../db/transition-door.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 
 /** How long the scan leaves a new delivery to its job. */
 const firstLookMs = 10_000;

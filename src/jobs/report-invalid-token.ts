@@ -5,7 +5,7 @@ import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { refreshJob } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import type { BackendDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from '../execution/dependencies.ts';
 
 /** What a report led to: a renewal, or nothing, since that generation is over or its renewal is under way already. */
 export type ReportResult = 'renewal_brought_forward' | 'ignored';

@@ -7,7 +7,7 @@ import { confirmJob } from './apply-evidence.ts';
 import { firstLook } from './first-look.ts';
 import { findCredentialOf } from './gateway-accounts.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import type { BackendDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from '../execution/dependencies.ts';
 
 /**
  * Has the gateway asked now what became of a tokenization, whatever its schedule says; the schedule begins anew, so the

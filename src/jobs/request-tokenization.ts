@@ -6,7 +6,7 @@ import { exponential } from '../domain/retry-policy.ts';
 import type { CreateReply, QuickPayRequest } from '../gateway/client.ts';
 import { acceptTokenization, requestPlace } from './accept-tokenization.ts';
 import { activation } from './activation.ts';
-import { defineJob, done, type JobContext, type Outcome } from './define-job.ts';
+import { defineJob, done, type JobContext, type Outcome } from '../execution/define-job.ts';
 import { firstLook } from './first-look.ts';
 import { getAccountOf } from './gateway-accounts.ts';
 import { lookAfterFailure } from './record-answer.ts';

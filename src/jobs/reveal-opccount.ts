@@ -5,7 +5,7 @@ import { credentialContent } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { openSecrets } from './gateway-accounts.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 
 /**
  * Opens an OPCCOUNT credential (protocol section 10) for whoever `audit` names. OPCCOUNT has no token that could be handed out in its place: each call is signed with

@@ -4,7 +4,7 @@ import { AppError } from '../domain/errors.ts';
 import type { Secret } from '../security/secret.ts';
 import { quickpayPlace } from './activation.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import type { BackendDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from '../execution/dependencies.ts';
 
 /**
  * Opens the QuickPay ID of a tokenization for whoever `audit` names. The audit row is committed before anything is opened:

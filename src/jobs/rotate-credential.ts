@@ -12,7 +12,7 @@ import { AppError } from '../domain/errors.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { openSecrets } from './gateway-accounts.ts';
 import { formerCodesOf, withFormerCodes } from './former-codes.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 import { pathsOf } from '../domain/payload-paths.ts';
 import {
   createCredential,

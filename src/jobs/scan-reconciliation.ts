@@ -7,7 +7,7 @@ import { exponential } from '../domain/retry-policy.ts';
 import { requestJob } from './accept-tokenization.ts';
 import { judgeJob } from './accept-callback.ts';
 import { confirmJob } from './apply-evidence.ts';
-import { defineJob, done, type JobContext } from './define-job.ts';
+import { defineJob, done, type JobContext } from '../execution/define-job.ts';
 import { releaseDeliveries } from './release-deliveries.ts';
 
 /** Rows of one kind that one scan puts on a queue. */

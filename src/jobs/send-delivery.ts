@@ -10,7 +10,7 @@ import { expiryNotice } from '../domain/expiry-watch.ts';
 import { deliveryIdPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { WebhookResult } from '../webhooks/sender.ts';
-import { defineJob, done, type JobContext, type Outcome, snooze } from './define-job.ts';
+import { defineJob, done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
 import { webhookEndpointId } from './webhook-endpoint.ts';
 
 const emits = [

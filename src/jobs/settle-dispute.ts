@@ -8,7 +8,7 @@ import { askAgainAfterSilence } from './ask-again.ts';
 import { ask, type Answer, askForSecondToken, referencesOf } from './ask-gateway.ts';
 import { beliefOf } from './belief.ts';
 import { committed } from './committed.ts';
-import { done, type JobContext, type Outcome, snooze } from './define-job.ts';
+import { done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
 import type { SharedAnswer } from './shared-answers.ts';
 
 /** A message that contradicts what is believed, so that the gateway is asked about it. */

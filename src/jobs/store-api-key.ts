@@ -5,7 +5,7 @@ import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { apiKeyDigest, generateApiKey } from '../security/api-key.ts';
 import type { Secret } from '../security/secret.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door'>;
 

@@ -6,7 +6,7 @@ import { Secret } from '../security/secret.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { configuredDigests, inputAtStart } from './configured-input.ts';
 import { openAccount } from './gateway-accounts.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 import { assertOnlyOne } from './only-one-holder.ts';
 import {
   assertMayHold,

@@ -17,7 +17,7 @@ import { refreshJob } from './access-token-row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { formerCodesOf, withFormerCodes } from './former-codes.ts';
 import { credentialPlace, openSecrets } from './gateway-accounts.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 import { assertMayMove } from './move-credential.ts';
 import { appKeyIndexes, assertOnlyOne, whileNoOtherStores } from './only-one-holder.ts';
 

@@ -4,7 +4,7 @@ import type { TokenizationView } from '../domain/api-shapes.ts';
 import { AppError } from '../domain/errors.ts';
 import { reviewReasons } from '../domain/evidence.ts';
 import { requestPlace } from './accept-tokenization.ts';
-import type { BackendDependencies } from './job-dependencies.ts';
+import type { BackendDependencies } from '../execution/dependencies.ts';
 
 type Dependencies = Pick<BackendDependencies, 'db' | 'keyring'>;
 

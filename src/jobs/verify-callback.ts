@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { callbackIdPayload, rawCallbackPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
-import { defineJob } from './define-job.ts';
+import { defineJob } from '../execution/define-job.ts';
 import { judgeCallback, judgingEvents } from './judge-callback.ts';
 import { callbackIdOf } from './receive-raw-callback.ts';
 

@@ -4,7 +4,7 @@ import { startOfDay } from '../domain/start-of-day.ts';
 import { isResubmitted, quickpayPlace } from './activation.ts';
 import { type Answer, ask, askForSecondToken } from './ask-gateway.ts';
 import { committed } from './committed.ts';
-import { done, type JobContext, type Outcome, snooze } from './define-job.ts';
+import { done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
 
 /** The changes that watching an active token may commit. */
 export const watchEvents = [

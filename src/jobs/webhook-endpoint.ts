@@ -3,7 +3,7 @@ import type { WebhookEndpointRow } from '../db/rows.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { derivedId } from './derived-id.ts';
-import type { OperationDependencies } from './job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 
 /** The id of a webhook address. */
 export function webhookEndpointId(url: string): string {

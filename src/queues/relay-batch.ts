@@ -6,7 +6,7 @@ import { AppError, errorCodeOf, isInputFault } from '../domain/errors.ts';
 import { backoffMs, exponential } from '../domain/retry-policy.ts';
 import { acceptOutboxRow } from '../jobs/accept-outbox-row.ts';
 import { buryJob } from '../jobs/bury-job.ts';
-import type { OperationDependencies } from '../jobs/job-dependencies.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { QueueBackend } from './backend.ts';
 import { addJobs } from './producer.ts';

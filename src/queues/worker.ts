@@ -5,9 +5,9 @@ import type { QueueName } from '../domain/queue-names.ts';
 import { backoffMs } from '../domain/retry-policy.ts';
 import { burialPayload, buryJob } from '../jobs/bury-job.ts';
 import { readableName } from '../jobs/readable-name.ts';
-import type { AnyJob, Outcome, RunningJob } from '../jobs/define-job.ts';
-import { executeJob } from '../jobs/execute-job.ts';
-import type { JobDependencies } from '../jobs/job-dependencies.ts';
+import type { AnyJob, Outcome, RunningJob } from '../execution/define-job.ts';
+import { executeJob } from '../execution/execute-job.ts';
+import type { JobDependencies } from '../execution/dependencies.ts';
 import { findJob } from '../jobs/registry.ts';
 import type { AnyWorker, QueueBackend } from './backend.ts';
 

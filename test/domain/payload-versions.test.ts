@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { accessTokenRefreshPayload } from '../../src/domain/job-payloads.ts';
 import { payloadVersions } from '../../src/domain/payload-versions.ts';
-import { type AnyJob, defineJob, done } from '../../src/jobs/define-job.ts';
-import { executeJob } from '../../src/jobs/execute-job.ts';
-import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
+import { type AnyJob, defineJob, done } from '../../src/execution/define-job.ts';
+import { executeJob } from '../../src/execution/execute-job.ts';
+import type { JobDependencies } from '../../src/execution/dependencies.ts';
 import { findJob } from '../../src/jobs/registry.ts';
 import { changed, payloadFixtures } from '../support/payload-fixtures.ts';
 

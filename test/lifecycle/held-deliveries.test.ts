@@ -4,7 +4,7 @@ import { findAuditBreaks } from '../../src/db/audit.ts';
 import { withClient } from '../../src/db/database.ts';
 import type { DeliveryRow } from '../../src/db/rows.ts';
 import { createTransitionDoor } from '../../src/db/transition-door.ts';
-import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
+import type { JobDependencies } from '../../src/execution/dependencies.ts';
 import { replayDelivery } from '../../src/jobs/replay-delivery.ts';
 import { registerWebhookEndpoint } from '../../src/jobs/webhook-endpoint.ts';
 import { Secret } from '../../src/security/secret.ts';

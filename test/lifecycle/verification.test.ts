@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest';
 import { acceptCallback } from '../../src/jobs/accept-callback.ts';
-import type { SignaturePolicy } from '../../src/jobs/job-dependencies.ts';
+import type { SignaturePolicy } from '../../src/execution/dependencies.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { signatureFields } from '../../src/gateway/signature-fields.ts';
 import { computeSignature, signatureText } from '../../src/gateway/signature.ts';

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { expect, onTestFinished } from 'vitest';
 import { jobId } from '../../src/domain/ids.ts';
-import type { OperationDependencies } from '../../src/jobs/job-dependencies.ts';
+import type { OperationDependencies } from '../../src/execution/dependencies.ts';
 import { openQueueBackend, type QueueBackend } from '../../src/queues/backend.ts';
 import { startRelay } from '../../src/queues/relay.ts';
 import { createLogger } from '../../src/observability/logger.ts';

@@ -4,7 +4,7 @@ import type { TransitionDoor } from '../../src/db/transition-door.ts';
 import { type ApiScope, apiScopes } from '../../src/domain/api-key.ts';
 import { createPrivateServer } from '../../src/http/private-server.ts';
 import { jobSettings } from '../../src/job-settings.ts';
-import type { OperationDependencies } from '../../src/jobs/job-dependencies.ts';
+import type { OperationDependencies } from '../../src/execution/dependencies.ts';
 import { addApiKey } from '../../src/jobs/store-api-key.ts';
 import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';

@@ -10,7 +10,7 @@ import { computeSignature } from '../../src/gateway/signature.ts';
 import { jobSettings } from '../../src/job-settings.ts';
 import { acceptCallback } from '../../src/jobs/accept-callback.ts';
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
-import type { JobDependencies, JobSettings } from '../../src/jobs/job-dependencies.ts';
+import type { JobDependencies, JobSettings } from '../../src/execution/dependencies.ts';
 import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createLogger } from '../../src/observability/logger.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { GatewayClient } from '../../src/gateway/client.ts';
-import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
+import type { JobDependencies } from '../../src/execution/dependencies.ts';
 import type { TokenDesk } from './token-desk.ts';
 
 type Refresh = GatewayClient['refreshAccessToken'];

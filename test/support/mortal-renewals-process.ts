@@ -5,7 +5,7 @@ import { applicationRole, openDatabase, survivesBreaks } from '../../src/db/data
 import { createTransitionDoor } from '../../src/db/transition-door.ts';
 import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
 import { jobSettings } from '../../src/job-settings.ts';
-import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
+import type { JobDependencies } from '../../src/execution/dependencies.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createKeyring } from '../../src/security/keyring.ts';
 import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';

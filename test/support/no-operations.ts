@@ -1,4 +1,4 @@
-import type { OperationDependencies } from '../../src/jobs/job-dependencies.ts';
+import type { OperationDependencies } from '../../src/execution/dependencies.ts';
 
 /** A reader of access tokens that nobody reads from. */
 export const noAccessTokens = {

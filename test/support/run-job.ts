@@ -1,6 +1,6 @@
-import { executeJob } from '../../src/jobs/execute-job.ts';
-import type { Outcome } from '../../src/jobs/define-job.ts';
-import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
+import { executeJob } from '../../src/execution/execute-job.ts';
+import type { Outcome } from '../../src/execution/define-job.ts';
+import type { JobDependencies } from '../../src/execution/dependencies.ts';
 import { findJob } from '../../src/jobs/registry.ts';
 
 /** Runs one job once, and gives what it decided. */

@@ -1,7 +1,7 @@
 import { findCredential } from '../../src/db/credentials.ts';
 import type { CredentialRow } from '../../src/db/rows.ts';
 import { openSecrets } from '../../src/jobs/gateway-accounts.ts';
-import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
+import type { JobDependencies } from '../../src/execution/dependencies.ts';
 import type { CredentialKey } from '../../src/jobs/rotate-credential.ts';
 
 /** A stored credential with its secrets in the clear. */

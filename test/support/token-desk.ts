@@ -11,7 +11,7 @@ import type { CredentialEnvironment } from '../../src/domain/credential.ts';
 import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
 import { jobSettings } from '../../src/job-settings.ts';
 import { tokenPlace } from '../../src/jobs/access-token-row.ts';
-import type { JobDependencies } from '../../src/jobs/job-dependencies.ts';
+import type { JobDependencies } from '../../src/execution/dependencies.ts';
 import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
 import { removeCredential } from '../../src/jobs/remove-credential.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';

@@ -10,7 +10,7 @@ import {
 } from '../../db/embedded-postgres.ts';
 import { migrate } from '../../db/migrate.ts';
 import { apiScopes } from '../../domain/api-key.ts';
-import type { OperationDependencies } from '../../jobs/job-dependencies.ts';
+import type { OperationDependencies } from '../../execution/dependencies.ts';
 import { addApiKey, revokeApiKey } from '../../jobs/store-api-key.ts';
 import { storeCredential } from '../../jobs/store-credential.ts';
 import { migrateQueueSchema } from '../../queues/postgres-schema.ts';

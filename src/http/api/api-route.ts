@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { ApiScope } from '../../domain/api-key.ts';
 import type { AuditContext } from '../../domain/audit-entry.ts';
 import type { ErrorCode } from '../../domain/errors.ts';
-import type { OperationDependencies } from '../../jobs/job-dependencies.ts';
+import type { OperationDependencies } from '../../execution/dependencies.ts';
 import type { AccessTokenReader } from '../../jobs/read-access-token.ts';
 import type { TokenizationWaiters } from '../../jobs/tokenization-waiters.ts';
 

@@ -4,7 +4,7 @@ import { serializerCompiler } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { listActiveApiKeys } from '../../db/api-keys.ts';
 import { findProgress } from '../../db/tokenization-pages.ts';
-import type { OperationDependencies } from '../../jobs/job-dependencies.ts';
+import type { OperationDependencies } from '../../execution/dependencies.ts';
 import { refusalOf } from '../../domain/payload-paths.ts';
 import type { AccessTokenReader } from '../../jobs/read-access-token.ts';
 import type { ObservedApiRequest } from '../../observability/metrics.ts';

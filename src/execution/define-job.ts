@@ -5,7 +5,7 @@ import type { QueueName } from '../domain/queue-names.ts';
 import type { RetryPolicy } from '../domain/retry-policy.ts';
 import type { EntityType } from '../domain/transition.ts';
 import type { EntityEvents, TransitionOutcome, TransitionRequest } from '../db/transition-door.ts';
-import type { JobDependencies } from './job-dependencies.ts';
+import type { JobDependencies } from './dependencies.ts';
 
 /**
  * What a run decided. `snooze` waits without using up an attempt, `cancel` gives up for good and leaves a dead letter.

@@ -11,7 +11,7 @@ import {
   type Outcome,
   type RunningJob,
 } from './define-job.ts';
-import type { JobDependencies } from './job-dependencies.ts';
+import type { JobDependencies } from './dependencies.ts';
 import { refusalOf } from '../domain/payload-paths.ts';
 
 /** One delivery of a job by its queue, whichever backend the queue has. */

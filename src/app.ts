@@ -15,7 +15,7 @@ import { createPrivateServer } from './http/private-server.ts';
 import { createPublicServer } from './http/public-server.ts';
 import { checkDefaultAccount } from './jobs/check-account.ts';
 import type { JobDependencies, OperationDependencies } from './execution/dependencies.ts';
-import { openListeningReader } from './jobs/listening-reader.ts';
+import { openListeningReader } from './access-token/read/listening-reader.ts';
 import { createSharedAnswers } from './jobs/shared-answers.ts';
 import { repeatingJobs } from './jobs/registry.ts';
 import { receiveCallback } from './jobs/receive-callback.ts';

@@ -4,7 +4,7 @@ import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { queueNames } from '../../src/domain/queue-names.ts';
-import { openListeningReader } from '../../src/jobs/listening-reader.ts';
+import { openListeningReader } from '../../src/access-token/read/listening-reader.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import {

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { App } from '../../src/app.ts';
-import type { AccessTokenReader } from '../../src/jobs/read-access-token.ts';
-import { reportInvalidToken } from '../../src/jobs/report-invalid-token.ts';
+import type { AccessTokenReader } from '../../src/access-token/read/reader.ts';
+import { reportInvalidToken } from '../../src/access-token/read/report-invalid.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 
 /** What a reader got: a token with its end, as an instant in milliseconds. */

@@ -11,27 +11,27 @@ import {
 import { accessTokenRefreshPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { AccessTokenReply } from '../gateway/client.ts';
-import { adoptCandidate, keepCandidate } from './access-token-candidate.ts';
+import { adoptCandidate, keepCandidate } from '../access-token/renew/late-pair.ts';
 import {
   applyFenced,
   renewalEvents,
   type RenewalContext,
   type RenewalIntent,
   writeIntent,
-} from './access-token-intent.ts';
-import { pairPatch, type TokenPair } from './access-token-pair.ts';
+} from '../access-token/renew/intent.ts';
+import { pairPatch, type TokenPair } from '../access-token/renew/pair.ts';
 import {
   registerAccessToken,
   retireAccessToken,
   retryAccessToken,
-} from './access-token-registration.ts';
+} from '../access-token/registration.ts';
 import {
   isLeased,
   isOfFormerApp,
   isRowNearlyOver,
   isTooSoon,
   refreshJob,
-} from './access-token-row.ts';
+} from '../access-token/row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from '../execution/define-job.ts';
 import { openOpcard } from './gateway-accounts.ts';
 

@@ -6,7 +6,7 @@ import {
 import { alarmPercents, endingMs } from '../domain/access-token-times.ts';
 import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
-import { refreshJob } from './access-token-row.ts';
+import { refreshJob } from '../access-token/row.ts';
 import { defineJob, done, type JobContext } from '../execution/define-job.ts';
 import type { JobSettings } from '../execution/dependencies.ts';
 

@@ -12,8 +12,8 @@ import {
   alignAccessToken,
   registerAccessToken,
   retryAccessToken,
-} from './access-token-registration.ts';
-import { refreshJob } from './access-token-row.ts';
+} from '../access-token/registration.ts';
+import { refreshJob } from '../access-token/row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { formerCodesOf, withFormerCodes } from './former-codes.ts';
 import { credentialPlace, openSecrets } from './gateway-accounts.ts';

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
-import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
+import { createAccessTokenReader } from '../../src/access-token/read/reader.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { testActor } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';

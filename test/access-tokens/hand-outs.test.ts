@@ -5,7 +5,7 @@ import {
   openDirectTokenClient,
   UnwrittenHandOutsError,
 } from '../../src/direct-client/direct-client.ts';
-import { createHandOutLog, type HandOut } from '../../src/jobs/hand-out-log.ts';
+import { createHandOutLog, type HandOut } from '../../src/access-token/read/read-audit.ts';
 import { eventually } from '../support/eventually.ts';
 import { test as withoutTrail } from '../support/fixtures.ts';
 import { insertCredentials } from '../support/many-credentials.ts';

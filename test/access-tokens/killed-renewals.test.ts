@@ -2,7 +2,7 @@ import { expect, onTestFinished } from 'vitest';
 import {
   type AccessTokenReader,
   createAccessTokenReader,
-} from '../../src/jobs/read-access-token.ts';
+} from '../../src/access-token/read/reader.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { keepCandidate } from '../support/late-loser.ts';

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
+import { createAccessTokenReader } from '../../src/access-token/read/reader.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { isUnknown, keepCandidate, slow } from '../support/late-loser.ts';
 import { holdDueToken, test, type TokenDesk } from '../support/token-desk.ts';

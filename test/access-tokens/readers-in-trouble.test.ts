@@ -5,12 +5,12 @@ import { describe, expect, vi } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { isDatabaseOutage } from '../../src/db/faults.ts';
 import type { AppError } from '../../src/domain/errors.ts';
-import { createAccessTokenMemory } from '../../src/jobs/access-token-memory.ts';
-import { tokenPlace } from '../../src/jobs/access-token-row.ts';
+import { createAccessTokenMemory } from '../../src/access-token/read/cache.ts';
+import { tokenPlace } from '../../src/access-token/row.ts';
 import {
   type AccessTokenReader,
   createAccessTokenReader,
-} from '../../src/jobs/read-access-token.ts';
+} from '../../src/access-token/read/reader.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { eventually } from '../support/eventually.ts';
 import { holdAnswersOf } from '../support/held-answers.ts';

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { createGatewayClient } from '../../src/gateway/client.ts';
 import { AppError } from '../../src/domain/errors.ts';
-import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
+import { createAccessTokenReader } from '../../src/access-token/read/reader.ts';
 import { runJob, wordOf } from '../support/run-job.ts';
 import { test, type TokenDesk } from '../support/token-desk.ts';
 import { shop } from '../support/token-reader.ts';

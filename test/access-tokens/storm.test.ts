@@ -1,7 +1,7 @@
 import { expect, onTestFinished } from 'vitest';
 import { outageSurvivedMs } from '../../src/domain/access-token-times.ts';
 import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
-import { createAccessTokenReader } from '../../src/jobs/read-access-token.ts';
+import { createAccessTokenReader } from '../../src/access-token/read/reader.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { test, type TokenDesk } from '../support/token-desk.ts';
 

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { describe, expect, onTestFinished } from 'vitest';
 import { createTokenClient } from '../../src/client/client.ts';
 import { findAuditBreaks } from '../../src/db/audit.ts';
-import { tokenPlace } from '../../src/jobs/access-token-row.ts';
+import { tokenPlace } from '../../src/access-token/row.ts';
 import { addCredential } from '../../src/jobs/rotate-credential.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { testActor } from '../support/builders.ts';

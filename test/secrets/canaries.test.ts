@@ -2,7 +2,7 @@ import { describe, expect } from 'vitest';
 import { findTokenization } from '../../src/db/tokenizations.ts';
 import { createTokenClient } from '../../src/client/client.ts';
 import type { CredentialFamily } from '../../src/domain/credential.ts';
-import { tokenPlace } from '../../src/jobs/access-token-row.ts';
+import { tokenPlace } from '../../src/access-token/row.ts';
 import type { OperationDependencies } from '../../src/execution/dependencies.ts';
 import { addCredential, rotateCredential } from '../../src/jobs/rotate-credential.ts';
 import { makeKey } from '../support/api.ts';

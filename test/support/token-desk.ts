@@ -10,7 +10,7 @@ import type { TransitionDoor } from '../../src/db/transition-door.ts';
 import type { CredentialEnvironment } from '../../src/domain/credential.ts';
 import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
 import { jobSettings } from '../../src/job-settings.ts';
-import { tokenPlace } from '../../src/jobs/access-token-row.ts';
+import { tokenPlace } from '../../src/access-token/row.ts';
 import type { JobDependencies } from '../../src/execution/dependencies.ts';
 import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
 import { removeCredential } from '../../src/jobs/remove-credential.ts';

@@ -11,7 +11,7 @@ import {
   createGatewayClient,
   type GatewayClient,
 } from '../../gateway/client.ts';
-import { checkAccessTokens, checkOauthPlace } from '../../jobs/check-access-tokens.ts';
+import { checkAccessTokens, checkOauthPlace } from '../../access-token/check.ts';
 import { checkAccount } from '../../jobs/check-account.ts';
 import { findAccountAtStart, findFaultsAtStart } from '../../jobs/store-configured-credentials.ts';
 import { openQueueBackend } from '../../queues/backend.ts';

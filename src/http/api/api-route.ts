@@ -3,7 +3,7 @@ import type { ApiScope } from '../../domain/api-key.ts';
 import type { AuditContext } from '../../domain/audit-entry.ts';
 import type { ErrorCode } from '../../domain/errors.ts';
 import type { OperationDependencies } from '../../execution/dependencies.ts';
-import type { AccessTokenReader } from '../../jobs/read-access-token.ts';
+import type { AccessTokenReader } from '../../access-token/read/reader.ts';
 import type { TokenizationWaiters } from '../../jobs/tokenization-waiters.ts';
 
 /** What the handlers of the API work with. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { accessTokenView } from '../../../domain/api-shapes.ts';
 import { credentialName } from '../../../domain/job-payloads.ts';
-import { accessTokenViewOf } from '../../../jobs/read-access-token.ts';
+import { accessTokenViewOf } from '../../../access-token/read/reader.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
 /** `GET /v1/access-tokens/{credential}`: the valid access token, at once in whatever state its renewal is. */

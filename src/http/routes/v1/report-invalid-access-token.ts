@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { invalidAccessTokenBody } from '../../../domain/api-shapes.ts';
 import { credentialName } from '../../../domain/job-payloads.ts';
-import { reportInvalidToken } from '../../../jobs/report-invalid-token.ts';
+import { reportInvalidToken } from '../../../access-token/read/report-invalid.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
 /** `POST /v1/access-tokens/{credential}/invalid`: a backend was refused (401) with a generation of the token. */

@@ -1,10 +1,10 @@
-import type { ReadAccessToken } from '../db/access-tokens.ts';
-import type { RenewalCall } from '../domain/access-token-renewal.ts';
-import { accessTokenTimes } from '../domain/access-token-times.ts';
-import type { AccessTokenReply } from '../gateway/client.ts';
-import type { Secret } from '../security/secret.ts';
-import { tokenPlace } from './access-token-row.ts';
-import type { JobDependencies } from '../execution/dependencies.ts';
+import type { ReadAccessToken } from '../../db/access-tokens.ts';
+import type { RenewalCall } from '../../domain/access-token-renewal.ts';
+import { accessTokenTimes } from '../../domain/access-token-times.ts';
+import type { AccessTokenReply } from '../../gateway/client.ts';
+import type { Secret } from '../../security/secret.ts';
+import { tokenPlace } from '../row.ts';
+import type { JobDependencies } from '../../execution/dependencies.ts';
 
 /** A pair that the gateway gave. */
 export type TokenPair = Partial<Omit<GivenPair, 'accessToken'>> & Pick<GivenPair, 'accessToken'>;

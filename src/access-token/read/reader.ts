@@ -1,21 +1,17 @@
-import type { ReadableAccessToken } from '../db/access-tokens.ts';
-import { databaseIsAway, isDatabaseOutage } from '../db/faults.ts';
-import { insertOutboxJobs } from '../db/outbox.ts';
-import type { AccessTokenRead } from '../domain/access-token.ts';
-import type { AccessTokenView } from '../domain/api-shapes.ts';
-import type { Actor } from '../domain/audit-entry.ts';
-import { AppError } from '../domain/errors.ts';
-import { jobId } from '../domain/ids.ts';
-import {
-  createAccessTokenMemory,
-  type LoadedToken,
-  type RememberedToken,
-} from './access-token-memory.ts';
-import { refreshJob } from './access-token-row.ts';
-import { createHandOutLog, type HandOut } from './hand-out-log.ts';
-import { inTime } from './in-time.ts';
-import type { OperationDependencies } from '../execution/dependencies.ts';
-import { oneFlight } from './one-flight.ts';
+import type { ReadableAccessToken } from '../../db/access-tokens.ts';
+import { databaseIsAway, isDatabaseOutage } from '../../db/faults.ts';
+import { insertOutboxJobs } from '../../db/outbox.ts';
+import type { AccessTokenRead } from '../../domain/access-token.ts';
+import type { AccessTokenView } from '../../domain/api-shapes.ts';
+import type { Actor } from '../../domain/audit-entry.ts';
+import { AppError } from '../../domain/errors.ts';
+import { jobId } from '../../domain/ids.ts';
+import { createAccessTokenMemory, type LoadedToken, type RememberedToken } from './cache.ts';
+import { refreshJob } from '../row.ts';
+import { createHandOutLog, type HandOut } from './read-audit.ts';
+import { inTime } from '../../jobs/in-time.ts';
+import type { OperationDependencies } from '../../execution/dependencies.ts';
+import { oneFlight } from './single-flight.ts';
 
 /** A valid access token as it is handed to a backend. */
 export interface AccessToken extends Readonly<RememberedToken['token']> {

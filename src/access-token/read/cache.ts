@@ -1,11 +1,11 @@
-import { findReadableAccessToken, type ReadableAccessToken } from '../db/access-tokens.ts';
-import { databaseIsAway } from '../db/faults.ts';
-import { AppError } from '../domain/errors.ts';
-import type { Secret } from '../security/secret.ts';
-import { tokenPlace } from './access-token-row.ts';
-import type { OperationDependencies } from '../execution/dependencies.ts';
-import { oneFlight } from './one-flight.ts';
-import { inTime } from './in-time.ts';
+import { findReadableAccessToken, type ReadableAccessToken } from '../../db/access-tokens.ts';
+import { databaseIsAway } from '../../db/faults.ts';
+import { AppError } from '../../domain/errors.ts';
+import type { Secret } from '../../security/secret.ts';
+import { tokenPlace } from '../row.ts';
+import type { OperationDependencies } from '../../execution/dependencies.ts';
+import { oneFlight } from './single-flight.ts';
+import { inTime } from '../../jobs/in-time.ts';
 
 /** A valid token and until when it is. */
 export interface RememberedToken {

@@ -1,15 +1,15 @@
 import { z } from 'zod';
-import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
-import { findCredentialById } from '../db/credentials.ts';
-import type { CredentialRow } from '../db/rows.ts';
-import { isIdleState } from '../domain/access-token.ts';
-import { accessTokenTimes, accessTokenWaits } from '../domain/access-token-times.ts';
-import { Secret } from '../security/secret.ts';
-import type { RenewalContext, RenewalIntent } from './access-token-intent.ts';
-import { type ObtainedPair, pairPatch } from './access-token-pair.ts';
-import { openIfReadable, tokenPlace } from './access-token-row.ts';
-import { applyToPresentRow } from './apply-to-present-row.ts';
-import { done, type Outcome } from '../execution/define-job.ts';
+import { findAccessToken, type ReadAccessToken } from '../../db/access-tokens.ts';
+import { findCredentialById } from '../../db/credentials.ts';
+import type { CredentialRow } from '../../db/rows.ts';
+import { isIdleState } from '../../domain/access-token.ts';
+import { accessTokenTimes, accessTokenWaits } from '../../domain/access-token-times.ts';
+import { Secret } from '../../security/secret.ts';
+import type { RenewalContext, RenewalIntent } from './intent.ts';
+import { type ObtainedPair, pairPatch } from './pair.ts';
+import { openIfReadable, tokenPlace } from '../row.ts';
+import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import { done, type Outcome } from '../../execution/define-job.ts';
 
 /** A pair that came too late for its attempt, and the generation that it would have been. */
 interface Candidate extends ObtainedPair {

@@ -1,10 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
-import { findAccessTokenById } from '../db/access-tokens.ts';
-import { databaseIsAway } from '../db/faults.ts';
-import type { Actor } from '../domain/audit-entry.ts';
-import { applyToPresentRow } from './apply-to-present-row.ts';
-import { inTime } from './in-time.ts';
-import type { OperationDependencies } from '../execution/dependencies.ts';
+import { findAccessTokenById } from '../../db/access-tokens.ts';
+import { databaseIsAway } from '../../db/faults.ts';
+import type { Actor } from '../../domain/audit-entry.ts';
+import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import { inTime } from '../../jobs/in-time.ts';
+import type { OperationDependencies } from '../../execution/dependencies.ts';
 
 /** So many reads of one generation by one backend. */
 export interface HandOut {

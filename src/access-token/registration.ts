@@ -4,8 +4,8 @@ import { findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import type { AccessTokenEvent } from '../domain/access-token.ts';
 import type { Actor } from '../domain/audit-entry.ts';
-import { isOfFormerApp, noToken, refreshJob } from './access-token-row.ts';
-import { applyToPresentRow } from './apply-to-present-row.ts';
+import { isOfFormerApp, noToken, refreshJob } from './row.ts';
+import { applyToPresentRow } from '../jobs/apply-to-present-row.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door'>;

@@ -1,9 +1,9 @@
-import { listenTo } from '../db/listen.ts';
+import { listenTo } from '../../db/listen.ts';
 import {
   type AccessTokenReader,
   type AccessTokenReaderOptions,
   createAccessTokenReader,
-} from './read-access-token.ts';
+} from './reader.ts';
 
 /** The channel that a trigger on `access_token` notifies of each new token. */
 const channel = 'token_lifecycle_access_token';

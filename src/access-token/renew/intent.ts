@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import pRetry from 'p-retry';
-import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
-import { findCredentialById } from '../db/credentials.ts';
-import { isDatabaseOutage } from '../db/faults.ts';
-import type { CredentialRow } from '../db/rows.ts';
-import { callFor, type RenewalCall } from '../domain/access-token-renewal.ts';
-import type { Secret } from '../security/secret.ts';
-import { adoptCandidate } from './access-token-candidate.ts';
+import { findAccessToken, type ReadAccessToken } from '../../db/access-tokens.ts';
+import { findCredentialById } from '../../db/credentials.ts';
+import { isDatabaseOutage } from '../../db/faults.ts';
+import type { CredentialRow } from '../../db/rows.ts';
+import { callFor, type RenewalCall } from '../../domain/access-token-renewal.ts';
+import type { Secret } from '../../security/secret.ts';
+import { adoptCandidate } from './late-pair.ts';
 import {
   isLeased,
   isOfFormerApp,
@@ -14,9 +14,9 @@ import {
   isTooSoon,
   noToken,
   openIfReadable,
-} from './access-token-row.ts';
-import { applyToPresentRow } from './apply-to-present-row.ts';
-import { done, type JobContext, type Outcome } from '../execution/define-job.ts';
+} from '../row.ts';
+import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import { done, type JobContext, type Outcome } from '../../execution/define-job.ts';
 
 /** The changes that a renewal may commit. */
 export const renewalEvents = [

@@ -1,11 +1,11 @@
-import { findAccessToken } from '../db/access-tokens.ts';
-import { findCredential } from '../db/credentials.ts';
-import { accessTokenWaits } from '../domain/access-token-times.ts';
-import type { Actor } from '../domain/audit-entry.ts';
-import { AppError } from '../domain/errors.ts';
-import { refreshJob } from './access-token-row.ts';
-import { applyToPresentRow } from './apply-to-present-row.ts';
-import type { BackendDependencies } from '../execution/dependencies.ts';
+import { findAccessToken } from '../../db/access-tokens.ts';
+import { findCredential } from '../../db/credentials.ts';
+import { accessTokenWaits } from '../../domain/access-token-times.ts';
+import type { Actor } from '../../domain/audit-entry.ts';
+import { AppError } from '../../domain/errors.ts';
+import { refreshJob } from '../row.ts';
+import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import type { BackendDependencies } from '../../execution/dependencies.ts';
 
 /** What a report led to: a renewal, or nothing, since that generation is over or its renewal is under way already. */
 export type ReportResult = 'renewal_brought_forward' | 'ignored';

@@ -13,7 +13,7 @@ import type { Role } from './domain/roles.ts';
 import { createGatewayClient } from './gateway/client.ts';
 import { createPrivateServer } from './http/private-server.ts';
 import { createPublicServer } from './http/public-server.ts';
-import { checkDefaultAccount } from './jobs/check-account.ts';
+import { checkDefaultAccount } from './account/check-account.ts';
 import type { JobDependencies, OperationDependencies } from './execution/dependencies.ts';
 import { openListeningReader } from './access-token/read/listening-reader.ts';
 import { createSharedAnswers } from './jobs/shared-answers.ts';

@@ -4,7 +4,7 @@ import type { Db } from '../db/database.ts';
 import type { CredentialEnvironment } from '../domain/credential.ts';
 import type { GatewayClient } from '../gateway/client.ts';
 import { Secret } from '../security/secret.ts';
-import type { AccountCheck } from '../jobs/check-account.ts';
+import type { AccountCheck } from '../account/check-account.ts';
 
 const meanings = {
   suspended:

@@ -3,7 +3,7 @@ import { createClientOn, type TokenClient } from '../client/token-client.ts';
 import { findLatestSealedSecrets } from '../db/credentials.ts';
 import { type Database, openDatabase } from '../db/database.ts';
 import { createTransitionDoor } from '../db/transition-door.ts';
-import { openSecrets } from '../jobs/gateway-accounts.ts';
+import { openSecrets } from '../account/open-account.ts';
 import type { BackendDependencies } from '../execution/dependencies.ts';
 import { createKeyring } from '../security/keyring.ts';
 import type { DirectClientOptions } from './direct-client-options.ts';

@@ -3,7 +3,7 @@ import type { AnswerEvidence } from '../domain/evidence.ts';
 import type { QueryReply, QuickPayLookup, QuickPayRecord } from '../gateway/client.ts';
 import { isSameQuickpayId } from './activation.ts';
 import type { JobContext } from '../execution/define-job.ts';
-import { getAccountOf } from './gateway-accounts.ts';
+import { getAccountOf } from '../account/open-account.ts';
 
 /** What the gateway said, as evidence and as it will be recorded. */
 export interface Answer extends AnswerEvidence {

@@ -4,7 +4,7 @@ import type { CancelReply } from '../gateway/client.ts';
 import { quickpayPlace } from './activation.ts';
 import { type Answer, ask } from './ask-gateway.ts';
 import { done, type JobContext, type Outcome } from '../execution/define-job.ts';
-import { getAccountOf } from './gateway-accounts.ts';
+import { getAccountOf } from '../account/open-account.ts';
 
 /** The changes that end, or put off, the disabling of a token. */
 export const disablingEvents = [

@@ -10,7 +10,7 @@ import { type CallbackMessage, parseCallback } from '../gateway/callback-message
 import { applyEvidence, evidenceEvents, type Evidence } from './apply-evidence.ts';
 import { callbackPlace } from './accept-callback.ts';
 import { done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
-import { openAccount, type SigningAccount } from './gateway-accounts.ts';
+import { openAccount, type SigningAccount } from '../account/open-account.ts';
 import { judgeSignature, type SignatureJudgement } from './judge-signature.ts';
 import { isUnambiguous, mismatchOf } from './match-request.ts';
 

@@ -8,7 +8,7 @@ import {
 import type { CredentialEnvironment } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
 import type { Keyring } from '../security/keyring.ts';
-import { openSecrets } from './gateway-accounts.ts';
+import { openSecrets } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import type { CredentialInput } from './store-credential.ts';
 

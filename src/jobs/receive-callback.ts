@@ -2,7 +2,7 @@ import { findCredentialByAccount } from '../db/credentials.ts';
 import { findTokenizationByEvidence } from '../db/tokenizations.ts';
 import type { CallbackMessage } from '../gateway/callback-message.ts';
 import { acceptCallback, type InboundMessage } from './accept-callback.ts';
-import { openAccount } from './gateway-accounts.ts';
+import { openAccount } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { judgeSignature } from './judge-signature.ts';
 

@@ -33,7 +33,7 @@ import {
   refreshJob,
 } from '../access-token/row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from '../execution/define-job.ts';
-import { openOpcard } from './gateway-accounts.ts';
+import { openOpcard } from '../account/open-account.ts';
 
 /**
  * `access-token.refresh` renews one access token ahead of its expiry.

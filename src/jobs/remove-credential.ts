@@ -4,7 +4,7 @@ import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { retireAccessToken } from '../access-token/registration.ts';
 import { refreshJob } from '../access-token/row.ts';
-import { credentialPlace } from './gateway-accounts.ts';
+import { credentialPlace } from '../account/open-account.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import type { CredentialKey } from './rotate-credential.ts';

@@ -5,7 +5,7 @@ import { nextState } from '../domain/transition.ts';
 import { tokenizationTransitions } from '../domain/tokenization.ts';
 import { confirmJob } from './apply-evidence.ts';
 import { firstLook } from './first-look.ts';
-import { findCredentialOf } from './gateway-accounts.ts';
+import { findCredentialOf } from '../account/open-account.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import type { BackendDependencies } from '../execution/dependencies.ts';
 

@@ -8,7 +8,7 @@ import { acceptTokenization, requestPlace } from './accept-tokenization.ts';
 import { activation } from './activation.ts';
 import { defineJob, done, type JobContext, type Outcome } from '../execution/define-job.ts';
 import { firstLook } from './first-look.ts';
-import { getAccountOf } from './gateway-accounts.ts';
+import { getAccountOf } from '../account/open-account.ts';
 import { lookAfterFailure } from './record-answer.ts';
 
 /**

@@ -4,7 +4,7 @@ import type { OpccountCredential } from '../domain/api-shapes.ts';
 import { credentialContent } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import { openSecrets } from './gateway-accounts.ts';
+import { openSecrets } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 
 /**

@@ -10,8 +10,8 @@ import {
 } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import { openSecrets } from './gateway-accounts.ts';
-import { formerCodesOf, withFormerCodes } from './former-codes.ts';
+import { openSecrets } from '../account/open-account.ts';
+import { formerCodesOf, withFormerCodes } from '../account/former-codes.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { pathsOf } from '../domain/payload-paths.ts';
 import {

@@ -5,7 +5,7 @@ import type { Logger } from '../observability/logger.ts';
 import { Secret } from '../security/secret.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
 import { configuredDigests, inputAtStart } from './configured-input.ts';
-import { openAccount } from './gateway-accounts.ts';
+import { openAccount } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { assertOnlyOne } from './only-one-holder.ts';
 import {

@@ -15,8 +15,8 @@ import {
 } from '../access-token/registration.ts';
 import { refreshJob } from '../access-token/row.ts';
 import { applyToPresentRow } from './apply-to-present-row.ts';
-import { formerCodesOf, withFormerCodes } from './former-codes.ts';
-import { credentialPlace, openSecrets } from './gateway-accounts.ts';
+import { formerCodesOf, withFormerCodes } from '../account/former-codes.ts';
+import { credentialPlace, openSecrets } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { assertMayMove } from './move-credential.ts';
 import { appKeyIndexes, assertOnlyOne, whileNoOtherStores } from './only-one-holder.ts';

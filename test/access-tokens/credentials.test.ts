@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest';
 import { createGatewayClient } from '../../src/gateway/client.ts';
-import { openAccount } from '../../src/jobs/gateway-accounts.ts';
+import { openAccount } from '../../src/account/open-account.ts';
 import { addCredential, endOverlap, rotateCredential } from '../../src/jobs/rotate-credential.ts';
 import { revealOpccount } from '../../src/jobs/reveal-opccount.ts';
 import { removeCredential } from '../../src/jobs/remove-credential.ts';

@@ -1,6 +1,6 @@
 import { findCredential } from '../../src/db/credentials.ts';
 import type { CredentialRow } from '../../src/db/rows.ts';
-import { openSecrets } from '../../src/jobs/gateway-accounts.ts';
+import { openSecrets } from '../../src/account/open-account.ts';
 import type { JobDependencies } from '../../src/execution/dependencies.ts';
 import type { CredentialKey } from '../../src/jobs/rotate-credential.ts';
 

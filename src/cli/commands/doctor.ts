@@ -12,7 +12,7 @@ import {
   type GatewayClient,
 } from '../../gateway/client.ts';
 import { checkAccessTokens, checkOauthPlace } from '../../access-token/check.ts';
-import { checkAccount } from '../../jobs/check-account.ts';
+import { checkAccount } from '../../account/check-account.ts';
 import { findAccountAtStart, findFaultsAtStart } from '../../jobs/store-configured-credentials.ts';
 import { openQueueBackend } from '../../queues/backend.ts';
 import { createKeyring } from '../../security/keyring.ts';

@@ -1,6 +1,6 @@
 import { findCredential } from '../db/credentials.ts';
 import type { AcceptPaymentsAccount, GatewayClient } from '../gateway/client.ts';
-import { openAccount } from './gateway-accounts.ts';
+import { openAccount } from './open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 
 /** What the gateway thinks of an account; the sentence says what to change. */

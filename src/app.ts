@@ -18,7 +18,7 @@ import type { JobDependencies, OperationDependencies } from './execution/depende
 import { openListeningReader } from './access-token/read/listening-reader.ts';
 import { createSharedAnswers } from './jobs/shared-answers.ts';
 import { repeatingJobs } from './jobs/registry.ts';
-import { receiveCallback } from './jobs/receive-callback.ts';
+import { receiveCallback } from './callback/receive.ts';
 import { registerWebhookEndpoint } from './jobs/webhook-endpoint.ts';
 import { storeConfiguredCredentials } from './jobs/store-configured-credentials.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';

@@ -5,11 +5,11 @@ import { isBackendJobName } from '../domain/backend-jobs.ts';
 import { AppError } from '../domain/errors.ts';
 import { isJobId } from '../domain/ids.ts';
 import { callbackIdPayload, tokenizationIdPayload } from '../domain/job-payloads.ts';
-import { acceptCallback, judgeJob } from './accept-callback.ts';
+import { acceptCallback, judgeJob } from '../callback/accept.ts';
 import { acceptTokenization, requestJob } from './accept-tokenization.ts';
 import { disableToken } from './disable-token.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
-import { inboundOf } from './raw-callback.ts';
+import { inboundOf } from '../callback/raw.ts';
 import { parsePayload } from '../domain/payload-paths.ts';
 import { findJob } from './registry.ts';
 

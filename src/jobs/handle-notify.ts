@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { callbackIdPayload, rawCallbackPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { defineJob } from '../execution/define-job.ts';
-import { judgeCallback, judgingEvents } from './judge-callback.ts';
-import { callbackIdOf } from './receive-raw-callback.ts';
+import { judgeCallback, judgingEvents } from '../callback/judge.ts';
+import { callbackIdOf } from '../callback/receive-raw.ts';
 
 /**
  * `notify.handle` judges a push of the gateway's server. It was acknowledged when it was committed, so a fault here costs

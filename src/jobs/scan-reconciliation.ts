@@ -5,7 +5,7 @@ import { deliveryJob, type OutboxJob } from '../db/transition-door.ts';
 import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { requestJob } from './accept-tokenization.ts';
-import { judgeJob } from './accept-callback.ts';
+import { judgeJob } from '../callback/accept.ts';
 import { confirmJob } from './apply-evidence.ts';
 import { defineJob, done, type JobContext } from '../execution/define-job.ts';
 import { releaseDeliveries } from './release-deliveries.ts';

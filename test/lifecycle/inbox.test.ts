@@ -5,7 +5,7 @@ import { withClient } from '../../src/db/database.ts';
 import type { CallbackRow } from '../../src/db/rows.ts';
 import { signatureFields } from '../../src/gateway/signature-fields.ts';
 import { computeSignature, signatureText } from '../../src/gateway/signature.ts';
-import { replayCallback } from '../../src/jobs/replay-callback.ts';
+import { replayCallback } from '../../src/callback/replay.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { findDueCallbacks } from '../../src/db/callbacks.ts';
 import { withClient } from '../../src/db/database.ts';
 import type { CallbackRow } from '../../src/db/rows.ts';
-import { acceptCallback } from '../../src/jobs/accept-callback.ts';
+import { acceptCallback } from '../../src/callback/accept.ts';
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
 import { removeCredential } from '../../src/jobs/remove-credential.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { withClient } from '../../src/db/database.ts';
-import { acceptCallback } from '../../src/jobs/accept-callback.ts';
+import { acceptCallback } from '../../src/callback/accept.ts';
 import { runJob } from '../support/run-job.ts';
 import { test } from '../support/desk-test.ts';
 

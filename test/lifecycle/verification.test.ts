@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { acceptCallback } from '../../src/jobs/accept-callback.ts';
+import { acceptCallback } from '../../src/callback/accept.ts';
 import type { SignaturePolicy } from '../../src/execution/dependencies.ts';
 import { storeCredential } from '../../src/jobs/store-credential.ts';
 import { signatureFields } from '../../src/gateway/signature-fields.ts';

@@ -8,7 +8,7 @@ import { createGatewayClient, type GatewayClient } from '../../src/gateway/clien
 import { signatureFields } from '../../src/gateway/signature-fields.ts';
 import { computeSignature } from '../../src/gateway/signature.ts';
 import { jobSettings } from '../../src/job-settings.ts';
-import { acceptCallback } from '../../src/jobs/accept-callback.ts';
+import { acceptCallback } from '../../src/callback/accept.ts';
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
 import type { JobDependencies, JobSettings } from '../../src/execution/dependencies.ts';
 import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { listCallbacks } from '../../db/callbacks.ts';
 import { type CallbackState, callbackStates } from '../../domain/callback.ts';
-import { replayCallback } from '../../jobs/replay-callback.ts';
+import { replayCallback } from '../../callback/replay.ts';
 import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
 import { uuidArgument } from '../uuid-argument.ts';

@@ -1,7 +1,7 @@
 import { keptCallback, rawCallbackBody } from '../../../domain/api-shapes.ts';
 import type { Channel } from '../../../domain/callback.ts';
-import { acceptCallback } from '../../../jobs/accept-callback.ts';
-import { inboundOf } from '../../../jobs/raw-callback.ts';
+import { acceptCallback } from '../../../callback/accept.ts';
+import { inboundOf } from '../../../callback/raw.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
 /** `POST /v1/callbacks/redirect`: what a customer's browser brought to the backend. */

@@ -1,10 +1,10 @@
 import { findCredentialByAccount } from '../db/credentials.ts';
 import { findTokenizationByEvidence } from '../db/tokenizations.ts';
 import type { CallbackMessage } from '../gateway/callback-message.ts';
-import { acceptCallback, type InboundMessage } from './accept-callback.ts';
+import { acceptCallback, type InboundMessage } from './accept.ts';
 import { openAccount } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
-import { judgeSignature } from './judge-signature.ts';
+import { judgeSignature } from './signature-policy.ts';
 
 /** What the receiver tells the listener: the message is kept, or was turned away for its signature. */
 export interface Reception {

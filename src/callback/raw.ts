@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { Channel } from '../domain/callback.ts';
 import type { rawCallbackPayload } from '../domain/job-payloads.ts';
-import type { InboundMessage } from './accept-callback.ts';
+import type { InboundMessage } from './accept.ts';
 
 /** A message that a backend received itself, as the inbox takes it. */
 export function inboundOf(

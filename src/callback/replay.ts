@@ -2,7 +2,7 @@ import { findCallback } from '../db/callbacks.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { parseCallback } from '../gateway/callback-message.ts';
-import { callbackPlace, judgeJob, verdictDueMs } from './accept-callback.ts';
+import { callbackPlace, judgeJob, verdictDueMs } from './accept.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 
 /**

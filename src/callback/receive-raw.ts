@@ -1,9 +1,9 @@
 import type { z } from 'zod';
 import type { Channel } from '../domain/callback.ts';
 import type { callbackIdPayload, rawCallbackPayload } from '../domain/job-payloads.ts';
-import { acceptCallback } from './accept-callback.ts';
-import type { JudgingContext } from './judge-callback.ts';
-import { inboundOf } from './raw-callback.ts';
+import { acceptCallback } from './accept.ts';
+import type { JudgingContext } from './judge.ts';
+import { inboundOf } from './raw.ts';
 
 /**
  * The inbox row that a job is about. A message that a backend received itself and put into the queue is committed to the

@@ -20,7 +20,7 @@ import { createSharedAnswers } from './jobs/shared-answers.ts';
 import { repeatingJobs } from './jobs/registry.ts';
 import { receiveCallback } from './callback/receive.ts';
 import { registerWebhookEndpoint } from './jobs/webhook-endpoint.ts';
-import { storeConfiguredCredentials } from './jobs/store-configured-credentials.ts';
+import { storeConfiguredCredentials } from './credential/sync-environment.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import type { Logger } from './observability/logger.ts';
 import { jobSettings, oauthLimits } from './job-settings.ts';

@@ -5,7 +5,7 @@ import { loadConfig } from '../../src/config/config.ts';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { queueNames } from '../../src/domain/queue-names.ts';
 import { openListeningReader } from '../../src/access-token/read/listening-reader.ts';
-import { storeCredential } from '../../src/jobs/store-credential.ts';
+import { storeCredential } from '../../src/credential/store.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import {
   faultDefaults,

@@ -13,7 +13,7 @@ import { type AccessTokenReader, accessTokenViewOf } from '../access-token/read/
 import { readTimeline } from '../jobs/read-timeline.ts';
 import { reportInvalidToken } from '../access-token/read/report-invalid.ts';
 import { requestConfirmation } from '../jobs/request-confirmation.ts';
-import { revealOpccount } from '../jobs/reveal-opccount.ts';
+import { revealOpccount } from '../credential/reveal-opccount.ts';
 import { revealToken } from '../jobs/reveal-token.ts';
 import { getTokenizationView } from '../jobs/tokenization-view.ts';
 import { awaitTokenization, createTokenizationWaiters } from '../jobs/tokenization-waiters.ts';

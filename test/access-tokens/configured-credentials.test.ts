@@ -1,11 +1,11 @@
 import { describe, expect } from 'vitest';
 import { loadConfig } from '../../src/config/config.ts';
-import { removeCredential } from '../../src/jobs/remove-credential.ts';
-import { addCredential, endOverlap, rotateCredential } from '../../src/jobs/rotate-credential.ts';
+import { removeCredential } from '../../src/credential/remove.ts';
+import { addCredential, endOverlap, rotateCredential } from '../../src/credential/rotate.ts';
 import {
   findAccountAtStart,
   storeConfiguredCredentials,
-} from '../../src/jobs/store-configured-credentials.ts';
+} from '../../src/credential/sync-environment.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';

@@ -1,10 +1,10 @@
 import { describe, expect } from 'vitest';
 import { loadConfig } from '../../src/config/config.ts';
 import type { CredentialEvent } from '../../src/domain/credential.ts';
-import { removeCredential } from '../../src/jobs/remove-credential.ts';
-import { addCredential, rotateCredential } from '../../src/jobs/rotate-credential.ts';
-import { storeConfiguredCredentials } from '../../src/jobs/store-configured-credentials.ts';
-import { storeCredential } from '../../src/jobs/store-credential.ts';
+import { removeCredential } from '../../src/credential/remove.ts';
+import { addCredential, rotateCredential } from '../../src/credential/rotate.ts';
+import { storeConfiguredCredentials } from '../../src/credential/sync-environment.ts';
+import { storeCredential } from '../../src/credential/store.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';

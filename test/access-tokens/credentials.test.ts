@@ -1,9 +1,9 @@
 import { describe, expect } from 'vitest';
 import { createGatewayClient } from '../../src/gateway/client.ts';
 import { openAccount } from '../../src/account/open-account.ts';
-import { addCredential, endOverlap, rotateCredential } from '../../src/jobs/rotate-credential.ts';
-import { revealOpccount } from '../../src/jobs/reveal-opccount.ts';
-import { removeCredential } from '../../src/jobs/remove-credential.ts';
+import { addCredential, endOverlap, rotateCredential } from '../../src/credential/rotate.ts';
+import { revealOpccount } from '../../src/credential/reveal-opccount.ts';
+import { removeCredential } from '../../src/credential/remove.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { testActor } from '../support/builders.ts';
 import { secretsOf } from '../support/secrets-of.ts';

@@ -2,7 +2,7 @@ import { expect, onTestFinished } from 'vitest';
 import { loadConfig } from '../../src/config/config.ts';
 import { createGatewayClient } from '../../src/gateway/client.ts';
 import { oauthLimits } from '../../src/job-settings.ts';
-import { storeCredential } from '../../src/jobs/store-credential.ts';
+import { storeCredential } from '../../src/credential/store.ts';
 import { openQueueBackend } from '../../src/queues/backend.ts';
 import { startWorker } from '../../src/queues/worker.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { createGatewayClient } from '../../src/gateway/client.ts';
 import { tokenPlace } from '../../src/access-token/row.ts';
 import { createAccessTokenReader } from '../../src/access-token/read/reader.ts';
-import { storeCredential } from '../../src/jobs/store-credential.ts';
+import { storeCredential } from '../../src/credential/store.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { testActor } from '../support/builders.ts';
 import { secretsOf } from '../support/secrets-of.ts';

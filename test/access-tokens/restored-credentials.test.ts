@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest';
 import type { CredentialFamily } from '../../src/domain/credential.ts';
-import { removeCredential } from '../../src/jobs/remove-credential.ts';
-import { addCredential, endOverlap, rotateCredential } from '../../src/jobs/rotate-credential.ts';
+import { removeCredential } from '../../src/credential/remove.ts';
+import { addCredential, endOverlap, rotateCredential } from '../../src/credential/rotate.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { testActor } from '../support/builders.ts';
 import { secretsOf } from '../support/secrets-of.ts';

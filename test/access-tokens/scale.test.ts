@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished } from 'vitest';
 import { findDueAccessTokens, findOverdueAccessTokens } from '../../src/db/access-tokens.ts';
 import type { Db } from '../../src/db/database.ts';
 import { accessTokenTimes, alarmPercents } from '../../src/domain/access-token-times.ts';
-import { storeCredential } from '../../src/jobs/store-credential.ts';
+import { storeCredential } from '../../src/credential/store.ts';
 import { testActor } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { countBuffers } from '../support/explain.ts';

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { afterEach, describe, expect } from 'vitest';
 import { scanAccessTokens } from '../../src/jobs/scan-access-tokens.ts';
-import { storeCredential } from '../../src/jobs/store-credential.ts';
+import { storeCredential } from '../../src/credential/store.ts';
 import type { AnyQueue } from '../../src/queues/backend.ts';
 import { testActor } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';

@@ -1,6 +1,6 @@
 import type { KyselyPlugin } from 'kysely';
 import { describe, expect } from 'vitest';
-import { storeConfiguredCredentials } from '../../src/jobs/store-configured-credentials.ts';
+import { storeConfiguredCredentials } from '../../src/credential/sync-environment.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { test } from '../support/token-desk.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest';
-import { addCredential } from '../../src/jobs/rotate-credential.ts';
-import { removeCredential } from '../../src/jobs/remove-credential.ts';
-import { storeConfiguredCredentials } from '../../src/jobs/store-configured-credentials.ts';
+import { addCredential } from '../../src/credential/rotate.ts';
+import { removeCredential } from '../../src/credential/remove.ts';
+import { storeConfiguredCredentials } from '../../src/credential/sync-environment.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor, tokenizationColumns } from '../support/builders.ts';

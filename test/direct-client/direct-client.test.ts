@@ -4,7 +4,7 @@ import { variables } from '../../src/config/variables.ts';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { openDirectTokenClient } from '../../src/direct-client/direct-client.ts';
 import { settingsDefault } from '../../src/direct-client/parse-options.ts';
-import { storeCredential } from '../../src/jobs/store-credential.ts';
+import { storeCredential } from '../../src/credential/store.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { requestPayload, testActor } from '../support/builders.ts';
 import { faultOf } from '../support/client-fault.ts';

@@ -3,9 +3,9 @@ import { countOpenTokenizations, findCredential } from '../../src/db/credentials
 import { createTransitionDoor, type TransitionDoor } from '../../src/db/transition-door.ts';
 import { isFinal, tokenizationStates } from '../../src/domain/tokenization.ts';
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
-import { removeCredential } from '../../src/jobs/remove-credential.ts';
-import { addCredential, rotateCredential } from '../../src/jobs/rotate-credential.ts';
-import { storeConfiguredCredentials } from '../../src/jobs/store-configured-credentials.ts';
+import { removeCredential } from '../../src/credential/remove.ts';
+import { addCredential, rotateCredential } from '../../src/credential/rotate.ts';
+import { storeConfiguredCredentials } from '../../src/credential/sync-environment.ts';
 import { Secret } from '../../src/security/secret.ts';
 import {
   addCredential as addBare,

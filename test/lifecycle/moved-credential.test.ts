@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { requestConfirmation } from '../../src/jobs/request-confirmation.ts';
-import { storeConfiguredCredentials } from '../../src/jobs/store-configured-credentials.ts';
+import { storeConfiguredCredentials } from '../../src/credential/sync-environment.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';
 import { type OpenDesk, test } from '../support/desk-test.ts';

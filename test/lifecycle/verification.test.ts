@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest';
 import { acceptCallback } from '../../src/callback/accept.ts';
 import type { SignaturePolicy } from '../../src/execution/dependencies.ts';
-import { storeCredential } from '../../src/jobs/store-credential.ts';
+import { storeCredential } from '../../src/credential/store.ts';
 import { signatureFields } from '../../src/gateway/signature-fields.ts';
 import { computeSignature, signatureText } from '../../src/gateway/signature.ts';
 import { Secret } from '../../src/security/secret.ts';

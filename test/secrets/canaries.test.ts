@@ -4,7 +4,7 @@ import { createTokenClient } from '../../src/client/client.ts';
 import type { CredentialFamily } from '../../src/domain/credential.ts';
 import { tokenPlace } from '../../src/access-token/row.ts';
 import type { OperationDependencies } from '../../src/execution/dependencies.ts';
-import { addCredential, rotateCredential } from '../../src/jobs/rotate-credential.ts';
+import { addCredential, rotateCredential } from '../../src/credential/rotate.ts';
 import { makeKey } from '../support/api.ts';
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
 import { requestPayload } from '../support/builders.ts';

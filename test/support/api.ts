@@ -7,7 +7,7 @@ import { jobSettings } from '../../src/job-settings.ts';
 import type { OperationDependencies } from '../../src/execution/dependencies.ts';
 import { addApiKey } from '../../src/jobs/store-api-key.ts';
 import { createAccessTokenReader } from '../../src/access-token/read/reader.ts';
-import { storeCredential } from '../../src/jobs/store-credential.ts';
+import { storeCredential } from '../../src/credential/store.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { apiKeyDigest, generateApiKey } from '../../src/security/api-key.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';

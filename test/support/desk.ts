@@ -12,7 +12,7 @@ import { acceptCallback } from '../../src/callback/accept.ts';
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
 import type { JobDependencies, JobSettings } from '../../src/execution/dependencies.ts';
 import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
-import { storeCredential } from '../../src/jobs/store-credential.ts';
+import { storeCredential } from '../../src/credential/store.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';

@@ -2,7 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { roles } from '../../src/domain/roles.ts';
-import { storeCredential } from '../../src/jobs/store-credential.ts';
+import { storeCredential } from '../../src/credential/store.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';

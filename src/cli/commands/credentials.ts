@@ -7,8 +7,8 @@ import {
   type CredentialFamily,
 } from '../../domain/credential.ts';
 import { credentialName } from '../../domain/job-payloads.ts';
-import { removeCredential } from '../../jobs/remove-credential.ts';
-import { addCredential, endOverlap, rotateCredential } from '../../jobs/rotate-credential.ts';
+import { removeCredential } from '../../credential/remove.ts';
+import { addCredential, endOverlap, rotateCredential } from '../../credential/rotate.ts';
 import { readJsonInput } from '../json-input.ts';
 import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';

@@ -13,7 +13,7 @@ import {
 } from '../../gateway/client.ts';
 import { checkAccessTokens, checkOauthPlace } from '../../access-token/check.ts';
 import { checkAccount } from '../../account/check-account.ts';
-import { findAccountAtStart, findFaultsAtStart } from '../../jobs/store-configured-credentials.ts';
+import { findAccountAtStart, findFaultsAtStart } from '../../credential/sync-environment.ts';
 import { openQueueBackend } from '../../queues/backend.ts';
 import { createKeyring } from '../../security/keyring.ts';
 import { databaseUrlOf, runCommand } from '../run-command.ts';

@@ -12,7 +12,7 @@ import { migrate } from '../../db/migrate.ts';
 import { apiScopes } from '../../domain/api-key.ts';
 import type { OperationDependencies } from '../../execution/dependencies.ts';
 import { addApiKey, revokeApiKey } from '../../jobs/store-api-key.ts';
-import { storeCredential } from '../../jobs/store-credential.ts';
+import { storeCredential } from '../../credential/store.ts';
 import { migrateQueueSchema } from '../../queues/postgres-schema.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
 import { generateEncryptionKey } from '../../security/keyring.ts';

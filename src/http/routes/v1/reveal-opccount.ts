@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { revealedOpccount } from '../../../domain/api-shapes.ts';
 import { credentialName } from '../../../domain/job-payloads.ts';
-import { revealOpccount as openOpccount } from '../../../jobs/reveal-opccount.ts';
+import { revealOpccount as openOpccount } from '../../../credential/reveal-opccount.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
 /** `POST /v1/opccount-credentials/{credential}/reveal`: what calls to OPCCOUNT are signed with, and an audit row that names the key that asked. */

@@ -2,7 +2,7 @@ import { hasTokenizationsInCharge, hasTokenizationsToRevive } from '../db/creden
 import type { CredentialRow } from '../db/rows.ts';
 import { AppError } from '../domain/errors.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
-import type { CredentialInput } from './store-credential.ts';
+import type { CredentialInput } from './store.ts';
 
 /**
  * Throws `state_forbids`, with the names of the fields, when the input is of another account, terminal or environment and tokenizations of the

@@ -14,12 +14,12 @@ import {
   retryAccessToken,
 } from '../access-token/registration.ts';
 import { refreshJob } from '../access-token/row.ts';
-import { applyToPresentRow } from './apply-to-present-row.ts';
+import { applyToPresentRow } from '../jobs/apply-to-present-row.ts';
 import { formerCodesOf, withFormerCodes } from '../account/former-codes.ts';
 import { credentialPlace, openSecrets } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
-import { assertMayMove } from './move-credential.ts';
-import { appKeyIndexes, assertOnlyOne, whileNoOtherStores } from './only-one-holder.ts';
+import { assertMayMove } from './move.ts';
+import { appKeyIndexes, assertOnlyOne, whileNoOtherStores } from './uniqueness.ts';
 
 /** A credential as an operator or the environment names it. `secrets` has the shape of its family. */
 export interface CredentialInput {

@@ -10,7 +10,7 @@ import { AppError } from '../domain/errors.ts';
 import type { Keyring } from '../security/keyring.ts';
 import { openSecrets } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
-import type { CredentialInput } from './store-credential.ts';
+import type { CredentialInput } from './store.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'keyring'>;
 

@@ -9,7 +9,7 @@ import {
   credentialRotation,
 } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
-import { applyToPresentRow } from './apply-to-present-row.ts';
+import { applyToPresentRow } from '../jobs/apply-to-present-row.ts';
 import { openSecrets } from '../account/open-account.ts';
 import { formerCodesOf, withFormerCodes } from '../account/former-codes.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
@@ -21,7 +21,7 @@ import {
   replaceCredential,
   restoreCredential,
   type StoreResult,
-} from './store-credential.ts';
+} from './store.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
 

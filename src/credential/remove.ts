@@ -5,9 +5,9 @@ import { AppError } from '../domain/errors.ts';
 import { retireAccessToken } from '../access-token/registration.ts';
 import { refreshJob } from '../access-token/row.ts';
 import { credentialPlace } from '../account/open-account.ts';
-import { applyToPresentRow } from './apply-to-present-row.ts';
+import { applyToPresentRow } from '../jobs/apply-to-present-row.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
-import type { CredentialKey } from './rotate-credential.ts';
+import type { CredentialKey } from './rotate.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
 

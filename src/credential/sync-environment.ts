@@ -3,18 +3,18 @@ import { AppError } from '../domain/errors.ts';
 import type { AcceptPaymentsAccount } from '../gateway/client.ts';
 import type { Logger } from '../observability/logger.ts';
 import { Secret } from '../security/secret.ts';
-import { applyToPresentRow } from './apply-to-present-row.ts';
-import { configuredDigests, inputAtStart } from './configured-input.ts';
+import { applyToPresentRow } from '../jobs/apply-to-present-row.ts';
+import { configuredDigests, inputAtStart } from './environment-diff.ts';
 import { openAccount } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
-import { assertOnlyOne } from './only-one-holder.ts';
+import { assertOnlyOne } from './uniqueness.ts';
 import {
   assertMayHold,
   createCredential,
   type CredentialInput,
   replaceCredential,
   type StoreResult,
-} from './store-credential.ts';
+} from './store.ts';
 
 /** The credentials that the environment may hold, one of each family. */
 export interface ConfiguredCredentials {

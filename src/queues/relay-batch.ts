@@ -5,7 +5,7 @@ import type { OutboxJob } from '../db/transition-door.ts';
 import { AppError, errorCodeOf, isInputFault } from '../domain/errors.ts';
 import { backoffMs, exponential } from '../domain/retry-policy.ts';
 import { acceptOutboxRow } from '../jobs/accept-outbox-row.ts';
-import { buryJob } from '../jobs/bury-job.ts';
+import { buryJob } from '../dead-letter/bury.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { QueueBackend } from './backend.ts';

@@ -3,7 +3,7 @@ import { isDatabaseOutage } from '../db/faults.ts';
 import { type ErrorCode, errorCodeOf } from '../domain/errors.ts';
 import type { QueueName } from '../domain/queue-names.ts';
 import { backoffMs } from '../domain/retry-policy.ts';
-import { burialPayload, buryJob } from '../jobs/bury-job.ts';
+import { burialPayload, buryJob } from '../dead-letter/bury.ts';
 import { readableName } from '../jobs/readable-name.ts';
 import type { AnyJob, Outcome, RunningJob } from '../execution/define-job.ts';
 import { executeJob } from '../execution/execute-job.ts';

@@ -7,7 +7,7 @@ import { findTokenizationsByMerchantReference } from '../../src/db/tokenizations
 import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
 import { quickpayPlace } from '../../src/jobs/activation.ts';
 import { requestTokenizationPayload } from '../../src/jobs/request-payload.ts';
-import { redriveJob } from '../../src/jobs/bury-job.ts';
+import { redriveJob } from '../../src/dead-letter/bury.ts';
 import { requestPayload } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';

@@ -5,7 +5,7 @@ import { findAuditBreaks } from '../../src/db/audit.ts';
 import { listDeadLetters } from '../../src/db/dead-letters.ts';
 import { readOutboxBacklog } from '../../src/db/outbox.ts';
 import { findTokenization } from '../../src/db/tokenizations.ts';
-import { redriveJob } from '../../src/jobs/bury-job.ts';
+import { redriveJob } from '../../src/dead-letter/bury.ts';
 import { requestPayload, testActor } from '../support/builders.ts';
 import { dumpDatabase, dumpRedis } from '../support/dumps.ts';
 import { connectEnqueuer, type Enqueuer } from '../support/enqueuer.ts';

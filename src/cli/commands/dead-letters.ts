@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { listDeadLetters } from '../../db/dead-letters.ts';
-import { redriveJob } from '../../jobs/bury-job.ts';
+import { redriveJob } from '../../dead-letter/bury.ts';
 import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
 import { uuidArgument } from '../uuid-argument.ts';

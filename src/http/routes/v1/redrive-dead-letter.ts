@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { findDeadLetter } from '../../../db/dead-letters.ts';
 import { deadLetterView } from '../../../domain/api-shapes.ts';
 import { AppError } from '../../../domain/errors.ts';
-import { redriveJob } from '../../../jobs/bury-job.ts';
+import { redriveJob } from '../../../dead-letter/bury.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { deadLetterViewOf } from '../../api/dead-letter-view.ts';
 

@@ -19,7 +19,7 @@ import { openListeningReader } from './access-token/read/listening-reader.ts';
 import { createSharedAnswers } from './jobs/shared-answers.ts';
 import { repeatingJobs } from './jobs/registry.ts';
 import { receiveCallback } from './callback/receive.ts';
-import { registerWebhookEndpoint } from './jobs/webhook-endpoint.ts';
+import { registerWebhookEndpoint } from './delivery/endpoint.ts';
 import { storeConfiguredCredentials } from './credential/sync-environment.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import type { Logger } from './observability/logger.ts';

@@ -8,7 +8,7 @@ import { requestJob } from './accept-tokenization.ts';
 import { judgeJob } from '../callback/accept.ts';
 import { confirmJob } from './apply-evidence.ts';
 import { defineJob, done, type JobContext } from '../execution/define-job.ts';
-import { releaseDeliveries } from './release-deliveries.ts';
+import { releaseDeliveries } from '../delivery/release.ts';
 
 /** Rows of one kind that one scan puts on a queue. */
 const rowsMax = 500;

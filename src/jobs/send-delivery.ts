@@ -11,7 +11,7 @@ import { deliveryIdPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { WebhookResult } from '../webhooks/sender.ts';
 import { defineJob, done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
-import { webhookEndpointId } from './webhook-endpoint.ts';
+import { webhookEndpointId } from '../delivery/endpoint.ts';
 
 const emits = [
   'delivery.attempted',

@@ -4,7 +4,7 @@ import { afterEach, expect } from 'vitest';
 import { withClient } from '../../src/db/database.ts';
 import { daysLeft, expiryWarningDays } from '../../src/domain/expiry-watch.ts';
 import { startOfDay } from '../../src/domain/start-of-day.ts';
-import { replayDelivery } from '../../src/jobs/replay-delivery.ts';
+import { replayDelivery } from '../../src/delivery/replay.ts';
 import { testActor } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';

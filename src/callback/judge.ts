@@ -7,12 +7,12 @@ import { findTokenization, findTokenizationByEvidence } from '../db/tokenization
 import type { RejectionReason } from '../domain/callback.ts';
 import { checkGrammar, isTokenMessage } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, parseCallback } from '../gateway/callback-message.ts';
-import { applyEvidence, evidenceEvents, type Evidence } from '../jobs/apply-evidence.ts';
+import { applyEvidence, evidenceEvents, type Evidence } from '../tokenization/evidence/apply.ts';
 import { callbackPlace } from './accept.ts';
 import { done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
 import { openAccount, type SigningAccount } from '../account/open-account.ts';
 import { judgeSignature, type SignatureJudgement } from './signature-policy.ts';
-import { isUnambiguous, mismatchOf } from '../jobs/match-request.ts';
+import { isUnambiguous, mismatchOf } from '../tokenization/evidence/match-request.ts';
 
 /** The changes that judging a callback may commit. */
 export const judgingEvents = [

@@ -3,11 +3,11 @@ import type { TokenizationRow } from '../db/rows.ts';
 import { findTokenization } from '../db/tokenizations.ts';
 import { tokenizationIdPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
-import { askAboutTokenization } from './ask-gateway.ts';
+import { askAboutTokenization } from '../tokenization/query-gateway.ts';
 import { defineJob, done, type JobContext, type Outcome } from '../execution/define-job.ts';
-import { disablingEvents, finishDisabling } from './finish-disabling.ts';
-import { answerEvents, recordAnswer } from './record-answer.ts';
-import { watchEvents, watchToken } from './watch-token.ts';
+import { disablingEvents, finishDisabling } from '../tokenization/token/cancel-at-gateway.ts';
+import { answerEvents, recordAnswer } from '../tokenization/outcome/record-answer.ts';
+import { watchEvents, watchToken } from '../tokenization/token/watch-expiry.ts';
 
 const emits = [
   ...watchEvents,

@@ -2,8 +2,8 @@ import { AppError } from '../domain/errors.ts';
 import { tokenDisablePayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { cancel, defineJob, done } from '../execution/define-job.ts';
-import { disablingIntent, findDisableTarget } from './disable-token.ts';
-import { disablingEvents, finishDisabling } from './finish-disabling.ts';
+import { disablingIntent, findDisableTarget } from '../tokenization/token/disable.ts';
+import { disablingEvents, finishDisabling } from '../tokenization/token/cancel-at-gateway.ts';
 
 /**
  * `token.disable` cancels a token at the gateway. Asked for twice, it is done once; an unknown outcome is settled by the

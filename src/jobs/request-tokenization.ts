@@ -4,12 +4,12 @@ import { findTokenization } from '../db/tokenizations.ts';
 import { tokenizationIdPayload, tokenizationRequestPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { CreateReply, QuickPayRequest } from '../gateway/client.ts';
-import { acceptTokenization, requestPlace } from './accept-tokenization.ts';
-import { activation } from './activation.ts';
+import { acceptTokenization, requestPlace } from '../tokenization/request/accept.ts';
+import { activation } from '../tokenization/row.ts';
 import { defineJob, done, type JobContext, type Outcome } from '../execution/define-job.ts';
-import { firstLook } from './first-look.ts';
+import { firstLook } from '../tokenization/first-look.ts';
 import { getAccountOf } from '../account/open-account.ts';
-import { lookAfterFailure } from './record-answer.ts';
+import { lookAfterFailure } from '../tokenization/outcome/record-answer.ts';
 
 /**
  * `tokenization.request` asks the gateway for one QuickPay ID.

@@ -4,9 +4,9 @@ import { findDueTokenizations } from '../db/tokenizations.ts';
 import { deliveryJob, type OutboxJob } from '../db/transition-door.ts';
 import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
-import { requestJob } from './accept-tokenization.ts';
+import { requestJob } from '../tokenization/request/accept.ts';
 import { judgeJob } from '../callback/accept.ts';
-import { confirmJob } from './apply-evidence.ts';
+import { confirmJob } from '../tokenization/evidence/apply.ts';
 import { defineJob, done, type JobContext } from '../execution/define-job.ts';
 import { releaseDeliveries } from '../delivery/release.ts';
 

@@ -3,7 +3,7 @@ import { describe, expect } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { withClient } from '../../src/db/database.ts';
 import { findTokenization } from '../../src/db/tokenizations.ts';
-import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
+import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
 import { requestPayload } from '../support/builders.ts';
 import { setAway } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';

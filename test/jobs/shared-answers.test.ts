@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Answer } from '../../src/jobs/ask-gateway.ts';
+import type { Answer } from '../../src/tokenization/query-gateway.ts';
 import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
 
 const at = (ms: number): Date => new Date(1_800_000_000_000 + ms);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { TokenizationProgress } from '../../src/db/tokenization-pages.ts';
-import { createTokenizationWaiters, hasCome } from '../../src/jobs/tokenization-waiters.ts';
+import { createTokenizationWaiters, hasCome } from '../../src/tokenization/read/long-poll.ts';
 
 const forever = new AbortController().signal;
 const waiting = { state: 'submitting', has_redirect_url: false } as const;

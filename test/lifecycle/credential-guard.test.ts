@@ -2,7 +2,7 @@ import { describe, expect } from 'vitest';
 import { countOpenTokenizations, findCredential } from '../../src/db/credentials.ts';
 import { createTransitionDoor, type TransitionDoor } from '../../src/db/transition-door.ts';
 import { isFinal, tokenizationStates } from '../../src/domain/tokenization.ts';
-import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
+import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
 import { removeCredential } from '../../src/credential/remove.ts';
 import { addCredential, rotateCredential } from '../../src/credential/rotate.ts';
 import { storeConfiguredCredentials } from '../../src/credential/sync-environment.ts';

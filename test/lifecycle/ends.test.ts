@@ -1,7 +1,7 @@
 import { afterEach, describe, expect } from 'vitest';
 import { findAuditBreaks, findTimeline } from '../../src/db/audit.ts';
 import type { TokenizationRow } from '../../src/db/rows.ts';
-import { disableToken } from '../../src/jobs/disable-token.ts';
+import { disableToken } from '../../src/tokenization/token/disable.ts';
 import type { SandboxOptions } from '../../src/sandbox/sandbox.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';

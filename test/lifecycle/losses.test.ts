@@ -3,7 +3,7 @@ import { findDueCallbacks } from '../../src/db/callbacks.ts';
 import { withClient } from '../../src/db/database.ts';
 import type { CallbackRow } from '../../src/db/rows.ts';
 import { acceptCallback } from '../../src/callback/accept.ts';
-import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
+import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
 import { removeCredential } from '../../src/credential/remove.ts';
 import { storeCredential } from '../../src/credential/store.ts';
 import { createLogger } from '../../src/observability/logger.ts';

@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest';
 import type { CreateReply, GatewayClient } from '../../src/gateway/client.ts';
-import { requestConfirmation } from '../../src/jobs/request-confirmation.ts';
+import { requestConfirmation } from '../../src/tokenization/outcome/request-confirmation.ts';
 import { testActor } from '../support/builders.ts';
 import type { Desk } from '../support/desk.ts';
 import { test } from '../support/desk-test.ts';

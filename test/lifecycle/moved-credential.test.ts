@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { requestConfirmation } from '../../src/jobs/request-confirmation.ts';
+import { requestConfirmation } from '../../src/tokenization/outcome/request-confirmation.ts';
 import { storeConfiguredCredentials } from '../../src/credential/sync-environment.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { disableToken } from '../../src/jobs/disable-token.ts';
+import { disableToken } from '../../src/tokenization/token/disable.ts';
 import { testActor } from '../support/builders.ts';
 import type { GatewayClient } from '../../src/gateway/client.ts';
 import type { Desk } from '../support/desk.ts';

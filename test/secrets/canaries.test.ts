@@ -6,7 +6,7 @@ import { tokenPlace } from '../../src/access-token/row.ts';
 import type { OperationDependencies } from '../../src/execution/dependencies.ts';
 import { addCredential, rotateCredential } from '../../src/credential/rotate.ts';
 import { makeKey } from '../support/api.ts';
-import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
+import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
 import { requestPayload } from '../support/builders.ts';
 import { dumpDatabase, dumpRedis } from '../support/dumps.ts';
 import { eventually } from '../support/eventually.ts';

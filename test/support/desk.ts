@@ -9,7 +9,7 @@ import { signatureFields } from '../../src/gateway/signature-fields.ts';
 import { computeSignature } from '../../src/gateway/signature.ts';
 import { jobSettings } from '../../src/job-settings.ts';
 import { acceptCallback } from '../../src/callback/accept.ts';
-import { acceptTokenization } from '../../src/jobs/accept-tokenization.ts';
+import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
 import type { JobDependencies, JobSettings } from '../../src/execution/dependencies.ts';
 import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
 import { storeCredential } from '../../src/credential/store.ts';

@@ -4,7 +4,7 @@ import type { TokenizationRequestPayload } from '../../src/domain/job-payloads.t
 import {
   type AcceptedTokenization,
   acceptTokenization,
-} from '../../src/jobs/accept-tokenization.ts';
+} from '../../src/tokenization/request/accept.ts';
 import { requestPayload } from './builders.ts';
 import { eventually } from './eventually.ts';
 import type { TestWorker } from './worker.ts';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { AppError } from '../../domain/errors.ts';
-import { acceptTokenization } from '../../jobs/accept-tokenization.ts';
-import { disableToken, requestDisablePayload } from '../../jobs/disable-token.ts';
+import { acceptTokenization } from '../../tokenization/request/accept.ts';
+import { disableToken, requestDisablePayload } from '../../tokenization/token/disable.ts';
 import { requestTokenizationPayload } from '../../jobs/request-payload.ts';
 import { readJsonInput } from '../json-input.ts';
 import { operator } from '../operator.ts';

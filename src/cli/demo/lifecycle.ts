@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { App } from '../../app.ts';
 import { findTokenization } from '../../db/tokenizations.ts';
 import { isOpen } from '../../domain/tokenization.ts';
-import { acceptTokenization } from '../../jobs/accept-tokenization.ts';
+import { acceptTokenization } from '../../tokenization/request/accept.ts';
 import { playCustomer, playForger } from './customer.ts';
 import type { DemoEnvironment } from './demo-environment.ts';
 import type { Scenario } from './scenarios.ts';

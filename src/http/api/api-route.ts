@@ -4,7 +4,7 @@ import type { AuditContext } from '../../domain/audit-entry.ts';
 import type { ErrorCode } from '../../domain/errors.ts';
 import type { OperationDependencies } from '../../execution/dependencies.ts';
 import type { AccessTokenReader } from '../../access-token/read/reader.ts';
-import type { TokenizationWaiters } from '../../jobs/tokenization-waiters.ts';
+import type { TokenizationWaiters } from '../../tokenization/read/long-poll.ts';
 
 /** What the handlers of the API work with. */
 export interface ApiDependencies extends OperationDependencies {

@@ -15,7 +15,7 @@ import { authenticateRequests, RetryLater } from './authenticate.ts';
 import { createKeyLookup, type KnownKey } from './key-lookup.ts';
 import { openApiDocument, registerOpenApi, schemaOf } from './openapi.ts';
 import { answerNoRoute, asAppError, kindOf, sendProblem } from './problem.ts';
-import { createTokenizationWaiters } from '../../jobs/tokenization-waiters.ts';
+import { createTokenizationWaiters } from '../../tokenization/read/long-poll.ts';
 
 /** What the API needs. */
 export interface ApiPorts {

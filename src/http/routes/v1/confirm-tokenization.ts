@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { tokenizationView } from '../../../domain/api-shapes.ts';
-import { requestConfirmation } from '../../../jobs/request-confirmation.ts';
+import { requestConfirmation } from '../../../tokenization/outcome/request-confirmation.ts';
 import { apiRoute } from '../../api/api-route.ts';
-import { getTokenizationView } from '../../../jobs/tokenization-view.ts';
+import { getTokenizationView } from '../../../tokenization/read/view.ts';
 
 /** `POST /v1/tokenizations/{id}/confirm`: has the gateway asked now. */
 export const confirmTokenization = apiRoute({

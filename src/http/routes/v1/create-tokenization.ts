@@ -1,8 +1,8 @@
 import { tokenizationRequestBody, tokenizationView } from '../../../domain/api-shapes.ts';
 import { AppError } from '../../../domain/errors.ts';
-import { acceptTokenization } from '../../../jobs/accept-tokenization.ts';
+import { acceptTokenization } from '../../../tokenization/request/accept.ts';
 import { apiRoute } from '../../api/api-route.ts';
-import { getTokenizationView } from '../../../jobs/tokenization-view.ts';
+import { getTokenizationView } from '../../../tokenization/read/view.ts';
 
 /** `POST /v1/tokenizations`: takes a request for a QuickPay ID. Sent again it gives the same tokenization. */
 export const createTokenization = apiRoute({

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { tokenizationView } from '../../../domain/api-shapes.ts';
-import { disableToken as disable } from '../../../jobs/disable-token.ts';
+import { disableToken as disable } from '../../../tokenization/token/disable.ts';
 import { apiRoute } from '../../api/api-route.ts';
-import { getTokenizationView } from '../../../jobs/tokenization-view.ts';
+import { getTokenizationView } from '../../../tokenization/read/view.ts';
 
 /** `POST /v1/tokenizations/{id}/disable`: commits the wish to disable a token; the worker tells the gateway. */
 export const disableToken = apiRoute({

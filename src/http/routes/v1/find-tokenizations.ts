@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { tokenizationFilter, tokenizationPage } from '../../../domain/api-shapes.ts';
 import { cursor, limit } from '../../../domain/paging.ts';
-import { findTokenizations as find } from '../../../jobs/find-tokenizations.ts';
-import { waitForProgress } from '../../../jobs/tokenization-waiters.ts';
+import { findTokenizations as find } from '../../../tokenization/read/find.ts';
+import { waitForProgress } from '../../../tokenization/read/long-poll.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { waitParameters } from '../../api/waiting.ts';
 

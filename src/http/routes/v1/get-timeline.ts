@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { timeline } from '../../../domain/api-shapes.ts';
 import { limit, numericCursor as cursor } from '../../../domain/paging.ts';
-import { readTimeline } from '../../../jobs/read-timeline.ts';
+import { readTimeline } from '../../../tokenization/read/timeline.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
 /** `GET /v1/tokenizations/{id}/timeline`: every audit row, in order. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { tokenizationView } from '../../../domain/api-shapes.ts';
 import { apiRoute } from '../../api/api-route.ts';
-import { awaitTokenization } from '../../../jobs/tokenization-waiters.ts';
+import { awaitTokenization } from '../../../tokenization/read/long-poll.ts';
 import { waitParameters } from '../../api/waiting.ts';
 
 /** `GET /v1/tokenizations/{id}`: state, redirect url and times; with `wait`, as soon as there is news. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { revealedToken } from '../../../domain/api-shapes.ts';
-import { revealToken as openToken } from '../../../jobs/reveal-token.ts';
+import { revealToken as openToken } from '../../../tokenization/token/reveal.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
 /** `POST /v1/tokenizations/{id}/reveal`: the QuickPay ID, with an audit row that names the key that asked. */

@@ -1,13 +1,13 @@
-import { getTokenization } from '../db/tokenizations.ts';
-import type { AuditContext } from '../domain/audit-entry.ts';
-import { AppError } from '../domain/errors.ts';
-import { nextState } from '../domain/transition.ts';
-import { tokenizationTransitions } from '../domain/tokenization.ts';
-import { confirmJob } from './apply-evidence.ts';
-import { firstLook } from './first-look.ts';
-import { findCredentialOf } from '../account/open-account.ts';
-import { applyToPresentRow } from './apply-to-present-row.ts';
-import type { BackendDependencies } from '../execution/dependencies.ts';
+import { getTokenization } from '../../db/tokenizations.ts';
+import type { AuditContext } from '../../domain/audit-entry.ts';
+import { AppError } from '../../domain/errors.ts';
+import { nextState } from '../../domain/transition.ts';
+import { tokenizationTransitions } from '../../domain/tokenization.ts';
+import { confirmJob } from '../evidence/apply.ts';
+import { firstLook } from '../first-look.ts';
+import { findCredentialOf } from '../../account/open-account.ts';
+import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import type { BackendDependencies } from '../../execution/dependencies.ts';
 
 /**
  * Has the gateway asked now what became of a tokenization, whatever its schedule says; the schedule begins anew, so the

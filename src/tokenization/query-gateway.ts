@@ -1,7 +1,7 @@
 import type { TokenizationRow } from '../db/rows.ts';
 import type { AnswerEvidence } from '../domain/evidence.ts';
 import type { QueryReply, QuickPayLookup, QuickPayRecord } from '../gateway/client.ts';
-import { isSameQuickpayId } from './activation.ts';
+import { isSameQuickpayId } from './row.ts';
 import type { JobContext } from '../execution/define-job.ts';
 import { getAccountOf } from '../account/open-account.ts';
 

@@ -1,7 +1,7 @@
-import type { TokenizationRow } from '../db/rows.ts';
-import type { RejectionReason } from '../domain/callback.ts';
-import type { CallbackMessage } from '../gateway/callback-message.ts';
-import { referencesOf } from './ask-gateway.ts';
+import type { TokenizationRow } from '../../db/rows.ts';
+import type { RejectionReason } from '../../domain/callback.ts';
+import type { CallbackMessage } from '../../gateway/callback-message.ts';
+import { referencesOf } from '../query-gateway.ts';
 
 /**
  * How a message differs from the request that it claims to be about, or undefined when it does not. Each value is

@@ -1,23 +1,23 @@
-import { databaseNow } from '../db/database.ts';
-import type { CallbackRow, TokenizationRow } from '../db/rows.ts';
-import type { OutboxJob } from '../db/transition-door.ts';
+import { databaseNow } from '../../db/database.ts';
+import type { CallbackRow, TokenizationRow } from '../../db/rows.ts';
+import type { OutboxJob } from '../../db/transition-door.ts';
 import {
   type Decision,
   decideOnMessage,
   type MessageEvidence,
   rankOf,
-} from '../domain/evidence.ts';
-import { jobId } from '../domain/ids.ts';
-import type { CallbackMessage } from '../gateway/callback-message.ts';
-import { activation, isSameQuickpayId, quickpayIndex } from './activation.ts';
-import { beliefOf } from './belief.ts';
+} from '../../domain/evidence.ts';
+import { jobId } from '../../domain/ids.ts';
+import type { CallbackMessage } from '../../gateway/callback-message.ts';
+import { activation, isSameQuickpayId, quickpayIndex } from '../row.ts';
+import { beliefOf } from '../belief.ts';
 import { isOfEarlierAttempt } from './match-request.ts';
-import { lookAgainInFlight } from './ask-again.ts';
-import { committed } from './committed.ts';
-import { done, type JobContext, type Outcome } from '../execution/define-job.ts';
-import { firstLook } from './first-look.ts';
-import { claimEvents, deadlineExtension, settleClaim } from './settle-claim.ts';
-import { settleDispute } from './settle-dispute.ts';
+import { lookAgainInFlight } from './backoff.ts';
+import { committed } from '../../jobs/committed.ts';
+import { done, type JobContext, type Outcome } from '../../execution/define-job.ts';
+import { firstLook } from '../first-look.ts';
+import { claimEvents, deadlineExtension, settleClaim } from './verify-claim.ts';
+import { settleDispute } from './verify-contradiction.ts';
 
 /** A message that was found readable and about this tokenization. */
 export interface Evidence {

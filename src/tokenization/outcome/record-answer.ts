@@ -1,14 +1,14 @@
-import type { TokenizationRow } from '../db/rows.ts';
-import { type Decision, decideOnAnswer } from '../domain/evidence.ts';
-import { isOpen } from '../domain/tokenization.ts';
-import { activation, isResubmitted } from './activation.ts';
-import type { Answer } from './ask-gateway.ts';
-import { beliefOf } from './belief.ts';
-import { committed } from './committed.ts';
-import { done, type JobContext, type Outcome } from '../execution/define-job.ts';
-import { firstLook } from './first-look.ts';
-import type { JobSettings } from '../execution/dependencies.ts';
-import { recordNone } from './resubmit-lost-request.ts';
+import type { TokenizationRow } from '../../db/rows.ts';
+import { type Decision, decideOnAnswer } from '../../domain/evidence.ts';
+import { isOpen } from '../../domain/tokenization.ts';
+import { activation, isResubmitted } from '../row.ts';
+import type { Answer } from '../query-gateway.ts';
+import { beliefOf } from '../belief.ts';
+import { committed } from '../../jobs/committed.ts';
+import { done, type JobContext, type Outcome } from '../../execution/define-job.ts';
+import { firstLook } from '../first-look.ts';
+import type { JobSettings } from '../../execution/dependencies.ts';
+import { recordNone } from './resubmit.ts';
 
 /** The changes that an answer of the gateway may lead to. */
 export const answerEvents = [

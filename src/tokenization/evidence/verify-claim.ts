@@ -1,14 +1,14 @@
-import { databaseNow } from '../db/database.ts';
-import { decideOnClaim } from '../domain/evidence.ts';
-import { askAgainAfterSilence, askAgainForAWhile } from './ask-again.ts';
-import { type Answer, askAboutTokenization } from './ask-gateway.ts';
-import { beliefOf } from './belief.ts';
-import { committed } from './committed.ts';
-import { type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
-import type { JobSettings } from '../execution/dependencies.ts';
-import { answerEvents, recordAnswer } from './record-answer.ts';
-import type { SharedAnswer } from './shared-answers.ts';
-import { askAbout, type Dispute } from './settle-dispute.ts';
+import { databaseNow } from '../../db/database.ts';
+import { decideOnClaim } from '../../domain/evidence.ts';
+import { askAgainAfterSilence, askAgainForAWhile } from './backoff.ts';
+import { type Answer, askAboutTokenization } from '../query-gateway.ts';
+import { beliefOf } from '../belief.ts';
+import { committed } from '../../jobs/committed.ts';
+import { type JobContext, type Outcome, snooze } from '../../execution/define-job.ts';
+import type { JobSettings } from '../../execution/dependencies.ts';
+import { answerEvents, recordAnswer } from '../outcome/record-answer.ts';
+import type { SharedAnswer } from '../../jobs/shared-answers.ts';
+import { askAbout, type Dispute } from './verify-contradiction.ts';
 
 /** The changes that a claim may lead to, once the gateway bears it out. */
 export const claimEvents = [...answerEvents, 'evidence.pending'] as const;

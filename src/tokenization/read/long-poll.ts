@@ -1,9 +1,9 @@
-import { AppError } from '../domain/errors.ts';
-import { isFinal } from '../domain/tokenization.ts';
-import type { TokenizationProgress } from '../db/tokenization-pages.ts';
-import type { TokenizationView } from '../domain/api-shapes.ts';
-import type { BackendDependencies } from '../execution/dependencies.ts';
-import { getTokenizationView } from './tokenization-view.ts';
+import { AppError } from '../../domain/errors.ts';
+import { isFinal } from '../../domain/tokenization.ts';
+import type { TokenizationProgress } from '../../db/tokenization-pages.ts';
+import type { TokenizationView } from '../../domain/api-shapes.ts';
+import type { BackendDependencies } from '../../execution/dependencies.ts';
+import { getTokenizationView } from './view.ts';
 
 /** What a client waits for: an address to send the customer to or a final state, or a final state alone. */
 export type Awaited = 'redirect' | 'final';

@@ -1,15 +1,15 @@
-import { databaseNow } from '../db/database.ts';
-import type { TokenizationRow } from '../db/rows.ts';
-import type { AuditContext } from '../domain/audit-entry.ts';
-import { decideOnDispute, type MessageEvidence, rankOf } from '../domain/evidence.ts';
-import type { Secret } from '../security/secret.ts';
-import { quickpayPlace } from './activation.ts';
-import { askAgainAfterSilence } from './ask-again.ts';
-import { ask, type Answer, askForSecondToken, referencesOf } from './ask-gateway.ts';
-import { beliefOf } from './belief.ts';
-import { committed } from './committed.ts';
-import { done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
-import type { SharedAnswer } from './shared-answers.ts';
+import { databaseNow } from '../../db/database.ts';
+import type { TokenizationRow } from '../../db/rows.ts';
+import type { AuditContext } from '../../domain/audit-entry.ts';
+import { decideOnDispute, type MessageEvidence, rankOf } from '../../domain/evidence.ts';
+import type { Secret } from '../../security/secret.ts';
+import { quickpayPlace } from '../row.ts';
+import { askAgainAfterSilence } from './backoff.ts';
+import { ask, type Answer, askForSecondToken, referencesOf } from '../query-gateway.ts';
+import { beliefOf } from '../belief.ts';
+import { committed } from '../../jobs/committed.ts';
+import { done, type JobContext, type Outcome, snooze } from '../../execution/define-job.ts';
+import type { SharedAnswer } from '../../jobs/shared-answers.ts';
 
 /** A message that contradicts what is believed, so that the gateway is asked about it. */
 export interface Dispute {

@@ -1,13 +1,13 @@
-import { findTokenizationPage } from '../db/tokenization-pages.ts';
+import { findTokenizationPage } from '../../db/tokenization-pages.ts';
 import {
   tokenizationFilter,
   type TokenizationFilter,
   type TokenizationPage,
-} from '../domain/api-shapes.ts';
-import { AppError } from '../domain/errors.ts';
-import { pageOf, type PageAsked } from '../domain/paging.ts';
-import type { BackendDependencies } from '../execution/dependencies.ts';
-import { viewOf } from './tokenization-view.ts';
+} from '../../domain/api-shapes.ts';
+import { AppError } from '../../domain/errors.ts';
+import { pageOf, type PageAsked } from '../../domain/paging.ts';
+import type { BackendDependencies } from '../../execution/dependencies.ts';
+import { viewOf } from './view.ts';
 
 /**
  * Tokenizations by any reference or by state, newest first. QuickPay and customer ids are looked up by their blind index

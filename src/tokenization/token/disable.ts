@@ -1,16 +1,16 @@
 import type { z } from 'zod';
-import { findCredential } from '../db/credentials.ts';
-import type { TokenizationRow } from '../db/rows.ts';
-import { findTokenization, findTokenizationByReference } from '../db/tokenizations.ts';
-import type { OutboxJob } from '../db/transition-door.ts';
-import type { AuditContext } from '../domain/audit-entry.ts';
-import { AppError } from '../domain/errors.ts';
-import { jobId } from '../domain/ids.ts';
-import type { tokenDisablePayload } from '../domain/job-payloads.ts';
-import type { TokenizationState } from '../domain/tokenization.ts';
-import { applyToPresentRow } from './apply-to-present-row.ts';
-import type { BackendDependencies } from '../execution/dependencies.ts';
-import { parsePayload } from '../domain/payload-paths.ts';
+import { findCredential } from '../../db/credentials.ts';
+import type { TokenizationRow } from '../../db/rows.ts';
+import { findTokenization, findTokenizationByReference } from '../../db/tokenizations.ts';
+import type { OutboxJob } from '../../db/transition-door.ts';
+import type { AuditContext } from '../../domain/audit-entry.ts';
+import { AppError } from '../../domain/errors.ts';
+import { jobId } from '../../domain/ids.ts';
+import type { tokenDisablePayload } from '../../domain/job-payloads.ts';
+import type { TokenizationState } from '../../domain/tokenization.ts';
+import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import type { BackendDependencies } from '../../execution/dependencies.ts';
+import { parsePayload } from '../../domain/payload-paths.ts';
 
 /** Which token is meant: by our id, or by the merchant's reference at one credential's terminal. */
 export type DisableTarget = z.infer<typeof tokenDisablePayload>;

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { findNamedTokenization, type NamedTokenizationRow } from '../db/tokenization-pages.ts';
-import type { TokenizationView } from '../domain/api-shapes.ts';
-import { AppError } from '../domain/errors.ts';
-import { reviewReasons } from '../domain/evidence.ts';
-import { requestPlace } from './accept-tokenization.ts';
-import type { BackendDependencies } from '../execution/dependencies.ts';
+import { findNamedTokenization, type NamedTokenizationRow } from '../../db/tokenization-pages.ts';
+import type { TokenizationView } from '../../domain/api-shapes.ts';
+import { AppError } from '../../domain/errors.ts';
+import { reviewReasons } from '../../domain/evidence.ts';
+import { requestPlace } from '../request/accept.ts';
+import type { BackendDependencies } from '../../execution/dependencies.ts';
 
 type Dependencies = Pick<BackendDependencies, 'db' | 'keyring'>;
 

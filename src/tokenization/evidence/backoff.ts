@@ -1,6 +1,6 @@
-import { type MessageEvidence, rankOf } from '../domain/evidence.ts';
-import { done, type Outcome, snooze } from '../execution/define-job.ts';
-import type { JobSettings } from '../execution/dependencies.ts';
+import { type MessageEvidence, rankOf } from '../../domain/evidence.ts';
+import { done, type Outcome, snooze } from '../../execution/define-job.ts';
+import type { JobSettings } from '../../execution/dependencies.ts';
 
 /** A browser may be faster than the gateway's own records, but not by more than this. */
 const patienceMs = 600_000;

@@ -1,20 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { findCredential } from '../db/credentials.ts';
-import type { CredentialRow, TokenizationRow } from '../db/rows.ts';
-import { findTokenizationByEvidence, findTokenizationByReference } from '../db/tokenizations.ts';
-import { isGivenReference } from '../domain/given-reference.ts';
-import type { OutboxJob } from '../db/transition-door.ts';
-import type { AuditContext } from '../domain/audit-entry.ts';
-import { AppError } from '../domain/errors.ts';
-import { jobId } from '../domain/ids.ts';
+import { findCredential } from '../../db/credentials.ts';
+import type { CredentialRow, TokenizationRow } from '../../db/rows.ts';
+import { findTokenizationByEvidence, findTokenizationByReference } from '../../db/tokenizations.ts';
+import { isGivenReference } from '../../domain/given-reference.ts';
+import type { OutboxJob } from '../../db/transition-door.ts';
+import type { AuditContext } from '../../domain/audit-entry.ts';
+import { AppError } from '../../domain/errors.ts';
+import { jobId } from '../../domain/ids.ts';
 import {
   tokenizationRequestPayload,
   type TokenizationRequestPayload,
-} from '../domain/job-payloads.ts';
-import { isHostAllowed } from '../domain/host-allow-list.ts';
-import type { QuickPayRequest } from '../gateway/client.ts';
-import { applyToPresentRow } from './apply-to-present-row.ts';
-import type { BackendDependencies } from '../execution/dependencies.ts';
+} from '../../domain/job-payloads.ts';
+import { isHostAllowed } from '../../domain/host-allow-list.ts';
+import type { QuickPayRequest } from '../../gateway/client.ts';
+import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import type { BackendDependencies } from '../../execution/dependencies.ts';
 
 /** The tokenization that stands for a request, and whether this request made it. */
 export interface AcceptedTokenization {

@@ -1,9 +1,9 @@
-import { findTimeline } from '../db/audit.ts';
-import type { AuditEventRow } from '../db/rows.ts';
-import { getTokenization } from '../db/tokenizations.ts';
-import type { Timeline } from '../domain/api-shapes.ts';
-import { pageOf, type PageAsked } from '../domain/paging.ts';
-import type { BackendDependencies } from '../execution/dependencies.ts';
+import { findTimeline } from '../../db/audit.ts';
+import type { AuditEventRow } from '../../db/rows.ts';
+import { getTokenization } from '../../db/tokenizations.ts';
+import type { Timeline } from '../../domain/api-shapes.ts';
+import { pageOf, type PageAsked } from '../../domain/paging.ts';
+import type { BackendDependencies } from '../../execution/dependencies.ts';
 
 /** A page of the audit rows of a tokenization and of the messages about it, oldest first. Throws `tokenization_not_found`. */
 export async function readTimeline(

@@ -1,10 +1,10 @@
-import { getTokenization } from '../db/tokenizations.ts';
-import type { AuditContext } from '../domain/audit-entry.ts';
-import { AppError } from '../domain/errors.ts';
-import type { Secret } from '../security/secret.ts';
-import { quickpayPlace } from './activation.ts';
-import { applyToPresentRow } from './apply-to-present-row.ts';
-import type { BackendDependencies } from '../execution/dependencies.ts';
+import { getTokenization } from '../../db/tokenizations.ts';
+import type { AuditContext } from '../../domain/audit-entry.ts';
+import { AppError } from '../../domain/errors.ts';
+import type { Secret } from '../../security/secret.ts';
+import { quickpayPlace } from '../row.ts';
+import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import type { BackendDependencies } from '../../execution/dependencies.ts';
 
 /**
  * Opens the QuickPay ID of a tokenization for whoever `audit` names. The audit row is committed before anything is opened:

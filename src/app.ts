@@ -16,7 +16,7 @@ import { createPublicServer } from './http/public-server.ts';
 import { checkDefaultAccount } from './account/check-account.ts';
 import type { JobDependencies, OperationDependencies } from './execution/dependencies.ts';
 import { openListeningReader } from './access-token/read/listening-reader.ts';
-import { createSharedAnswers } from './jobs/shared-answers.ts';
+import { createSharedAnswers } from './gateway/shared-answers.ts';
 import { repeatingJobs } from './jobs/registry.ts';
 import { receiveCallback } from './callback/receive.ts';
 import { registerWebhookEndpoint } from './delivery/endpoint.ts';

@@ -5,7 +5,7 @@ import type { CredentialRow } from '../db/rows.ts';
 import type { AccessTokenEvent } from '../domain/access-token.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { isOfFormerApp, noToken, refreshJob } from './row.ts';
-import { applyToPresentRow } from '../jobs/apply-to-present-row.ts';
+import { applyToPresentRow } from '../db/retry-stale.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door'>;

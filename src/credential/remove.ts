@@ -5,7 +5,7 @@ import { AppError } from '../domain/errors.ts';
 import { retireAccessToken } from '../access-token/registration.ts';
 import { refreshJob } from '../access-token/row.ts';
 import { credentialPlace } from '../account/open-account.ts';
-import { applyToPresentRow } from '../jobs/apply-to-present-row.ts';
+import { applyToPresentRow } from '../db/retry-stale.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import type { CredentialKey } from './rotate.ts';
 

@@ -3,7 +3,7 @@ import type { AuditContext } from '../domain/audit-entry.ts';
 import type { OpccountCredential } from '../domain/api-shapes.ts';
 import { credentialContent } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
-import { applyToPresentRow } from '../jobs/apply-to-present-row.ts';
+import { applyToPresentRow } from '../db/retry-stale.ts';
 import { openSecrets } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 

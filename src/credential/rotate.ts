@@ -9,7 +9,7 @@ import {
   credentialRotation,
 } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
-import { applyToPresentRow } from '../jobs/apply-to-present-row.ts';
+import { applyToPresentRow } from '../db/retry-stale.ts';
 import { openSecrets } from '../account/open-account.ts';
 import { formerCodesOf, withFormerCodes } from '../account/former-codes.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';

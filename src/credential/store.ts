@@ -14,7 +14,7 @@ import {
   retryAccessToken,
 } from '../access-token/registration.ts';
 import { refreshJob } from '../access-token/row.ts';
-import { applyToPresentRow } from '../jobs/apply-to-present-row.ts';
+import { applyToPresentRow } from '../db/retry-stale.ts';
 import { formerCodesOf, withFormerCodes } from '../account/former-codes.ts';
 import { credentialPlace, openSecrets } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';

@@ -3,7 +3,7 @@ import { AppError } from '../domain/errors.ts';
 import type { AcceptPaymentsAccount } from '../gateway/client.ts';
 import type { Logger } from '../observability/logger.ts';
 import { Secret } from '../security/secret.ts';
-import { applyToPresentRow } from '../jobs/apply-to-present-row.ts';
+import { applyToPresentRow } from '../db/retry-stale.ts';
 import { configuredDigests, inputAtStart } from './environment-diff.ts';
 import { openAccount } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';

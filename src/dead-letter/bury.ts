@@ -3,7 +3,7 @@ import { findDeadLetter } from '../db/dead-letters.ts';
 import { AppError, type ErrorCode } from '../domain/errors.ts';
 import { jobId } from '../domain/ids.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
-import { derivedId } from '../jobs/derived-id.ts';
+import { derivedId } from '../security/derived-id.ts';
 import type { RunningJob } from '../execution/define-job.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 

@@ -2,7 +2,7 @@ import { findWebhookEndpoint } from '../db/deliveries.ts';
 import type { WebhookEndpointRow } from '../db/rows.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
-import { derivedId } from '../jobs/derived-id.ts';
+import { derivedId } from '../security/derived-id.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 
 /** The id of a webhook address. */

@@ -5,7 +5,7 @@ import type { GatewayClient } from '../gateway/client.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Keyring } from '../security/keyring.ts';
 import type { WebhookSender } from '../webhooks/sender.ts';
-import type { SharedAnswers } from '../jobs/shared-answers.ts';
+import type { SharedAnswers } from '../gateway/shared-answers.ts';
 
 /** How signatures of one channel are treated. */
 export interface SignaturePolicy {

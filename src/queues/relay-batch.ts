@@ -4,7 +4,7 @@ import type { OutboxRow } from '../db/rows.ts';
 import type { OutboxJob } from '../db/transition-door.ts';
 import { AppError, errorCodeOf, isInputFault } from '../domain/errors.ts';
 import { backoffMs, exponential } from '../domain/retry-policy.ts';
-import { acceptOutboxRow } from '../jobs/accept-outbox-row.ts';
+import { acceptOutboxRow } from './accept-outbox-row.ts';
 import { buryJob } from '../dead-letter/bury.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import type { Logger } from '../observability/logger.ts';

@@ -9,7 +9,7 @@ import {
   keysMaxAgeMs,
   keysOutageMaxAgeMs,
 } from '../../src/http/api/key-lookup.ts';
-import { addApiKey, revokeApiKey } from '../../src/jobs/store-api-key.ts';
+import { addApiKey, revokeApiKey } from '../../src/http/api/store-api-key.ts';
 import { makeKey, startTestApi } from '../support/api.ts';
 import { test } from '../support/api-test.ts';
 import { requestPayload, testActor } from '../support/builders.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect } from 'vitest';
 import { claimOutbox, insertOutboxJobs } from '../../src/db/outbox.ts';
 import { jobId } from '../../src/domain/ids.ts';
-import { acceptOutboxRow } from '../../src/jobs/accept-outbox-row.ts';
+import { acceptOutboxRow } from '../../src/queues/accept-outbox-row.ts';
 import { test } from '../support/api-test.ts';
 
 const hourMs = 3_600_000;

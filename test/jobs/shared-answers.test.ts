@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Answer } from '../../src/tokenization/query-gateway.ts';
-import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
+import { createSharedAnswers } from '../../src/gateway/shared-answers.ts';
 
 const at = (ms: number): Date => new Date(1_800_000_000_000 + ms);
 const answer: Answer = { says: 'none', isOtherToken: false, word: 'none' };

@@ -5,7 +5,7 @@ import { type ApiScope, apiScopes } from '../../src/domain/api-key.ts';
 import { createPrivateServer } from '../../src/http/private-server.ts';
 import { jobSettings } from '../../src/job-settings.ts';
 import type { OperationDependencies } from '../../src/execution/dependencies.ts';
-import { addApiKey } from '../../src/jobs/store-api-key.ts';
+import { addApiKey } from '../../src/http/api/store-api-key.ts';
 import { createAccessTokenReader } from '../../src/access-token/read/reader.ts';
 import { storeCredential } from '../../src/credential/store.ts';
 import { createLogger } from '../../src/observability/logger.ts';

@@ -11,7 +11,7 @@ import { jobSettings } from '../../src/job-settings.ts';
 import { acceptCallback } from '../../src/callback/accept.ts';
 import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
 import type { JobDependencies, JobSettings } from '../../src/execution/dependencies.ts';
-import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
+import { createSharedAnswers } from '../../src/gateway/shared-answers.ts';
 import { storeCredential } from '../../src/credential/store.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox.ts';

@@ -8,7 +8,7 @@ import { jobSettings } from '../../src/job-settings.ts';
 import type { JobDependencies } from '../../src/execution/dependencies.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createKeyring } from '../../src/security/keyring.ts';
-import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
+import { createSharedAnswers } from '../../src/gateway/shared-answers.ts';
 import { runJob, wordOf } from './run-job.ts';
 import { watchAwaitPoints } from './await-points.ts';
 import { type RenewalOrder, type RenewalReport, standing } from './mortal-renewals.ts';

@@ -12,7 +12,7 @@ import { createGatewayClient, type GatewayClient } from '../../src/gateway/clien
 import { jobSettings } from '../../src/job-settings.ts';
 import { tokenPlace } from '../../src/access-token/row.ts';
 import type { JobDependencies } from '../../src/execution/dependencies.ts';
-import { createSharedAnswers } from '../../src/jobs/shared-answers.ts';
+import { createSharedAnswers } from '../../src/gateway/shared-answers.ts';
 import { removeCredential } from '../../src/credential/remove.ts';
 import { storeCredential } from '../../src/credential/store.ts';
 import { createLogger } from '../../src/observability/logger.ts';

@@ -5,7 +5,7 @@ import type { Secret } from '../../security/secret.ts';
 import { tokenPlace } from '../row.ts';
 import type { OperationDependencies } from '../../execution/dependencies.ts';
 import { oneFlight } from './single-flight.ts';
-import { inTime } from '../../jobs/in-time.ts';
+import { inTime } from '../../db/with-deadline.ts';
 
 /** A valid token and until when it is. */
 export interface RememberedToken {

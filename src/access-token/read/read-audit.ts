@@ -2,8 +2,8 @@ import { setTimeout } from 'node:timers/promises';
 import { findAccessTokenById } from '../../db/access-tokens.ts';
 import { databaseIsAway } from '../../db/faults.ts';
 import type { Actor } from '../../domain/audit-entry.ts';
-import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
-import { inTime } from '../../jobs/in-time.ts';
+import { applyToPresentRow } from '../../db/retry-stale.ts';
+import { inTime } from '../../db/with-deadline.ts';
 import type { OperationDependencies } from '../../execution/dependencies.ts';
 
 /** So many reads of one generation by one backend. */

@@ -9,7 +9,7 @@ import { jobId } from '../../domain/ids.ts';
 import { createAccessTokenMemory, type LoadedToken, type RememberedToken } from './cache.ts';
 import { refreshJob } from '../row.ts';
 import { createHandOutLog, type HandOut } from './read-audit.ts';
-import { inTime } from '../../jobs/in-time.ts';
+import { inTime } from '../../db/with-deadline.ts';
 import type { OperationDependencies } from '../../execution/dependencies.ts';
 import { oneFlight } from './single-flight.ts';
 

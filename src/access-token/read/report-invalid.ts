@@ -4,7 +4,7 @@ import { accessTokenWaits } from '../../domain/access-token-times.ts';
 import type { Actor } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
 import { refreshJob } from '../row.ts';
-import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import { applyToPresentRow } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 
 /** What a report led to: a renewal, or nothing, since that generation is over or its renewal is under way already. */

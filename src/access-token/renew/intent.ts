@@ -15,7 +15,7 @@ import {
   noToken,
   openIfReadable,
 } from '../row.ts';
-import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import { applyToPresentRow } from '../../db/retry-stale.ts';
 import { done, type JobContext, type Outcome } from '../../execution/define-job.ts';
 
 /** The changes that a renewal may commit. */

@@ -8,7 +8,7 @@ import { Secret } from '../../security/secret.ts';
 import type { RenewalContext, RenewalIntent } from './intent.ts';
 import { type ObtainedPair, pairPatch } from './pair.ts';
 import { openIfReadable, tokenPlace } from '../row.ts';
-import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import { applyToPresentRow } from '../../db/retry-stale.ts';
 import { done, type Outcome } from '../../execution/define-job.ts';
 
 /** A pair that came too late for its attempt, and the generation that it would have been. */

@@ -6,7 +6,7 @@ import { hashPassword } from '../../security/password.ts';
 import { operator } from '../operator.ts';
 import { readStandardInput } from '../standard-input.ts';
 import { generateEncryptionKey } from '../../security/keyring.ts';
-import { addApiKey, revokeApiKey } from '../../jobs/store-api-key.ts';
+import { addApiKey, revokeApiKey } from '../../http/api/store-api-key.ts';
 import { runCommand, withOperations } from '../run-command.ts';
 
 /** `token-worker keys`: encryption keys, password hashes, and the stored keys of the HTTP API. */

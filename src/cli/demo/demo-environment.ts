@@ -11,7 +11,7 @@ import {
 import { migrate } from '../../db/migrate.ts';
 import { apiScopes } from '../../domain/api-key.ts';
 import type { OperationDependencies } from '../../execution/dependencies.ts';
-import { addApiKey, revokeApiKey } from '../../jobs/store-api-key.ts';
+import { addApiKey, revokeApiKey } from '../../http/api/store-api-key.ts';
 import { storeCredential } from '../../credential/store.ts';
 import { migrateQueueSchema } from '../../queues/postgres-schema.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { databaseIsAway } from '../../db/faults.ts';
 import type { ApiScope } from '../../domain/api-key.ts';
-import { inTime } from '../../jobs/in-time.ts';
+import { inTime } from '../../db/with-deadline.ts';
 import { apiKeyDigest } from '../../security/api-key.ts';
 
 /** A key that is in force: whom it names, and what it may do. */

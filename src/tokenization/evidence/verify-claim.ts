@@ -7,7 +7,7 @@ import { committed } from '../../jobs/committed.ts';
 import { type JobContext, type Outcome, snooze } from '../../execution/define-job.ts';
 import type { JobSettings } from '../../execution/dependencies.ts';
 import { answerEvents, recordAnswer } from '../outcome/record-answer.ts';
-import type { SharedAnswer } from '../../jobs/shared-answers.ts';
+import type { SharedAnswer } from '../../gateway/shared-answers.ts';
 import { askAbout, type Dispute } from './verify-contradiction.ts';
 
 /** The changes that a claim may lead to, once the gateway bears it out. */

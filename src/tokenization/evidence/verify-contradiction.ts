@@ -9,7 +9,7 @@ import { ask, type Answer, askForSecondToken, referencesOf } from '../query-gate
 import { beliefOf } from '../belief.ts';
 import { committed } from '../../jobs/committed.ts';
 import { done, type JobContext, type Outcome, snooze } from '../../execution/define-job.ts';
-import type { SharedAnswer } from '../../jobs/shared-answers.ts';
+import type { SharedAnswer } from '../../gateway/shared-answers.ts';
 
 /** A message that contradicts what is believed, so that the gateway is asked about it. */
 export interface Dispute {

@@ -6,7 +6,7 @@ import { tokenizationTransitions } from '../../domain/tokenization.ts';
 import { confirmJob } from '../evidence/apply.ts';
 import { firstLook } from '../first-look.ts';
 import { findCredentialOf } from '../../account/open-account.ts';
-import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import { applyToPresentRow } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 
 /**

@@ -13,7 +13,7 @@ import {
 } from '../../domain/job-payloads.ts';
 import { isHostAllowed } from '../../domain/host-allow-list.ts';
 import type { QuickPayRequest } from '../../gateway/client.ts';
-import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import { applyToPresentRow } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 
 /** The tokenization that stands for a request, and whether this request made it. */

@@ -8,7 +8,7 @@ import { AppError } from '../../domain/errors.ts';
 import { jobId } from '../../domain/ids.ts';
 import type { tokenDisablePayload } from '../../domain/job-payloads.ts';
 import type { TokenizationState } from '../../domain/tokenization.ts';
-import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import { applyToPresentRow } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { parsePayload } from '../../domain/payload-paths.ts';
 

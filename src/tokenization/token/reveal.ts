@@ -3,7 +3,7 @@ import type { AuditContext } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { Secret } from '../../security/secret.ts';
 import { quickpayPlace } from '../row.ts';
-import { applyToPresentRow } from '../../jobs/apply-to-present-row.ts';
+import { applyToPresentRow } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 
 /**

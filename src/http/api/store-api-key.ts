@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { findApiKey } from '../db/api-keys.ts';
-import { apiKeyName, type ApiScope } from '../domain/api-key.ts';
-import type { Actor } from '../domain/audit-entry.ts';
-import { AppError } from '../domain/errors.ts';
-import { apiKeyDigest, generateApiKey } from '../security/api-key.ts';
-import type { Secret } from '../security/secret.ts';
-import type { OperationDependencies } from '../execution/dependencies.ts';
+import { findApiKey } from '../../db/api-keys.ts';
+import { apiKeyName, type ApiScope } from '../../domain/api-key.ts';
+import type { Actor } from '../../domain/audit-entry.ts';
+import { AppError } from '../../domain/errors.ts';
+import { apiKeyDigest, generateApiKey } from '../../security/api-key.ts';
+import type { Secret } from '../../security/secret.ts';
+import type { OperationDependencies } from '../../execution/dependencies.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door'>;
 

@@ -11,7 +11,7 @@ import { disableToken } from '../tokenization/token/disable.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { inboundOf } from '../callback/raw.ts';
 import { parsePayload } from '../domain/payload-paths.ts';
-import { findJob } from './registry.ts';
+import { findJob } from '../jobs/registry.ts';
 
 /**
  * What becomes of an outbox row: its job goes onto its queue as it is, its content was sealed and a job by id takes its place, or

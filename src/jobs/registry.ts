@@ -1,13 +1,13 @@
 import type { AnyJob } from '../execution/define-job.ts';
-import { disableTokenJob } from './disable-token-job.ts';
-import { expireRetention } from './expire-retention.ts';
+import { disableTokenJob } from './disable-token.ts';
+import { expireRetention } from './expire-callbacks.ts';
 import { handleNotify } from './handle-notify.ts';
 import { confirmTokenization } from './confirm-tokenization.ts';
 import { managePartitions } from './manage-partitions.ts';
 import { refreshAccessToken } from './refresh-access-token.ts';
 import { requestTokenization } from './request-tokenization.ts';
 import { scanAccessTokens } from './scan-access-tokens.ts';
-import { scanReconciliation } from './scan-reconciliation.ts';
+import { scanReconciliation } from './scan-due-work.ts';
 import { sendDelivery } from './send-delivery.ts';
 import { verifyCallback } from './verify-callback.ts';
 

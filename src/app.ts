@@ -15,7 +15,6 @@ import { createPrivateServer } from './http/private-server.ts';
 import { createPublicServer } from './http/public-server.ts';
 import { checkDefaultAccount } from './account/check-account.ts';
 import type { JobDependencies, OperationDependencies } from './execution/dependencies.ts';
-import { openListeningReader } from './access-token/read/listening-reader.ts';
 import { createSharedAnswers } from './gateway/shared-answers.ts';
 import { repeatingJobs } from './jobs/registry.ts';
 import { receiveCallback } from './callback/receive.ts';
@@ -33,6 +32,7 @@ import { startWorker } from './queues/worker.ts';
 import { createWebhookSender } from './webhooks/sender.ts';
 import { createKeyring } from './security/keyring.ts';
 import { createShutdown, type Shutdown } from './shutdown.ts';
+import { openListeningReader } from './access-token/read/reader.ts';
 
 /** What the process is made of, besides its configuration. */
 export interface AppOptions {

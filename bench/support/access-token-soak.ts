@@ -4,7 +4,6 @@ import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { queueNames } from '../../src/domain/queue-names.ts';
-import { openListeningReader } from '../../src/access-token/read/listening-reader.ts';
 import { storeCredential } from '../../src/credential/store.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import {
@@ -17,6 +16,7 @@ import { apiKeyDigest, generateApiKey } from '../../src/security/api-key.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { createTally, inTypeScript, keepReading, overHttp } from './token-readers.ts';
 import { startWorkerProcess, type WorkerProcess } from './worker-process.ts';
+import { openListeningReader } from '../../src/access-token/read/reader.ts';
 
 /** A time during which the gateway behaves in one way. A virtual hour is one life of a token. */
 export interface SoakPhase {

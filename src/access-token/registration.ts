@@ -4,9 +4,10 @@ import { findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import type { AccessTokenEvent } from '../domain/access-token.ts';
 import type { Actor } from '../domain/audit-entry.ts';
-import { isOfFormerApp, noToken, refreshJob } from './row.ts';
+import { isOfFormerApp, noToken } from './row.ts';
 import { applyToPresentRow } from '../db/retry-stale.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
+import { refreshJob } from '../domain/outbox-job.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door'>;
 type OfCredential = Pick<CredentialRow, 'id' | 'name' | 'environment'>;

@@ -1,7 +1,5 @@
 import type { ReadAccessToken } from '../db/access-tokens.ts';
 import type { AccessTokenRow, CredentialRow } from '../db/rows.ts';
-import type { OutboxJob } from '../db/transition-door.ts';
-import { jobId } from '../domain/ids.ts';
 import {
   type AccessTokenLife,
   accessTokenWaits,
@@ -87,24 +85,4 @@ export function isOfFormerApp(
   return (
     row.app_key_index !== credential.app_key_index || row.environment !== credential.environment
   );
-}
-
-/**
- * The job that renews a credential's token, with `generation` only while that one is the present one. `id` and `version` are those of the row
- * that it is committed with: the token's, or the credential's.
- */
-export function refreshJob(
-  id: string,
-  version: number,
-  credential: string,
-  generation?: number,
-  delayMs = 0,
-): OutboxJob {
-  return {
-    queue: 'access-token',
-    name: 'access-token.refresh',
-    jobId: jobId('refresh', id, version),
-    payload: { v: 1, credential, ...(generation === undefined ? {} : { generation }) },
-    delayMs,
-  };
 }

@@ -2,14 +2,13 @@ import { createHash, randomUUID } from 'node:crypto';
 import { countCallbackAgain } from '../db/callbacks.ts';
 import { findCredentialByAccount } from '../db/credentials.ts';
 import type { CallbackRow } from '../db/rows.ts';
-import type { OutboxJob } from '../db/transition-door.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import type { Channel, RejectionReason } from '../domain/callback.ts';
 import { AppError } from '../domain/errors.ts';
-import { jobId } from '../domain/ids.ts';
 import { semanticKey } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, parseCallback } from '../gateway/callback-message.ts';
 import type { BackendDependencies } from '../execution/dependencies.ts';
+import { judgeJob } from '../domain/outbox-job.ts';
 
 /** A message as it came in. */
 export interface InboundMessage {
@@ -89,24 +88,6 @@ export async function acceptCallback(
     throw new AppError('internal', 'A callback was neither new nor known.');
   }
   return asAccepted(winner, true, message);
-}
-
-/** The job that judges a callback; `version` is the callback's. */
-export function judgeJob(channel: Channel, callbackId: string, version: number): OutboxJob {
-  const payload = { v: 1, callbackId };
-  return channel === 'notify'
-    ? {
-        queue: 'notify',
-        name: 'notify.handle',
-        jobId: jobId('notify', callbackId, version),
-        payload,
-      }
-    : {
-        queue: 'callback-verification',
-        name: 'callback.verify',
-        jobId: jobId('callback', callbackId, version),
-        payload,
-      };
 }
 
 /** Where a sealed body belongs. */

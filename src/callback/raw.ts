@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import type { Channel } from '../domain/callback.ts';
-import type { rawCallbackPayload } from '../domain/job-payloads.ts';
-import type { InboundMessage } from './accept.ts';
+import type { rawCallbackPayload, callbackIdPayload } from '../domain/job-payloads.ts';
+import { type InboundMessage, acceptCallback } from './accept.ts';
+import type { JudgingContext } from './judge.ts';
 
 /** A message that a backend received itself, as the inbox takes it. */
 export function inboundOf(
@@ -15,4 +16,27 @@ export function inboundOf(
     sourceIp,
     ...(receivedAt === undefined ? {} : { receivedAt: new Date(receivedAt) }),
   };
+}
+
+/**
+ * The inbox row that a job is about. A message that a backend received itself and put into the queue is committed to the
+ * inbox first, and then leaves the queue.
+ */
+export async function callbackIdOf(
+  payload: z.output<typeof callbackIdPayload> | z.output<typeof rawCallbackPayload>,
+  channel: Channel,
+  context: JudgingContext,
+): Promise<string> {
+  if ('callbackId' in payload) return payload.callbackId;
+  const { id } = await acceptCallback(context, inboundOf(channel, payload), {
+    audit: {
+      actor: { type: 'backend', id: 'queue' },
+      queue: context.job.queue,
+      jobId: context.job.id,
+      attempt: context.job.attempt,
+    },
+    isContinuedByCaller: true,
+  });
+  await context.replacePayload({ v: 1, callbackId: id });
+  return id;
 }

@@ -2,8 +2,9 @@ import { findCallback } from '../db/callbacks.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { parseCallback } from '../gateway/callback-message.ts';
-import { callbackPlace, judgeJob, verdictDueMs } from './accept.ts';
+import { callbackPlace, verdictDueMs } from './accept.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
+import { judgeJob } from '../domain/outbox-job.ts';
 
 /**
  * Has a stored message judged once more, by the same job as when it came in: after a signature rule, a secure code or an

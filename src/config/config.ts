@@ -12,6 +12,7 @@ import {
 import { misspelt } from './misspelt.ts';
 import { rulesBroken } from './rules.ts';
 import { type Variable, variables } from './variables.ts';
+import type { LoadOptions } from './load-options.ts';
 
 /** How one channel's signatures are treated. */
 export interface SignatureConfig {
@@ -118,12 +119,6 @@ export interface Config {
   };
   readonly shutdownDeadlineMs: number;
   readonly logLevel: string;
-}
-
-/** Variations for commands that need less than a worker does. */
-export interface LoadOptions {
-  /** The demo and `migrate` seal nothing that has to be opened later, so they can do without `ENCRYPTION_KEYS`. */
-  readonly isKeyless?: boolean;
 }
 
 /**

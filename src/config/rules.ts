@@ -1,6 +1,6 @@
-import type { LoadOptions } from './config.ts';
 import type { SoundEnvironment } from './environment-schema.ts';
 import type { VariableName } from './variables.ts';
+import type { LoadOptions } from './load-options.ts';
 
 /** Variables that only make sense together: some of them without the others is a fault. */
 const sets: readonly (readonly VariableName[])[] = [

@@ -2,7 +2,7 @@ import type { CredentialRow } from '../db/rows.ts';
 import type { Keyring } from '../security/keyring.ts';
 import { formerCodesOf, withFormerCodes } from '../account/former-codes.ts';
 import { openSecrets } from '../account/open-account.ts';
-import { type CredentialInput, inputOf } from './store.ts';
+import { type CredentialInput, inputOf } from './input.ts';
 
 type Secrets = CredentialInput['secrets'];
 

@@ -3,11 +3,11 @@ import type { CredentialRow } from '../db/rows.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { retireAccessToken } from '../access-token/registration.ts';
-import { refreshJob } from '../access-token/row.ts';
 import { credentialPlace } from '../account/open-account.ts';
 import { applyToPresentRow } from '../db/retry-stale.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
-import type { CredentialKey } from './rotate.ts';
+import { refreshJob } from '../domain/outbox-job.ts';
+import type { CredentialKey } from './input.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
 

@@ -4,7 +4,6 @@ import type { CredentialRow } from '../db/rows.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import {
   type CredentialEnvironment,
-  type CredentialFamily,
   credentialContent,
   credentialRotation,
 } from '../domain/credential.ts';
@@ -16,20 +15,13 @@ import type { OperationDependencies } from '../execution/dependencies.ts';
 import { pathsOf } from '../domain/payload-paths.ts';
 import {
   createCredential,
-  type CredentialInput,
-  inputOf,
   replaceCredential,
   restoreCredential,
   type StoreResult,
 } from './store.ts';
+import { type CredentialKey, type CredentialInput, inputOf } from './input.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
-
-/** Which credential is meant. */
-export interface CredentialKey {
-  readonly name: string;
-  readonly family: CredentialFamily;
-}
 
 /**
  * Stores a new credential, or one whose name was removed; the secure codes that it had for the same account then verify on.

@@ -5,7 +5,6 @@ import { isUniqueViolation } from '../db/faults.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import type { TransitionOutcome, TransitionRequest } from '../db/transition-door.ts';
 import type { Actor } from '../domain/audit-entry.ts';
-import type { CredentialEnvironment, CredentialFamily } from '../domain/credential.ts';
 import { AppError, errorCodeOf } from '../domain/errors.ts';
 import type { Keyring } from '../security/keyring.ts';
 import {
@@ -13,40 +12,14 @@ import {
   registerAccessToken,
   retryAccessToken,
 } from '../access-token/registration.ts';
-import { refreshJob } from '../access-token/row.ts';
 import { applyToPresentRow } from '../db/retry-stale.ts';
 import { formerCodesOf, withFormerCodes } from '../account/former-codes.ts';
 import { credentialPlace, openSecrets } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
-import { assertMayMove } from './move.ts';
-import { appKeyIndexes, assertOnlyOne, whileNoOtherStores } from './uniqueness.ts';
-
-/** A credential as an operator or the environment names it. `secrets` has the shape of its family. */
-export interface CredentialInput {
-  readonly name: string;
-  readonly family: CredentialFamily;
-  readonly environment: CredentialEnvironment;
-  readonly account?: string | undefined;
-  readonly terminal?: string | undefined;
-  readonly secrets: Readonly<Record<string, string | undefined>>;
-  /** Digests by field of what the environment says, where it is the environment that says it. */
-  readonly configured?: Readonly<Record<string, string>>;
-}
-
-/** A stored credential with these secrets, as input. */
-export function inputOf(
-  { name, family, environment, account, terminal }: CredentialRow,
-  secrets: CredentialInput['secrets'],
-): CredentialInput {
-  return {
-    name,
-    family,
-    environment,
-    account: account ?? undefined,
-    terminal: terminal ?? undefined,
-    secrets,
-  };
-}
+import { appKeyIndexes, assertOnlyOne, whileNoOtherStores, assertMayMove } from './uniqueness.ts';
+import { refreshJob } from '../domain/outbox-job.ts';
+import type { CredentialInput } from './input.ts';
+import { changedPaths, isSame, isSamePlace, holdsSame } from './changes.ts';
 
 /** What storing a credential came to. */
 export type StoreResult = 'added' | 'restored' | 'rotated' | 'unchanged';
@@ -222,19 +195,6 @@ async function assertMayBecome(
   await assertMayMove(dependencies, present, input);
 }
 
-/** Whether a stored credential stands for the account, or application, of the input. */
-function holdsSame(
-  present: CredentialRow,
-  before: CredentialInput['secrets'],
-  input: CredentialInput,
-): boolean {
-  return (
-    present.state === 'active' &&
-    isSamePlace(present, input) &&
-    before['appKey'] === input.secrets['appKey']
-  );
-}
-
 /** Two that were stored at the same moment can each find the account, or the application, free: then the database refuses one. */
 async function applyUnlessTaken(
   dependencies: Dependencies,
@@ -248,49 +208,6 @@ async function applyUnlessTaken(
     await assertOnlyOne(dependencies, input);
     return { isApplied: false };
   }
-}
-
-/** Names of the fields that differ, and nothing of what is in them. */
-function changedPaths(
-  present: CredentialRow,
-  before: CredentialInput['secrets'],
-  { environment, account, terminal, secrets }: CredentialInput,
-): readonly string[] {
-  const { account: heldAccount, terminal: heldTerminal } = present;
-  const held = {
-    ...before,
-    environment: present.environment,
-    account: heldAccount,
-    terminal: heldTerminal,
-  };
-  const next = { ...secrets, environment, account, terminal };
-  const valueOf = (fields: Readonly<Record<string, unknown>>, name: string): unknown =>
-    fields[name] ?? null;
-  return Object.keys({ ...held, ...next })
-    .filter((name) => valueOf(held, name) !== valueOf(next, name))
-    .toSorted();
-}
-
-function isSame(
-  present: CredentialRow,
-  before: Readonly<Record<string, unknown>>,
-  input: CredentialInput,
-): boolean {
-  return (
-    isDeepStrictEqual(before, JSON.parse(JSON.stringify(input.secrets))) &&
-    isSamePlace(present, input)
-  );
-}
-
-function isSamePlace(
-  present: CredentialRow,
-  { environment, account, terminal }: CredentialInput,
-): boolean {
-  return (
-    present.environment === environment &&
-    present.account === (account ?? null) &&
-    present.terminal === (terminal ?? null)
-  );
 }
 
 /** @param keptIndex digest of the application that the input is of: it stays, whichever key made it, since the access token is known by it */

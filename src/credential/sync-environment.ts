@@ -8,13 +8,8 @@ import { configuredDigests, inputAtStart } from './environment-diff.ts';
 import { openAccount } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { assertOnlyOne } from './uniqueness.ts';
-import {
-  assertMayHold,
-  createCredential,
-  type CredentialInput,
-  replaceCredential,
-  type StoreResult,
-} from './store.ts';
+import { assertMayHold, createCredential, replaceCredential, type StoreResult } from './store.ts';
+import type { CredentialInput } from './input.ts';
 
 /** The credentials that the environment may hold, one of each family. */
 export interface ConfiguredCredentials {

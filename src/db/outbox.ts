@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 import type { OutboxRow } from './rows.ts';
-import type { OutboxJob } from './transition-door.ts';
+import type { OutboxJob } from '../domain/outbox-job.ts';
 
 /** How many rows of one ordering key come along behind its first in one claim. */
 export const followersMax = 8;

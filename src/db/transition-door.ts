@@ -7,12 +7,12 @@ import type { CredentialEvent } from '../domain/credential.ts';
 import type { DeadLetterEvent } from '../domain/dead-letter.ts';
 import { type DeliveryEvent, isAnnounced, type WebhookEndpointEvent } from '../domain/delivery.ts';
 import { AppError } from '../domain/errors.ts';
-import { jobId } from '../domain/ids.ts';
 import type { TokenizationEvent } from '../domain/tokenization.ts';
 import { type EntityType, nextState } from '../domain/transition.ts';
 import type { Db } from './database.ts';
 import { entities } from './entities.ts';
 import { commitTransitions, type PreparedTransition } from './transition-statement.ts';
+import { type OutboxJob, deliveryJob } from '../domain/outbox-job.ts';
 
 /** Events by entity. */
 export interface EntityEvents {
@@ -24,16 +24,6 @@ export interface EntityEvents {
   readonly delivery: DeliveryEvent;
   readonly webhook_endpoint: WebhookEndpointEvent;
   readonly api_key: ApiKeyEvent;
-}
-
-/** A job that is put into the outbox by the change it follows from. */
-export interface OutboxJob {
-  readonly queue: string;
-  readonly name: string;
-  readonly jobId: string;
-  /** Ids only: what is written here rests in PostgreSQL and Redis in the clear. */
-  readonly payload: Readonly<Record<string, unknown>>;
-  readonly delayMs?: number;
 }
 
 /** One change of one entity. */
@@ -205,16 +195,6 @@ function prepare(request: TransitionRequest, isAnnouncing: boolean): PreparedTra
       payload: job.payload,
       delay_ms: job.delayMs ?? 0,
     })),
-  };
-}
-
-/** The job that sends a delivery; `version` is the delivery's. */
-export function deliveryJob(deliveryId: string, version: number): OutboxJob {
-  return {
-    queue: 'delivery',
-    name: 'delivery.send',
-    jobId: jobId('deliver', deliveryId, version),
-    payload: { v: 1, deliveryId },
   };
 }
 

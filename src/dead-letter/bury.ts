@@ -1,8 +1,6 @@
 import { z } from 'zod';
 import { findDeadLetter } from '../db/dead-letters.ts';
-import { AppError, type ErrorCode } from '../domain/errors.ts';
-import { jobId } from '../domain/ids.ts';
-import type { AuditContext } from '../domain/audit-entry.ts';
+import type { ErrorCode } from '../domain/errors.ts';
 import { derivedId } from '../security/derived-id.ts';
 import type { RunningJob } from '../execution/define-job.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
@@ -68,45 +66,6 @@ async function findBurial(
   return data && (await findDeadLetter(db, data.deadLetterId))?.id;
 }
 
-/**
- * Puts a dead letter back on its queue, under a new generation, so that what is left of the old job can't swallow it.
- * Throws `state_forbids` when it was redriven before, `dead_letter_not_found` when there is none of this id.
- */
-export async function redriveJob(
-  { db, door, keyring }: Pick<OperationDependencies, 'db' | 'door' | 'keyring'>,
-  id: string,
-  audit: Pick<AuditContext, 'actor' | 'traceId'>,
-): Promise<void> {
-  const row = await findDeadLetter(db, id);
-  if (row === undefined) {
-    throw new AppError('dead_letter_not_found', 'There is no dead letter of this id.');
-  }
-  const sealed = row.payload_sealed ?? '';
-  // Only objects are ever buried as payloads of known jobs; anything else fails its schema again.
-  const payload = JSON.parse(keyring.open(payloadPlace(id), sealed).reveal()) as Record<
-    string,
-    unknown
-  >;
-  const outcome = await door.apply({
-    entity: 'dead_letter',
-    row,
-    event: 'dead_letter.redriven',
-    patch: { redrives: row.redrives + 1 },
-    audit: { ...audit, queue: row.queue, jobId: row.job_id },
-    jobs: [
-      {
-        queue: row.queue,
-        name: row.job_name,
-        jobId: jobId('redrive', id, row.redrives + 1),
-        payload,
-      },
-    ],
-  });
-  if (!outcome.isApplied) {
-    throw new AppError('state_forbids', 'Somebody else redrove this dead letter.');
-  }
-}
-
-function payloadPlace(rowId: string): { table: string; column: string; rowId: string } {
+export function payloadPlace(rowId: string): { table: string; column: string; rowId: string } {
   return { table: 'dead_letter', column: 'payload_sealed', rowId };
 }

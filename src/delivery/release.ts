@@ -1,7 +1,7 @@
 import { findReleasableDeliveries, findWebhookEndpoint } from '../db/deliveries.ts';
-import { deliveryJob } from '../db/transition-door.ts';
 import type { JobContext } from '../execution/define-job.ts';
 import { webhookEndpointId } from './endpoint.ts';
+import { deliveryJob } from '../domain/outbox-job.ts';
 
 /** Deliveries that one scan releases. */
 const rowsMax = 500;

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { findDelivery } from '../db/deliveries.ts';
-import { deliveryJob } from '../db/transition-door.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
+import { deliveryJob } from '../domain/outbox-job.ts';
 
 /** How long the scan leaves a new delivery to its job. */
 const firstLookMs = 10_000;

@@ -7,9 +7,12 @@ import { acceptTokenization } from '../tokenization/request/accept.ts';
 import { disableToken } from '../tokenization/token/disable.ts';
 import { findTokenizations } from '../tokenization/read/find.ts';
 import type { BackendDependencies } from '../execution/dependencies.ts';
-import { openListeningReader } from '../access-token/read/listening-reader.ts';
 import { inboundOf } from '../callback/raw.ts';
-import { type AccessTokenReader, accessTokenViewOf } from '../access-token/read/reader.ts';
+import {
+  type AccessTokenReader,
+  accessTokenViewOf,
+  openListeningReader,
+} from '../access-token/read/reader.ts';
 import { readTimeline } from '../tokenization/read/timeline.ts';
 import { reportInvalidToken } from '../access-token/read/report-invalid.ts';
 import { requestConfirmation } from '../tokenization/outcome/request-confirmation.ts';

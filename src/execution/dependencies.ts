@@ -1,11 +1,12 @@
 import type { Db } from '../db/database.ts';
-import type { OutboxJob, TransitionDoor } from '../db/transition-door.ts';
+import type { TransitionDoor } from '../db/transition-door.ts';
 import type { AccessTokenLife } from '../domain/access-token-times.ts';
 import type { GatewayClient } from '../gateway/client.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Keyring } from '../security/keyring.ts';
 import type { WebhookSender } from '../webhooks/sender.ts';
 import type { SharedAnswers } from '../gateway/shared-answers.ts';
+import type { OutboxJob } from '../domain/outbox-job.ts';
 
 /** How signatures of one channel are treated. */
 export interface SignaturePolicy {

@@ -1,4 +1,4 @@
-import type { ParsedFields } from './callback-message.ts';
+import type { ParsedFields } from './parsed-fields.ts';
 
 const fieldsMax = 200;
 

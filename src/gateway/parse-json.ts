@@ -1,6 +1,6 @@
 import { isLosslessNumber, parse } from 'lossless-json';
-import type { ParsedFields, ParseFault } from './callback-message.ts';
 import { isNode, type JsonNode } from './json-node.ts';
+import type { ParsedFields, ParseFault } from './parsed-fields.ts';
 
 const fieldsMax = 200;
 /** `data.order.referenceId` is the deepest that is documented. */

@@ -1,5 +1,5 @@
 import { XMLParser, XMLValidator } from 'fast-xml-parser';
-import type { ParsedFields } from './callback-message.ts';
+import type { ParsedFields } from './parsed-fields.ts';
 
 const fieldsMax = 200;
 

@@ -1,4 +1,4 @@
-import type { Answer } from '../tokenization/query-gateway.ts';
+import type { Answer } from './answer.ts';
 
 /** What is asked of the gateway, and for whom. */
 export interface SharedQuestion {

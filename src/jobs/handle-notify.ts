@@ -3,7 +3,7 @@ import { callbackIdPayload, rawCallbackPayload } from '../domain/job-payloads.ts
 import { exponential } from '../domain/retry-policy.ts';
 import { defineJob } from '../execution/define-job.ts';
 import { judgeCallback, judgingEvents } from '../callback/judge.ts';
-import { callbackIdOf } from '../callback/receive-raw.ts';
+import { callbackIdOf } from '../callback/raw.ts';
 
 /**
  * `notify.handle` judges a push of the gateway's server. It was acknowledged when it was committed, so a fault here costs

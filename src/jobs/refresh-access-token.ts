@@ -12,28 +12,22 @@ import { accessTokenRefreshPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { AccessTokenReply } from '../gateway/client.ts';
 import { adoptCandidate, keepCandidate } from '../access-token/renew/late-pair.ts';
-import {
-  applyFenced,
-  renewalEvents,
-  type RenewalContext,
-  type RenewalIntent,
-  writeIntent,
-} from '../access-token/renew/intent.ts';
+import { applyFenced, writeIntent } from '../access-token/renew/intent.ts';
 import { pairPatch, type TokenPair } from '../access-token/renew/pair.ts';
 import {
   registerAccessToken,
   retireAccessToken,
   retryAccessToken,
 } from '../access-token/registration.ts';
-import {
-  isLeased,
-  isOfFormerApp,
-  isRowNearlyOver,
-  isTooSoon,
-  refreshJob,
-} from '../access-token/row.ts';
+import { isLeased, isOfFormerApp, isRowNearlyOver, isTooSoon } from '../access-token/row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from '../execution/define-job.ts';
 import { openOpcard } from '../account/open-account.ts';
+import { refreshJob } from '../domain/outbox-job.ts';
+import {
+  renewalEvents,
+  type RenewalContext,
+  type RenewalIntent,
+} from '../access-token/renew/context.ts';
 
 /**
  * `access-token.refresh` renews one access token ahead of its expiry.

@@ -5,12 +5,9 @@ import { tokenizationIdPayload, tokenizationRequestPayload } from '../domain/job
 import { exponential } from '../domain/retry-policy.ts';
 import type { CreateReply, QuickPayRequest } from '../gateway/client.ts';
 import { acceptTokenization, requestPlace } from '../tokenization/request/accept.ts';
-import { activation } from '../tokenization/row.ts';
+import { activation, lookAfterFailure, firstLook } from '../tokenization/row.ts';
 import { defineJob, done, type JobContext, type Outcome } from '../execution/define-job.ts';
-import { firstLook } from '../tokenization/first-look.ts';
 import { getAccountOf } from '../account/open-account.ts';
-import { lookAfterFailure } from '../tokenization/outcome/record-answer.ts';
-
 /**
  * `tokenization.request` asks the gateway for one QuickPay ID.
  *

@@ -6,9 +6,9 @@ import {
 import { alarmPercents, endingMs } from '../domain/access-token-times.ts';
 import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
-import { refreshJob } from '../access-token/row.ts';
 import { defineJob, done, type JobContext } from '../execution/define-job.ts';
 import type { JobSettings } from '../execution/dependencies.ts';
+import { refreshJob } from '../domain/outbox-job.ts';
 
 /** Intervals whose worth of calls one scan puts on the queue: enough to keep the workers busy, too few to flood the queue. */
 const intervalsAhead = 2;

@@ -1,14 +1,17 @@
 import { findDueCallbacks } from '../db/callbacks.ts';
 import { findDueDeliveries } from '../db/deliveries.ts';
 import { findDueTokenizations } from '../db/tokenizations.ts';
-import { deliveryJob, type OutboxJob } from '../db/transition-door.ts';
 import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
-import { requestJob } from '../tokenization/request/accept.ts';
-import { judgeJob } from '../callback/accept.ts';
-import { confirmJob } from '../tokenization/evidence/apply.ts';
 import { defineJob, done, type JobContext } from '../execution/define-job.ts';
 import { releaseDeliveries } from '../delivery/release.ts';
+import {
+  deliveryJob,
+  type OutboxJob,
+  judgeJob,
+  requestJob,
+  confirmJob,
+} from '../domain/outbox-job.ts';
 
 /** Rows of one kind that one scan puts on a queue. */
 const rowsMax = 500;

@@ -4,7 +4,6 @@ import { databaseNow } from '../db/database.ts';
 import { findDelivery, findWebhookEndpoint, isBehindHeld } from '../db/deliveries.ts';
 import type { DeliveryRow, WebhookEndpointRow } from '../db/rows.ts';
 import { findTokenization } from '../db/tokenizations.ts';
-import { deliveryJob } from '../db/transition-door.ts';
 import { nextAttemptMs } from '../domain/delivery.ts';
 import { expiryNotice } from '../domain/expiry-watch.ts';
 import { deliveryIdPayload } from '../domain/job-payloads.ts';
@@ -12,6 +11,7 @@ import { exponential } from '../domain/retry-policy.ts';
 import type { WebhookResult } from '../webhooks/sender.ts';
 import { defineJob, done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
 import { webhookEndpointId } from '../delivery/endpoint.ts';
+import { deliveryJob } from '../domain/outbox-job.ts';
 
 const emits = [
   'delivery.attempted',

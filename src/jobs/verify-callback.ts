@@ -3,7 +3,7 @@ import { callbackIdPayload, rawCallbackPayload } from '../domain/job-payloads.ts
 import { exponential } from '../domain/retry-policy.ts';
 import { defineJob } from '../execution/define-job.ts';
 import { judgeCallback, judgingEvents } from '../callback/judge.ts';
-import { callbackIdOf } from '../callback/receive-raw.ts';
+import { callbackIdOf } from '../callback/raw.ts';
 
 /**
  * `callback.verify` judges what the customer's browser brought back. It is a wake-up: the token becomes active only

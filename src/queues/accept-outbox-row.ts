@@ -1,17 +1,17 @@
 import type { OutboxRow } from '../db/rows.ts';
-import type { OutboxJob } from '../db/transition-door.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { isBackendJobName } from '../domain/backend-jobs.ts';
 import { AppError } from '../domain/errors.ts';
 import { isJobId } from '../domain/ids.ts';
 import { callbackIdPayload, tokenizationIdPayload } from '../domain/job-payloads.ts';
-import { acceptCallback, judgeJob } from '../callback/accept.ts';
-import { acceptTokenization, requestJob } from '../tokenization/request/accept.ts';
+import { acceptCallback } from '../callback/accept.ts';
+import { acceptTokenization } from '../tokenization/request/accept.ts';
 import { disableToken } from '../tokenization/token/disable.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { inboundOf } from '../callback/raw.ts';
 import { parsePayload } from '../domain/payload-paths.ts';
 import { findJob } from '../jobs/registry.ts';
+import { type OutboxJob, judgeJob, requestJob } from '../domain/outbox-job.ts';
 
 /**
  * What becomes of an outbox row: its job goes onto its queue as it is, its content was sealed and a job by id takes its place, or

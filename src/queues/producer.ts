@@ -1,10 +1,10 @@
 import type { Db } from '../db/database.ts';
 import { findBuriedJobIds } from '../db/dead-letters.ts';
-import type { OutboxJob } from '../db/transition-door.ts';
 import { AppError } from '../domain/errors.ts';
 import { isQueueName, type QueueName } from '../domain/queue-names.ts';
 import { findJob } from '../jobs/registry.ts';
 import type { AnyQueue, QueueBackend } from './backend.ts';
+import type { OutboxJob } from '../domain/outbox-job.ts';
 
 /** Jobs in one bulk call: on Redis a bulk is one pipeline, and a huge one blocks everybody else's. */
 const bulkMax = 200;

@@ -1,7 +1,6 @@
 import { isDatabaseOutage } from '../db/faults.ts';
 import { deleteRelayed, type ReleasedRow, releaseOutbox, stripOutbox } from '../db/outbox.ts';
 import type { OutboxRow } from '../db/rows.ts';
-import type { OutboxJob } from '../db/transition-door.ts';
 import { AppError, errorCodeOf, isInputFault } from '../domain/errors.ts';
 import { backoffMs, exponential } from '../domain/retry-policy.ts';
 import { acceptOutboxRow } from './accept-outbox-row.ts';
@@ -10,6 +9,7 @@ import type { OperationDependencies } from '../execution/dependencies.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { QueueBackend } from './backend.ts';
 import { addJobs } from './producer.ts';
+import type { OutboxJob } from '../domain/outbox-job.ts';
 
 /** What a batch is relayed with. */
 export interface RelayBatchOptions {

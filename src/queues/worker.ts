@@ -4,12 +4,12 @@ import { type ErrorCode, errorCodeOf } from '../domain/errors.ts';
 import type { QueueName } from '../domain/queue-names.ts';
 import { backoffMs } from '../domain/retry-policy.ts';
 import { burialPayload, buryJob } from '../dead-letter/bury.ts';
-import { readableName } from '../jobs/readable-name.ts';
 import type { AnyJob, Outcome, RunningJob } from '../execution/define-job.ts';
 import { executeJob } from '../execution/execute-job.ts';
 import type { JobDependencies } from '../execution/dependencies.ts';
 import { findJob } from '../jobs/registry.ts';
 import type { AnyWorker, QueueBackend } from './backend.ts';
+import { createHash } from 'node:crypto';
 
 /** Told about every finished run, for metrics. */
 export type ObserveRun = (run: {
@@ -232,4 +232,16 @@ function delayOf(attemptsMade: number, job: { name: string } | undefined): numbe
 
 function some(signal: AbortSignal | undefined): AbortSignal[] {
   return signal === undefined ? [] : [signal];
+}
+
+const readable = /^[\x20-\x7e]{1,200}$/;
+
+/**
+ * A name or id that a backend gave its job, as it may be stored and logged: as it is where it is short and printable, else what is
+ * printable of its beginning, and a digest that tells it from others.
+ */
+export function readableName(name: string): string {
+  if (readable.test(name)) return name;
+  const digest = createHash('sha256').update(name).digest('hex').slice(0, 16);
+  return `${name.slice(0, 100).replaceAll(/[^\x20-\x7e]/g, '?')}~${digest}`;
 }

@@ -1,18 +1,9 @@
 import type { TokenizationRow } from '../db/rows.ts';
-import type { AnswerEvidence } from '../domain/evidence.ts';
-import type { QueryReply, QuickPayLookup, QuickPayRecord } from '../gateway/client.ts';
+import type { QuickPayLookup, QuickPayRecord, QueryReply } from '../gateway/client.ts';
 import { isSameQuickpayId } from './row.ts';
 import type { JobContext } from '../execution/define-job.ts';
 import { getAccountOf } from '../account/open-account.ts';
-
-/** What the gateway said, as evidence and as it will be recorded. */
-export interface Answer extends AnswerEvidence {
-  /** The token that the answer is about. */
-  readonly record?: QuickPayRecord | undefined;
-  /** The answer's status, or why there is none: a word of a closed set. */
-  readonly word: string;
-  readonly gatewayCode?: string | undefined;
-}
+import { type Answer, saysOf, isAskedFor, recordOf } from '../gateway/answer.ts';
 
 /**
  * Asks what became of a tokenization, by the reference that we chose. A reference that was given up may have led to a
@@ -90,7 +81,7 @@ function byReference(value: string): QuickPayLookup {
   return { by: 'merchantReferenceId', value };
 }
 
-function answerOf(
+export function answerOf(
   row: TokenizationRow,
   lookup: QuickPayLookup,
   reply: QueryReply,
@@ -107,32 +98,4 @@ function answerOf(
     row.evidence_index !== null &&
     !isSameQuickpayId(keyring, record.quickpayId, row.evidence_index);
   return { says: saysOf(record), isOtherToken, record, word: record.status };
-}
-
-function saysOf({ status, quickpayId }: QuickPayRecord): AnswerEvidence['says'] {
-  switch (status) {
-    case 'active':
-      return quickpayId === undefined ? 'unknown' : 'success';
-    case 'failed':
-      return 'failure';
-    default:
-      return status;
-  }
-}
-
-/** An answer may list several tokens of one reference; a usable one settles the matter. */
-function recordOf(
-  lookup: QuickPayLookup,
-  records: readonly QuickPayRecord[],
-): QuickPayRecord | undefined {
-  const ours = records.filter((record) => isAskedFor(lookup, record));
-  return ours.find((record) => record.status === 'active') ?? ours[0];
-}
-
-function isAskedFor(lookup: QuickPayLookup, record: QuickPayRecord): boolean {
-  if (lookup.by === 'quickpayId') {
-    return record.quickpayId === undefined || record.quickpayId.reveal() === lookup.value.reveal();
-  }
-  if (lookup.by !== 'merchantReferenceId') return true;
-  return record.merchantReferenceId === undefined || record.merchantReferenceId === lookup.value;
 }

@@ -2,9 +2,9 @@ import type { TokenizationRow } from '../db/rows.ts';
 import type { Keyring } from '../security/keyring.ts';
 import type { Secret } from '../security/secret.ts';
 import type { JobSettings } from '../execution/dependencies.ts';
-import { firstLook } from './first-look.ts';
 import { firstExpiryLook } from '../domain/expiry-watch.ts';
 import { startOfDay } from '../domain/start-of-day.ts';
+import { type Belief, reviewReasons } from '../domain/evidence.ts';
 
 /** What is known of a token that turned out to be usable. */
 export interface ActiveToken {
@@ -63,4 +63,31 @@ export function quickpayIndex(keyring: Keyring, quickpayId: Secret): string {
 /** Whether a stored index stands for this QuickPay ID. */
 export function isSameQuickpayId(keyring: Keyring, quickpayId: Secret, index: string): boolean {
   return keyring.matchesBlindIndex('quickpay_id', quickpayId.reveal(), index);
+}
+
+/**
+ * What is left to ask about after a failure: nothing, unless the request was sent more than once. What became of a lost attempt
+ * may show up late.
+ */
+export function lookAfterFailure(row: TokenizationRow, settings: JobSettings) {
+  return isResubmitted(row) ? firstLook(settings) : { reconcile_at: null };
+}
+
+/**
+ * What a row says is believed. `now` is the database's clock; without it no deadline counts as over, which is all that a
+ * message needs.
+ */
+export function beliefOf(row: TokenizationRow, now?: Date): Belief {
+  return {
+    state: row.state,
+    isExtendable: row.deadline_at !== null && !row.is_deadline_extended,
+    isDeadlineOver: now !== undefined && row.deadline_at !== null && row.deadline_at <= now,
+    isAskedSoon: row.reconcile_at !== null && row.reconcile_step === 0,
+    review: reviewReasons.find((reason) => reason === row.review) ?? null,
+  };
+}
+
+/** Columns that begin the schedule of queries: its first step, from now. */
+export function firstLook({ reconcileScheduleMs }: Pick<JobSettings, 'reconcileScheduleMs'>) {
+  return { reconcile_step: 0, reconcile_at_in_ms: reconcileScheduleMs[0] ?? 0 };
 }

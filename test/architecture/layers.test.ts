@@ -3,7 +3,7 @@ import { glob, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { brokenRules, mayImport, packageOwners, type SourceFile } from './layers.ts';
+import { brokenRules, importCycles, mayImport, packageOwners, type SourceFile } from './layers.ts';
 
 const source = new URL('../../src/', import.meta.url);
 
@@ -22,6 +22,32 @@ test('imports point down, packages have owners, and the pure middle is pure', as
   expect(files.length).toBeGreaterThan(100);
   expect(files.some(({ path }) => path.startsWith('../migrations/'))).toBe(true);
   expect(brokenRules(files)).toEqual([]);
+});
+
+test('no file imports itself through others, not even for types', async () => {
+  expect(importCycles(await readSources())).toEqual([]);
+});
+
+test.each([
+  ['values', "import { x } from '../b/two.ts';", "import { y } from '../a/one.ts';"],
+  ['types', "import type { X } from '../b/two.ts';", "import type { Y } from '../a/one.ts';"],
+  ['re-exports', "export { x } from '../b/two.ts';", "const y = await import('../a/one.ts');"],
+])('a cycle of %s is reported', (_kind, one, two) => {
+  const files = [
+    { path: 'a/one.ts', text: one },
+    { path: 'b/two.ts', text: two },
+    { path: 'c/outside.ts', text: "import { x } from '../a/one.ts';" },
+  ];
+  expect(importCycles(files)).toEqual([['a/one.ts', 'b/two.ts']]);
+});
+
+test('a chain of imports is no cycle', () => {
+  const files = [
+    { path: 'a/one.ts', text: "import { x } from '../b/two.ts';" },
+    { path: 'b/two.ts', text: "import { y } from '../../migrations/three.ts';" },
+    { path: '../migrations/three.ts', text: '' },
+  ];
+  expect(importCycles(files)).toEqual([]);
 });
 
 test('every row of the table is about something that is there', async () => {
@@ -60,6 +86,14 @@ test.each(Object.entries(packageOwners))('%s is imported by %j alone', (name, ow
 test.each([
   ['domain/a.ts', "import { x } from '../db/database.ts';", 'domain may not import db'],
   ['jobs/a.ts', "import type { x } from '../queues/worker.ts';", 'jobs may not import queues'],
+  ['execution/a.ts', "import { x } from '../tokenization/row.ts';", 'may not import tokenization'],
+  ['account/a.ts', "import { x } from '../credential/store.ts';", 'may not import credential'],
+  ['delivery/a.ts', "import { x } from '../tokenization/row.ts';", 'may not import tokenization'],
+  ['dead-letter/a.ts', "import { x } from '../jobs/registry.ts';", 'may not import jobs'],
+  ['tokenization/a.ts', "import { x } from '../callback/accept.ts';", 'may not import callback'],
+  ['access-token/a.ts', "import { x } from '../credential/store.ts';", 'not import credential'],
+  ['callback/a.ts', "import { x } from '../access-token/row.ts';", 'may not import access-token'],
+  ['credential/a.ts', "import { x } from '../tokenization/row.ts';", 'not import tokenization'],
   ['jobs/a.ts', "import { Queue } from 'bullmq';", 'only queues may import bullmq'],
   ['queues/a.ts', "import { Queue } from 'bullmq5';", 'only tests may import bullmq5'],
   ['jobs/a.ts', "import type {\n  Queue,\n} from 'bullmq';", 'only queues may import bullmq'],
@@ -68,7 +102,11 @@ test.each([
   ['cli/a.ts', "import '@bull-board/api';", 'only http may import @bull-board'],
   ['db/a.ts', "import { x } from '../app.ts';", 'db may not import app.ts'],
   ['sandbox/a.ts', "import { x } from '../gateway/client.ts';", 'sandbox may not import gateway'],
-  ['jobs/a.ts', "import { x } from '../observability/logger.ts';", 'may not import observability'],
+  [
+    'execution/a.ts',
+    "import { x } from '../observability/logger.ts';",
+    'may not import observability',
+  ],
   ['jobs/a.ts', 'const x = process.env.HOME;', 'jobs may not use'],
   ['config/a.ts', "import { env } from 'node:process';", 'config may not use'],
   ['domain/a.ts', 'const x = Date.now();', 'domain may not use'],
@@ -90,7 +128,7 @@ test.each([
 
 test.each([
   ['sandbox/a.ts', "import { x } from '../gateway/signature-fields.ts';"],
-  ['jobs/a.ts', "import type { Logger } from '../observability/logger.ts';"],
+  ['execution/a.ts', "import type { Logger } from '../observability/logger.ts';"],
   ['db/migrations.ts', "import * as x from '../../migrations/0001_roles.ts';"],
   ['../migrations/a.ts', "import { sql } from 'kysely';"],
   ['jobs/a.ts', '// The queue comes from bullmq, ids from process.'],

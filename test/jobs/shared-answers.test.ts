@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Answer } from '../../src/tokenization/query-gateway.ts';
 import { createSharedAnswers } from '../../src/gateway/shared-answers.ts';
+import type { Answer } from '../../src/gateway/answer.ts';
 
 const at = (ms: number): Date => new Date(1_800_000_000_000 + ms);
 const answer: Answer = { says: 'none', isOtherToken: false, word: 'none' };

@@ -6,13 +6,13 @@ import { listDeadLetters } from '../../src/db/dead-letters.ts';
 import { findTokenizationsByMerchantReference } from '../../src/db/tokenizations.ts';
 import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
 import { quickpayPlace } from '../../src/tokenization/row.ts';
-import { requestTokenizationPayload } from '../../src/jobs/request-payload.ts';
-import { redriveJob } from '../../src/dead-letter/bury.ts';
 import { requestPayload } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/fixtures.ts';
 import { openShop, type Shop } from '../support/shop.ts';
 import { backends, startTestWorker, type TestWorker } from '../support/worker.ts';
+import { redriveJob } from '../../src/dead-letter/redrive.ts';
+import { requestTokenizationPayload } from '../../src/cli/commands/enqueue.ts';
 
 const audit = { actor: { type: 'backend', id: 'test' } } as const;
 

@@ -5,7 +5,6 @@ import { findAuditBreaks } from '../../src/db/audit.ts';
 import { listDeadLetters } from '../../src/db/dead-letters.ts';
 import { readOutboxBacklog } from '../../src/db/outbox.ts';
 import { findTokenization } from '../../src/db/tokenizations.ts';
-import { redriveJob } from '../../src/dead-letter/bury.ts';
 import { requestPayload, testActor } from '../support/builders.ts';
 import { dumpDatabase, dumpRedis } from '../support/dumps.ts';
 import { connectEnqueuer, type Enqueuer } from '../support/enqueuer.ts';
@@ -13,6 +12,7 @@ import { eventually } from '../support/eventually.ts';
 import { test as base } from '../support/fixtures.ts';
 import { freePort, spawnAnyRedis } from '../support/services.ts';
 import { backends, startTestWorker, type TestWorker } from '../support/worker.ts';
+import { redriveJob } from '../../src/dead-letter/redrive.ts';
 
 const test = base.extend('backend', async ({ databaseUrl }, { onCleanup }): Promise<Enqueuer> => {
   const backend = await connectEnqueuer(databaseUrl);

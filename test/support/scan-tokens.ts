@@ -1,6 +1,6 @@
-import type { OutboxJob } from '../../src/db/transition-door.ts';
 import { runJob } from './run-job.ts';
 import type { TokenDesk } from './token-desk.ts';
+import type { OutboxJob } from '../../src/domain/outbox-job.ts';
 
 /** Runs `access-token.scan` once and gives the jobs that it put on their queue. */
 export async function scan({ dependencies }: TokenDesk): Promise<readonly OutboxJob[]> {

@@ -2,7 +2,7 @@ import { findCredential } from '../../src/db/credentials.ts';
 import type { CredentialRow } from '../../src/db/rows.ts';
 import { openSecrets } from '../../src/account/open-account.ts';
 import type { JobDependencies } from '../../src/execution/dependencies.ts';
-import type { CredentialKey } from '../../src/credential/rotate.ts';
+import type { CredentialKey } from '../../src/credential/input.ts';
 
 /** A stored credential with its secrets in the clear. */
 export async function secretsOf(

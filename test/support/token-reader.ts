@@ -1,5 +1,4 @@
-import { openListeningReader } from '../../src/access-token/read/listening-reader.ts';
-import type { AccessTokenReader } from '../../src/access-token/read/reader.ts';
+import { type AccessTokenReader, openListeningReader } from '../../src/access-token/read/reader.ts';
 import { eventually } from './eventually.ts';
 import type { TokenDesk } from './token-desk.ts';
 

@@ -7,11 +7,12 @@ import type { Actor } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
 import { jobId } from '../../domain/ids.ts';
 import { createAccessTokenMemory, type LoadedToken, type RememberedToken } from './cache.ts';
-import { refreshJob } from '../row.ts';
 import { createHandOutLog, type HandOut } from './read-audit.ts';
 import { inTime } from '../../db/with-deadline.ts';
 import type { OperationDependencies } from '../../execution/dependencies.ts';
 import { oneFlight } from './single-flight.ts';
+import { refreshJob } from '../../domain/outbox-job.ts';
+import { listenTo } from '../../db/listen.ts';
 
 /** A valid access token as it is handed to a backend. */
 export interface AccessToken extends Readonly<RememberedToken['token']> {
@@ -181,4 +182,33 @@ function unavailable(): AppError {
     'access_token_unavailable',
     'There is no valid access token at present; its renewal goes on. Try again.',
   );
+}
+
+/** The channel that a trigger on `access_token` notifies of each new token. */
+const channel = 'token_lifecycle_access_token';
+
+/** A reader that hears of new tokens on a connection of its own, which `close` ends. */
+export function openListeningReader(
+  options: Omit<AccessTokenReaderOptions, 'isHearing'> & {
+    readonly databaseUrl: string;
+    /** Told of each fault of the listening connection, which is made anew for ever. */
+    readonly onFault: (error: unknown) => void;
+  },
+): AccessTokenReader {
+  const reader = createAccessTokenReader({ ...options, isHearing: () => listener.isLive() });
+  const listener = listenTo({
+    url: options.databaseUrl,
+    channel,
+    onNotification: reader.forget,
+    onLive: reader.forgetAll,
+    onFault: options.onFault,
+  });
+  return {
+    read: reader.read,
+    doubt: reader.doubt,
+    async close() {
+      await listener.close();
+      await reader.close();
+    },
+  };
 }

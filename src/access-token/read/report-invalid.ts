@@ -3,9 +3,9 @@ import { findCredential } from '../../db/credentials.ts';
 import { accessTokenWaits } from '../../domain/access-token-times.ts';
 import type { Actor } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
-import { refreshJob } from '../row.ts';
 import { applyToPresentRow } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
+import { refreshJob } from '../../domain/outbox-job.ts';
 
 /** What a report led to: a renewal, or nothing, since that generation is over or its renewal is under way already. */
 export type ReportResult = 'renewal_brought_forward' | 'ignored';

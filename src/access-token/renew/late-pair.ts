@@ -5,11 +5,11 @@ import type { CredentialRow } from '../../db/rows.ts';
 import { isIdleState } from '../../domain/access-token.ts';
 import { accessTokenTimes, accessTokenWaits } from '../../domain/access-token-times.ts';
 import { Secret } from '../../security/secret.ts';
-import type { RenewalContext, RenewalIntent } from './intent.ts';
 import { type ObtainedPair, pairPatch } from './pair.ts';
 import { openIfReadable, tokenPlace } from '../row.ts';
 import { applyToPresentRow } from '../../db/retry-stale.ts';
 import { done, type Outcome } from '../../execution/define-job.ts';
+import type { RenewalContext, RenewalIntent } from './context.ts';
 
 /** A pair that came too late for its attempt, and the generation that it would have been. */
 interface Candidate extends ObtainedPair {

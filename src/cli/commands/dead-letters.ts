@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { listDeadLetters } from '../../db/dead-letters.ts';
-import { redriveJob } from '../../dead-letter/bury.ts';
 import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
 import { uuidArgument } from '../uuid-argument.ts';
+import { redriveJob } from '../../dead-letter/redrive.ts';
 
 const rowsMax = 200;
 

@@ -2,10 +2,11 @@ import type { Command } from 'commander';
 import { AppError } from '../../domain/errors.ts';
 import { acceptTokenization } from '../../tokenization/request/accept.ts';
 import { disableToken, requestDisablePayload } from '../../tokenization/token/disable.ts';
-import { requestTokenizationPayload } from '../../jobs/request-payload.ts';
 import { readJsonInput } from '../json-input.ts';
 import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
+import type { TokenizationRequestPayload } from '../../domain/job-payloads.ts';
+import { parsePayload } from '../../domain/payload-paths.ts';
 
 /** `token-worker enqueue`: hands a request over, or disables a token, from a file or standard input. */
 export function registerEnqueue(program: Command): void {
@@ -44,4 +45,9 @@ export function registerEnqueue(program: Command): void {
         });
       });
     });
+}
+
+/** Parses a request that somebody hands over. Throws what `parsePayload` does. */
+export function requestTokenizationPayload(value: unknown): TokenizationRequestPayload {
+  return parsePayload('tokenization.request', value);
 }

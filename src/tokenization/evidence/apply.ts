@@ -1,23 +1,19 @@
 import { databaseNow } from '../../db/database.ts';
 import type { CallbackRow, TokenizationRow } from '../../db/rows.ts';
-import type { OutboxJob } from '../../db/transition-door.ts';
 import {
   type Decision,
   decideOnMessage,
   type MessageEvidence,
   rankOf,
 } from '../../domain/evidence.ts';
-import { jobId } from '../../domain/ids.ts';
 import type { CallbackMessage } from '../../gateway/callback-message.ts';
-import { activation, isSameQuickpayId, quickpayIndex } from '../row.ts';
-import { beliefOf } from '../belief.ts';
+import { activation, isSameQuickpayId, quickpayIndex, beliefOf, firstLook } from '../row.ts';
 import { isOfEarlierAttempt } from './match-request.ts';
 import { lookAgainInFlight } from './backoff.ts';
-import { committed } from '../../jobs/committed.ts';
-import { done, type JobContext, type Outcome } from '../../execution/define-job.ts';
-import { firstLook } from '../first-look.ts';
+import { done, type JobContext, type Outcome, committed } from '../../execution/define-job.ts';
 import { claimEvents, deadlineExtension, settleClaim } from './verify-claim.ts';
 import { settleDispute } from './verify-contradiction.ts';
+import { confirmJob } from '../../domain/outbox-job.ts';
 
 /** A message that was found readable and about this tokenization. */
 export interface Evidence {
@@ -171,16 +167,6 @@ function changeOf(
     default:
       return undefined;
   }
-}
-
-/** The job that asks the gateway; `version` is the tokenization's. */
-export function confirmJob(tokenizationId: string, version: number): OutboxJob {
-  return {
-    queue: 'reconciliation',
-    name: 'tokenization.confirm',
-    jobId: jobId('confirm', tokenizationId, version),
-    payload: { v: 1, tokenizationId },
-  };
 }
 
 function auditOf({ callback }: Evidence) {

@@ -1,14 +1,14 @@
 import { databaseNow } from '../../db/database.ts';
 import { decideOnClaim } from '../../domain/evidence.ts';
 import { askAgainAfterSilence, askAgainForAWhile } from './backoff.ts';
-import { type Answer, askAboutTokenization } from '../query-gateway.ts';
-import { beliefOf } from '../belief.ts';
-import { committed } from '../../jobs/committed.ts';
-import { type JobContext, type Outcome, snooze } from '../../execution/define-job.ts';
+import { askAboutTokenization } from '../query-gateway.ts';
+import { type JobContext, type Outcome, snooze, committed } from '../../execution/define-job.ts';
 import type { JobSettings } from '../../execution/dependencies.ts';
 import { answerEvents, recordAnswer } from '../outcome/record-answer.ts';
 import type { SharedAnswer } from '../../gateway/shared-answers.ts';
 import { askAbout, type Dispute } from './verify-contradiction.ts';
+import type { Answer } from '../../gateway/answer.ts';
+import { beliefOf } from '../row.ts';
 
 /** The changes that a claim may lead to, once the gateway bears it out. */
 export const claimEvents = [...answerEvents, 'evidence.pending'] as const;

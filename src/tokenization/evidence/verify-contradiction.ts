@@ -3,13 +3,18 @@ import type { TokenizationRow } from '../../db/rows.ts';
 import type { AuditContext } from '../../domain/audit-entry.ts';
 import { decideOnDispute, type MessageEvidence, rankOf } from '../../domain/evidence.ts';
 import type { Secret } from '../../security/secret.ts';
-import { quickpayPlace } from '../row.ts';
+import { quickpayPlace, beliefOf } from '../row.ts';
 import { askAgainAfterSilence } from './backoff.ts';
-import { ask, type Answer, askForSecondToken, referencesOf } from '../query-gateway.ts';
-import { beliefOf } from '../belief.ts';
-import { committed } from '../../jobs/committed.ts';
-import { done, type JobContext, type Outcome, snooze } from '../../execution/define-job.ts';
+import { ask, askForSecondToken, referencesOf } from '../query-gateway.ts';
+import {
+  done,
+  type JobContext,
+  type Outcome,
+  snooze,
+  committed,
+} from '../../execution/define-job.ts';
 import type { SharedAnswer } from '../../gateway/shared-answers.ts';
+import type { Answer } from '../../gateway/answer.ts';
 
 /** A message that contradicts what is believed, so that the gateway is asked about it. */
 export interface Dispute {

@@ -1,14 +1,10 @@
 import type { TokenizationRow } from '../../db/rows.ts';
 import { type Decision, decideOnAnswer } from '../../domain/evidence.ts';
 import { isOpen } from '../../domain/tokenization.ts';
-import { activation, isResubmitted } from '../row.ts';
-import type { Answer } from '../query-gateway.ts';
-import { beliefOf } from '../belief.ts';
-import { committed } from '../../jobs/committed.ts';
-import { done, type JobContext, type Outcome } from '../../execution/define-job.ts';
-import { firstLook } from '../first-look.ts';
-import type { JobSettings } from '../../execution/dependencies.ts';
+import { activation, isResubmitted, lookAfterFailure, beliefOf, firstLook } from '../row.ts';
+import { done, type JobContext, type Outcome, committed } from '../../execution/define-job.ts';
 import { recordNone } from './resubmit.ts';
+import type { Answer } from '../../gateway/answer.ts';
 
 /** The changes that an answer of the gateway may lead to. */
 export const answerEvents = [
@@ -138,14 +134,6 @@ async function beginAnew(row: TokenizationRow, answer: Answer, context: Context)
     audit: { channel: 'query', detail: { query: answer.word, reconcileStep: 0 } },
   });
   return committed(outcome, 'look_again');
-}
-
-/**
- * What is left to ask about after a failure: nothing, unless the request was sent more than once. What became of a lost attempt
- * may show up late.
- */
-export function lookAfterFailure(row: TokenizationRow, settings: JobSettings) {
-  return isResubmitted(row) ? firstLook(settings) : { reconcile_at: null };
 }
 
 /** The next step: by the schedule, or at the deadline when that comes first or the schedule is over. */

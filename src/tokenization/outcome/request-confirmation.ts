@@ -3,11 +3,11 @@ import type { AuditContext } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
 import { nextState } from '../../domain/transition.ts';
 import { tokenizationTransitions } from '../../domain/tokenization.ts';
-import { confirmJob } from '../evidence/apply.ts';
-import { firstLook } from '../first-look.ts';
 import { findCredentialOf } from '../../account/open-account.ts';
 import { applyToPresentRow } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
+import { confirmJob } from '../../domain/outbox-job.ts';
+import { firstLook } from '../row.ts';
 
 /**
  * Has the gateway asked now what became of a tokenization, whatever its schedule says; the schedule begins anew, so the

@@ -1,7 +1,7 @@
 import type { TokenizationRow } from '../../db/rows.ts';
 import { givenReference } from '../../domain/given-reference.ts';
-import { requestJob } from '../request/accept.ts';
 import { done, type JobContext, type Outcome } from '../../execution/define-job.ts';
+import { requestJob } from '../../domain/outbox-job.ts';
 
 type Context = { readonly now: Date } & JobContext<
   'reconcile.pending' | 'reconcile.exhausted' | 'tokenization.resubmitted'

@@ -3,10 +3,8 @@ import { findCredential } from '../../db/credentials.ts';
 import type { CredentialRow, TokenizationRow } from '../../db/rows.ts';
 import { findTokenizationByEvidence, findTokenizationByReference } from '../../db/tokenizations.ts';
 import { isGivenReference } from '../../domain/given-reference.ts';
-import type { OutboxJob } from '../../db/transition-door.ts';
 import type { AuditContext } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
-import { jobId } from '../../domain/ids.ts';
 import {
   tokenizationRequestPayload,
   type TokenizationRequestPayload,
@@ -15,6 +13,7 @@ import { isHostAllowed } from '../../domain/host-allow-list.ts';
 import type { QuickPayRequest } from '../../gateway/client.ts';
 import { applyToPresentRow } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
+import { requestJob } from '../../domain/outbox-job.ts';
 
 /** The tokenization that stands for a request, and whether this request made it. */
 export interface AcceptedTokenization {
@@ -131,16 +130,6 @@ async function assertReferenceIsFree(
 function fingerprintOf(payload: TokenizationRequestPayload): string {
   const { v: _, credential: __, ...said } = tokenizationRequestPayload.parse(payload);
   return JSON.stringify(said);
-}
-
-/** The worker's own job that asks the gateway; `version` is the tokenization's. */
-export function requestJob(tokenizationId: string, version: number): OutboxJob {
-  return {
-    queue: 'tokenization',
-    name: 'tokenization.request',
-    jobId: jobId('request', tokenizationId, version),
-    payload: { v: 1, tokenizationId },
-  };
 }
 
 /** Where the sealed vendor body of a tokenization belongs. */

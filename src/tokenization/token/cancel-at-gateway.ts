@@ -2,9 +2,10 @@ import type { TokenizationRow } from '../../db/rows.ts';
 import { firstExpiryLook } from '../../domain/expiry-watch.ts';
 import type { CancelReply } from '../../gateway/client.ts';
 import { quickpayPlace } from '../row.ts';
-import { type Answer, ask } from '../query-gateway.ts';
+import { ask } from '../query-gateway.ts';
 import { done, type JobContext, type Outcome } from '../../execution/define-job.ts';
 import { getAccountOf } from '../../account/open-account.ts';
+import type { Answer } from '../../gateway/answer.ts';
 
 /** The changes that end, or put off, the disabling of a token. */
 export const disablingEvents = [

@@ -2,15 +2,14 @@ import type { z } from 'zod';
 import { findCredential } from '../../db/credentials.ts';
 import type { TokenizationRow } from '../../db/rows.ts';
 import { findTokenization, findTokenizationByReference } from '../../db/tokenizations.ts';
-import type { OutboxJob } from '../../db/transition-door.ts';
 import type { AuditContext } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
-import { jobId } from '../../domain/ids.ts';
 import type { tokenDisablePayload } from '../../domain/job-payloads.ts';
 import type { TokenizationState } from '../../domain/tokenization.ts';
 import { applyToPresentRow } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { parsePayload } from '../../domain/payload-paths.ts';
+import { disableJob } from '../../domain/outbox-job.ts';
 
 /** Which token is meant: by our id, or by the merchant's reference at one credential's terminal. */
 export type DisableTarget = z.infer<typeof tokenDisablePayload>;
@@ -70,15 +69,6 @@ async function takeUpAgain(
 /** Parses a target. Throws what `parsePayload` does. */
 export function requestDisablePayload(input: unknown): DisableTarget {
   return parsePayload('token.disable', input);
-}
-
-function disableJob(tokenizationId: string, version: number): OutboxJob {
-  return {
-    queue: 'tokenization',
-    name: 'token.disable',
-    jobId: jobId('disable', tokenizationId, version),
-    payload: { v: 1, tokenizationId },
-  };
 }
 
 /** The tokenization that is meant. Throws `tokenization_not_found` or `credential_not_found`. */

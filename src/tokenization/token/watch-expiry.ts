@@ -2,9 +2,15 @@ import type { TokenizationRow } from '../../db/rows.ts';
 import { daysLeft, dueNotice, nextExpiryLook } from '../../domain/expiry-watch.ts';
 import { startOfDay } from '../../domain/start-of-day.ts';
 import { isResubmitted, quickpayPlace } from '../row.ts';
-import { type Answer, ask, askForSecondToken } from '../query-gateway.ts';
-import { committed } from '../../jobs/committed.ts';
-import { done, type JobContext, type Outcome, snooze } from '../../execution/define-job.ts';
+import { ask, askForSecondToken } from '../query-gateway.ts';
+import {
+  done,
+  type JobContext,
+  type Outcome,
+  snooze,
+  committed,
+} from '../../execution/define-job.ts';
+import type { Answer } from '../../gateway/answer.ts';
 
 /** The changes that watching an active token may commit. */
 export const watchEvents = [

@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { findDeadLetter } from '../../../db/dead-letters.ts';
 import { deadLetterView } from '../../../domain/api-shapes.ts';
 import { AppError } from '../../../domain/errors.ts';
-import { redriveJob } from '../../../dead-letter/bury.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { deadLetterViewOf } from '../../api/dead-letter-view.ts';
+import { redriveJob } from '../../../dead-letter/redrive.ts';
 
 /** `POST /v1/dead-letters/{id}/redrive`: puts a job back on its queue. */
 export const redriveDeadLetter = apiRoute({

@@ -1,0 +1,89 @@
+import { jobId } from './ids.ts';
+import type { Channel } from './callback.ts';
+
+/** A job that is put into the outbox by the change it follows from. */
+export interface OutboxJob {
+  readonly queue: string;
+  readonly name: string;
+  readonly jobId: string;
+  /** Ids only: what is written here rests in PostgreSQL and Redis in the clear. */
+  readonly payload: Readonly<Record<string, unknown>>;
+  readonly delayMs?: number;
+}
+
+/** The job that sends a delivery; `version` is the delivery's. */
+export function deliveryJob(deliveryId: string, version: number): OutboxJob {
+  return {
+    queue: 'delivery',
+    name: 'delivery.send',
+    jobId: jobId('deliver', deliveryId, version),
+    payload: { v: 1, deliveryId },
+  };
+}
+
+/** The job that judges a callback; `version` is the callback's. */
+export function judgeJob(channel: Channel, callbackId: string, version: number): OutboxJob {
+  const payload = { v: 1, callbackId };
+  return channel === 'notify'
+    ? {
+        queue: 'notify',
+        name: 'notify.handle',
+        jobId: jobId('notify', callbackId, version),
+        payload,
+      }
+    : {
+        queue: 'callback-verification',
+        name: 'callback.verify',
+        jobId: jobId('callback', callbackId, version),
+        payload,
+      };
+}
+
+/** The worker's own job that asks the gateway; `version` is the tokenization's. */
+export function requestJob(tokenizationId: string, version: number): OutboxJob {
+  return {
+    queue: 'tokenization',
+    name: 'tokenization.request',
+    jobId: jobId('request', tokenizationId, version),
+    payload: { v: 1, tokenizationId },
+  };
+}
+
+/**
+ * The job that renews a credential's token, with `generation` only while that one is the present one. `id` and `version` are those of the row
+ * that it is committed with: the token's, or the credential's.
+ */
+export function refreshJob(
+  id: string,
+  version: number,
+  credential: string,
+  generation?: number,
+  delayMs = 0,
+): OutboxJob {
+  return {
+    queue: 'access-token',
+    name: 'access-token.refresh',
+    jobId: jobId('refresh', id, version),
+    payload: { v: 1, credential, ...(generation === undefined ? {} : { generation }) },
+    delayMs,
+  };
+}
+
+/** The job that asks the gateway; `version` is the tokenization's. */
+export function confirmJob(tokenizationId: string, version: number): OutboxJob {
+  return {
+    queue: 'reconciliation',
+    name: 'tokenization.confirm',
+    jobId: jobId('confirm', tokenizationId, version),
+    payload: { v: 1, tokenizationId },
+  };
+}
+
+export function disableJob(tokenizationId: string, version: number): OutboxJob {
+  return {
+    queue: 'tokenization',
+    name: 'token.disable',
+    jobId: jobId('disable', tokenizationId, version),
+    payload: { v: 1, tokenizationId },
+  };
+}

@@ -4,9 +4,9 @@ import { promisify } from 'node:util';
 import { expect } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
-import { startTestApi } from '../support/api.ts';
+import { startTestApi } from '../support/harness/api.ts';
 import { eventually } from '../support/eventually.ts';
-import { test } from '../support/fixtures.ts';
+import { test } from '../support/harness/fixtures.ts';
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 

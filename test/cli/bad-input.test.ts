@@ -2,8 +2,8 @@ import { createServer } from 'node:net';
 import { describe, expect, inject } from 'vitest';
 import { sandboxDefaults, startSandbox } from '../../src/sandbox/sandbox.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
-import { test } from '../support/fixtures.ts';
-import { runCli } from '../support/run-cli.ts';
+import { test } from '../support/harness/fixtures.ts';
+import { runCli } from '../support/harness/run-cli.ts';
 
 const key = `k1:${generateEncryptionKey('k1').key.reveal()}`;
 

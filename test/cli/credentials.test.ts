@@ -2,8 +2,8 @@ import { userInfo } from 'node:os';
 import { describe, expect } from 'vitest';
 import type { Db } from '../../src/db/database.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
-import { test as base } from '../support/fixtures.ts';
-import { runCli } from '../support/run-cli.ts';
+import { test as base } from '../support/harness/fixtures.ts';
+import { runCli } from '../support/harness/run-cli.ts';
 import { secretsOf } from '../support/secrets-of.ts';
 
 const encryptionKey = generateEncryptionKey('k1');

@@ -5,8 +5,8 @@ import { storeConfiguredCredentials } from '../../src/credential/sync-environmen
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor, tokenizationColumns } from '../support/builders.ts';
-import { runCli } from '../support/run-cli.ts';
-import { appSecret, test, type TokenDesk } from '../support/token-desk.ts';
+import { runCli } from '../support/harness/run-cli.ts';
+import { appSecret, test, type TokenDesk } from '../support/harness/token-harness.ts';
 
 const doctor = async ({ env }: TokenDesk, changes: Readonly<Record<string, string>> = {}) =>
   await runCli(['doctor'], { ...env, ...changes });

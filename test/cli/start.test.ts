@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
-import { callerOf, makeKey } from '../support/api.ts';
+import { callerOf, makeKey } from '../support/harness/api.ts';
 import { requestPayload } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
-import { test } from '../support/fixtures.ts';
+import { test } from '../support/harness/fixtures.ts';
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 

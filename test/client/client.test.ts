@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import { describe, expect } from 'vitest';
 import { createTokenClient, type TokenClient } from '../../src/client/client.ts';
-import { test } from '../support/api-test.ts';
+import { test } from '../support/harness/api-test.ts';
 import { requestPayload } from '../support/builders.ts';
-import { faultOf } from '../support/client-fault.ts';
-import { placeInTrouble } from '../support/place-in-trouble.ts';
+import { faultOf } from '../support/harness/client-fault.ts';
+import { placeInTrouble } from '../support/faults/faulty-server.ts';
 
 const request = requestPayload();
 const canary = 'CANARY-4111';

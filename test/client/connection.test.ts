@@ -4,7 +4,7 @@ import {
   placeInTrouble as openPlace,
   type SeenRequest,
   type Trouble,
-} from '../support/place-in-trouble.ts';
+} from '../support/faults/faulty-server.ts';
 
 /** A place in trouble, and connections to it. */
 async function placeInTrouble(troubles: readonly Trouble[]): Promise<{

@@ -11,16 +11,16 @@ import {
   enqueueIn,
   openDirectTokenClient,
 } from '../../src/direct-client/direct-client.ts';
-import { makeKey } from '../support/api.ts';
+import { makeKey } from '../support/harness/api.ts';
 import { requestPayload } from '../support/builders.ts';
-import { faultOf } from '../support/client-fault.ts';
+import { faultOf } from '../support/harness/client-fault.ts';
 import { withClient } from '../../src/db/database.ts';
-import { createTestDatabase, setAway, type TestDatabase } from '../support/database.ts';
-import { connectEnqueuer } from '../support/enqueuer.ts';
+import { createTestDatabase, setAway, type TestDatabase } from '../support/services/database.ts';
+import { connectEnqueuer } from '../support/harness/enqueuer.ts';
 import { eventually } from '../support/eventually.ts';
-import { openShop, type Shop } from '../support/shop.ts';
-import { probe } from '../support/token-desk.ts';
-import { startTestWorker, type TestWorker } from '../support/worker.ts';
+import { openShop, type Shop } from '../support/harness/shop.ts';
+import { probe } from '../support/harness/token-harness.ts';
+import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 
 let database: TestDatabase;
 let worker: TestWorker;

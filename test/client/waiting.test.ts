@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { createTokenClient, type TokenClient } from '../../src/client/client.ts';
-import { faultOf } from '../support/client-fault.ts';
-import { placeInTrouble, type Trouble } from '../support/place-in-trouble.ts';
+import { faultOf } from '../support/harness/client-fault.ts';
+import { placeInTrouble, type Trouble } from '../support/faults/faulty-server.ts';
 
 const id = randomUUID();
 const view = {

@@ -11,7 +11,7 @@ import { withClient } from '../../src/db/database.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { addCredential, addTokenization } from '../support/builders.ts';
 import { pagesRead } from '../support/buffers.ts';
-import { test } from '../support/fixtures.ts';
+import { test } from '../support/harness/fixtures.ts';
 
 describe('the audit table', () => {
   test.for<readonly [string, string]>([

@@ -5,7 +5,7 @@ import type { Db } from '../../src/db/database.ts';
 import { findDueDeliveries } from '../../src/db/deliveries.ts';
 import { findDueTokenizations } from '../../src/db/tokenizations.ts';
 import { explainStatements } from '../support/explain.ts';
-import { test } from '../support/fixtures.ts';
+import { test } from '../support/harness/fixtures.ts';
 
 /** Every scan for due work, with the instant by which its index is to be searched. */
 const scans: Readonly<Record<string, readonly [string, (db: Db) => Promise<unknown>]>> = {

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { programEnv, runProgram } from '../support/programs.ts';
-import { answers } from '../support/services.ts';
+import { programEnv, runProgram } from '../support/services/programs.ts';
+import { answers } from '../support/services/services.ts';
 
 const module = new URL('../../src/db/embedded-postgres.ts', import.meta.url).href;
 

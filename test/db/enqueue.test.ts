@@ -4,8 +4,8 @@ import { withClient } from '../../src/db/database.ts';
 import { backendJobs } from '../../src/domain/backend-jobs.ts';
 import { pathsOf } from '../../src/domain/payload-paths.ts';
 import { requestPayload } from '../support/builders.ts';
-import { answerTo, connectEnqueuer, type Enqueuer } from '../support/enqueuer.ts';
-import { test as base } from '../support/fixtures.ts';
+import { answerTo, connectEnqueuer, type Enqueuer } from '../support/harness/enqueuer.ts';
+import { test as base } from '../support/harness/fixtures.ts';
 import { changed, oddities, payloadFixtures, spots } from '../support/payload-fixtures.ts';
 
 const test = base.extend('backend', async ({ databaseUrl }, { onCleanup }): Promise<Enqueuer> => {

@@ -3,8 +3,8 @@ import { sql } from 'kysely';
 import { describe, expect, onTestFinished } from 'vitest';
 import { listenTo, type ListenOptions } from '../../src/db/listen.ts';
 import { eventually } from '../support/eventually.ts';
-import { test } from '../support/fixtures.ts';
-import { openPostgresProxy } from '../support/postgres-proxy.ts';
+import { test } from '../support/harness/fixtures.ts';
+import { openPostgresProxy } from '../support/services/postgres-proxy.ts';
 
 /** Ears behind a faulty network, and what they were told. */
 async function listenThrough(databaseUrl: string, options: Partial<ListenOptions> = {}) {

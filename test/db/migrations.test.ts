@@ -6,7 +6,7 @@ import { expect, inject, test } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { migrations } from '../../src/db/migrations.ts';
-import { onServer, urlOf } from '../support/database.ts';
+import { onServer, urlOf } from '../support/services/database.ts';
 
 test('a database that lacks the latest migration alone is refused, and taken once it is migrated', async () => {
   const adminUrl = inject('adminUrl');

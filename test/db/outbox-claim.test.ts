@@ -9,7 +9,7 @@ import {
   releaseOutbox,
 } from '../../src/db/outbox.ts';
 import { pagesRead } from '../support/buffers.ts';
-import { test } from '../support/fixtures.ts';
+import { test } from '../support/harness/fixtures.ts';
 
 /** Rows with these keys, in this order. */
 async function addRows(db: Db, keys: readonly (string | null)[]): Promise<void> {

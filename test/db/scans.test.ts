@@ -8,7 +8,7 @@ import { findDueDeliveries } from '../../src/db/deliveries.ts';
 import { findDueTokenizations } from '../../src/db/tokenizations.ts';
 import { addCredential, addTokenization } from '../support/builders.ts';
 import { pagesRead } from '../support/buffers.ts';
-import { test } from '../support/fixtures.ts';
+import { test } from '../support/harness/fixtures.ts';
 
 /** Messages in `state`, due so many seconds from now, each with references of its own. */
 async function addCallbacks(

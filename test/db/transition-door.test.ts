@@ -11,8 +11,8 @@ import {
   testActor,
   tokenizationColumns,
 } from '../support/builders.ts';
-import { onServer } from '../support/database.ts';
-import { test } from '../support/fixtures.ts';
+import { onServer } from '../support/services/database.ts';
+import { test } from '../support/harness/fixtures.ts';
 
 const audit = { actor: testActor };
 

@@ -7,9 +7,9 @@ import { settingsDefault } from '../../src/direct-client/parse-options.ts';
 import { storeCredential } from '../../src/credential/store.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { requestPayload, testActor } from '../support/builders.ts';
-import { faultOf } from '../support/client-fault.ts';
-import { onServer, urlOf } from '../support/database.ts';
-import { test as base } from '../support/fixtures.ts';
+import { faultOf } from '../support/harness/client-fault.ts';
+import { onServer, urlOf } from '../support/services/database.ts';
+import { test as base } from '../support/harness/fixtures.ts';
 
 const key = generateEncryptionKey('k1');
 const encryptionKeys = `k1:${key.key.reveal()}`;

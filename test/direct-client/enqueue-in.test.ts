@@ -9,9 +9,9 @@ import {
   type SqlTransaction,
 } from '../../src/direct-client/direct-client.ts';
 import { requestPayload } from '../support/builders.ts';
-import { faultOf } from '../support/client-fault.ts';
-import { connectEnqueuer, type Enqueuer } from '../support/enqueuer.ts';
-import { test as base } from '../support/fixtures.ts';
+import { faultOf } from '../support/harness/client-fault.ts';
+import { connectEnqueuer, type Enqueuer } from '../support/harness/enqueuer.ts';
+import { test as base } from '../support/harness/fixtures.ts';
 
 /** A backend whose role may enqueue and nothing else. */
 const test = base.extend('shop', async ({ databaseUrl }, { onCleanup }): Promise<Enqueuer> => {

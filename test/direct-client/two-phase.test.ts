@@ -3,10 +3,10 @@ import { expect, test } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { enqueueIn, openDirectTokenClient } from '../../src/direct-client/direct-client.ts';
 import { requestPayload } from '../support/builders.ts';
-import { faultOf } from '../support/client-fault.ts';
-import { openShop } from '../support/shop.ts';
-import { findTwoPhaseDatabase } from '../support/two-phase.ts';
-import { startTestWorker } from '../support/worker.ts';
+import { faultOf } from '../support/harness/client-fault.ts';
+import { openShop } from '../support/harness/shop.ts';
+import { findTwoPhaseDatabase } from '../support/faults/two-phase.ts';
+import { startTestWorker } from '../support/harness/worker.ts';
 
 test('a request in a prepared transaction is done after COMMIT PREPARED and not before; one that notifies can not be prepared', async ({
   skip,

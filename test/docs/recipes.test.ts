@@ -6,17 +6,17 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { listDeadLetters } from '../../src/db/dead-letters.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
-import { createTestDatabase, onServer, type TestDatabase } from '../support/database.ts';
+import { createTestDatabase, onServer, type TestDatabase } from '../support/services/database.ts';
 import { readSection, type Section, sectionsOf } from '../support/document.ts';
-import { connectEnqueuer, type Enqueuer } from '../support/enqueuer.ts';
+import { connectEnqueuer, type Enqueuer } from '../support/harness/enqueuer.ts';
 import {
   areProgramsRequired,
   isProgramThere,
   programEnv,
   runProgram,
-} from '../support/programs.ts';
-import { openShop } from '../support/shop.ts';
-import { startTestWorker, type TestWorker } from '../support/worker.ts';
+} from '../support/services/programs.ts';
+import { openShop } from '../support/harness/shop.ts';
+import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 /** A cold compiler on a busy machine. */

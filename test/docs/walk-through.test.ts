@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { readSection } from '../support/document.ts';
 import { eventually } from '../support/eventually.ts';
-import { programEnv, runProgram } from '../support/programs.ts';
+import { programEnv, runProgram } from '../support/services/programs.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 

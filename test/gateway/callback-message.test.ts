@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { checkGrammar, semanticKey } from '../../src/gateway/callback-grammar.ts';
 import { type CallbackMessage, parseCallback } from '../../src/gateway/callback-message.ts';
 import { cpuMsOf } from '../support/cpu-time.ts';
-import { hostileBodies } from '../support/hostile-bodies.ts';
+import { hostileBodies } from '../support/faults/hostile-bodies.ts';
 
 const reference = '260401093541829655068';
 const quickpayId = '3f1c8c1e-5a0e-4b0e-9a53-7d1f2c9b1a10';

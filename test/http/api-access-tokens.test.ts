@@ -6,11 +6,11 @@ import { tokenPlace } from '../../src/access-token/row.ts';
 import { addCredential } from '../../src/credential/rotate.ts';
 import { storeCredential } from '../../src/credential/store.ts';
 import { testActor } from '../support/builders.ts';
-import { callerOf, makeKey, startTestApi } from '../support/api.ts';
+import { callerOf, makeKey, startTestApi } from '../support/harness/api.ts';
 import { eventually } from '../support/eventually.ts';
-import { test } from '../support/fixtures.ts';
-import { probe } from '../support/token-desk.ts';
-import { startTestWorker } from '../support/worker.ts';
+import { test } from '../support/harness/fixtures.ts';
+import { probe } from '../support/harness/token-harness.ts';
+import { startTestWorker } from '../support/harness/worker.ts';
 
 describe('access tokens over HTTP', () => {
   test('are handed out at once, audited under the key, and renewed when one was refused', async ({

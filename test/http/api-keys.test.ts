@@ -10,8 +10,8 @@ import {
   keysOutageMaxAgeMs,
 } from '../../src/http/api/key-lookup.ts';
 import { addApiKey, revokeApiKey } from '../../src/http/api/store-api-key.ts';
-import { makeKey, startTestApi } from '../support/api.ts';
-import { test } from '../support/api-test.ts';
+import { makeKey, startTestApi } from '../support/harness/api.ts';
+import { test } from '../support/harness/api-test.ts';
 import { requestPayload, testActor } from '../support/builders.ts';
 
 const anyId = randomUUID();

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect } from 'vitest';
 import { problem } from '../../src/domain/api-shapes.ts';
-import { type Answer, startTestApi } from '../support/api.ts';
-import { test } from '../support/api-test.ts';
+import { type Answer, startTestApi } from '../support/harness/api.ts';
+import { test } from '../support/harness/api-test.ts';
 import { requestPayload } from '../support/builders.ts';
-import { setAway } from '../support/database.ts';
+import { setAway } from '../support/services/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { changed, payloadFixtures, spots } from '../support/payload-fixtures.ts';
 

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
-import { type Call, callerOf, makeKey } from '../support/api.ts';
+import { type Call, callerOf, makeKey } from '../support/harness/api.ts';
 import { requestPayload } from '../support/builders.ts';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { createTestDatabase, type TestDatabase } from '../support/services/database.ts';
 import { eventually } from '../support/eventually.ts';
-import { openShop, type Shop } from '../support/shop.ts';
-import { startTestWorker, type TestWorker } from '../support/worker.ts';
+import { openShop, type Shop } from '../support/harness/shop.ts';
+import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 
 let database: TestDatabase;
 let worker: TestWorker;

@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { claimOutbox, insertOutboxJobs } from '../../src/db/outbox.ts';
 import { jobId } from '../../src/domain/ids.ts';
 import { acceptOutboxRow } from '../../src/queues/accept-outbox-row.ts';
-import { test } from '../support/api-test.ts';
+import { test } from '../support/harness/api-test.ts';
 
 const hourMs = 3_600_000;
 const retentionMs = 7 * 24 * hourMs;

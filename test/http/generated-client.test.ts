@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { generateApi } from 'swagger-typescript-api';
 import { afterAll, beforeAll, expect } from 'vitest';
-import { test } from '../support/api-test.ts';
+import { test } from '../support/harness/api-test.ts';
 import { requestPayload } from '../support/builders.ts';
 
 /** What the generator makes of an operation: parameters in, the parsed answer in `data`. */

@@ -9,7 +9,7 @@ import { createPrivateServer } from '../../src/http/private-server.ts';
 import type { HttpServer } from '../../src/http/public-server.ts';
 import { apiRoutes } from '../../src/http/routes/v1/api-routes.ts';
 import { createLogger } from '../../src/observability/logger.ts';
-import { noAccessTokens, noOperations } from '../support/no-operations.ts';
+import { noAccessTokens, noOperations } from '../support/harness/no-operations.ts';
 
 const path = new URL('../../docs/openapi.json', import.meta.url);
 

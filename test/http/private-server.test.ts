@@ -6,8 +6,8 @@ import { openQueueBackend } from '../../src/queues/backend.ts';
 import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
 import { hashPassword } from '../../src/security/password.ts';
 import { Secret } from '../../src/security/secret.ts';
-import { test } from '../support/fixtures.ts';
-import { noAccessTokens, noOperations } from '../support/no-operations.ts';
+import { test } from '../support/harness/fixtures.ts';
+import { noAccessTokens, noOperations } from '../support/harness/no-operations.ts';
 
 const password = 'correct horse';
 const open: { close: () => Promise<void> }[] = [];

@@ -7,9 +7,9 @@ import { createLogger } from '../../src/observability/logger.ts';
 import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
 import { sandboxDefaults, startSandbox } from '../../src/sandbox/sandbox.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
-import { makeKey } from '../support/api.ts';
+import { makeKey } from '../support/harness/api.ts';
 import { requestPayload } from '../support/builders.ts';
-import { test } from '../support/fixtures.ts';
+import { test } from '../support/harness/fixtures.ts';
 
 test('a process that is nothing but HTTP takes requests, and another one without HTTP does them', async ({
   database,

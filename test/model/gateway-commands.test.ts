@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
-import { type Desk, openDesk, type Said } from '../support/desk.ts';
-import { test } from '../support/fixtures.ts';
+import { type Desk, openDesk, type Said } from '../support/harness/job-harness.ts';
+import { test } from '../support/harness/fixtures.ts';
 
 /**
  * The state machine against real PostgreSQL, the real jobs and the gateway sandbox. Whoever says what, in whatever order: what is believed

@@ -7,7 +7,7 @@ import type { TransitionDoor } from '../../src/db/transition-door.ts';
 import { type TokenizationState, tokenizationTransitions } from '../../src/domain/tokenization.ts';
 import { nextState } from '../../src/domain/transition.ts';
 import { addCredential, addTokenization, testActor } from '../support/builders.ts';
-import { test } from '../support/fixtures.ts';
+import { test } from '../support/harness/fixtures.ts';
 
 type Event = (typeof tokenizationTransitions)[number]['event'];
 

@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { makeKey } from '../support/api.ts';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { redisPlace } from '../support/fixtures.ts';
-import { startTestWorker, type TestWorker } from '../support/worker.ts';
+import { makeKey } from '../support/harness/api.ts';
+import { createTestDatabase, type TestDatabase } from '../support/services/database.ts';
+import { redisPlace } from '../support/harness/fixtures.ts';
+import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 // Inside the project, where the package's own dependencies are found from, but out of everybody's way.

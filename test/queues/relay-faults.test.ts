@@ -7,7 +7,7 @@ import { startRelay } from '../../src/queues/relay.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { readOutboxBacklog } from '../../src/db/outbox.ts';
 import { listDeadLetters } from '../../src/db/dead-letters.ts';
-import { test } from '../support/desk-test.ts';
+import { test } from '../support/harness/harness-test.ts';
 import { eventually } from '../support/eventually.ts';
 
 const uuid = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;

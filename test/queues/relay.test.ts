@@ -7,11 +7,11 @@ import { readOutboxBacklog } from '../../src/db/outbox.ts';
 import { findTokenization } from '../../src/db/tokenizations.ts';
 import { requestPayload, testActor } from '../support/builders.ts';
 import { dumpDatabase, dumpRedis } from '../support/dumps.ts';
-import { connectEnqueuer, type Enqueuer } from '../support/enqueuer.ts';
+import { connectEnqueuer, type Enqueuer } from '../support/harness/enqueuer.ts';
 import { eventually } from '../support/eventually.ts';
-import { test as base } from '../support/fixtures.ts';
-import { freePort, spawnAnyRedis } from '../support/services.ts';
-import { backends, startTestWorker, type TestWorker } from '../support/worker.ts';
+import { test as base } from '../support/harness/fixtures.ts';
+import { freePort, spawnAnyRedis } from '../support/services/services.ts';
+import { backends, startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 import { redriveJob } from '../../src/dead-letter/redrive.ts';
 
 const test = base.extend('backend', async ({ databaseUrl }, { onCleanup }): Promise<Enqueuer> => {

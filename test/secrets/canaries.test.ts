@@ -5,13 +5,13 @@ import type { CredentialFamily } from '../../src/domain/credential.ts';
 import { tokenPlace } from '../../src/access-token/row.ts';
 import type { OperationDependencies } from '../../src/execution/dependencies.ts';
 import { addCredential, rotateCredential } from '../../src/credential/rotate.ts';
-import { makeKey } from '../support/api.ts';
+import { makeKey } from '../support/harness/api.ts';
 import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
 import { requestPayload } from '../support/builders.ts';
 import { dumpDatabase, dumpRedis } from '../support/dumps.ts';
 import { eventually } from '../support/eventually.ts';
-import { test } from '../support/fixtures.ts';
-import { backends, startTestWorker, type TestWorker } from '../support/worker.ts';
+import { test } from '../support/harness/fixtures.ts';
+import { backends, startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 
 describe.for(backends)('planted canaries with queues on %s', (backend) => {
   test('are found nowhere: not in queues, tables, logs, metrics or on the board', async ({

@@ -1,0 +1,207 @@
+import { sql } from 'kysely';
+import { expect } from 'vitest';
+import { countAccessTokens } from '../../src/db/access-tokens.ts';
+import { findScanAges } from '../../src/db/scan-runs.ts';
+import { scanAccessTokens } from '../../src/jobs/scan-access-tokens.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+import { openQueueBackend } from '../../src/queues/backend.ts';
+import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
+import { startSchedulers } from '../../src/queues/schedulers.ts';
+import { eventually } from '../support/eventually.ts';
+import { scan } from '../support/harness/scan-tokens.ts';
+import { test, type TokenDesk } from '../support/harness/token-harness.ts';
+
+/** Lets only so much of the token's life be left, of 100 minutes. */
+async function leave(
+  { dependencies, row }: TokenDesk,
+  percent: number,
+  name = 'cards',
+): Promise<void> {
+  const { id } = await row(name);
+  await sql`update access_token set expires_at = now() + ${percent} * interval '1 minute',
+    issued_at = now() - ${100 - percent} * interval '1 minute' where id = ${id}`.execute(
+    dependencies.db,
+  );
+}
+
+async function dueInMs({ row }: TokenDesk, name: string): Promise<number> {
+  const { due_at: dueAt, read_at: now } = await row(name);
+  return (dueAt?.getTime() ?? 0) - now.getTime();
+}
+
+async function alarmsOf({ events }: TokenDesk, name: string): Promise<number> {
+  return (await events(name)).filter((event) => event === 'alarmed').length;
+}
+
+test('an overdue renewal raises one alarm at 50, 25, 10 and 0 % of life left, and none while all is well', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk();
+  await desk.add('cards', 'app-1');
+  await desk.renew('cards');
+  const alarms = async (): Promise<number> => await alarmsOf(desk, 'cards');
+  await leave(desk, 5);
+  await scan(desk);
+  expect(await alarms()).toBe(0);
+
+  desk.sandbox.setFaults({ errorRate5xx: 1 });
+  await desk.makeDue('cards');
+  await desk.renew('cards');
+  for (const [index, percent] of [45, 20, 8, -1].entries()) {
+    await leave(desk, percent);
+    await scan(desk);
+    await scan(desk);
+    expect(await alarms()).toBe(index + 1);
+  }
+  expect(desk.logs.filter((line) => line.includes('lifeLeftPercent'))).toHaveLength(4);
+
+  desk.sandbox.setFaults({ errorRate5xx: 0 });
+  await desk.makeDue('cards');
+  await desk.renew('cards');
+  expect(await desk.row('cards')).toMatchObject({ state: 'fresh', alarm_percent: null });
+  const ages = await findScanAges(desk.dependencies.db);
+  expect(ages.get('access-token.scan')).toBeLessThan(60_000);
+});
+
+test('alarms are raised too while owner after owner dies over its call or is stopped in it, and where none begins', async ({
+  openTokenDesk,
+}) => {
+  const names = ['dying', 'stopped', 'unbegun'];
+  const desk = await openTokenDesk({ appKeys: names });
+  for (const name of names) {
+    await desk.add(name, name);
+    await desk.renew(name);
+    await leave(desk, 45, name);
+  }
+  const alarms = async (): Promise<readonly number[]> =>
+    await Promise.all(names.map(async (name) => await alarmsOf(desk, name)));
+  const fail = async (
+    name: string,
+    refreshAccessToken: TokenDesk['gateway']['refreshAccessToken'],
+  ) =>
+    await desk
+      .renew(name, { as: { gateway: { ...desk.gateway, refreshAccessToken } } })
+      .catch(() => 'died');
+
+  // A lease, three timeouts of the gateway, is how long an attempt may take: 30 seconds.
+  await desk.pass('unbegun', (await dueInMs(desk, 'unbegun')) + 29_000);
+  await leave(desk, 45, 'unbegun');
+  await scan(desk);
+  expect(await alarms()).toEqual([0, 0, 0]);
+  await desk.makeDue('dying');
+  await desk.makeDue('stopped');
+  for (let run = 0; run < 4; run += 1) {
+    expect(await fail('dying', async () => await Promise.reject(new Error('killed')))).toBe('died');
+    const aborted = { kind: 'unknown', cause: 'aborted' } as const;
+    expect(await fail('stopped', async () => await Promise.resolve(aborted))).toBe(
+      'outcome_unknown',
+    );
+    await desk.pass('dying', 30_500);
+    await desk.pass('stopped', 10_000);
+  }
+  await desk.pass('unbegun', 2_000);
+  // An owner that was killed counts as a failure, our own stop does not.
+  expect(await desk.row('dying')).toMatchObject({ state: 'refreshing', failures: 3 });
+  expect(await desk.row('stopped')).toMatchObject({ state: 'ambiguous', failures: 0 });
+  for (const [index, percent] of [45, 20, 8, -1].entries()) {
+    for (const name of names) await leave(desk, percent, name);
+    await scan(desk);
+    await scan(desk);
+    expect(await alarms()).toEqual([index + 1, index + 1, index + 1]);
+  }
+});
+
+test('a renewal is late by four intervals of the scan, where these are longer than a lease', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk({ env: { SCAN_INTERVAL_MS: '60000' } });
+  await desk.add('cards', 'app-1');
+  await desk.renew('cards');
+  await leave(desk, 45);
+  for (const [lateMs, alarms] of [
+    [230_000, 0],
+    [250_000, 1],
+  ] as const) {
+    await desk.pass('cards', (await dueInMs(desk, 'cards')) + lateMs);
+    await leave(desk, 45);
+    await scan(desk);
+    expect(await alarmsOf(desk, 'cards')).toBe(alarms);
+  }
+});
+
+test('a scan that nobody runs is an alarm, and is put on its queue by hand, once', async ({
+  database,
+  databaseUrl,
+}) => {
+  await migrateQueueSchema(databaseUrl);
+  const backend = await openQueueBackend(
+    { kind: 'postgres', databaseUrl, isRestricted: database.isRestricted },
+    () => undefined,
+  );
+  const logs: string[] = [];
+  const schedulers = await startSchedulers({
+    backend,
+    db: database.db,
+    repeating: [{ job: scanAccessTokens, everyMs: 100 }],
+    logger: createLogger({ level: 'info', destination: { write: (line) => logs.push(line) } }),
+  });
+  try {
+    await eventually('two alarms', () => {
+      const late = logs.filter((line) => line.includes('scan_late'));
+      return late.length >= 2 && late.every((line) => line.includes('access-token.scan'));
+    });
+    const queue = backend.queue('access-token');
+    const waiting = await queue.getJobs(['waiting', 'delayed', 'prioritized']);
+    expect(waiting.filter((job) => job.id === 'late-access-token-scan')).toHaveLength(1);
+  } finally {
+    await schedulers.close();
+    await backend.close();
+  }
+});
+
+test('the least life is that of the active credential that is worst off, and none where it has no valid token', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk({ appKeys: ['app-1', 'app-2', 'app-3'] });
+  const { db } = desk.dependencies;
+  const counted = async (): Promise<unknown> => {
+    const { states, leastLeftMs = NaN } = await countAccessTokens(db);
+    return [states, Math.sign(leastLeftMs)];
+  };
+  expect(await counted()).toEqual([{}, NaN]);
+  await desk.add('cards', 'app-1');
+  await desk.renew('cards');
+  expect(await counted()).toEqual([{ fresh: 1 }, 1]);
+  await desk.add('others', 'app-2');
+  expect(await counted()).toEqual([{ fresh: 1, none: 1 }, 0]);
+  const { id, app_key_index: index, environment } = await desk.row('cards');
+  const set = async (column: string, value: string | null): Promise<void> => {
+    await sql`update access_token set ${sql.ref(column)} = ${value} where id = ${id}`.execute(db);
+  };
+  // A valid token in the same state hides nothing.
+  desk.sandbox.setFaults({ createRejectRate: 1 });
+  expect(await desk.renew('others')).toBe('suspended');
+  await set('state', 'suspended');
+  expect(await counted()).toEqual([{ suspended: 2 }, 0]);
+  await set('state', 'fresh');
+  await desk.remove('others');
+  expect(await counted()).toEqual([{ fresh: 1 }, 1]);
+
+  // A token that no reader gets: of another application, or of another environment.
+  for (const [column, other, own] of [
+    ['app_key_index', 'another', index],
+    ['environment', 'production', environment],
+  ] as const) {
+    await set(column, other);
+    expect(await counted()).toEqual([{ fresh: 1 }, 0]);
+    await set(column, own);
+    expect(await counted()).toEqual([{ fresh: 1 }, 1]);
+  }
+
+  // Whoever adds a credential is killed before there is a row for its token.
+  const killed = desk.add('new', 'app-3', { diesBefore: 'access_token.registered' });
+  await expect(killed).rejects.toThrow('killed');
+  expect(await counted()).toEqual([{ fresh: 1 }, 0]);
+  await desk.expire('cards');
+  expect(await counted()).toEqual([{ fresh: 1 }, -1]);
+});

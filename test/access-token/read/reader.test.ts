@@ -1,0 +1,287 @@
+import { sql } from 'kysely';
+import { describe, expect } from 'vitest';
+import { openDatabase } from '../../../src/db/database.ts';
+import type { TransitionDoor } from '../../../src/db/transition-door.ts';
+import { accessTokenStates } from '../../../src/domain/access-token.ts';
+import type { HandOut } from '../../../src/access-token/read/read-audit.ts';
+import { createAccessTokenReader } from '../../../src/access-token/read/reader.ts';
+import { reportInvalidToken } from '../../../src/access-token/read/report-invalid.ts';
+import { eventually } from '../../support/eventually.ts';
+import { holdDueToken, test } from '../../support/harness/token-harness.ts';
+import { shop, withReader } from '../../support/harness/token-reader.ts';
+
+describe('a reader', () => {
+  test('gets a valid token at once in every state of its renewal', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    const { id } = await desk.row('cards');
+    const { db, door } = desk.dependencies;
+    // Nobody may have to wait here, so there is nobody who could renew; states are set by hand, so nothing is written down.
+    const reader = createAccessTokenReader({
+      ...desk.dependencies,
+      door: { ...door, apply: async () => await Promise.resolve({ isApplied: false }) },
+      isHearing: () => false,
+      waitMsMax: 0,
+    });
+    for (const state of accessTokenStates) {
+      await sql`update access_token set state = ${state}, failures = 3,
+        due_at = now() + interval '1 hour', lease_until = now() + interval '1 hour' where id = ${id}`.execute(
+        db,
+      );
+      const token = await reader.read('cards', shop);
+      expect(token.accessToken.reveal()).toBe(await desk.accessToken('cards'));
+      expect(token.secondsLeft).toBeGreaterThan(3_500);
+    }
+    await sql`update access_token set state = 'fresh' where id = ${id}`.execute(db);
+  });
+
+  test('asks Postgres once and then its memory, until a new token is committed elsewhere', async ({
+    openTokenDesk,
+    databaseUrl,
+  }) => {
+    const desk = await openTokenDesk();
+    const { reader, outcomes } = await withReader(desk, databaseUrl);
+    outcomes.length = 0;
+    for (let reads = 0; reads < 100; reads += 1) await reader.read('cards', shop);
+    expect(new Set(outcomes)).toEqual(new Set(['memory']));
+
+    await desk.makeDue('cards');
+    expect(await desk.renew('cards')).toBe('refreshed');
+    // Heard of: by its age alone it would be looked at anew after ten seconds.
+    const heardWithinMs = 5_000;
+    const newer = async () => {
+      const read = await reader.read('cards', shop);
+      return read.generation === 2 && read;
+    };
+    const token = await eventually('the new generation', newer, heardWithinMs);
+    expect(token.accessToken.reveal()).toBe(await desk.accessToken('cards'));
+    await reader.close();
+  });
+
+  test('does not trust its memory while it cannot hear, and hears again by itself', async ({
+    openTokenDesk,
+    databaseUrl,
+    database,
+  }) => {
+    const desk = await openTokenDesk();
+    const { reader, outcomes } = await withReader(desk, databaseUrl);
+    await sql`select pg_terminate_backend(pid) from pg_stat_activity
+      where application_name = 'token_lifecycle_access_token' and datname = current_database()`
+      .execute(database.db)
+      .catch(() => undefined);
+    await desk.makeDue('cards');
+    await desk.renew('cards');
+    await eventually(
+      'generation 2',
+      async () => (await reader.read('cards', shop)).generation === 2,
+    );
+    await eventually('memory again', async () => {
+      await reader.read('cards', shop);
+      return outcomes.at(-1) === 'memory';
+    });
+    expect((await reader.read('cards', shop)).generation).toBe(2);
+    await reader.close();
+  });
+
+  test('keeps a valid token while Postgres is away', async ({ openTokenDesk, databaseUrl }) => {
+    const desk = await openTokenDesk();
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    const own = await openDatabase({ url: databaseUrl, poolSizeMax: 2 });
+    const outcomes: string[] = [];
+    const lost: HandOut[] = [];
+    const reader = createAccessTokenReader({
+      ...desk.dependencies,
+      db: own.db,
+      isHearing: () => false,
+      onRead: (outcome) => outcomes.push(outcome),
+      onUnwritten: (handOuts, _error, isLost) => isLost && lost.push(...handOuts),
+    });
+    const before = await reader.read('cards', shop);
+    await reader.close();
+    await own.close();
+    // Nor is it lost by what may have changed: nobody can say any more.
+    reader.forgetAll();
+    reader.forget((await desk.row('cards')).id);
+    reader.doubt('cards', before.generation);
+    expect(await reader.read('cards', shop)).toMatchObject({ generation: before.generation });
+    expect(outcomes).toEqual(['database', 'outage']);
+    // Who got it is not forgotten either.
+    await reader.close();
+    expect(lost).toMatchObject([{ generation: before.generation, actor: shop, reads: 1 }]);
+  });
+
+  test('waits only when the token has run out, all readers for the same renewal', async ({
+    openTokenDesk,
+    databaseUrl,
+    database,
+  }) => {
+    const desk = await openTokenDesk();
+    const { reader, outcomes } = await withReader(desk, databaseUrl);
+    await desk.makeDue('cards');
+    await desk.expire('cards');
+    // What another process remembers is over as well: nobody has told it, the clock has.
+    const late = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
+    outcomes.length = 0;
+    const reads = Array.from({ length: 50 }, async () => await late.read('cards', shop));
+    const asked = await eventually('a renewal was asked for', async () => {
+      const rows = await database.db.selectFrom('outbox').select(['job_name', 'payload']).execute();
+      const ofPresent = rows.filter(({ payload }) => payload['generation'] === 1);
+      return ofPresent.length > 0 && ofPresent;
+    });
+    expect(asked).toMatchObject([{ job_name: 'access-token.refresh' }]);
+    await desk.renew('cards');
+    const tokens = await Promise.all(reads);
+    expect(new Set(tokens.map(({ generation }) => generation))).toEqual(new Set([2]));
+    expect(desk.sandbox.state().calls['oauth-refresh']).toBe(1);
+    await late.close();
+    await reader.close();
+  });
+
+  test('gets a typed error worth a retry when the wait is over, and at once when nobody will try before', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk();
+    await holdDueToken(desk, 'cards', 'app-1');
+    await desk.expire('cards');
+    const patient = createAccessTokenReader({
+      ...desk.dependencies,
+      isHearing: () => false,
+      waitMsMax: 150,
+    });
+    await expect(patient.read('cards', shop)).rejects.toMatchObject({
+      code: 'access_token_unavailable',
+    });
+    desk.sandbox.setFaults({ refreshRejectRate: 1, createRejectRate: 1 });
+    expect(await desk.renew('cards')).toBe('suspended');
+    const endless = createAccessTokenReader({
+      ...desk.dependencies,
+      isHearing: () => false,
+      waitMsMax: 3_600_000 / 4,
+    });
+    await expect(endless.read('cards', shop)).rejects.toMatchObject({
+      code: 'access_token_unavailable',
+    });
+    await expect(endless.read('unheard-of', shop)).rejects.toMatchObject({
+      code: 'credential_not_found',
+    });
+  });
+});
+
+describe('a backend that was refused with a token', () => {
+  test('brings its renewal forward, once, and an older generation is ignored', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk();
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    const { id } = await desk.row('cards');
+    await sql`update access_token set issued_at = issued_at - interval '5 minutes' where id = ${id}`.execute(
+      desk.dependencies.db,
+    );
+    const report = async (generation: number) =>
+      await reportInvalidToken(desk.dependencies, 'cards', generation, shop);
+    expect(await report(0)).toBe('ignored');
+    expect(await report(1)).toBe('renewal_brought_forward');
+    expect(await report(1)).toBe('ignored');
+    expect(await desk.renew('cards', { generation: 1 })).toBe('refreshed');
+    expect(await report(1)).toBe('ignored');
+    expect(await desk.events('cards')).toEqual([
+      'registered',
+      'issue_intent',
+      'issued',
+      'reported_invalid',
+      'refresh_intent',
+      'refreshed',
+    ]);
+  });
+
+  test('can not make the worker hammer the gateway', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    const results: string[] = [];
+    for (let loop = 0; loop < 50; loop += 1) {
+      const { generation } = await desk.row('cards');
+      results.push(await reportInvalidToken(desk.dependencies, 'cards', generation, shop));
+      expect(await desk.renew('cards', { generation })).toBe('too_soon');
+    }
+    // One audit row and one job for the generation, and what is due is not put off by the reports that follow.
+    expect(results.filter((result) => result !== 'ignored')).toEqual(['renewal_brought_forward']);
+    expect(await desk.events('cards')).toEqual([
+      'registered',
+      'issue_intent',
+      'issued',
+      'reported_invalid',
+    ]);
+    expect(desk.sandbox.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 0 });
+  });
+});
+
+test('each hand-out is in the audit trail, counted, and never disturbs a renewal', async ({
+  openTokenDesk,
+  databaseUrl,
+  database,
+}) => {
+  const desk = await openTokenDesk({
+    wrapGateway: (gateway) => ({
+      ...gateway,
+      // While the gateway thinks, a backend reads: the row's version moves under the intent.
+      refreshAccessToken: async (...call) => {
+        const other = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
+        await other.read('cards', { type: 'backend', id: 'during' });
+        await other.close();
+        return await gateway.refreshAccessToken(...call);
+      },
+    }),
+  });
+  const { reader } = await withReader(desk, databaseUrl);
+  for (let reads = 0; reads < 10; reads += 1) {
+    await reader.read('cards', { type: 'backend', id: 'till' });
+  }
+  await reader.close();
+  await desk.makeDue('cards');
+  expect(await desk.renew('cards')).toBe('refreshed');
+
+  const rows = await database.db
+    .selectFrom('audit_event')
+    .select(['actor_type', 'actor_id', 'detail'])
+    .where('event', '=', 'access_token.handed_out')
+    .orderBy('id')
+    .execute();
+  const till = rows.filter(({ actor_id: id }) => id === 'till');
+  expect(till.map(({ detail }) => detail)).toEqual([
+    { generation: 1, reads: 1 },
+    { generation: 1, reads: 9 },
+  ]);
+  expect(rows.filter(({ actor_id: id }) => id === 'during')).toMatchObject([
+    { actor_type: 'backend', detail: { generation: 1, reads: 1 } },
+  ]);
+});
+
+test('hand-outs without end at the very moment of the commit lose no renewal', async ({
+  openTokenDesk,
+}) => {
+  const desk = await openTokenDesk();
+  await holdDueToken(desk, 'cards', 'app-1');
+  const { door } = desk.dependencies;
+  let handOutsLeft = 50;
+  const busyDoor: TransitionDoor = {
+    ...door,
+    async apply(request) {
+      if (request.event === 'access_token.refreshed' && handOutsLeft > 0) {
+        handOutsLeft -= 1;
+        await door.apply({
+          entity: 'access_token',
+          row: await desk.row('cards'),
+          event: 'access_token.handed_out',
+          audit: { actor: shop, detail: { generation: 1, reads: 1 } },
+        });
+      }
+      return await door.apply(request);
+    },
+  };
+  expect(await desk.renew('cards', { as: { door: busyDoor } })).toBe('refreshed');
+  expect(handOutsLeft).toBe(0);
+});

@@ -1,0 +1,348 @@
+import { expect, onTestFinished } from 'vitest';
+import {
+  type AccessTokenReader,
+  createAccessTokenReader,
+} from '../../../src/access-token/read/reader.ts';
+import { startSandbox } from '../../../src/sandbox/sandbox.ts';
+import { Secret } from '../../../src/security/secret.ts';
+import { keepCandidate } from '../../support/faults/late-loser.ts';
+import {
+  type RenewalOrder,
+  standing,
+  startMortalRenewals,
+} from '../../support/faults/killable-renewal.ts';
+import { holdDueToken, test, type TokenDesk } from '../../support/harness/token-harness.ts';
+
+/** One way through a renewal. */
+interface Path {
+  readonly name: string;
+  /** Brings a credential to where the path begins. */
+  readonly prepare: (desk: TokenDesk, credential: string, appKey: string) => Promise<void>;
+  /** Whether it begins with a valid token, generation 1. */
+  readonly hasToken: boolean;
+  readonly gateway?: 'answers 5xx' | 'refuses everything';
+  readonly overtaker?: RenewalOrder['overtaker'];
+  /** What it comes to when nobody is killed. */
+  readonly result: string;
+  /** Every statement and call on the way. Both sides of each are points to be killed at; a new one belongs here. */
+  readonly operations: readonly string[];
+}
+
+const begin = ['read credential', 'read access_token', 'oauthTurn', 'read access_token'];
+const intent = (call: 'refresh' | 'issue') => [
+  'read credential',
+  `access_token.${call}_intent`,
+  'read access_token',
+];
+const refresh = [...begin, ...intent('refresh'), 'refreshAccessToken'];
+const create = ['oauthTurn', 'read access_token', ...intent('issue'), 'createAccessToken'];
+
+/** Whoever failed looks for the pair of one that it overtook. */
+const rejected = ['access_token.refresh_rejected', 'read access_token'];
+
+const paths: readonly Path[] = [
+  {
+    name: 'a token is refreshed',
+    hasToken: true,
+    prepare: holdDueToken,
+    result: 'refreshed',
+    operations: [...refresh, 'access_token.refreshed'],
+  },
+  {
+    name: 'a refused refresh is followed by a create',
+    hasToken: true,
+    async prepare(desk, credential, appKey) {
+      await holdDueToken(desk, credential, appKey);
+      await spendRefreshToken(desk, credential);
+    },
+    result: 'issued',
+    operations: [...refresh, ...rejected, ...create, 'access_token.issued'],
+  },
+  {
+    name: 'the first token is issued',
+    hasToken: false,
+    prepare: async (desk, credential, appKey) => await desk.add(credential, appKey),
+    result: 'issued',
+    operations: [...begin, ...intent('issue'), 'createAccessToken', 'access_token.issued'],
+  },
+  {
+    name: 'the first token is issued where not even its row is there',
+    hasToken: false,
+    prepare: addWithoutRow,
+    result: 'issued',
+    operations: [
+      'read credential',
+      'read access_token',
+      'read access_token',
+      'access_token.registered',
+      'read access_token',
+      ...begin.slice(2),
+      ...intent('issue'),
+      'createAccessToken',
+      'access_token.issued',
+    ],
+  },
+  {
+    name: 'a lease that was lost is taken over',
+    hasToken: true,
+    async prepare(desk, credential, appKey) {
+      await holdDueToken(desk, credential, appKey);
+      await dieWhileCalling(desk, credential);
+      await desk.makeDue(credential);
+    },
+    result: 'refreshed',
+    operations: [
+      ...begin,
+      'access_token.lease_lost',
+      'read access_token',
+      ...intent('refresh'),
+      'refreshAccessToken',
+      'access_token.refreshed',
+    ],
+  },
+  {
+    name: 'a pair comes too late',
+    hasToken: true,
+    prepare: holdDueToken,
+    overtaker: 'renews',
+    result: 'overtaken',
+    operations: [
+      ...refresh,
+      'access_token.refreshed',
+      'read access_token',
+      'read access_token',
+      'read credential',
+      'access_token.candidate_kept',
+    ],
+  },
+  {
+    name: 'a pair comes late, and whoever was first has failed',
+    hasToken: true,
+    prepare: holdDueToken,
+    overtaker: 'fails',
+    result: 'candidate_adopted',
+    operations: [
+      ...refresh,
+      'access_token.refreshed',
+      'read access_token',
+      'read access_token',
+      'read credential',
+      'access_token.candidate_adopted',
+    ],
+  },
+  {
+    name: 'whoever overtook a late pair has died',
+    hasToken: true,
+    async prepare(desk, credential, appKey) {
+      await holdDueToken(desk, credential, appKey);
+      const died = async () => await Promise.reject(new Error('killed'));
+      const overtaker = await keepCandidate(desk, credential, died);
+      await expect(overtaker.end()).rejects.toThrow('killed');
+      await desk.makeDue(credential);
+    },
+    result: 'candidate_adopted',
+    operations: [
+      ...begin,
+      'access_token.lease_lost',
+      'read access_token',
+      'read access_token',
+      'read credential',
+      'access_token.candidate_adopted',
+    ],
+  },
+  {
+    name: 'the outcome is unknown',
+    hasToken: true,
+    prepare: holdDueToken,
+    gateway: 'answers 5xx',
+    result: 'outcome_unknown',
+    operations: [...refresh, 'access_token.refresh_unknown', 'read access_token'],
+  },
+  {
+    name: 'the gateway refuses the credential',
+    hasToken: true,
+    prepare: holdDueToken,
+    gateway: 'refuses everything',
+    result: 'suspended',
+    operations: [
+      ...refresh,
+      ...rejected,
+      ...create,
+      'access_token.suspended',
+      'read access_token',
+      'read credential',
+    ],
+  },
+];
+
+/** As if an answer had been lost: the gateway has rotated the refresh token, and we hold the old one. */
+async function spendRefreshToken(desk: TokenDesk, credential: string): Promise<void> {
+  await desk.gateway.refreshAccessToken({}, new Secret(await desk.refreshToken(credential)));
+}
+
+/** Leaves an intent without a result. */
+async function dieWhileCalling(desk: TokenDesk, credential: string): Promise<void> {
+  const gateway = {
+    ...desk.gateway,
+    refreshAccessToken: async () => await Promise.reject(new Error('killed')),
+  };
+  await expect(desk.renew(credential, { as: { gateway } })).rejects.toThrow('killed');
+}
+
+/** Stores the credential as a process does that is killed before its second commit. */
+async function addWithoutRow(desk: TokenDesk, name: string, appKey: string): Promise<void> {
+  await expect(desk.add(name, appKey, { diesBefore: 'access_token.registered' })).rejects.toThrow(
+    'killed',
+  );
+}
+
+/** Works as the next worker does once the leases of the dead one are over, until there is a token of a newer generation. */
+async function recover(desk: TokenDesk, credential: string, generation: number): Promise<void> {
+  const runsMax = 3;
+  for (let run = 0; run < runsMax; run += 1) {
+    const row = await desk.findRow(credential);
+    if (row?.state === 'fresh' && row.generation > generation) return;
+    if (row !== undefined) await desk.makeDue(credential);
+    await desk.renew(credential);
+  }
+  expect(await desk.row(credential)).toMatchObject({ state: 'fresh', generation: generation + 1 });
+}
+
+test('killed at any point of any path, a renewal leaves the valid token readable, and the next worker brings the next one', async ({
+  openTokenDesk,
+}) => {
+  const appKeys = Array.from({ length: 500 }, (_, index) => `app-${index}`);
+  const desk = await openTokenDesk({ appKeys });
+  const failing = await startSandbox({ faults: { errorRate5xx: 1 } });
+  const refusing = await startSandbox({ opcardApps: [] });
+  const gateways = { 'answers 5xx': failing, 'refuses everything': refusing };
+  const mortal = await startMortalRenewals(desk.env);
+  onTestFinished(async () => {
+    await mortal.kill();
+    await failing.close();
+    await refusing.close();
+  });
+  const orderOf = (path: Path, credential: string): RenewalOrder => ({
+    credential,
+    ...(path.overtaker !== undefined && { overtaker: path.overtaker }),
+    ...(path.gateway !== undefined && { openApiUrl: gateways[path.gateway].openApiUrl }),
+  });
+
+  // Every path, walked once to its end: these are the points, all of them.
+  for (const [index, { prepare }] of paths.entries()) {
+    await prepare(desk, `whole-${index}`, `app-${index}`);
+  }
+  const walks = await mortal.renew(paths.map((path, index) => orderOf(path, `whole-${index}`)));
+  for (const { credential, result, operations } of walks) {
+    const { name, ...path } = paths[Number(credential.slice('whole-'.length))] ?? expect.fail();
+    expect({ name, result, operations }).toEqual({
+      name,
+      result: path.result,
+      operations: path.operations,
+    });
+  }
+
+  // A credential for each point: the process stands at all of them when it is killed.
+  const victims = listVictims(paths.length);
+  await inLanes(victims, async ({ path, credential, appKey }) => {
+    await path.prepare(desk, credential, appKey);
+  });
+  const stands = await mortal.renew(
+    victims.map(({ path, point, credential }) => ({
+      ...orderOf(path, credential),
+      standAt: point,
+    })),
+  );
+  expect(stands.filter(({ result }) => result !== standing)).toEqual([]);
+  await mortal.kill();
+
+  const reader = createAccessTokenReader({
+    ...desk.dependencies,
+    isHearing: () => false,
+    waitMsMax: 0,
+  });
+  await inLanes(victims, async (victim) => {
+    try {
+      await checkAfterwards(desk, reader, victim);
+    } catch (error) {
+      throw new Error(victim.place, { cause: error });
+    }
+  });
+  await reader.close();
+  await checkLostRotations(desk, victims);
+}, 90_000);
+
+/** A credential whose renewal is killed at one point. */
+interface Victim {
+  readonly path: Path;
+  readonly point: number;
+  readonly place: string;
+  readonly credential: string;
+  readonly appKey: string;
+}
+
+function listVictims(appKeysTaken: number): readonly Victim[] {
+  return paths
+    .flatMap((path) =>
+      path.operations.flatMap((operation, index) => [
+        { path, point: 2 * index, place: `${path.name}: before ${operation}` },
+        { path, point: 2 * index + 1, place: `${path.name}: after ${operation}` },
+      ]),
+    )
+    .map((victim, index) => ({
+      ...victim,
+      credential: `victim-${index}`,
+      appKey: `app-${appKeysTaken + index}`,
+    }));
+}
+
+async function checkAfterwards(
+  desk: TokenDesk,
+  reader: AccessTokenReader,
+  { path, credential }: Victim,
+): Promise<void> {
+  const row = await desk.findRow(credential);
+  const generation = path.hasToken ? 1 : 0;
+  if (path.hasToken) {
+    const { accessToken } = await reader.read(credential, { type: 'backend', id: 'shop' });
+    expect(await desk.isGood(accessToken.reveal())).toBe(true);
+    expect(row?.generation).toBeGreaterThanOrEqual(generation);
+  }
+  await recover(desk, credential, generation);
+  expect(await desk.isGood((await desk.accessToken(credential)) ?? '')).toBe(true);
+}
+
+/** The gateway has rotated the refresh token and its answer died with the process: a create makes the loss good. */
+async function checkLostRotations(desk: TokenDesk, victims: readonly Victim[]): Promise<void> {
+  const places = ['after refreshAccessToken', 'before access_token.refreshed'];
+  const lost = victims.filter(
+    ({ path, place }) => path === paths[0] && places.some((end) => place.endsWith(end)),
+  );
+  expect(lost).toHaveLength(places.length);
+  for (const { credential } of lost) {
+    const events = await desk.events(credential);
+    expect(events.filter((event) => event !== 'handed_out').slice(3)).toEqual([
+      'refresh_intent',
+      'lease_lost',
+      'refresh_intent',
+      'refresh_rejected',
+      'issue_intent',
+      'issued',
+    ]);
+  }
+}
+
+const lanes = 6;
+
+/** Runs `work` for each item, some at a time. */
+async function inLanes<Item>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<void>,
+): Promise<void> {
+  const queue = items.values();
+  await Promise.all(
+    Array.from({ length: lanes }, async () => {
+      for (const item of queue) await work(item);
+    }),
+  );
+}

@@ -1,0 +1,138 @@
+import { expect } from 'vitest';
+import type { FaultSwitches } from '../../../src/sandbox/sandbox.ts';
+import { test, type TokenDesk } from '../../support/harness/token-harness.ts';
+
+type Switches = Partial<FaultSwitches>;
+
+/** What the gateway's documentation leaves open, each both ways. */
+const unknowns: readonly (readonly Switches[])[] = [
+  [{ refreshRotates: true }, { refreshRotates: false }],
+  [{ oldRefreshGraceMs: 0 }, { oldRefreshGraceMs: 600_000 }],
+  [{ oldAccessTokenDies: false }, { oldAccessTokenDies: true }],
+  [{ createInvalidates: false }, { createInvalidates: true }],
+];
+
+/** What may happen to a call. */
+const refreshFaults: Readonly<Record<string, Switches>> = {
+  answered: {},
+  rejected: { refreshRejectRate: 1 },
+  '5xx': { errorRate5xx: 1, faultEndpoints: ['oauth-refresh'] },
+  '5xx after effect': { errorAfterEffectRate: 1, faultEndpoints: ['oauth-refresh'] },
+  'reset after effect': { resetAfterEffectRate: 1, faultEndpoints: ['oauth-refresh'] },
+  'no answer after effect': { hangAfterEffectRate: 1, faultEndpoints: ['oauth-refresh'] },
+};
+const createFaults: Readonly<Record<string, Switches>> = {
+  answered: {},
+  rejected: { createRejectRate: 1 },
+  '5xx': { errorRate5xx: 1, faultEndpoints: ['oauth-create'] },
+  'reset after effect': { resetAfterEffectRate: 1, faultEndpoints: ['oauth-create'] },
+};
+
+interface Combination {
+  readonly unknown: Switches;
+  readonly refresh: string;
+  readonly create: string;
+  /** Whether the present token runs out while the gateway fails. */
+  readonly runsOut: boolean;
+}
+
+const combinations: readonly Combination[] = product(unknowns)
+  .map((switches): Switches => Object.assign({}, ...switches))
+  .flatMap((unknown) =>
+    Object.keys(refreshFaults).flatMap((refresh) =>
+      // While refreshes are answered nobody creates, so how a create goes makes no difference.
+      (refresh === 'answered' ? ['answered'] : Object.keys(createFaults)).flatMap((create) =>
+        [false, true].map((runsOut): Combination => ({ unknown, refresh, create, runsOut })),
+      ),
+    ),
+  );
+
+const lanes = 12;
+
+test('in every combination of what is unknown and what may fail, a good token is never given up and a new one comes as soon as the gateway lets it', async ({
+  openTokenDesk,
+}) => {
+  expect(combinations.length).toBe(16 * (1 + 5 * 4) * 2);
+  const queue = [...combinations.entries()].values();
+  await Promise.all(
+    Array.from({ length: lanes }, async (_, lane) => {
+      const appKeys = combinations.map((__, index) => `app-${index}`);
+      const desk = await openTokenDesk({ appKeys });
+      for (const [index, combination] of queue) {
+        try {
+          await play(desk, `c${index}`, `app-${index}`, combination);
+        } catch (error) {
+          throw new Error(`lane ${lane}: ${JSON.stringify(combination)}`, { cause: error });
+        }
+      }
+    }),
+  );
+}, 300_000);
+
+async function play(
+  desk: TokenDesk,
+  name: string,
+  appKey: string,
+  { unknown, refresh, create, runsOut }: Combination,
+): Promise<void> {
+  desk.sandbox.setFaults({ ...healthy, ...unknown });
+  await desk.add(name, appKey);
+  expect(await desk.renew(name)).toBe('issued');
+  const first = (await desk.accessToken(name)) ?? '';
+  desk.sandbox.setFaults(faultsOf(refresh, create));
+
+  for (let run = 1; run <= 3; run += 1) {
+    await desk.makeDue(name);
+    if (run === 2 && runsOut) await desk.expire(name);
+    const isHanging = refresh === 'no answer after effect';
+    const result = await desk.renew(
+      name,
+      isHanging ? { as: { gateway: desk.impatientGateway } } : {},
+    );
+    // What a reader gets is never taken away, whatever the gateway says.
+    expect(await desk.accessToken(name)).toBeTypeOf('string');
+    if (run === 1) expect(result).toBe(firstResult(refresh, create));
+  }
+
+  desk.sandbox.setFaults({ ...healthy, ...unknown });
+  const { generation } = await desk.row(name);
+  await desk.makeDue(name);
+  expect(['refreshed', 'issued']).toContain(await desk.renew(name));
+  const row = await desk.row(name);
+  expect(row).toMatchObject({ state: 'fresh', generation: generation + 1, failures: 0 });
+  const last = (await desk.accessToken(name)) ?? '';
+  expect(await desk.isGood(last)).toBe(true);
+  expect(last).not.toBe(first);
+  expect(row.refresh_token_sealed).not.toBeNull();
+}
+
+/** A refused refresh is followed by a create in the same run; anything unclear is not. */
+function firstResult(refresh: string, create: string): string {
+  if (refresh === 'answered') return 'refreshed';
+  if (refresh !== 'rejected') return 'outcome_unknown';
+  if (create === 'answered') return 'issued';
+  return create === 'rejected' ? 'suspended' : 'outcome_unknown';
+}
+
+const healthy: Switches = {
+  refreshRejectRate: 0,
+  createRejectRate: 0,
+  errorRate5xx: 0,
+  errorAfterEffectRate: 0,
+  resetAfterEffectRate: 0,
+  hangAfterEffectRate: 0,
+};
+
+/** Two faults of the same kind strike both calls; a create that is answered is then left alone by its endpoint. */
+function faultsOf(refresh: string, create: string): Switches {
+  const both = [refreshFaults[refresh] ?? {}, createFaults[create] ?? {}];
+  const faultEndpoints = both.flatMap((fault) => fault.faultEndpoints ?? []);
+  return { ...both[0], ...both[1], faultEndpoints };
+}
+
+function product(axes: readonly (readonly Switches[])[]): readonly (readonly Switches[])[] {
+  return axes.reduce<readonly (readonly Switches[])[]>(
+    (rows, axis) => rows.flatMap((row) => axis.map((value) => [...row, value])),
+    [[]],
+  );
+}

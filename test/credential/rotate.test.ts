@@ -1,0 +1,329 @@
+import { sql } from 'kysely';
+import { describe, expect } from 'vitest';
+import { loadConfig } from '../../src/config/config.ts';
+import { findAccessToken, findDueAccessTokens } from '../../src/db/access-tokens.ts';
+import { findCredential } from '../../src/db/credentials.ts';
+import type { CredentialRow } from '../../src/db/rows.ts';
+import { retireAccessToken } from '../../src/access-token/registration.ts';
+import { createAccessTokenReader } from '../../src/access-token/read/reader.ts';
+import { removeCredential } from '../../src/credential/remove.ts';
+import { addCredential, rotateCredential } from '../../src/credential/rotate.ts';
+import { storeCredential } from '../../src/credential/store.ts';
+import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
+import { testActor } from '../support/builders.ts';
+import { secretsOf } from '../support/secrets-of.ts';
+import { holdDueToken, appSecret, test } from '../support/harness/token-harness.ts';
+
+const cards = { name: 'cards', family: 'opcard' } as const;
+const shop = { type: 'backend', id: 'shop' } as const;
+
+describe('the access token of a credential', () => {
+  test('that the gateway refused is tried again as soon as its secret is replaced', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk();
+    const wrong = { appKey: 'app-1', appSecret: 'wrong' };
+    await addCredential(desk.dependencies, cards, 'sandbox', wrong, testActor);
+    expect(await desk.renew('cards')).toBe('suspended');
+    expect(await desk.renew('cards')).toBe('too_soon');
+    await rotateCredential(desk.dependencies, cards, { appSecret }, testActor);
+    expect(await desk.row('cards')).toMatchObject({ failures: 0 });
+    expect(await desk.renew('cards')).toBe('issued');
+  });
+
+  test('is tried again at once where its secret was replaced while the gateway refused the former one', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk({
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        createAccessToken: async (...call) => {
+          const reply = await gateway.createAccessToken(...call);
+          await rotateCredential(desk.dependencies, cards, { appSecret }, testActor);
+          return reply;
+        },
+      }),
+    });
+    const wrong = { appKey: 'app-1', appSecret: 'wrong' };
+    await addCredential(desk.dependencies, cards, 'sandbox', wrong, testActor);
+    await desk.dependencies.db.deleteFrom('outbox').execute();
+    expect(await desk.renew('cards')).toBe('corrected_meanwhile');
+    const jobs = await desk.dependencies.db.selectFrom('outbox').selectAll().execute();
+    expect(jobs).toMatchObject([{ job_name: 'access-token.refresh' }]);
+    expect(await desk.renew('cards')).toBe('issued');
+  });
+
+  test('is never one of a former application', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk({ appKeys: ['app-1', 'app-2'] });
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    const former = await desk.accessToken('cards');
+    // As if the process had died between the two commits: the credential is new, the token is not.
+    const { row } = await secretsOf(desk.dependencies, cards);
+    const before = await findAccessToken(desk.dependencies.db, row.id);
+    await desk.add('cards', 'app-2');
+    await desk.dependencies.db
+      .updateTable('access_token')
+      .set({
+        access_token_sealed: before?.access_token_sealed ?? null,
+        refresh_token_sealed: before?.refresh_token_sealed ?? null,
+        issued_at: before?.issued_at ?? null,
+        expires_at: before?.expires_at ?? null,
+        app_key_index: before?.app_key_index ?? null,
+      })
+      .execute();
+    const reader = createAccessTokenReader({
+      ...desk.dependencies,
+      isHearing: () => false,
+      waitMsMax: 0,
+    });
+    await expect(reader.read('cards', shop)).rejects.toMatchObject({
+      code: 'access_token_unavailable',
+    });
+    expect(await desk.renew('cards')).toBe('issued');
+    expect((await reader.read('cards', shop)).accessToken.reveal()).not.toBe(former);
+    expect(desk.sandbox.state().calls['oauth-refresh']).toBe(0);
+    await reader.close();
+  });
+
+  test('survives a new encryption key and a new app secret', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    const newer = `k2:${generateEncryptionKey('k2').key.reveal()}`;
+    const { encryptionKeys } = loadConfig({
+      ...desk.env,
+      ENCRYPTION_KEYS: `${newer},${desk.env['ENCRYPTION_KEYS'] ?? ''}`,
+    });
+    const dependencies = { ...desk.dependencies, keyring: createKeyring(encryptionKeys) };
+    await rotateCredential(dependencies, cards, { appSecret: 'new-secret' }, testActor);
+    const { row } = await secretsOf(dependencies, cards);
+    expect(row.secrets_sealed).toMatch(/^v1\.k2\./);
+    const reader = createAccessTokenReader({ ...dependencies, isHearing: () => false });
+    expect(await reader.read('cards', shop)).toMatchObject({ generation: 1 });
+    await reader.close();
+    // The same app key in the other environment is another application, and known as one.
+    await storeCredential(
+      dependencies,
+      { ...cards, environment: 'production', secrets: { appKey: 'app-1', appSecret } },
+      testActor,
+    );
+    expect((await secretsOf(dependencies, cards)).row.app_key_index).not.toBe(row.app_key_index);
+    expect(await desk.row('cards')).toMatchObject({ state: 'none', access_token_sealed: null });
+  });
+
+  test('is asked for by the application that the credential names when its turn has come', async ({
+    openTokenDesk,
+  }) => {
+    let whileWaiting: () => Promise<void> = async () => await Promise.resolve();
+    const desk = await openTokenDesk({
+      appKeys: ['app-1', 'app-2'],
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        oauthTurn: async (environment) => {
+          await whileWaiting();
+          return await gateway.oauthTurn(environment);
+        },
+      }),
+    });
+    await holdDueToken(desk, 'cards', 'app-1');
+    whileWaiting = async () => await desk.add('cards', 'app-2');
+    expect(await desk.renew('cards', { generation: 1 })).toBe('issued');
+    const { row } = await secretsOf(desk.dependencies, cards);
+    expect((await desk.row('cards')).app_key_index).toBe(row.app_key_index);
+    const reader = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
+    expect(await reader.read('cards', shop)).toMatchObject({ generation: 2 });
+    await reader.close();
+    whileWaiting = async () => await removeCredential(desk.dependencies, cards, testActor);
+    await desk.makeDue('cards');
+    expect(await desk.renew('cards', { generation: 2 })).toBe('somebody_else_is_at_it');
+  });
+
+  test('begins anew at once where the process died while the application was changed', async ({
+    openTokenDesk,
+  }) => {
+    let isSilent = true;
+    const desk = await openTokenDesk({
+      appKeys: ['app-1', 'app-2', 'app-3'],
+      // A gateway may give no refresh token; the former application's is not kept in its place.
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        createAccessToken: async (...call) => {
+          const reply = await gateway.createAccessToken(...call);
+          return isSilent && reply.kind === 'done' ? { ...reply, refreshToken: undefined } : reply;
+        },
+      }),
+    });
+    const { dependencies } = desk;
+    const dieWhileChangingTo = async (appKey: string): Promise<void> =>
+      await expect(
+        desk.add('cards', appKey, { diesBefore: 'access_token.cleared' }),
+      ).rejects.toThrow('killed');
+    isSilent = false;
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    isSilent = true;
+    await dependencies.db.deleteFrom('outbox').execute();
+
+    // A job was committed with the credential, and is not too soon.
+    await dieWhileChangingTo('app-2');
+    const jobs = await dependencies.db.selectFrom('outbox').selectAll().execute();
+    expect(jobs).toMatchObject([{ payload: { v: 1, credential: 'cards' } }]);
+    expect(await desk.renew('cards')).toBe('issued');
+    expect(await desk.row('cards')).toMatchObject({ generation: 2, refresh_token_sealed: null });
+    expect(desk.sandbox.state().calls).toMatchObject({ 'oauth-create': 2, 'oauth-refresh': 0 });
+
+    // A start with the same environment makes it good too, and repeating that is free.
+    await dieWhileChangingTo('app-3');
+    await desk.add('cards', 'app-3');
+    expect(await desk.row('cards')).toMatchObject({ state: 'none', access_token_sealed: null });
+    await desk.add('cards', 'app-3');
+    expect((await desk.events('cards')).filter((event) => event === 'cleared')).toHaveLength(1);
+    expect(await desk.renew('cards')).toBe('issued');
+
+    // Where somebody still asks for the former application, the job comes back when that is over.
+    await dieWhileChangingTo('app-2');
+    const { db } = dependencies;
+    const lease = sql<Date>`now() + interval '1 minute'`;
+    await db.updateTable('access_token').set({ lease_until: lease }).execute();
+    expect(await desk.renew('cards')).toBe('former_app');
+    await db.updateTable('access_token').set({ lease_until: null }).execute();
+    expect(await desk.renew('cards')).toBe('issued');
+
+    // So does the first reader, who is not told to come back when the former token would have been due.
+    await dieWhileChangingTo('app-1');
+    await dependencies.db.deleteFrom('outbox').execute();
+    const reader = createAccessTokenReader({
+      ...dependencies,
+      isHearing: () => false,
+      onJobsWritten: () => void desk.renew('cards', { generation: 4 }),
+    });
+    expect(await reader.read('cards', shop)).toMatchObject({ generation: 5 });
+    await reader.close();
+  });
+
+  test('is forgotten also where the process died while the credential was removed', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk();
+    const { db } = desk.dependencies;
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    await db.deleteFrom('outbox').execute();
+    await expect(desk.remove('cards', { diesBefore: 'access_token.cleared' })).rejects.toThrow(
+      'killed',
+    );
+    expect((await desk.row('cards')).access_token_sealed).not.toBeNull();
+    const jobs = await db.selectFrom('outbox').selectAll().execute();
+    expect(jobs).toMatchObject([{ payload: { v: 1, credential: 'cards' } }]);
+    // Should the queue lose that job: the scan brings it again.
+    await desk.makeDue('cards');
+    expect(await findDueAccessTokens(db, 10, 1_000)).toMatchObject([{ credential: 'cards' }]);
+
+    for (let runs = 0; runs < 2; runs += 1) {
+      expect(await desk.renew('cards')).toBe('credential_removed');
+    }
+    expect(await desk.row('cards')).toMatchObject({
+      state: 'none',
+      access_token_sealed: null,
+      refresh_token_sealed: null,
+      due_at: null,
+    });
+    expect((await desk.events('cards')).filter((event) => event === 'cleared')).toHaveLength(1);
+  });
+
+  test('is left alone by a removal that is finished late, when the credential was restored meanwhile', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk();
+    const { dependencies } = desk;
+    await desk.add('cards', 'app-1');
+    await desk.renew('cards');
+    const removeHalf = async (): Promise<CredentialRow> => {
+      await expect(desk.remove('cards', { diesBefore: 'access_token.cleared' })).rejects.toThrow(
+        'killed',
+      );
+      return (await findCredential(dependencies.db, 'cards', 'opcard')) ?? expect.fail();
+    };
+    const restore = async (): Promise<void> => {
+      const content = { appKey: 'app-1', appSecret };
+      await addCredential(dependencies, cards, 'sandbox', content, testActor);
+    };
+    const removed = await removeHalf();
+    await restore();
+    await retireAccessToken(dependencies, removed, testActor);
+    expect(await desk.accessToken('cards')).toBeDefined();
+
+    // In the very moment between its look and its commit: the token is gone, and a new one is due.
+    const removedAgain = await removeHalf();
+    const { door } = dependencies;
+    let restoring: Promise<void> | undefined;
+    const apply: typeof door.apply = async (request) => {
+      await (restoring ??= restore());
+      return await door.apply(request);
+    };
+    await retireAccessToken({ ...dependencies, door: { ...door, apply } }, removedAgain, testActor);
+    expect((await desk.row('cards')).due_at).not.toBeNull();
+    expect(await desk.renew('cards')).toMatch(/issued|too_soon/);
+    expect(await desk.accessToken('cards')).toBeDefined();
+  });
+
+  test('is forgotten when the credential is removed, even one that is on its way', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk({
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        refreshAccessToken: async (...call) => {
+          const reply = await gateway.refreshAccessToken(...call);
+          await removeCredential(desk.dependencies, cards, testActor);
+          return reply;
+        },
+      }),
+    });
+    await holdDueToken(desk, 'cards', 'app-1');
+    expect(await desk.renew('cards')).toBe('credential_gone');
+    expect(await desk.row('cards')).toMatchObject({
+      state: 'none',
+      access_token_sealed: null,
+      refresh_token_sealed: null,
+      candidate_sealed: null,
+      due_at: null,
+    });
+    expect((await secretsOf(desk.dependencies, cards)).secrets).toEqual({});
+    expect(await desk.renew('cards')).toBe('credential_removed');
+    const reader = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
+    await expect(reader.read('cards', shop)).rejects.toMatchObject({
+      code: 'credential_not_found',
+    });
+    // The environment does not bring back what an operator removed; the operator does.
+    const content = { appKey: 'app-1', appSecret };
+    await expect(desk.add('cards', 'app-1')).rejects.toMatchObject({ code: 'state_forbids' });
+    expect(await addCredential(desk.dependencies, cards, 'sandbox', content, testActor)).toBe(
+      'restored',
+    );
+    expect(await desk.renew('cards')).toBe('issued');
+  });
+
+  test('is registered by its first job where the process died before it could be', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk();
+    const dying: typeof desk.dependencies.door.apply = async (request) => {
+      if (request.event === 'access_token.registered') throw new Error('killed');
+      return await desk.dependencies.door.apply(request);
+    };
+    await expect(
+      storeCredential(
+        { ...desk.dependencies, door: { ...desk.dependencies.door, apply: dying } },
+        { ...cards, environment: 'sandbox', secrets: { appKey: 'app-1', appSecret } },
+        testActor,
+      ),
+    ).rejects.toThrow('killed');
+    const outbox = await desk.dependencies.db.selectFrom('outbox').selectAll().execute();
+    expect(outbox).toMatchObject([
+      { job_name: 'access-token.refresh', payload: { v: 1, credential: 'cards' } },
+    ]);
+    expect(await desk.renew('cards')).toBe('issued');
+  });
+});

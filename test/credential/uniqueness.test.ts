@@ -1,0 +1,284 @@
+import { describe, expect } from 'vitest';
+import { loadConfig } from '../../src/config/config.ts';
+import type { CredentialEvent } from '../../src/domain/credential.ts';
+import { removeCredential } from '../../src/credential/remove.ts';
+import { addCredential, rotateCredential } from '../../src/credential/rotate.ts';
+import { storeConfiguredCredentials } from '../../src/credential/sync-environment.ts';
+import { storeCredential } from '../../src/credential/store.ts';
+import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
+import { Secret } from '../../src/security/secret.ts';
+import { testActor } from '../support/builders.ts';
+import { onServer } from '../support/services/database.ts';
+import { eventually } from '../support/eventually.ts';
+import { test as withoutDesk } from '../support/harness/fixtures.ts';
+import { insertCredentials } from '../support/harness/many-credentials.ts';
+import { secretsOf } from '../support/secrets-of.ts';
+import { appSecret, test, type TokenDesk } from '../support/harness/token-harness.ts';
+
+const account = { account: '123456', terminal: '12345678', secureCode: 'code-1' };
+const till = { name: 'till', family: 'accept_payments' } as const;
+const cards = { name: 'cards', family: 'opcard' } as const;
+const twin = { name: 'twin', family: 'opcard' } as const;
+const app = { appKey: 'app-1', appSecret };
+const funds = { name: 'funds', family: 'opccount' } as const;
+const va = { number: 'VA1', vaCode: '1', privateKey: 'k' };
+
+type Dependencies = TokenDesk['dependencies'];
+type Key = Parameters<typeof addCredential>[1];
+
+const add = async (dependencies: Dependencies, key: Key, content: unknown) =>
+  await addCredential(dependencies, key, 'sandbox', content, testActor);
+
+/** Of which the first change of this kind is overtaken by something else. */
+function overtaken(
+  dependencies: Dependencies,
+  event: CredentialEvent,
+  first: () => Promise<unknown>,
+): Dependencies {
+  let isOver = false;
+  const apply: typeof dependencies.door.apply = async (request) => {
+    if (request.event === event && !isOver) {
+      isOver = true;
+      await first();
+    }
+    return await dependencies.door.apply(request);
+  };
+  return { ...dependencies, door: { ...dependencies.door, apply } };
+}
+
+/** Whether somebody waits for a lock of this database. */
+async function isLockWaitedFor(databaseUrl: string): Promise<boolean> {
+  let waiting: number | null = 0;
+  await onServer(databaseUrl, async (client) => {
+    const { rowCount } = await client.query(`select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`);
+    waiting = rowCount;
+  });
+  return waiting === 1;
+}
+
+const names = async ({ db }: Dependencies): Promise<readonly string[]> =>
+  (await db.selectFrom('credential').select('name').execute()).map(({ name }) => name).toSorted();
+
+describe('of two changes at the same moment', () => {
+  const others = { ...account, account: '654321' };
+
+  test('of many more than there are connections to the database, each is stored', async ({
+    openTokenDesk,
+  }) => {
+    const { dependencies } = await openTokenDesk();
+    const many = Array.from({ length: 30 }, (_, index) => `c${index}`);
+    await Promise.all(
+      many.map(async (name) => {
+        await add(dependencies, { ...cards, name }, { ...app, appKey: name });
+      }),
+    );
+    expect(await names(dependencies)).toEqual(many.toSorted());
+  });
+
+  test('one has the account, and the other is told so', async ({ openTokenDesk }) => {
+    const { dependencies } = await openTokenDesk();
+    const late = overtaken(dependencies, 'credential.added', () =>
+      add(dependencies, till, account),
+    );
+    await expect(add(late, { ...till, name: 'other' }, account)).rejects.toMatchObject({
+      code: 'credential_conflict',
+      paths: ['account', 'terminal'],
+    });
+    expect(await names(dependencies)).toEqual(['till']);
+  });
+
+  test.for(['added', 'restored', 'rotated'] as const)(
+    'one has the application, whichever encryption key comes first where the other is stored: %s',
+    async (how, { openTokenDesk, databaseUrl }) => {
+      const desk = await openTokenDesk();
+      const { dependencies } = desk;
+      const input = { ...twin, environment: 'sandbox', secrets: app } as const;
+      if (how !== 'added') await add(dependencies, twin, { ...app, appKey: 'app-2' });
+      if (how === 'restored') await removeCredential(dependencies, twin, testActor);
+      const { encryptionKeys } = loadConfig(desk.env);
+      const newer = generateEncryptionKey('k2');
+      // As another process has it.
+      const secondPlace = {
+        ...dependencies,
+        db: dependencies.db.withoutPlugins(),
+        keyring: createKeyring([...encryptionKeys, newer]),
+      };
+      const keyring = createKeyring([newer, ...encryptionKeys]);
+      let second: Promise<unknown> | undefined;
+      const first = overtaken({ ...dependencies, keyring }, 'credential.added', async () => {
+        let isOver = false;
+        second = (
+          how === 'rotated'
+            ? storeCredential(secondPlace, input, testActor)
+            : add(secondPlace, twin, app)
+        ).finally(() => {
+          isOver = true;
+        });
+        // What it comes to is told below.
+        second.catch(() => undefined);
+        await eventually(
+          'the second is through, or waits for the first',
+          async () => isOver || (await isLockWaitedFor(databaseUrl)),
+        );
+      });
+      expect(await add(first, cards, app)).toBe('added');
+      await expect(second).rejects.toMatchObject({
+        code: 'credential_conflict',
+        message: 'The credential "cards" already holds this application.',
+      });
+    },
+  );
+
+  test('for one name one is stored, and the other is told so or written over it', async ({
+    openTokenDesk,
+  }) => {
+    const { dependencies } = await openTokenDesk();
+    const late = overtaken(dependencies, 'credential.added', () =>
+      add(dependencies, till, account),
+    );
+    await expect(add(late, till, others)).rejects.toMatchObject({
+      code: 'credential_conflict',
+      paths: ['name'],
+    });
+    expect((await secretsOf(dependencies, till)).row.account).toBe(account.account);
+
+    const stores = overtaken(dependencies, 'credential.added', () => add(dependencies, funds, va));
+    const secrets = { ...va, vaCode: '2' };
+    const input = { ...funds, environment: 'sandbox', secrets } as const;
+    expect(await storeCredential(stores, input, testActor)).toBe('rotated');
+    expect((await secretsOf(dependencies, funds)).secrets).toEqual(secrets);
+  });
+
+  test('over a removed name one brings it back, and the other does not write over that', async ({
+    openTokenDesk,
+  }) => {
+    const { dependencies } = await openTokenDesk();
+    await add(dependencies, till, account);
+    await removeCredential(dependencies, till, testActor);
+    const late = overtaken(dependencies, 'credential.restored', () =>
+      add(dependencies, till, account),
+    );
+    await expect(add(late, till, { ...account, secureCode: 'lost' })).rejects.toMatchObject({
+      code: 'credential_conflict',
+      paths: ['name'],
+    });
+    expect((await secretsOf(dependencies, till)).secrets['secureCode']).toBe('code-1');
+  });
+
+  test('that bring back an account, one is told who has it, and not that the database refused', async ({
+    openTokenDesk,
+  }) => {
+    const { dependencies } = await openTokenDesk();
+    const other = { ...till, name: 'other' };
+    for (const key of [till, other]) {
+      await add(dependencies, key, account);
+      await removeCredential(dependencies, key, testActor);
+    }
+    const late = overtaken(dependencies, 'credential.restored', () =>
+      add(dependencies, other, account),
+    );
+    await expect(add(late, till, account)).rejects.toMatchObject({
+      code: 'credential_conflict',
+      message: 'The credential "other" already holds this account and terminal.',
+    });
+    expect((await secretsOf(dependencies, till)).row.state).toBe('removed');
+  });
+});
+
+describe('an application is known', () => {
+  /** The application's secret was rotated while a new encryption key came in, and the former one is retired now. */
+  async function afterNewKey(desk: TokenDesk): Promise<Dependencies> {
+    const { dependencies } = desk;
+    await add(dependencies, cards, app);
+    await desk.renew('cards');
+    const newer = generateEncryptionKey('k2');
+    const { encryptionKeys } = loadConfig(desk.env);
+    const both = { ...dependencies, keyring: createKeyring([newer, ...encryptionKeys]) };
+    await rotateCredential(both, cards, { appSecret: 'secret-2' }, testActor);
+    return { ...dependencies, keyring: createKeyring([newer]) };
+  }
+
+  test('also when the encryption key that its digest is of was retired: it has no twin', async ({
+    openTokenDesk,
+  }) => {
+    const desk = await openTokenDesk();
+    const alone = await afterNewKey(desk);
+    await expect(add(alone, twin, app)).rejects.toMatchObject({
+      code: 'credential_conflict',
+      paths: ['appKey'],
+    });
+    expect(await add(alone, twin, { ...app, appKey: 'app-2' })).toBe('added');
+    // Nor by way of a name that stands for another application so far, or of a removed one.
+    const input = { ...twin, environment: 'sandbox', secrets: app } as const;
+    await expect(storeCredential(alone, input, testActor)).rejects.toMatchObject({
+      code: 'credential_conflict',
+    });
+    await removeCredential(alone, twin, testActor);
+    await expect(add(alone, twin, app)).rejects.toMatchObject({ code: 'credential_conflict' });
+    // In the other environment it is another one.
+    expect(await addCredential(alone, twin, 'production', app, testActor)).toBe('restored');
+  });
+
+  test('also then by its own token: a new secret leaves that alone', async ({ openTokenDesk }) => {
+    const desk = await openTokenDesk();
+    const alone = await afterNewKey(desk);
+    const events = await desk.events('cards');
+    expect(await rotateCredential(alone, cards, { appSecret: 'secret-3' }, testActor)).toBe(
+      'rotated',
+    );
+    expect(await desk.events('cards')).toEqual(events);
+    expect((await desk.row('cards')).access_token_sealed).not.toBeNull();
+  });
+
+  test('by the digest that older versions stored', async ({ openTokenDesk }) => {
+    const { dependencies } = await openTokenDesk();
+    const { db, keyring } = dependencies;
+    await add(dependencies, cards, app);
+    const older = keyring.blindIndex('app_key', app.appKey);
+    await db.updateTable('credential').set({ app_key_index: older }).execute();
+    await expect(add(dependencies, twin, app)).rejects.toMatchObject({
+      code: 'credential_conflict',
+    });
+  });
+
+  withoutDesk(
+    'among ten thousand that are stored normally, none of which has to be opened',
+    async ({ database: { db }, door, databaseUrl }) => {
+      await insertCredentials(databaseUrl, { to: 10_000, dueAt: 'null' });
+      let opened = 0;
+      const keyring = createKeyring([generateEncryptionKey('k1')]);
+      const open: typeof keyring.open = (...sealed) => {
+        opened += 1;
+        return keyring.open(...sealed);
+      };
+      const dependencies = { db, door, keyring: { ...keyring, open } };
+      await addCredential(dependencies, cards, 'sandbox', app, testActor);
+      expect(opened).toBe(0);
+    },
+  );
+
+  test('at a start too, which is told who has it', async ({ openTokenDesk }) => {
+    const { dependencies } = await openTokenDesk();
+    await add(dependencies, cards, app);
+    await add(dependencies, till, account);
+    const start = async (credentials: Parameters<typeof storeConfiguredCredentials>[1]) =>
+      await storeConfiguredCredentials(dependencies, credentials, 'sandbox');
+    const secret = new Secret(appSecret);
+    const acceptPayments = { ...account, secureCode: new Secret('code-1') };
+    const opcard = (appKey: string) => ({
+      opcard: { appKey: new Secret(appKey), appSecret: secret },
+    });
+    await expect(start(opcard('app-1'))).rejects.toMatchObject({ code: 'credential_conflict' });
+    await expect(start({ acceptPayments })).rejects.toMatchObject({ code: 'credential_conflict' });
+    // Nothing of what is named beside it is stored.
+    const others = { ...acceptPayments, account: '654321' };
+    await expect(start({ ...opcard('app-1'), acceptPayments: others })).rejects.toMatchObject({
+      code: 'credential_conflict',
+    });
+    expect(await names(dependencies)).toEqual(['cards', 'till']);
+    await start({ ...opcard('app-2'), acceptPayments: others });
+    await expect(start(opcard('app-1'))).rejects.toMatchObject({ code: 'credential_conflict' });
+    await expect(start({ acceptPayments })).rejects.toMatchObject({ code: 'credential_conflict' });
+  });
+});

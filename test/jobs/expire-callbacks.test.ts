@@ -1,0 +1,78 @@
+import { sql } from 'kysely';
+import { describe, expect } from 'vitest';
+import { withClient } from '../../src/db/database.ts';
+import { acceptCallback } from '../../src/callback/accept.ts';
+import { runJob } from '../support/harness/run-job.ts';
+import { test } from '../support/harness/harness-test.ts';
+
+const settings = {
+  refusedCallbackMaxAgeMs: 7 * 86_400_000,
+  unbelievedCallbackMaxAgeMs: 86_400_000,
+};
+
+describe('retention of the inbox', () => {
+  test('what no signature proves is removed a while after it was rejected, given up or changed nothing; what one proves is kept', async ({
+    openDesk,
+    database: { db },
+    databaseUrl,
+  }) => {
+    const desk = await openDesk({ settings });
+    const { id } = await desk.open('sandbox:redirect+dropped');
+    const wrong = { fields: { order_amount: '0.01' } };
+    const proven = await desk.hear(id, 'notify', { status: '0', isProven: true, ...wrong });
+    const rejected = await desk.hear(id, 'notify', { status: '0', ...wrong });
+    expect(rejected.callback).toMatchObject({ state: 'rejected', is_believed: false });
+    const forbidden = db.deleteFrom('callback').where('id', '=', rejected.callback.id).execute();
+    await expect(forbidden).rejects.toMatchObject({ code: '42501' });
+    const { id: orphan } = await acceptCallback(desk.dependencies, {
+      channel: 'notify',
+      contentType: undefined,
+      body: Buffer.from(
+        `account=${desk.account.account}&terminal=${desk.account.terminal}&merchant_reference_id=none&quickpay_status=0&x=${'x'.repeat(60_000)}`,
+      ),
+      sourceIp: undefined,
+    });
+    const set = async (text: string) =>
+      await withClient(databaseUrl, async (client) => {
+        await client.query(`update token_lifecycle.callback set ${text}`);
+      });
+    await desk.run('notify.handle', { callbackId: orphan });
+    await set("due_at = now() - interval '1 second' where state = 'orphaned'");
+    expect(await desk.run('notify.handle', { callbackId: orphan })).toBe('abandoned');
+    const accepted = await desk.hear(id, 'notify', { status: '-1' });
+    const useless = await desk.hear(id, 'redirect', { status: '-1' });
+    expect(useless.callback).toMatchObject({ state: 'accepted', is_believed: false });
+
+    expect(await desk.run('retention.expire', {})).toBe('nothing_due');
+    await set("updated_at = updated_at - interval '25 hours'");
+    expect(await desk.run('retention.expire', {})).toBe('removed');
+    const left = await db.selectFrom('callback').select('id').execute();
+    expect(new Set(left.map((row) => row.id))).toEqual(
+      new Set([proven.callback.id, accepted.callback.id]),
+    );
+    expect(await desk.events(orphan)).toEqual([
+      'callback.received',
+      'callback.orphaned',
+      'callback.abandoned',
+      'callback.expired',
+    ]);
+  });
+
+  test('one run removes all that is old enough, batch by batch, and stops between two batches when the worker does', async ({
+    openDesk,
+    database: { db },
+  }) => {
+    const { dependencies } = await openDesk({ settings });
+    await sql`
+      insert into callback (id, channel, semantic_key, message_digest, body_sealed, body_bytes, reason, seen_count,
+        last_seen_at, received_at, state, version, created_at, updated_at)
+      select gen_random_uuid(), 'notify', 'k', n::text, 'sealed', 6, 'unreadable', 1,
+        now(), now() - interval '8 days', 'rejected', 1, now(), now()
+      from generate_series(1, 2500) n`.execute(db);
+    const count = async () => (await db.selectFrom('callback').select('id').execute()).length;
+    const stopped = await runJob('retention.expire', {}, dependencies, AbortSignal.abort());
+    expect([stopped, await count()]).toEqual([{ kind: 'done', result: 'interrupted' }, 2_500]);
+    const run = await runJob('retention.expire', {}, dependencies);
+    expect([run, await count()]).toEqual([{ kind: 'done', result: 'removed' }, 0]);
+  });
+});

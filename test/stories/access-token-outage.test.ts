@@ -1,0 +1,95 @@
+import { expect, onTestFinished } from 'vitest';
+import { outageSurvivedMs } from '../../src/domain/access-token-times.ts';
+import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
+import { createAccessTokenReader } from '../../src/access-token/read/reader.ts';
+import { startSandbox } from '../../src/sandbox/sandbox.ts';
+import { test, type TokenDesk } from '../support/harness/token-harness.ts';
+
+const minuteMs = 60_000;
+/** The latest that jitter and back-off can be. */
+const unlucky = { random: () => 0.999_999 };
+
+/**
+ * A token of 60 minutes meets a storm. Every renewal that falls due is tried; before each, when least of the token is left, a reader
+ * reads. Resolves to whether it was served every time.
+ */
+async function meet(
+  desk: TokenDesk,
+  name: string,
+  failing: GatewayClient,
+  { beginsMinute, lastsMinutes }: Weather,
+): Promise<boolean> {
+  await desk.add(name, name);
+  await desk.renew(name, { as: unlucky });
+  const reader = createAccessTokenReader({
+    ...desk.dependencies,
+    isHearing: () => false,
+    waitMsMax: 0,
+  });
+  await desk.pass(name, beginsMinute * minuteMs);
+  let isServed = true;
+  for (let passedMs = 0; ;) {
+    const { due_at: dueAt, read_at: now, generation } = await desk.row(name);
+    if (generation > 1) break;
+    const untilDueMs = Math.max(0, (dueAt?.getTime() ?? 0) - now.getTime()) + 1;
+    await desk.pass(name, untilDueMs);
+    passedMs += untilDueMs;
+    isServed &&= await reader.read(name, { type: 'backend', id: 'shop' }).then(
+      () => true,
+      () => false,
+    );
+    const as = passedMs < lastsMinutes * minuteMs ? { ...unlucky, gateway: failing } : unlucky;
+    await desk.renew(name, { as });
+  }
+  await reader.close();
+  return isServed;
+}
+
+interface Weather {
+  readonly dueFraction: '0.2' | '0.75';
+  readonly beginsMinute: number;
+  readonly lastsMinutes: number;
+  readonly isServed: boolean;
+}
+
+/** A token renewed as late as its jitter allows has 59 - 66 x the fraction minutes left: 45.8 and 9.5. */
+const weathers: readonly Weather[] = [
+  { dueFraction: '0.2', beginsMinute: 0, lastsMinutes: 45, isServed: true },
+  { dueFraction: '0.2', beginsMinute: 13.1, lastsMinutes: 45, isServed: true },
+  { dueFraction: '0.2', beginsMinute: 13.1, lastsMinutes: 46, isServed: false },
+  { dueFraction: '0.75', beginsMinute: 0, lastsMinutes: 45, isServed: true },
+  { dueFraction: '0.75', beginsMinute: 14.1, lastsMinutes: 45, isServed: false },
+  { dueFraction: '0.75', beginsMinute: 49.4, lastsMinutes: 9.5, isServed: true },
+  { dueFraction: '0.75', beginsMinute: 49.4, lastsMinutes: 10, isServed: false },
+];
+
+test('a 5xx storm goes unnoticed whenever it begins, as long as it is shorter than what a due token has left', async ({
+  openTokenDesk,
+}) => {
+  const sandbox = await startSandbox({ faults: { errorRate5xx: 1 } });
+  const failing = createGatewayClient({
+    checkoutUrl: sandbox.checkoutUrl,
+    openApiUrl: sandbox.openApiUrl,
+    oauthCallsPerSecondMax: 1_000,
+    timeoutMs: 2_000,
+  });
+  onTestFinished(async () => {
+    await failing.close();
+    await sandbox.close();
+  });
+  const appKeys = weathers.map((_, index) => `w${index}`);
+  const desks = {
+    '0.2': await openTokenDesk({ appKeys, env: { ACCESS_TOKEN_DUE_FRACTION: '0.2' } }),
+    '0.75': await openTokenDesk({ appKeys }),
+  };
+  const seen = await Promise.all(
+    weathers.map(async (weather, index) => ({
+      ...weather,
+      isServed: await meet(desks[weather.dueFraction], `w${index}`, failing, weather),
+    })),
+  );
+  expect(seen).toEqual(weathers);
+  const life = { ttlMs: 60 * minuteMs, skewMs: minuteMs };
+  expect(outageSurvivedMs({ ...life, dueFraction: 0.2 })).toBe(45.8 * minuteMs);
+  expect(outageSurvivedMs({ ...life, dueFraction: 0.75 })).toBe(9.5 * minuteMs);
+}, 90_000);

@@ -1,0 +1,313 @@
+import { afterEach, beforeEach, describe, expect } from 'vitest';
+import { findAccessToken } from '../../src/db/access-tokens.ts';
+import { findAuditBreaks, findTimeline } from '../../src/db/audit.ts';
+import { findCredential } from '../../src/db/credentials.ts';
+import { listDeadLetters } from '../../src/db/dead-letters.ts';
+import { findTokenizationsByMerchantReference } from '../../src/db/tokenizations.ts';
+import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
+import { quickpayPlace } from '../../src/tokenization/row.ts';
+import { requestPayload } from '../support/builders.ts';
+import { eventually } from '../support/eventually.ts';
+import { test } from '../support/harness/fixtures.ts';
+import { openShop, type Shop } from '../support/harness/shop.ts';
+import { backends, startTestWorker, type TestWorker } from '../support/harness/worker.ts';
+import { redriveJob } from '../../src/dead-letter/redrive.ts';
+import { requestTokenizationPayload } from '../../src/cli/commands/enqueue.ts';
+
+const audit = { actor: { type: 'backend', id: 'test' } } as const;
+
+describe.for(backends)('the lifecycle with queues on %s', (backend) => {
+  let worker: TestWorker;
+
+  beforeEach<{ databaseUrl: string }>(async () => undefined);
+
+  async function start(
+    databaseUrl: string,
+    skip: (reason: string) => never,
+    env: Record<string, string> = {},
+  ): Promise<void> {
+    const started = await startTestWorker({
+      databaseUrl,
+      backend,
+      env,
+      sandbox: { accessTokenTtlMs: Number(env['ACCESS_TOKEN_TTL_MS'] ?? 3_600_000) },
+    });
+    if (started === undefined) return skip('no Redis: this suite did not run on Redis');
+    worker = started;
+  }
+
+  afterEach(async () => {
+    await worker?.close();
+  });
+
+  const withUrls: Shop['withUrls'] = (payload) => openShop(worker).withUrls(payload);
+  const accept: Shop['accept'] = async (...args) => await openShop(worker).accept(...args);
+  const until: Shop['until'] = async (...args) => await openShop(worker).until(...args);
+  const decide: Shop['decide'] = async (...args) => await openShop(worker).decide(...args);
+  const bringBack: Shop['bringBack'] = async (...args) => await openShop(worker).bringBack(...args);
+
+  test('a customer who approves gets an active token, sealed, and a complete timeline', async ({
+    databaseUrl,
+    skip,
+  }) => {
+    // No query of the schedule comes before the customer does.
+    await start(databaseUrl, skip, { RECONCILE_SCHEDULE_MS: '60000' });
+    const { tokenization, isNew } = await accept(
+      {},
+      { returnUrl: 'https://shop.example/done?x=1' },
+    );
+    expect(isNew).toBe(true);
+    const waiting = await until(tokenization.merchant_reference_id, 'awaiting_customer');
+    const response = await bringBack(await decide(waiting, 'approve'));
+    expect(response.status).toBe(303);
+    const location = new URL(response.headers.get('location') ?? '');
+    expect(location.origin + location.pathname).toBe('https://shop.example/done');
+    expect(location.searchParams.get('merchantReferenceId')).toBe(
+      tokenization.merchant_reference_id,
+    );
+    const active = await until(tokenization.merchant_reference_id, 'active');
+
+    const [creation] = worker.sandbox.state().creations;
+    const { db, keyring } = worker.app.operations;
+    expect(active.quickpay_id_sealed).not.toContain(creation?.quickpayId);
+    expect(keyring.open(quickpayPlace(active.id), active.quickpay_id_sealed ?? '').reveal()).toBe(
+      creation?.quickpayId,
+    );
+    expect(active.expires_at).toBeInstanceOf(Date);
+    const events = (await findTimeline(db, active.id)).map(({ event }) => event);
+    expect(
+      events.filter((event) => event.startsWith('tokenization') || event.startsWith('evidence')),
+    ).toEqual([
+      'tokenization.requested',
+      'tokenization.submitting',
+      'tokenization.redirect_issued',
+      'evidence.accepted',
+      'tokenization.activated',
+    ]);
+    expect(await findAuditBreaks(db)).toEqual([]);
+  });
+
+  test('a reply without an address activates at once, and a refusal fails', async ({
+    databaseUrl,
+    skip,
+  }) => {
+    await start(databaseUrl, skip);
+    const direct = await accept({ remark: 'sandbox:direct' });
+    const refused = await accept({ remark: 'sandbox:refuse' });
+    await until(direct.tokenization.merchant_reference_id, 'active');
+    const failed = await until(refused.tokenization.merchant_reference_id, 'failed');
+    const events = await findTimeline(worker.app.operations.db, failed.id);
+    expect(events.at(-1)).toMatchObject({ event: 'tokenization.failed', reason: 'refused' });
+    expect(events.at(-1)?.gateway_code).not.toBeNull();
+  });
+
+  test('a reply that is lost after the token was made ends with exactly one usable token', async ({
+    databaseUrl,
+    skip,
+  }) => {
+    await start(databaseUrl, skip);
+    const { tokenization } = await accept({ remark: 'sandbox:approve+lost-reply' });
+    await until(tokenization.merchant_reference_id, 'active');
+    expect(worker.sandbox.state().tokensByMerchantReference).toEqual({
+      [tokenization.merchant_reference_id]: 1,
+    });
+    const events = await findTimeline(worker.app.operations.db, tokenization.id);
+    expect(events.map(({ event }) => event)).toContain('tokenization.outcome_unknown');
+  });
+
+  test('the same request again is the same tokenization, and other content is a conflict', async ({
+    databaseUrl,
+    skip,
+  }) => {
+    await start(databaseUrl, skip);
+    const first = await accept({ referenceId: 'order-1' });
+    const second = await accept({ referenceId: 'order-1' });
+    expect(second).toMatchObject({ isNew: false, tokenization: { id: first.tokenization.id } });
+    const payload = withUrls(requestPayload({ referenceId: 'order-1' }));
+    const reordered = Object.fromEntries(Object.entries(payload).toReversed());
+    const third = await acceptTokenization(
+      worker.app.operations,
+      requestTokenizationPayload(reordered),
+      { audit },
+    );
+    expect(third.tokenization.id).toBe(first.tokenization.id);
+    await expect(accept({ referenceId: 'order-1', remark: 'other' })).rejects.toMatchObject({
+      code: 'reference_conflict',
+    });
+    await until('order-1', 'awaiting_customer');
+    expect(worker.sandbox.state().calls.create).toBe(1);
+  });
+
+  test('a customer who never decides ends in expired', async ({ databaseUrl, skip }) => {
+    await start(databaseUrl, skip, { AWAITING_CUSTOMER_DEADLINE_MS: '1000' });
+    const { tokenization } = await accept();
+    await until(tokenization.merchant_reference_id, 'expired');
+  });
+
+  test('a customer who declines ends in failed, and a late success still wins over expired', async ({
+    databaseUrl,
+    skip,
+  }) => {
+    await start(databaseUrl, skip, { AWAITING_CUSTOMER_DEADLINE_MS: '2500' });
+    const declined = await accept();
+    const late = await accept({ remark: 'sandbox:redirect+dropped' });
+    await bringBack(
+      await decide(
+        await until(declined.tokenization.merchant_reference_id, 'awaiting_customer'),
+        'decline',
+      ),
+    );
+    await until(declined.tokenization.merchant_reference_id, 'failed');
+    const expired = await until(late.tokenization.merchant_reference_id, 'expired');
+    await bringBack(await decide(expired, 'approve'));
+    const active = await until(late.tokenization.merchant_reference_id, 'active');
+    const events = await findTimeline(worker.app.operations.db, active.id);
+    expect(events.find(({ event }) => event === 'tokenization.activated')?.detail).toMatchObject({
+      isLate: true,
+    });
+  });
+
+  test('a forged result with the right field names changes nothing', async ({
+    databaseUrl,
+    skip,
+  }) => {
+    await start(databaseUrl, skip);
+    const { tokenization } = await accept();
+    const waiting = await until(tokenization.merchant_reference_id, 'awaiting_customer');
+    const genuine = new Map((await decide(waiting, 'abandon')).fields);
+    expect(genuine.size).toBe(0);
+    for (const amount of ['0.01', '12.50']) {
+      await bringBack({
+        redirectUrl: `${worker.app.urls?.public}/callbacks/redirect`,
+        fields: [
+          ['account', worker.account.account],
+          ['terminal', worker.account.terminal],
+          ['signature', 'a'.repeat(64)],
+          ['order_amount', amount],
+          ['order_currency', 'EUR'],
+          ['merchant_reference_id', tokenization.merchant_reference_id],
+          ['quickpay_id', '00000000-0000-4000-8000-000000000000'],
+          ['quickpay_status', '1'],
+        ],
+      });
+    }
+    const { db } = worker.app.operations;
+    await eventually('both are judged', async () => {
+      const judged = await db
+        .selectFrom('callback')
+        .select(['state', 'reason'])
+        .where('state', '<>', 'received')
+        .execute();
+      return judged.length === 2 ? judged : undefined;
+    });
+    const rejected = await db
+      .selectFrom('callback')
+      .select('reason')
+      .where('state', '=', 'rejected')
+      .execute();
+    expect(rejected).toEqual([{ reason: 'amount_mismatch' }]);
+    // The second one fits in every field, so it makes the worker ask; the gateway knows of no success.
+    const asked = await eventually('the gateway was asked', async () => {
+      const [row] = await findTokenizationsByMerchantReference(
+        db,
+        tokenization.merchant_reference_id,
+      );
+      return row?.state === 'confirming' && row.reconcile_step > 0 ? row : undefined;
+    });
+    expect(asked.quickpay_id_sealed).toBeNull();
+  });
+
+  test('a payload that does not parse ends in dead letters with paths and without values, and can be redriven', async ({
+    databaseUrl,
+    skip,
+  }) => {
+    await start(databaseUrl, skip);
+    const bad = {
+      ...requestPayload(),
+      order: { currency: 'canary-currency', amount: '-1', methods: 'Klarna' },
+      extra: 'canary-extra',
+    };
+    const queue = worker.app.backend.queue('tokenization');
+    await queue.add('tokenization.request', bad, { jobId: 'raw-1' });
+    const { db } = worker.app.operations;
+    const letter = await eventually(
+      'a dead letter',
+      async () => (await listDeadLetters(db, 10))[0],
+    );
+    expect(letter).toMatchObject({ code: 'payload_invalid', job_name: 'tokenization.request' });
+    expect(letter.paths.toSorted()).toEqual(['*', 'order.amount', 'order.currency']);
+    const job = await eventually('the job has failed', async () => {
+      const found = await queue.getJob('raw-1');
+      return found?.failedReason === undefined ? undefined : found;
+    });
+    expect(JSON.stringify(job.toJSON())).not.toContain('canary');
+    await redriveJob(worker.app.operations, letter.id, {
+      actor: { type: 'operator', id: 'test' },
+    });
+    const again = await eventually(
+      'it fails again, under a new id',
+      async () => (await listDeadLetters(db, 10))[0],
+    );
+    expect(again.job_id).toMatch(/^redrive-.*-g1$/);
+    expect(await findAuditBreaks(db)).toEqual([]);
+  });
+
+  test('a raw job is sealed in Postgres and stripped in the queue as soon as it is taken', async ({
+    databaseUrl,
+    skip,
+  }) => {
+    await start(databaseUrl, skip);
+    const payload = withUrls(
+      requestPayload({ referenceId: 'raw-order', remark: 'sandbox:direct' }),
+    );
+    const queue = worker.app.backend.queue('tokenization');
+    await queue.add('tokenization.request', payload, { jobId: 'raw-2' });
+    const active = await until('raw-order', 'active');
+    const job = await queue.getJob('raw-2');
+    expect(job?.data).toEqual({ v: 1, tokenizationId: active.id });
+  });
+
+  test('an access token is issued, then refreshed before it runs out', async ({
+    databaseUrl,
+    skip,
+  }) => {
+    await start(databaseUrl, skip, { ACCESS_TOKEN_TTL_MS: '3000', ACCESS_TOKEN_SKEW_MS: '200' });
+    const { db } = worker.app.operations;
+    const token = await eventually('generation 2', async () => {
+      const credential = await findCredential(db, 'default', 'opcard');
+      const row = credential === undefined ? undefined : await findAccessToken(db, credential.id);
+      return row !== undefined && row.generation >= 2 ? row : undefined;
+    });
+    expect(token.access_token_sealed).toMatch(/^v1\.k1\./);
+    const events = await db
+      .selectFrom('audit_event')
+      .select(['event', 'detail'])
+      .where('entity_id', '=', token.id)
+      .orderBy('version')
+      .execute();
+    expect(events.map(({ event }) => event).slice(0, 5)).toEqual([
+      'access_token.registered',
+      'access_token.issue_intent',
+      'access_token.issued',
+      'access_token.refresh_intent',
+      'access_token.refreshed',
+    ]);
+  });
+
+  test('an emptied queue loses nothing: the scan puts the work back', async ({
+    databaseUrl,
+    skip,
+  }) => {
+    await start(databaseUrl, skip);
+    const { tokenization } = await acceptTokenization(
+      worker.app.operations,
+      withUrls(requestPayload({ remark: 'sandbox:direct' })),
+      {
+        audit,
+        // Committed, but its job never reaches a queue.
+        isContinuedByCaller: true,
+      },
+    );
+    await until(tokenization.merchant_reference_id, 'active');
+  });
+});

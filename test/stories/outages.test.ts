@@ -1,0 +1,178 @@
+import { Redis } from 'ioredis';
+import { describe, expect } from 'vitest';
+import { findAuditBreaks } from '../../src/db/audit.ts';
+import { withClient } from '../../src/db/database.ts';
+import { findTokenization } from '../../src/db/tokenizations.ts';
+import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
+import { requestPayload } from '../support/builders.ts';
+import { setAway } from '../support/services/database.ts';
+import { eventually } from '../support/eventually.ts';
+import { test } from '../support/harness/fixtures.ts';
+import { freePort, spawnAnyRedis } from '../support/services/services.ts';
+import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
+
+const audit = { actor: { type: 'backend', id: 'test' } } as const;
+
+async function accept(worker: TestWorker): Promise<string> {
+  const payload = requestPayload({ remark: 'sandbox:direct' });
+  const base = worker.app.urls?.public ?? '';
+  const order = {
+    ...payload.order,
+    redirectUrl: `${base}/callbacks/redirect`,
+    notifyUrl: `${base}/callbacks/notify`,
+  };
+  const { tokenization } = await acceptTokenization(
+    worker.app.operations,
+    { ...payload, order },
+    { audit },
+  );
+  return tokenization.id;
+}
+
+async function untilActive(worker: TestWorker, id: string): Promise<void> {
+  await eventually('it becomes active', async () => {
+    const row = await findTokenization(worker.app.operations.db, id);
+    return row?.state === 'active';
+  });
+}
+
+async function notify(worker: TestWorker): Promise<Response> {
+  return await fetch(`${worker.app.urls?.public}/callbacks/notify`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/xml' },
+    body:
+      `<response><account>${worker.account.account}</account><terminal>${worker.account.terminal}</terminal>` +
+      '<merchant_reference_id>unheard-of</merchant_reference_id><quickpay_status>0</quickpay_status></response>',
+  });
+}
+
+describe('outages', () => {
+  test('while Redis is away requests and pushes are kept, and done when it is back', async ({
+    databaseUrl,
+    skip,
+  }) => {
+    const port = await freePort();
+    const first = await spawnAnyRedis(port);
+    if (first === undefined) return skip('no redis-server on the path');
+    const url = `redis://127.0.0.1:${port}`;
+    const worker = await startTestWorker({
+      databaseUrl,
+      backend: 'redis',
+      env: { REDIS_URL: url },
+    });
+    if (worker === undefined) return skip('no Redis');
+    try {
+      await untilActive(worker, await accept(worker));
+      await first.close();
+
+      const during = await accept(worker);
+      const pushed = await notify(worker);
+      expect([pushed.status, await pushed.text()]).toEqual([200, 'receive-ok']);
+      const ready = await fetch(`${worker.app.urls?.private}/health/ready`);
+      expect([ready.status, await ready.json()]).toEqual([
+        503,
+        { status: 'not_ready', checks: { database: true, queues: false } },
+      ]);
+      expect((await fetch(`${worker.app.urls?.private}/health/live`)).status).toBe(200);
+
+      const second = await spawnAnyRedis(port);
+      try {
+        await untilActive(worker, during);
+        await eventually('the push is judged', async () => {
+          const rows = await worker.app.operations.db
+            .selectFrom('callback')
+            .select('state')
+            .where('merchant_reference_id', '=', 'unheard-of')
+            .execute();
+          return rows[0]?.state === 'orphaned';
+        });
+        await untilActive(worker, await accept(worker));
+      } finally {
+        await worker.close();
+        await second?.close();
+      }
+    } finally {
+      await worker.close();
+    }
+    await expectNoBreaks(databaseUrl);
+  });
+
+  test('an emptied Redis loses nothing, scans go on', async ({ databaseUrl, skip }) => {
+    const redis = await spawnAnyRedis(await freePort());
+    if (redis === undefined) return skip('no redis-server on the path');
+    const worker = await startTestWorker({
+      databaseUrl,
+      backend: 'redis',
+      env: { REDIS_URL: redis.url },
+    });
+    if (worker === undefined) return skip('no Redis');
+    try {
+      const client = new Redis(redis.url);
+      const ids = await Promise.all(Array.from({ length: 20 }, async () => await accept(worker)));
+      await client.flushall();
+      client.disconnect();
+      await Promise.all(ids.map(async (id) => await untilActive(worker, id)));
+      expect(Object.values(worker.sandbox.state().tokensByMerchantReference)).toEqual(
+        ids.map(() => 1),
+      );
+    } finally {
+      await worker.close();
+      await redis.close();
+    }
+  });
+
+  test.for(['postgres', 'redis'] as const)(
+    'while Postgres is away a push is refused, and the worker (queues on %s) recovers by itself',
+    async (backend, { databaseUrl, skip }) => {
+      const worker = await startTestWorker({ databaseUrl, backend });
+      if (worker === undefined) return skip('no Redis');
+      try {
+        await untilActive(worker, await accept(worker));
+        await setAway(databaseUrl, true);
+        const refused = await notify(worker);
+        expect(refused.status).toBe(503);
+        expect(await refused.text()).not.toContain('receive-ok');
+        expect((await fetch(`${worker.app.urls?.private}/health/ready`)).status).toBe(503);
+
+        await setAway(databaseUrl, false);
+        await eventually('a push is accepted again', async () => (await notify(worker)).ok);
+        await untilActive(worker, await accept(worker));
+        expect(await findAuditBreaks(worker.app.operations.db)).toEqual([]);
+      } finally {
+        await worker.close();
+      }
+    },
+  );
+
+  test('a Redis that may evict is refused, with the setting to change', async ({
+    databaseUrl,
+    skip,
+  }) => {
+    const redis = await spawnAnyRedis(await freePort());
+    if (redis === undefined) return skip('no redis-server on the path');
+    const client = new Redis(redis.url);
+    await client.config('SET', 'maxmemory-policy', 'allkeys-lru');
+    client.disconnect();
+    const started = startTestWorker({
+      databaseUrl,
+      backend: 'redis',
+      env: { REDIS_URL: redis.url },
+    });
+    await expect(started).rejects.toMatchObject({
+      code: 'queue_policy_invalid',
+      message: expect.stringContaining('maxmemory-policy'),
+    });
+    await redis.close();
+  });
+});
+
+async function expectNoBreaks(databaseUrl: string): Promise<void> {
+  await withClient(databaseUrl, async (client) => {
+    const { rows } = await client.query<{ breaks: number }>(
+      `select count(*)::int as breaks from token_lifecycle.tokenization t
+       where version <> (select count(*) from token_lifecycle.audit_event a
+         where a.entity_type = 'tokenization' and a.entity_id = t.id)`,
+    );
+    expect(rows[0]?.breaks).toBe(0);
+  });
+}

@@ -1,0 +1,102 @@
+import { sql } from 'kysely';
+import pg from 'pg';
+import { loadConfig } from '../../../src/config/config.ts';
+import { applicationRole, openDatabase, survivesBreaks } from '../../../src/db/database.ts';
+import { createTransitionDoor } from '../../../src/db/transition-door.ts';
+import { createGatewayClient, type GatewayClient } from '../../../src/gateway/client.ts';
+import { jobSettings } from '../../../src/job-settings.ts';
+import type { JobDependencies } from '../../../src/execution/dependencies.ts';
+import { createLogger } from '../../../src/observability/logger.ts';
+import { createKeyring } from '../../../src/security/keyring.ts';
+import { createSharedAnswers } from '../../../src/gateway/shared-answers.ts';
+import { runJob, wordOf } from '../harness/run-job.ts';
+import { watchAwaitPoints } from './await-points.ts';
+import { type RenewalOrder, type RenewalReport, standing } from './killable-renewal.ts';
+
+const config = loadConfig(process.env);
+const url = process.env['DATABASE_URL'] ?? '';
+const database = await openDatabase({ url, poolSizeMax: 4 });
+const pool = new pg.Pool({
+  connectionString: url,
+  max: 8,
+  options: `-c search_path=token_lifecycle${database.isRestricted ? ` -c role=${applicationRole}` : ''}`,
+});
+survivesBreaks(pool, () => undefined);
+const gateway = createGatewayClient(config.gateway);
+const common = {
+  keyring: createKeyring(config.encryptionKeys),
+  settings: jobSettings(config),
+  webhooks: undefined,
+  logger: createLogger({ level: 'silent' }),
+  random: () => 0.5,
+  sharedAnswers: createSharedAnswers(),
+  enqueue: async () => await Promise.resolve(),
+};
+const otherWorker: JobDependencies = {
+  ...common,
+  db: database.db,
+  door: createTransitionDoor(database.db),
+  gateway,
+  workerId: 'other',
+};
+
+async function renew(credential: string, dependencies: JobDependencies): Promise<string> {
+  return wordOf(await runJob('access-token.refresh', { credential }, dependencies));
+}
+
+/** Lets the lease of a credential be over, and another worker renew its token by a gateway. */
+async function overtake(credential: string, by: GatewayClient): Promise<void> {
+  await sql`update access_token set due_at = now() - interval '1 s', lease_until = now() - interval '1 s'
+    where credential_id = (select id from credential where name = ${credential})`.execute(
+    database.db,
+  );
+  await renew(credential, { ...otherWorker, gateway: by });
+}
+
+const silentGateway: GatewayClient = {
+  ...gateway,
+  refreshAccessToken: async () => await Promise.resolve({ kind: 'unknown', cause: 'timeout' }),
+};
+
+function overtaken(credential: string, overtaker: 'renews' | 'fails'): GatewayClient {
+  return {
+    ...gateway,
+    refreshAccessToken: async (...call) => {
+      const reply = await gateway.refreshAccessToken(...call);
+      await overtake(credential, overtaker === 'renews' ? gateway : silentGateway);
+      return reply;
+    },
+  };
+}
+
+async function carryOut(order: RenewalOrder): Promise<RenewalReport> {
+  const { credential, standAt, openApiUrl, overtaker } = order;
+  const stands = Promise.withResolvers<string>();
+  const ownGateway =
+    openApiUrl === undefined
+      ? gateway
+      : createGatewayClient({ ...config.gateway, openApiUrl, oauthCallsPerSecondMax: 1_000 });
+  const world = watchAwaitPoints(
+    { pool, gateway: overtaker ? overtaken(credential, overtaker) : ownGateway },
+    async (point) => {
+      if (point !== standAt) return;
+      stands.resolve(standing);
+      await new Promise(() => undefined);
+    },
+  );
+  const dependencies: JobDependencies = {
+    ...common,
+    ...world,
+    door: createTransitionDoor(world.db),
+    workerId: 'mortal',
+  };
+  const result = await Promise.race([renew(credential, dependencies), stands.promise]);
+  return { credential, result, operations: world.operations };
+}
+
+process.on('message', (orders: readonly RenewalOrder[]) => {
+  for (const order of orders) void carryOut(order).then((report) => process.send?.(report));
+});
+// A test that was stopped takes its process with it.
+process.on('disconnect', () => process.exit());
+process.send?.('up');

@@ -1,0 +1,247 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { loadConfig } from '../../../src/config/config.ts';
+import { withClient } from '../../../src/db/database.ts';
+import type { CallbackRow, TokenizationRow } from '../../../src/db/rows.ts';
+import type { TransitionDoor } from '../../../src/db/transition-door.ts';
+import type { Db } from '../../../src/db/database.ts';
+import { createGatewayClient, type GatewayClient } from '../../../src/gateway/client.ts';
+import { signatureFields } from '../../../src/gateway/signature-fields.ts';
+import { computeSignature } from '../../../src/gateway/signature.ts';
+import { jobSettings } from '../../../src/job-settings.ts';
+import { acceptCallback } from '../../../src/callback/accept.ts';
+import { acceptTokenization } from '../../../src/tokenization/request/accept.ts';
+import type { JobDependencies, JobSettings } from '../../../src/execution/dependencies.ts';
+import { createSharedAnswers } from '../../../src/gateway/shared-answers.ts';
+import { storeCredential } from '../../../src/credential/store.ts';
+import { createLogger } from '../../../src/observability/logger.ts';
+import { type Sandbox, type SandboxOptions, startSandbox } from '../../../src/sandbox/sandbox.ts';
+import { createKeyring, generateEncryptionKey } from '../../../src/security/keyring.ts';
+import { Secret } from '../../../src/security/secret.ts';
+import { requestPayload, testActor } from '../builders.ts';
+import { runJob, wordOf } from './run-job.ts';
+
+/** What a message of the test says. Whatever is left out is filled in from the tokenization. */
+export interface Said {
+  readonly status: '1' | '0' | '-1';
+  readonly quickpayId?: string;
+  readonly isProven?: boolean;
+  readonly fields?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Jobs by hand: the real jobs against real PostgreSQL and the gateway sandbox, run one at a time, without queues and
+ * without waiting. Pushes count as proven when they are signed.
+ */
+export interface Desk {
+  readonly sandbox: Sandbox;
+  readonly gateway: GatewayClient;
+  readonly dependencies: JobDependencies;
+  readonly account: {
+    readonly account: string;
+    readonly terminal: string;
+    readonly secureCode: Secret;
+  };
+  /** Accepts a request; with `isTaken` false its job is left undone. */
+  readonly open: (
+    remark: string,
+    isTaken?: boolean,
+    referenceId?: string,
+  ) => Promise<TokenizationRow>;
+  /** Runs one job; `as` takes the place of the desk's own dependencies. */
+  readonly run: (
+    name: string,
+    payload: Readonly<Record<string, unknown>>,
+    as?: JobDependencies,
+  ) => Promise<string>;
+  readonly confirm: (id: string) => Promise<string>;
+  readonly hear: (
+    id: string,
+    channel: 'notify' | 'redirect',
+    said: Said,
+  ) => Promise<{ readonly result: string; readonly callback: CallbackRow }>;
+  /** The customer decides on the row's page, or on `page`; the QuickPay ID, or `''`. */
+  readonly decide: (id: string, decision: 'approve' | 'decline', page?: string) => Promise<string>;
+  readonly row: (id: string) => Promise<TokenizationRow>;
+  readonly events: (id: string) => Promise<readonly string[]>;
+  /** Lets time pass for one tokenization: whatever it waits for is due, and `none` answers are a minute old. */
+  readonly makeDue: (id: string) => Promise<void>;
+  readonly passDeadline: (id: string) => Promise<void>;
+  /** What the gateway answered on behalf of unproven messages so far counts no more. */
+  readonly forgetAnswers: () => void;
+  /** Sets columns of a tokenization, in SQL, as time would have. */
+  readonly alter: (id: string, assignments: string) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+const fieldList = signatureFields.Q1;
+
+/** Opens a desk on a database of the test's own. */
+export async function openDesk(
+  place: { readonly db: Db; readonly door: TransitionDoor; readonly databaseUrl: string },
+  options: {
+    readonly settings?: Partial<JobSettings>;
+    readonly faults?: SandboxOptions['faults'];
+    readonly wrapGateway?: (gateway: GatewayClient) => GatewayClient;
+  } = {},
+): Promise<Desk> {
+  const { db, door, databaseUrl } = place;
+  const account = {
+    account: String(randomInt(100_000, 1_000_000)),
+    terminal: String(randomInt(10_000_000, 100_000_000)),
+    secureCode: randomBytes(12).toString('hex'),
+  };
+  const sandbox = await startSandbox({
+    accounts: [account],
+    ...(options.faults === undefined ? {} : { faults: options.faults }),
+  });
+  const config = loadConfig({
+    DATABASE_URL: databaseUrl,
+    ENCRYPTION_KEYS: `k1:${generateEncryptionKey('k1').key.reveal()}`,
+    OCEANPAYMENT_CHECKOUT_URL: sandbox.checkoutUrl,
+    OCEANPAYMENT_OPEN_API_URL: sandbox.openApiUrl,
+    REDIRECT_HOST_ALLOW_LIST: '127.0.0.1',
+    CALLBACK_PUBLIC_URL: 'http://127.0.0.1:9',
+    NOTIFY_SIGNATURE_MODE: 'observe',
+    GATEWAY_TIMEOUT_MS: '1000',
+  });
+  const plain = createGatewayClient(config.gateway);
+  const gateway = options.wrapGateway?.(plain) ?? plain;
+  let sharedAnswers = createSharedAnswers();
+  const dependencies: JobDependencies = {
+    db,
+    door,
+    keyring: createKeyring(config.encryptionKeys),
+    settings: {
+      ...jobSettings(config),
+      signatures: {
+        redirect: { mode: 'off' },
+        notify: { mode: 'observe', fields: fieldList },
+      },
+      ...options.settings,
+    },
+    gateway,
+    webhooks: undefined,
+    logger: createLogger({ level: 'silent' }),
+    workerId: 'desk',
+    random: () => 0.5,
+    sharedAnswers: { ask: async (...question) => await sharedAnswers.ask(...question) },
+    enqueue: async () => await Promise.resolve(),
+  };
+  await storeCredential(
+    dependencies,
+    {
+      name: 'default',
+      environment: 'sandbox',
+      family: 'accept_payments',
+      account: account.account,
+      terminal: account.terminal,
+      secrets: { secureCode: account.secureCode },
+    },
+    testActor,
+  );
+  const proven: JobDependencies = {
+    ...dependencies,
+    settings: {
+      ...dependencies.settings,
+      signatures: {
+        ...dependencies.settings.signatures,
+        notify: { mode: 'verify', fields: fieldList },
+      },
+    },
+  };
+  const secureCode = new Secret(account.secureCode);
+
+  const run: Desk['run'] = async (name, payload, as = dependencies) =>
+    wordOf(await runJob(name, payload, as));
+  const row: Desk['row'] = async (id) =>
+    await db.selectFrom('tokenization').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+  const alter: Desk['alter'] = async (id, text) =>
+    await withClient(databaseUrl, async (client) => {
+      await client.query(`update token_lifecycle.tokenization set ${text} where id = $1`, [id]);
+    });
+
+  return {
+    sandbox,
+    gateway,
+    dependencies,
+    account: { ...account, secureCode },
+    run,
+    row,
+    async open(remark, isTaken = true, referenceId?) {
+      const request = requestPayload(
+        referenceId === undefined ? { remark } : { remark, referenceId },
+      );
+      const { tokenization } = await acceptTokenization(dependencies, request, {
+        audit: { actor: testActor },
+      });
+      if (isTaken) await run('tokenization.request', { tokenizationId: tokenization.id });
+      return await row(tokenization.id);
+    },
+    confirm: async (id) => await run('tokenization.confirm', { tokenizationId: id }),
+    async hear(id, channel, { status, quickpayId, isProven = false, fields = {} }) {
+      const about = await row(id);
+      const values: Record<string, string> = {
+        account: account.account,
+        terminal: account.terminal,
+        merchant_reference_id: about.gateway_reference,
+        ...(about.order_reference_id === null
+          ? {}
+          : { order_reference_id: about.order_reference_id }),
+        ...(quickpayId === undefined ? {} : { quickpay_id: quickpayId }),
+        quickpay_status: status,
+        ...fields,
+      };
+      if (isProven) values['signature'] = computeSignature(fieldList, values, secureCode);
+      const { id: callbackId } = await acceptCallback(dependencies, {
+        channel,
+        contentType: 'application/x-www-form-urlencoded',
+        body: Buffer.from(new URLSearchParams(values).toString()),
+        sourceIp: undefined,
+      });
+      const name = channel === 'notify' ? 'notify.handle' : 'callback.verify';
+      const result = await run(name, { callbackId }, isProven ? proven : dependencies);
+      const callback = await db
+        .selectFrom('callback')
+        .selectAll()
+        .where('id', '=', callbackId)
+        .executeTakeFirstOrThrow();
+      return { result, callback };
+    },
+    async decide(id, decision, address) {
+      const page = new URL(address ?? (await row(id)).redirect_url ?? '');
+      const response = await fetch(new URL('/bank/quickPay/decide', page), {
+        method: 'POST',
+        headers: { accept: 'application/json' },
+        body: new URLSearchParams({ opRefId: page.searchParams.get('opRefId') ?? '', decision }),
+      });
+      const { fields } = (await response.json()) as { fields: [string, string][] };
+      return new Map(fields).get('quickpay_id') ?? '';
+    },
+    async events(id) {
+      const rows = await db
+        .selectFrom('audit_event')
+        .select('event')
+        .where('entity_id', '=', id)
+        .orderBy('version')
+        .execute();
+      return rows.map(({ event }) => event);
+    },
+    makeDue: async (id) =>
+      await alter(
+        id,
+        `reconcile_at = case when reconcile_at is null then null else now() - interval '1 second' end,
+         none_at = none_at - interval '61 seconds', lease_until = lease_until - interval '1 day'`,
+      ),
+    passDeadline: async (id) =>
+      await alter(
+        id,
+        `deadline_at = now() - interval '1 second', reconcile_at = now() - interval '1 second'`,
+      ),
+    forgetAnswers: () => (sharedAnswers = createSharedAnswers()),
+    alter,
+    async close() {
+      await gateway.close();
+      await sandbox.close();
+    },
+  };
+}

@@ -1,0 +1,34 @@
+import {
+  type AccessTokenReader,
+  openListeningReader,
+} from '../../../src/access-token/read/reader.ts';
+import { eventually } from '../eventually.ts';
+import type { TokenDesk } from './token-harness.ts';
+
+/** A backend that reads. */
+export const shop = { type: 'backend', id: 'shop' } as const;
+
+/** A desk with one issued token, and a reader whose outcomes are kept, and the faults of its ears. */
+export async function withReader(
+  desk: TokenDesk,
+  databaseUrl: string,
+  waitMsMax = 5_000,
+): Promise<{ reader: AccessTokenReader; outcomes: string[]; faults: unknown[] }> {
+  await desk.add('cards', 'app-1');
+  await desk.renew('cards');
+  const outcomes: string[] = [];
+  const faults: unknown[] = [];
+  const reader = openListeningReader({
+    ...desk.dependencies,
+    databaseUrl,
+    waitMsMax,
+    onRead: (outcome) => outcomes.push(outcome),
+    onFault: (fault) => faults.push(fault),
+  });
+  // The reader trusts its memory only once it listens.
+  await eventually('a read from memory', async () => {
+    await reader.read('cards', shop);
+    return outcomes.at(-1) === 'memory';
+  });
+  return { reader, outcomes, faults };
+}

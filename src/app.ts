@@ -15,7 +15,7 @@ import { createPrivateServer } from './http/private-server.ts';
 import { createPublicServer } from './http/public-server.ts';
 import { checkDefaultAccount } from './account/check-account.ts';
 import type { JobDependencies, OperationDependencies } from './execution/dependencies.ts';
-import { createSharedAnswers } from './gateway/shared-answers.ts';
+import { createCoalescedQueries } from './gateway/coalesced-queries.ts';
 import { repeatingJobs } from './jobs/registry.ts';
 import { receiveCallback } from './callback/receive.ts';
 import { registerWebhookEndpoint } from './delivery/endpoint.ts';
@@ -170,7 +170,7 @@ function startWorkers(
     workerId,
     random: Math.random,
     enqueue: async (jobs) => await restoreJobs(backend, operations.db, jobs),
-    sharedAnswers: createSharedAnswers(),
+    coalescedQueries: createCoalescedQueries(),
   };
   const workers = queueNames.map((queue) => {
     const concurrency = config.queue.concurrency[queue];

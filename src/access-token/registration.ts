@@ -4,8 +4,8 @@ import { findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import type { AccessTokenEvent } from '../domain/access-token.ts';
 import type { Actor } from '../domain/audit-entry.ts';
-import { isOfFormerApp, noToken } from './row.ts';
-import { applyToPresentRow } from '../db/retry-stale.ts';
+import { belongsToPreviousApp, noToken } from './row.ts';
+import { retryOnStaleVersion } from '../db/retry-stale.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { refreshJob } from '../domain/outbox-job.ts';
 
@@ -45,7 +45,7 @@ export async function retryAccessToken(
  * Makes the row stand for the application that the credential names: where it holds another one's tokens they are forgotten and
  * a new one is due at once. Repeating it changes nothing.
  */
-export async function alignAccessToken(
+export async function resetIfAppChanged(
   dependencies: Dependencies,
   credential: OfCredential,
   actor: Actor,
@@ -56,7 +56,8 @@ export async function alignAccessToken(
     const present = await findCredentialById(dependencies.db, id);
     // Without an application it is as new; only that of a removed credential is not due.
     const isNew = row.app_key_index === null && row.due_at !== null;
-    if (present?.state !== 'active' || isNew || !isOfFormerApp(row, present)) return undefined;
+    if (present?.state !== 'active' || isNew || !belongsToPreviousApp(row, present))
+      return undefined;
     return {
       event: 'access_token.cleared',
       patch: { ...forgotten, environment: present.environment, due_at_in_ms: 0 },
@@ -66,7 +67,7 @@ export async function alignAccessToken(
 }
 
 /** The credential was removed: its tokens are forgotten and nothing is due any more. Repeating it changes nothing. */
-export async function retireAccessToken(
+export async function clearForRemovedCredential(
   dependencies: Dependencies,
   credential: OfCredential,
   actor: Actor,
@@ -80,7 +81,7 @@ export async function retireAccessToken(
       : { event: 'access_token.cleared', patch: { ...forgotten, due_at: null }, isDue: false },
   );
   // Restored in that very moment: then it begins anew.
-  if (await isActive()) await alignAccessToken(dependencies, credential, actor);
+  if (await isActive()) await resetIfAppChanged(dependencies, credential, actor);
 }
 
 /** Whoever is renewing the token meanwhile finds the attempt gone, and its pair is not handed out. */
@@ -105,7 +106,7 @@ async function change(
   actor: Actor,
   decide: (row: ReadAccessToken) => Change | undefined | Promise<Change | undefined>,
 ): Promise<void> {
-  await applyToPresentRow(async () => {
+  await retryOnStaleVersion(async () => {
     const row = await findAccessToken(db, credentialId);
     const decided = row && (await decide(row));
     if (row === undefined || decided === undefined) return 'nothing_to_do';

@@ -77,7 +77,7 @@ export function isLeased({ lease_until: leaseUntil, read_at: now }: ReadAccessTo
 }
 
 /** Whether what the row holds is of another application than the credential now names; the first intent forgets it. */
-export function isOfFormerApp(
+export function belongsToPreviousApp(
   row: Pick<AccessTokenRow, 'app_key_index' | 'environment'>,
   credential: Pick<CredentialRow, 'app_key_index' | 'environment'>,
 ): boolean {

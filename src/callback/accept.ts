@@ -31,7 +31,7 @@ export interface AcceptedCallback {
 }
 
 /** How long a callback may wait for its verdict before the scan puts its job back. */
-export const verdictDueMs = 5_000;
+export const verdictTimeoutMs = 5_000;
 const excerptBytes = 256;
 
 /** Who hands a message over, and whether the caller goes on with the work itself instead of leaving it to a job. */
@@ -135,7 +135,7 @@ function newRow(
     reason: refusal ?? null,
     received_at_in_ms: -ageMsOf(inbound, settings.refusedCallbackMaxAgeMs),
     last_seen_at_in_ms: 0,
-    ...(isKept ? { due_at_in_ms: verdictDueMs } : {}),
+    ...(isKept ? { due_at_in_ms: verdictTimeoutMs } : {}),
   };
 }
 

@@ -2,7 +2,7 @@ import { findCallback } from '../db/callbacks.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { parseCallback } from '../gateway/callback-message.ts';
-import { callbackPlace, verdictDueMs } from './accept.ts';
+import { callbackPlace, verdictTimeoutMs } from './accept.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { judgeJob } from '../domain/outbox-job.ts';
 
@@ -38,7 +38,7 @@ export async function replayCallback(
       terminal: terminal ?? null,
       merchant_reference_id: merchantReferenceId?.slice(0, 50) ?? null,
       order_reference_id: orderReferenceId?.slice(0, 50) ?? null,
-      due_at_in_ms: verdictDueMs,
+      due_at_in_ms: verdictTimeoutMs,
     },
     audit: { ...audit, channel: row.channel },
     jobs: [judgeJob(row.channel, id, row.version + 1)],

@@ -9,7 +9,7 @@ import {
   environmentSchema,
   type SoundEnvironment,
 } from './environment-schema.ts';
-import { misspelt } from './misspelt.ts';
+import { findMisspelledVariables } from './misspelled-variables.ts';
 import { rulesBroken } from './rules.ts';
 import { type Variable, variables } from './variables.ts';
 import type { LoadOptions } from './load-options.ts';
@@ -139,7 +139,7 @@ export function loadConfig(
       new Set(Object.keys(values)),
       options,
     ),
-    ...misspelt(Object.keys(env)),
+    ...findMisspelledVariables(Object.keys(env)),
   ];
   if (!parsed.success || all.length > 0) {
     throw new AppError(

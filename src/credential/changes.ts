@@ -3,7 +3,7 @@ import type { CredentialInput } from './input.ts';
 import { isDeepStrictEqual } from 'node:util';
 
 /** Whether a stored credential stands for the account, or application, of the input. */
-export function holdsSame(
+export function isSameHolder(
   present: CredentialRow,
   before: CredentialInput['secrets'],
   input: CredentialInput,

@@ -2,9 +2,9 @@ import { countOpenTokenizations, findCredential } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
-import { retireAccessToken } from '../access-token/registration.ts';
+import { clearForRemovedCredential } from '../access-token/registration.ts';
 import { credentialPlace } from '../account/open-account.ts';
-import { applyToPresentRow } from '../db/retry-stale.ts';
+import { retryOnStaleVersion } from '../db/retry-stale.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { refreshJob } from '../domain/outbox-job.ts';
 import type { CredentialKey } from './input.ts';
@@ -22,8 +22,8 @@ export async function removeCredential(
   key: CredentialKey,
   actor: Actor,
 ): Promise<void> {
-  const row = await applyToPresentRow(async () => await tryToRemove(dependencies, key, actor));
-  if (row.family === 'opcard') await retireAccessToken(dependencies, row, actor);
+  const row = await retryOnStaleVersion(async () => await tryToRemove(dependencies, key, actor));
+  if (row.family === 'opcard') await clearForRemovedCredential(dependencies, row, actor);
 }
 
 /** The row as it was; undefined where it has changed meanwhile, or a tokenization has begun. */

@@ -3,7 +3,7 @@ import type { AuditContext } from '../domain/audit-entry.ts';
 import type { OpccountCredential } from '../domain/api-shapes.ts';
 import { credentialContent } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
-import { applyToPresentRow } from '../db/retry-stale.ts';
+import { retryOnStaleVersion } from '../db/retry-stale.ts';
 import { openSecrets } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 
@@ -17,7 +17,7 @@ export async function revealOpccount(
   name: string,
   audit: AuditContext,
 ): Promise<OpccountCredential> {
-  return await applyToPresentRow(async () => {
+  return await retryOnStaleVersion(async () => {
     const row = await findCredential(db, name, 'opccount');
     if (row?.state !== 'active') {
       throw new AppError('credential_not_found', 'No active OPCCOUNT credential has this name.', {

@@ -8,7 +8,7 @@ import {
   credentialRotation,
 } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
-import { applyToPresentRow } from '../db/retry-stale.ts';
+import { retryOnStaleVersion } from '../db/retry-stale.ts';
 import { openSecrets } from '../account/open-account.ts';
 import { formerCodesOf, withFormerCodes } from '../account/former-codes.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
@@ -37,7 +37,7 @@ export async function addCredential(
 ): Promise<StoreResult> {
   const { account, terminal, ...secrets } = parse(credentialContent[family], content);
   const input = { name, family, environment, account, terminal, secrets };
-  return await applyToPresentRow(async () => {
+  return await retryOnStaleVersion(async () => {
     const present = await findCredential(dependencies.db, name, family);
     if (present === undefined) return await createCredential(dependencies, input, actor);
     if (present.state === 'active') {
@@ -97,7 +97,7 @@ async function changeSecrets(
   actor: Actor,
   change: (secrets: Secrets) => Secrets,
 ): Promise<StoreResult> {
-  return await applyToPresentRow(async () => {
+  return await retryOnStaleVersion(async () => {
     const { row, secrets } = await getActive(dependencies, key);
     return await replaceCredential(dependencies, row, inputOf(row, change(secrets)), actor);
   });

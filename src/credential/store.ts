@@ -8,18 +8,23 @@ import type { Actor } from '../domain/audit-entry.ts';
 import { AppError, errorCodeOf } from '../domain/errors.ts';
 import type { Keyring } from '../security/keyring.ts';
 import {
-  alignAccessToken,
+  resetIfAppChanged,
   registerAccessToken,
   retryAccessToken,
 } from '../access-token/registration.ts';
-import { applyToPresentRow } from '../db/retry-stale.ts';
+import { retryOnStaleVersion } from '../db/retry-stale.ts';
 import { formerCodesOf, withFormerCodes } from '../account/former-codes.ts';
 import { credentialPlace, openSecrets } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
-import { appKeyIndexes, assertOnlyOne, whileNoOtherStores, assertMayMove } from './uniqueness.ts';
+import {
+  appKeyIndexes,
+  assertUnique,
+  withUniquenessLock,
+  assertCanChangeAccount,
+} from './uniqueness.ts';
 import { refreshJob } from '../domain/outbox-job.ts';
 import type { CredentialInput } from './input.ts';
-import { changedPaths, isSame, isSamePlace, holdsSame } from './changes.ts';
+import { changedPaths, isSame, isSamePlace, isSameHolder } from './changes.ts';
 
 /** What storing a credential came to. */
 export type StoreResult = 'added' | 'restored' | 'rotated' | 'unchanged';
@@ -39,7 +44,7 @@ export async function storeCredential(
   input: CredentialInput,
   actor: Actor,
 ): Promise<StoreResult> {
-  return await applyToPresentRow(async () => {
+  return await retryOnStaleVersion(async () => {
     const present = await findCredential(dependencies.db, input.name, input.family);
     if (present === undefined) return await createCredential(dependencies, input, actor);
     if (present.state === 'removed') {
@@ -62,8 +67,8 @@ export async function createCredential(
   actor: Actor,
 ): Promise<StoreResult | undefined> {
   const id = randomUUID();
-  const outcome = await whileNoOtherStores(dependencies, input, async () => {
-    await assertOnlyOne(dependencies, input);
+  const outcome = await withUniquenessLock(dependencies, input, async () => {
+    await assertUnique(dependencies, input);
     return await dependencies.door.apply({
       entity: 'credential',
       row: { id, version: 0, state: null },
@@ -80,7 +85,7 @@ export async function createCredential(
 
 /**
  * Writes the input over a stored credential. Undefined where the row has changed meanwhile, be it only that a backend got it.
- * Throws as `assertMayHold` does.
+ * Throws as `assertCanReplace` does.
  */
 export async function replaceCredential(
   dependencies: Dependencies,
@@ -94,15 +99,15 @@ export async function replaceCredential(
   const isConfigured =
     input.configured === undefined || isDeepStrictEqual(input.configured, present.configured_index);
   if (isSameContent && isConfigured) {
-    if (input.family === 'opcard') await alignAccessToken(dependencies, present, actor);
+    if (input.family === 'opcard') await resetIfAppChanged(dependencies, present, actor);
     return 'unchanged';
   }
-  const isSameHolder = holdsSame(present, before, input);
+  const isHolderKept = isSameHolder(present, before, input);
   const content = contentOf(
     dependencies,
     present.id,
     input,
-    isSameHolder ? present.app_key_index : null,
+    isHolderKept ? present.app_key_index : null,
   );
   const isOtherApp = content['app_key_index'] !== present.app_key_index;
   const request = {
@@ -118,15 +123,15 @@ export async function replaceCredential(
     // Its access token is seen to also where the process dies before it can do that itself.
     jobs: isOtherApp ? [refreshJob(present.id, present.version + 1, input.name)] : [],
   } as const;
-  const outcome = isSameHolder
+  const outcome = isHolderKept
     ? await dependencies.door.apply(request)
-    : await whileNoOtherStores(dependencies, input, async () => {
-        await assertMayBecome(dependencies, present, input);
+    : await withUniquenessLock(dependencies, input, async () => {
+        await assertCanBecome(dependencies, present, input);
         return await applyUnlessTaken(dependencies, input, request);
       });
   if (!outcome.isApplied) return undefined;
   if (input.family === 'opcard') {
-    await alignAccessToken(dependencies, present, actor);
+    await resetIfAppChanged(dependencies, present, actor);
     await retryAccessToken(dependencies, present, actor);
   }
   return isRestored ? 'restored' : isSameContent ? 'unchanged' : 'rotated';
@@ -176,23 +181,23 @@ function secretsBefore(keyring: Keyring, row: CredentialRow): CredentialInput['s
  * Throws `credential_conflict` where another credential holds what the stored one comes to hold by this input, and `state_forbids` where
  * tokenizations need what it holds now.
  */
-export async function assertMayHold(
+export async function assertCanReplace(
   dependencies: Pick<Dependencies, 'db' | 'keyring'>,
   present: CredentialRow,
   input: CredentialInput,
 ): Promise<void> {
-  if (holdsSame(present, secretsBefore(dependencies.keyring, present), input)) return;
-  await assertMayBecome(dependencies, present, input);
+  if (isSameHolder(present, secretsBefore(dependencies.keyring, present), input)) return;
+  await assertCanBecome(dependencies, present, input);
 }
 
 /** The same, of an input that is known to hold something else. */
-async function assertMayBecome(
+async function assertCanBecome(
   dependencies: Pick<Dependencies, 'db' | 'keyring'>,
   present: CredentialRow,
   input: CredentialInput,
 ): Promise<void> {
-  await assertOnlyOne(dependencies, input);
-  await assertMayMove(dependencies, present, input);
+  await assertUnique(dependencies, input);
+  await assertCanChangeAccount(dependencies, present, input);
 }
 
 /** Two that were stored at the same moment can each find the account, or the application, free: then the database refuses one. */
@@ -205,7 +210,7 @@ async function applyUnlessTaken(
     return await dependencies.door.apply(request);
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
-    await assertOnlyOne(dependencies, input);
+    await assertUnique(dependencies, input);
     return { isApplied: false };
   }
 }

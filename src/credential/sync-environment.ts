@@ -3,12 +3,17 @@ import { AppError } from '../domain/errors.ts';
 import type { AcceptPaymentsAccount } from '../gateway/client.ts';
 import type { Logger } from '../observability/logger.ts';
 import { Secret } from '../security/secret.ts';
-import { applyToPresentRow } from '../db/retry-stale.ts';
+import { retryOnStaleVersion } from '../db/retry-stale.ts';
 import { configuredDigests, inputAtStart } from './environment-diff.ts';
 import { openAccount } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
-import { assertOnlyOne } from './uniqueness.ts';
-import { assertMayHold, createCredential, replaceCredential, type StoreResult } from './store.ts';
+import { assertUnique } from './uniqueness.ts';
+import {
+  assertCanReplace,
+  createCredential,
+  replaceCredential,
+  type StoreResult,
+} from './store.ts';
 import type { CredentialInput } from './input.ts';
 
 /** The credentials that the environment may hold, one of each family. */
@@ -80,9 +85,9 @@ export async function findFaultsAtStart(
     const present = await findCredential(dependencies.db, name, said.family);
     if (present?.state === 'removed') continue;
     try {
-      if (present === undefined) await assertOnlyOne(dependencies, said);
+      if (present === undefined) await assertUnique(dependencies, said);
       else
-        await assertMayHold(
+        await assertCanReplace(
           dependencies,
           present,
           inputAtStart(dependencies.keyring, said, present),
@@ -137,7 +142,7 @@ async function storeConfigured(
 ): Promise<StoreResult | 'removed'> {
   const { db, keyring } = dependencies;
   const configured = configuredDigests(keyring, said);
-  return await applyToPresentRow(async () => {
+  return await retryOnStaleVersion(async () => {
     const present = await findCredential(db, name, said.family);
     if (present === undefined) {
       return await createCredential(dependencies, { ...said, configured }, actor);

@@ -4,8 +4,8 @@ import {
   findCredentialByAppKey,
   findCredentialsOfOtherKeys,
   type SealedHolder,
-  hasTokenizationsInCharge,
-  hasTokenizationsToRevive,
+  hasOpenOrActiveTokenizations,
+  hasReconcilableTokenizations,
 } from '../db/credentials.ts';
 import type { CredentialEnvironment } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
@@ -21,7 +21,7 @@ type Dependencies = Pick<OperationDependencies, 'db' | 'keyring'>;
  * Looks for other holders and stores, in `work`, while nobody else does so for an application. Processes whose first encryption keys differ
  * have different digests of one application, so the database alone can't refuse the second; accounts it can.
  */
-export async function whileNoOtherStores<Result>(
+export async function withUniquenessLock<Result>(
   { db }: Pick<Dependencies, 'db'>,
   { family }: Pick<CredentialInput, 'family'>,
   work: () => Promise<Result>,
@@ -33,7 +33,7 @@ export async function whileNoOtherStores<Result>(
  * Throws `credential_conflict` when a credential under another name holds this account and terminal, or this application. What is stored
  * under the input's own name is no conflict, whoever put it there.
  */
-export async function assertOnlyOne(
+export async function assertUnique(
   dependencies: Dependencies,
   input: CredentialInput,
 ): Promise<void> {
@@ -100,7 +100,7 @@ export function appKeyIndexes(
  * stored credential are not over: their calls would go elsewhere, and their messages could no longer be verified. Those that failed or
  * expired are told from the next ones by account and terminal, so the environment alone does not change while there are any.
  */
-export async function assertMayMove(
+export async function assertCanChangeAccount(
   { db }: Pick<OperationDependencies, 'db'>,
   present: CredentialRow,
   input: CredentialInput,
@@ -112,8 +112,8 @@ export async function assertMayMove(
   if (paths.length === 0) return;
   const isSameAccount = paths.every((path) => path === 'environment');
   const isNeeded =
-    (await hasTokenizationsInCharge(db, present.id)) ||
-    (isSameAccount && (await hasTokenizationsToRevive(db, present.id)));
+    (await hasOpenOrActiveTokenizations(db, present.id)) ||
+    (isSameAccount && (await hasReconcilableTokenizations(db, present.id)));
   if (!isNeeded) return;
   throw new AppError(
     'state_forbids',

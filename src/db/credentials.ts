@@ -144,7 +144,7 @@ export async function listCredentials(db: Db): Promise<readonly ListedCredential
 }
 
 /** Whether tokenizations of a credential are not over: something is owed, the token can be used, or the gateway is still asked. */
-export async function hasTokenizationsInCharge(db: Db, credentialId: string): Promise<boolean> {
+export async function hasOpenOrActiveTokenizations(db: Db, credentialId: string): Promise<boolean> {
   const row = await db
     .selectFrom('tokenization')
     .select('id')
@@ -161,7 +161,7 @@ export async function hasTokenizationsInCharge(db: Db, credentialId: string): Pr
 }
 
 /** Whether tokenizations of a credential failed or expired: the gateway may be asked about them again, and a late token is theirs. */
-export async function hasTokenizationsToRevive(db: Db, credentialId: string): Promise<boolean> {
+export async function hasReconcilableTokenizations(db: Db, credentialId: string): Promise<boolean> {
   const row = await db
     .selectFrom('tokenization')
     .select('id')

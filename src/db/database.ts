@@ -58,7 +58,7 @@ function createPool(options: DatabaseOptions, roleOption: string): pg.Pool {
     keepAlive: true,
     options: `-c search_path=token_lifecycle ${roleOption}`.trim(),
   });
-  survivesBreaks(pool, (error) => options.onConnectionError?.(error));
+  handlePoolErrors(pool, (error) => options.onConnectionError?.(error));
   return pool;
 }
 
@@ -78,7 +78,7 @@ function mortalSocket(silenceMsMax: number): Socket {
  * Listens to every connection of a pool. Without a listener, one connection that breaks would end the process: the pool
  * hears of idle ones only, and one that is in use, or LISTENs for good, has nobody.
  */
-export function survivesBreaks(pool: pg.Pool, onBreak: (error: Error) => void): void {
+export function handlePoolErrors(pool: pg.Pool, onBreak: (error: Error) => void): void {
   pool.on('error', onBreak);
   pool.on('connect', (client) => client.on('error', () => undefined));
 }

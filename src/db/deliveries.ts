@@ -42,7 +42,7 @@ export async function findReleasableDeliveries(
 }
 
 /** Whether an earlier delivery of the same token is or was held, and is not settled yet. */
-export async function isBehindHeld(
+export async function hasEarlierUnsettledDelivery(
   db: Db,
   { tokenization_id, sequence }: Pick<DeliveryRow, 'tokenization_id' | 'sequence'>,
 ): Promise<boolean> {

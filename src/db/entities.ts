@@ -18,7 +18,7 @@ export interface EntitySpec {
    */
   readonly clockColumns: readonly string[];
   /** What has to stand while a row `p` is made, joined to it and locked as its foreign key would; without it the row is left out. */
-  readonly foundation?: { readonly join: string; readonly lock: string };
+  readonly requiredParent?: { readonly join: string; readonly lock: string };
   /** Values of a new row's columns that its creator leaves out; all other columns are null. */
   readonly defaults: Readonly<Record<string, unknown>>;
 }
@@ -42,7 +42,7 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
   },
   tokenization: {
     transitions: tokenizationTransitions,
-    foundation: {
+    requiredParent: {
       join: `join credential c on c.id = p.credential_id and c.state = 'active'
         and (c.account, c.terminal) = (p.account, p.terminal)`,
       lock: 'for key share of c',

@@ -2,7 +2,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { AppError } from '../domain/errors.ts';
-import { survivesBreaks, withClient } from './database.ts';
+import { handlePoolErrors, withClient } from './database.ts';
 import { migrations } from './migrations.ts';
 
 /** What a migration run did. */
@@ -25,7 +25,7 @@ export async function migrate(databaseUrl: string): Promise<MigrationReport> {
     statement_timeout: lockWaitMs,
     application_name: 'token-lifecycle-migrate',
   });
-  survivesBreaks(pool, () => undefined);
+  handlePoolErrors(pool, () => undefined);
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   try {
     const migrator = new Migrator({

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { applicationRole, survivesBreaks, withClient } from './database.ts';
+import { applicationRole, handlePoolErrors, withClient } from './database.ts';
 
 /** The schema that BullMQ keeps its tables in. */
 const queueSchema = 'bullmq';
@@ -25,7 +25,7 @@ export function createQueuePool(options: {
   });
   // Every queue and worker listens to the pool they share; that many listeners are no leak.
   pool.setMaxListeners(64);
-  survivesBreaks(pool, options.onConnectionError);
+  handlePoolErrors(pool, options.onConnectionError);
   return pool;
 }
 

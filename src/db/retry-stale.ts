@@ -6,7 +6,7 @@ const attemptsMax = 20;
  * Reads a row and changes it, anew whenever somebody else was first: for callers that want the change whatever happened
  * meanwhile. `attempt` gives undefined when its change was stale. Throws `stale_version` when that happens every time.
  */
-export async function applyToPresentRow<Result>(
+export async function retryOnStaleVersion<Result>(
   attempt: () => Promise<Result | undefined>,
 ): Promise<Result> {
   for (let count = 0; count < attemptsMax; count += 1) {

@@ -238,7 +238,7 @@ async function commitBatch(
   db: Db,
   batch: readonly Pending[],
   options: TransitionDoorOptions,
-  meetings = 0,
+  retries = 0,
 ): Promise<void> {
   const first = batch[0];
   if (first === undefined) return;
@@ -252,7 +252,7 @@ async function commitBatch(
       batch.map(({ prepared }) => prepared),
     );
   } catch (error) {
-    await failOrSplit(db, batch, options, error, meetings);
+    await failOrSplit(db, batch, options, error, retries);
     return;
   }
   options.onBatch?.(batch.length);
@@ -282,7 +282,7 @@ async function failOrSplit(
   batch: readonly Pending[],
   options: TransitionDoorOptions,
   error: unknown,
-  meetings: number,
+  retries: number,
 ): Promise<void> {
   if (batch.length > 1 && isRowFault(error)) {
     const middle = Math.ceil(batch.length / 2);
@@ -290,8 +290,8 @@ async function failOrSplit(
     await commitBatch(db, batch.slice(middle), options);
     return;
   }
-  if (isMeeting(error) && meetings < meetingsMax) {
-    await commitBatch(db, batch, options, meetings + 1);
+  if (isSerializationFailure(error) && retries < serializationRetriesMax) {
+    await commitBatch(db, batch, options, retries + 1);
     return;
   }
   const fault = isRowFault(error)
@@ -301,10 +301,10 @@ async function failOrSplit(
 }
 
 /** How often a change that met another transaction is tried again. */
-const meetingsMax = 10;
+const serializationRetriesMax = 10;
 
 /** Whether PostgreSQL undid a change for the sake of another transaction: tried again, it has every chance. */
-function isMeeting(error: unknown): boolean {
+function isSerializationFailure(error: unknown): boolean {
   return error instanceof Error && 'code' in error && String(error.code).startsWith('40');
 }
 

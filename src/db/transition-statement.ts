@@ -97,17 +97,17 @@ const announcedRows = `, announced as (
     )`;
 
 /**
- * Rows of new entities. A row that breaks a uniqueness rule, or has lost its foundation, is left out instead of failing its neighbours,
+ * Rows of new entities. A row that breaks a uniqueness rule, or has lost its required parent, is left out instead of failing its neighbours,
  * which its caller sees as stale and looks again.
  */
 function createdRows(entity: EntityType): string {
-  const { columns, defaults, foundation } = entities[entity];
+  const { columns, defaults, requiredParent } = entities[entity];
   const base = `'${JSON.stringify(defaults)}'::jsonb`;
   return `
     insert into ${entity} (id, state, version, created_at, updated_at, ${columns.join(', ')})
     select i.id, i.to_state, 1, clock_timestamp(), clock_timestamp(), ${values(entity)}
     from input i cross join lateral jsonb_populate_record(null::${entity}, ${base} || i.patch) p
-    ${foundation?.join ?? ''} ${foundation?.lock ?? ''}
+    ${requiredParent?.join ?? ''} ${requiredParent?.lock ?? ''}
     on conflict do nothing
     returning id, version`;
 }

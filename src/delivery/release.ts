@@ -6,7 +6,7 @@ import { deliveryJob } from '../domain/outbox-job.ts';
 /** Deliveries that one scan releases. */
 const rowsMax = 500;
 /** How long the scan leaves a released delivery to its job. */
-const firstLookMs = 10_000;
+const firstReconcileMs = 10_000;
 
 /**
  * Lets held deliveries go once there is an address that is enabled, the first of each token; the next one follows when that is settled.
@@ -28,7 +28,7 @@ export async function releaseDeliveries({
           entity: 'delivery',
           row,
           event: 'delivery.released',
-          patch: { attempt: 0, reason: null, due_at_in_ms: firstLookMs },
+          patch: { attempt: 0, reason: null, due_at_in_ms: firstReconcileMs },
           jobs: [deliveryJob(row.id, row.version + 1)],
         }),
     ),

@@ -6,7 +6,7 @@ import type { OperationDependencies } from '../execution/dependencies.ts';
 import { deliveryJob } from '../domain/outbox-job.ts';
 
 /** How long the scan leaves a new delivery to its job. */
-const firstLookMs = 10_000;
+const firstReconcileMs = 10_000;
 
 /**
  * Delivers an event once more: a new delivery with the same event id, so that the receiver knows it; the original stays as it
@@ -33,7 +33,7 @@ export async function replayDelivery(
       event_type,
       sequence,
       status,
-      due_at_in_ms: firstLookMs,
+      due_at_in_ms: firstReconcileMs,
     },
     audit: { ...audit, detail: { eventType: event_type, replayOf: id } },
     jobs: [deliveryJob(replayId, 1)],

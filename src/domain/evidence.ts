@@ -26,7 +26,7 @@ export interface AnswerEvidence {
 }
 
 /** What is believed of a tokenization before new evidence is looked at. */
-export interface Belief {
+export interface TokenizationFacts {
   readonly state: TokenizationState;
   /** Whether the customer's time can still be extended: there is a deadline, and it was not extended before. */
   readonly isExtendable: boolean;
@@ -86,7 +86,7 @@ const asking = (reason: string): Decision => ({ isAsking: true, reason });
  * the order or the number of messages, only on what the gateway answers.
  */
 export function decideOnMessage(
-  belief: Belief,
+  belief: TokenizationFacts,
   message: MessageEvidence,
   policy: ConfirmPolicy,
 ): Decision | undefined {
@@ -120,7 +120,7 @@ export function decideOnMessage(
 }
 
 function decideWhileOpen(
-  belief: Belief,
+  belief: TokenizationFacts,
   message: MessageEvidence,
   policy: ConfirmPolicy,
 ): Decision {
@@ -142,7 +142,10 @@ function decideWhileOpen(
 }
 
 /** A customer who is at it gets more time, once. Whoever speaks for one without proof is asked about first. */
-function decideOnPending({ state, isExtendable }: Belief, message: MessageEvidence): Decision {
+function decideOnPending(
+  { state, isExtendable }: TokenizationFacts,
+  message: MessageEvidence,
+): Decision {
   if (state === 'submit_unknown') {
     // Signed, it shows that the gateway has the request, so it must not be sent again.
     return message.isSigned
@@ -169,7 +172,7 @@ function decideAfterSuccess(message: MessageEvidence): Decision {
  * A message that the gateway does not bear out leaves a trace only when its sender is proven.
  */
 export function decideOnDispute(
-  { review }: Pick<Belief, 'review'>,
+  { review }: Pick<TokenizationFacts, 'review'>,
   message: MessageEvidence,
   answer: AnswerEvidence['says'],
 ): Decision | undefined {
@@ -200,7 +203,7 @@ function conflict(
  * Undefined when the answer settles nothing that the message said: it may come too early, so it is asked again for a while.
  */
 export function decideOnClaim(
-  belief: Belief,
+  belief: TokenizationFacts,
   message: MessageEvidence,
   answer: AnswerEvidence,
 ): Decision | undefined {
@@ -217,7 +220,7 @@ export function decideOnClaim(
  * What the gateway's own answer does to a tokenization without a usable token. An answer that settles nothing has no event
  * but the next step of the schedule; `none` for a request that may have been lost is decided by the resubmission policy.
  */
-export function decideOnAnswer(belief: Belief, answer: AnswerEvidence): Decision {
+export function decideOnAnswer(belief: TokenizationFacts, answer: AnswerEvidence): Decision {
   const { state } = belief;
   const isReopenable = state === 'failed' || state === 'expired';
   if (!isOpen(state) && !isReopenable) return nothing('already_settled');
@@ -243,7 +246,7 @@ export function decideOnAnswer(belief: Belief, answer: AnswerEvidence): Decision
   }
 }
 
-function decideOnSilence({ state, isDeadlineOver }: Belief): Decision {
+function decideOnSilence({ state, isDeadlineOver }: TokenizationFacts): Decision {
   const canExpire = state === 'awaiting_customer' || state === 'confirming';
   return canExpire && isDeadlineOver
     ? { event: 'tokenization.expired', ...asking('expired') }

@@ -5,7 +5,7 @@ import type { GatewayClient } from '../gateway/client.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Keyring } from '../security/keyring.ts';
 import type { WebhookSender } from '../webhooks/sender.ts';
-import type { SharedAnswers } from '../gateway/shared-answers.ts';
+import type { CoalescedQueries } from '../gateway/coalesced-queries.ts';
 import type { OutboxJob } from '../domain/outbox-job.ts';
 
 /** How signatures of one channel are treated. */
@@ -90,5 +90,5 @@ export interface JobDependencies extends OperationDependencies {
   /** Puts derived work on its queue; work that is already waiting there is left alone. */
   readonly enqueue: (jobs: readonly OutboxJob[]) => Promise<void>;
   /** What the gateway answered on behalf of unproven messages. */
-  readonly sharedAnswers: SharedAnswers;
+  readonly coalescedQueries: CoalescedQueries;
 }

@@ -17,7 +17,7 @@ const rowsMax = 1_000;
  * that we do not hold, and later those about an account of ours that were rejected, given up or changed nothing, without a signature that proves them. Their
  * audit rows stay. It goes on, batch by batch, until nothing is left that is old enough.
  */
-export const expireRetention = defineJob({
+export const expireCallbacks = defineJob({
   name: 'retention.expire',
   queue: 'maintenance',
   payload: scanPayload,

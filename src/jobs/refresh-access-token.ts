@@ -16,10 +16,10 @@ import { applyFenced, writeIntent } from '../access-token/renew/intent.ts';
 import { pairPatch, type TokenPair } from '../access-token/renew/pair.ts';
 import {
   registerAccessToken,
-  retireAccessToken,
+  clearForRemovedCredential,
   retryAccessToken,
 } from '../access-token/registration.ts';
-import { isLeased, isOfFormerApp, isRowNearlyOver, isTooSoon } from '../access-token/row.ts';
+import { isLeased, belongsToPreviousApp, isRowNearlyOver, isTooSoon } from '../access-token/row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from '../execution/define-job.ts';
 import { openOpcard } from '../account/open-account.ts';
 import { refreshJob } from '../domain/outbox-job.ts';
@@ -53,7 +53,7 @@ export const refreshAccessToken = defineJob({
     const row = await findOrRegister(credential, context);
     if (row === undefined) return done('not_registered');
     if (generation !== undefined && row.generation !== generation) return done('already_renewed');
-    if (isOfFormerApp(row, credential)) {
+    if (belongsToPreviousApp(row, credential)) {
       // Somebody still asks for the former application; without this look nobody would come back when that is over.
       if (isLeased(row)) return snooze(formerAppMs, 'former_app');
     } else if (isTooSoon(row, context.settings.accessToken)) return done('too_soon');
@@ -63,7 +63,7 @@ export const refreshAccessToken = defineJob({
 
 /** A credential is removed with its last job: whatever a crash has left of its token is forgotten here. */
 async function forget(credential: CredentialRow, context: RenewalContext): Promise<Outcome> {
-  await retireAccessToken(context, credential, { type: 'worker', id: context.workerId });
+  await clearForRemovedCredential(context, credential, { type: 'worker', id: context.workerId });
   return done('credential_removed');
 }
 

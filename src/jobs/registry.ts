@@ -1,13 +1,13 @@
 import type { AnyJob } from '../execution/define-job.ts';
 import { disableTokenJob } from './disable-token.ts';
-import { expireRetention } from './expire-callbacks.ts';
+import { expireCallbacks } from './expire-callbacks.ts';
 import { handleNotify } from './handle-notify.ts';
 import { confirmTokenization } from './confirm-tokenization.ts';
 import { managePartitions } from './manage-partitions.ts';
 import { refreshAccessToken } from './refresh-access-token.ts';
 import { requestTokenization } from './request-tokenization.ts';
 import { scanAccessTokens } from './scan-access-tokens.ts';
-import { scanReconciliation } from './scan-due-work.ts';
+import { scanDueWork } from './scan-due-work.ts';
 import { sendDelivery } from './send-delivery.ts';
 import { verifyCallback } from './verify-callback.ts';
 
@@ -20,10 +20,10 @@ export const jobs: readonly AnyJob[] = [
   handleNotify,
   refreshAccessToken,
   scanAccessTokens,
-  scanReconciliation,
+  scanDueWork,
   sendDelivery,
   managePartitions,
-  expireRetention,
+  expireCallbacks,
 ];
 
 /** The job of this name, if there is one. */
@@ -43,9 +43,9 @@ const retentionEveryMs = 60 * 60_000;
 /** What repeats, with the interval of the scans. */
 export function repeatingJobs(scanIntervalMs: number): readonly RepeatingJob[] {
   return [
-    { job: scanReconciliation, everyMs: scanIntervalMs },
+    { job: scanDueWork, everyMs: scanIntervalMs },
     { job: scanAccessTokens, everyMs: scanIntervalMs },
     { job: managePartitions, everyMs: partitionsEveryMs },
-    { job: expireRetention, everyMs: retentionEveryMs },
+    { job: expireCallbacks, everyMs: retentionEveryMs },
   ];
 }

@@ -5,7 +5,7 @@ import { tokenizationIdPayload, tokenizationRequestPayload } from '../domain/job
 import { exponential } from '../domain/retry-policy.ts';
 import type { CreateReply, QuickPayRequest } from '../gateway/client.ts';
 import { acceptTokenization, requestPlace } from '../tokenization/request/accept.ts';
-import { activation, lookAfterFailure, firstLook } from '../tokenization/row.ts';
+import { activation, reconcileAfterFailure, firstReconcileStep } from '../tokenization/row.ts';
 import { defineJob, done, type JobContext, type Outcome } from '../execution/define-job.ts';
 import { getAccountOf } from '../account/open-account.ts';
 /**
@@ -116,7 +116,7 @@ async function recordReply(
           order_reference_id: reply.orderReferenceId ?? null,
           lease_until: null,
           deadline_at_in_ms: settings.awaitingCustomerDeadlineMs,
-          ...firstLook(settings),
+          ...firstReconcileStep(settings),
         },
         audit: {
           channel: 'create_reply',
@@ -131,7 +131,7 @@ async function recordReply(
         entity: 'tokenization',
         row,
         event: 'tokenization.failed',
-        patch: { lease_until: null, ...lookAfterFailure(row, context.settings) },
+        patch: { lease_until: null, ...reconcileAfterFailure(row, context.settings) },
         audit: { channel: 'create_reply', reason: 'refused', gatewayCode: reply.gatewayCode },
       });
       return done('failed');
@@ -163,7 +163,7 @@ async function recordResult(
       entity: 'tokenization',
       row,
       event: 'tokenization.failed',
-      patch: { lease_until: null, ...lookAfterFailure(row, context.settings) },
+      patch: { lease_until: null, ...reconcileAfterFailure(row, context.settings) },
       audit: { channel: 'create_reply', reason: 'status', detail: { rawStatus: reply.rawStatus } },
     });
     return done('failed');
@@ -191,7 +191,7 @@ function outcomeUnknown(row: TokenizationRow, cause: string, { settings }: Conte
     entity: 'tokenization',
     row,
     event: 'tokenization.outcome_unknown',
-    patch: { lease_until: null, ...firstLook(settings) },
+    patch: { lease_until: null, ...firstReconcileStep(settings) },
     audit: { channel: 'create_reply', reason: 'outcome_unknown', detail: { cause } },
   } as const;
 }

@@ -33,7 +33,7 @@ const judgedStates = ['received', 'matched', 'orphaned'] as const;
  * owed, callbacks without a verdict, orphans that have waited for too long, deliveries whose time has come or that were held. It is what makes Redis disposable. Work
  * that is still waiting has the same job id and is left alone, so a doubled scan does no harm.
  */
-export const scanReconciliation = defineJob({
+export const scanDueWork = defineJob({
   name: 'reconciliation.scan',
   queue: 'reconciliation',
   payload: scanPayload,

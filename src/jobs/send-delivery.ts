@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import { findAuditDetail } from '../db/audit.ts';
 import { databaseNow } from '../db/database.ts';
-import { findDelivery, findWebhookEndpoint, isBehindHeld } from '../db/deliveries.ts';
+import {
+  findDelivery,
+  findWebhookEndpoint,
+  hasEarlierUnsettledDelivery,
+} from '../db/deliveries.ts';
 import type { DeliveryRow, WebhookEndpointRow } from '../db/rows.ts';
 import { findTokenization } from '../db/tokenizations.ts';
 import { nextAttemptMs } from '../domain/delivery.ts';
@@ -55,8 +59,8 @@ export const sendDelivery = defineJob({
     if (endpoint?.state === 'disabled') {
       return await hold(delivery, 'endpoint_disabled', { ...context, now });
     }
-    if (await isBehindHeld(context.db, delivery)) {
-      return await hold(delivery, 'behind_held', { ...context, now });
+    if (await hasEarlierUnsettledDelivery(context.db, delivery)) {
+      return await hold(delivery, 'blocked_by_earlier', { ...context, now });
     }
     const result = await webhooks.send({
       id: delivery.event_id,
@@ -165,7 +169,7 @@ async function scheduleNext(
  */
 async function hold(
   delivery: DeliveryRow,
-  reason: 'no_endpoint' | 'endpoint_disabled' | 'gone' | 'behind_held',
+  reason: 'no_endpoint' | 'endpoint_disabled' | 'gone' | 'blocked_by_earlier',
   { apply, now, settings }: Context & { readonly now: Date },
 ): Promise<Outcome> {
   const heldMs = now.getTime() - (delivery.held_at ?? now).getTime();

@@ -4,7 +4,7 @@ import type { Secret } from '../security/secret.ts';
 import type { JobSettings } from '../execution/dependencies.ts';
 import { firstExpiryLook } from '../domain/expiry-watch.ts';
 import { startOfDay } from '../domain/start-of-day.ts';
-import { type Belief, reviewReasons } from '../domain/evidence.ts';
+import { type TokenizationFacts, reviewReasons } from '../domain/evidence.ts';
 
 /** What is known of a token that turned out to be usable. */
 export interface ActiveToken {
@@ -36,7 +36,7 @@ export function activation(
       lease_until: null,
       deadline_at: null,
       ...(isEndAsked || isResubmitted(row)
-        ? firstLook(settings)
+        ? firstReconcileStep(settings)
         : {
             reconcile_step: 0,
             reconcile_at: expiresAt === undefined ? null : firstExpiryLook(expiresAt).toISOString(),
@@ -69,15 +69,15 @@ export function isSameQuickpayId(keyring: Keyring, quickpayId: Secret, index: st
  * What is left to ask about after a failure: nothing, unless the request was sent more than once. What became of a lost attempt
  * may show up late.
  */
-export function lookAfterFailure(row: TokenizationRow, settings: JobSettings) {
-  return isResubmitted(row) ? firstLook(settings) : { reconcile_at: null };
+export function reconcileAfterFailure(row: TokenizationRow, settings: JobSettings) {
+  return isResubmitted(row) ? firstReconcileStep(settings) : { reconcile_at: null };
 }
 
 /**
  * What a row says is believed. `now` is the database's clock; without it no deadline counts as over, which is all that a
  * message needs.
  */
-export function beliefOf(row: TokenizationRow, now?: Date): Belief {
+export function factsOf(row: TokenizationRow, now?: Date): TokenizationFacts {
   return {
     state: row.state,
     isExtendable: row.deadline_at !== null && !row.is_deadline_extended,
@@ -88,6 +88,8 @@ export function beliefOf(row: TokenizationRow, now?: Date): Belief {
 }
 
 /** Columns that begin the schedule of queries: its first step, from now. */
-export function firstLook({ reconcileScheduleMs }: Pick<JobSettings, 'reconcileScheduleMs'>) {
+export function firstReconcileStep({
+  reconcileScheduleMs,
+}: Pick<JobSettings, 'reconcileScheduleMs'>) {
   return { reconcile_step: 0, reconcile_at_in_ms: reconcileScheduleMs[0] ?? 0 };
 }

@@ -9,11 +9,11 @@ import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
 import { startSchedulers } from '../../src/queues/schedulers.ts';
 import { eventually } from '../support/eventually.ts';
 import { scan } from '../support/harness/scan-tokens.ts';
-import { test, type TokenDesk } from '../support/harness/token-harness.ts';
+import { test, type TokenHarness } from '../support/harness/token-harness.ts';
 
 /** Lets only so much of the token's life be left, of 100 minutes. */
 async function leave(
-  { dependencies, row }: TokenDesk,
+  { dependencies, row }: TokenHarness,
   percent: number,
   name = 'cards',
 ): Promise<void> {
@@ -24,108 +24,108 @@ async function leave(
   );
 }
 
-async function dueInMs({ row }: TokenDesk, name: string): Promise<number> {
+async function dueInMs({ row }: TokenHarness, name: string): Promise<number> {
   const { due_at: dueAt, read_at: now } = await row(name);
   return (dueAt?.getTime() ?? 0) - now.getTime();
 }
 
-async function alarmsOf({ events }: TokenDesk, name: string): Promise<number> {
+async function alarmsOf({ events }: TokenHarness, name: string): Promise<number> {
   return (await events(name)).filter((event) => event === 'alarmed').length;
 }
 
 test('an overdue renewal raises one alarm at 50, 25, 10 and 0 % of life left, and none while all is well', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
-  const desk = await openTokenDesk();
-  await desk.add('cards', 'app-1');
-  await desk.renew('cards');
-  const alarms = async (): Promise<number> => await alarmsOf(desk, 'cards');
-  await leave(desk, 5);
-  await scan(desk);
+  const harness = await openTokenHarness();
+  await harness.add('cards', 'app-1');
+  await harness.renew('cards');
+  const alarms = async (): Promise<number> => await alarmsOf(harness, 'cards');
+  await leave(harness, 5);
+  await scan(harness);
   expect(await alarms()).toBe(0);
 
-  desk.sandbox.setFaults({ errorRate5xx: 1 });
-  await desk.makeDue('cards');
-  await desk.renew('cards');
+  harness.sandbox.setFaults({ errorRate5xx: 1 });
+  await harness.makeDue('cards');
+  await harness.renew('cards');
   for (const [index, percent] of [45, 20, 8, -1].entries()) {
-    await leave(desk, percent);
-    await scan(desk);
-    await scan(desk);
+    await leave(harness, percent);
+    await scan(harness);
+    await scan(harness);
     expect(await alarms()).toBe(index + 1);
   }
-  expect(desk.logs.filter((line) => line.includes('lifeLeftPercent'))).toHaveLength(4);
+  expect(harness.logs.filter((line) => line.includes('lifeLeftPercent'))).toHaveLength(4);
 
-  desk.sandbox.setFaults({ errorRate5xx: 0 });
-  await desk.makeDue('cards');
-  await desk.renew('cards');
-  expect(await desk.row('cards')).toMatchObject({ state: 'fresh', alarm_percent: null });
-  const ages = await findScanAges(desk.dependencies.db);
+  harness.sandbox.setFaults({ errorRate5xx: 0 });
+  await harness.makeDue('cards');
+  await harness.renew('cards');
+  expect(await harness.row('cards')).toMatchObject({ state: 'fresh', alarm_percent: null });
+  const ages = await findScanAges(harness.dependencies.db);
   expect(ages.get('access-token.scan')).toBeLessThan(60_000);
 });
 
 test('alarms are raised too while owner after owner dies over its call or is stopped in it, and where none begins', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
   const names = ['dying', 'stopped', 'unbegun'];
-  const desk = await openTokenDesk({ appKeys: names });
+  const harness = await openTokenHarness({ appKeys: names });
   for (const name of names) {
-    await desk.add(name, name);
-    await desk.renew(name);
-    await leave(desk, 45, name);
+    await harness.add(name, name);
+    await harness.renew(name);
+    await leave(harness, 45, name);
   }
   const alarms = async (): Promise<readonly number[]> =>
-    await Promise.all(names.map(async (name) => await alarmsOf(desk, name)));
+    await Promise.all(names.map(async (name) => await alarmsOf(harness, name)));
   const fail = async (
     name: string,
-    refreshAccessToken: TokenDesk['gateway']['refreshAccessToken'],
+    refreshAccessToken: TokenHarness['gateway']['refreshAccessToken'],
   ) =>
-    await desk
-      .renew(name, { as: { gateway: { ...desk.gateway, refreshAccessToken } } })
+    await harness
+      .renew(name, { as: { gateway: { ...harness.gateway, refreshAccessToken } } })
       .catch(() => 'died');
 
   // A lease, three timeouts of the gateway, is how long an attempt may take: 30 seconds.
-  await desk.pass('unbegun', (await dueInMs(desk, 'unbegun')) + 29_000);
-  await leave(desk, 45, 'unbegun');
-  await scan(desk);
+  await harness.pass('unbegun', (await dueInMs(harness, 'unbegun')) + 29_000);
+  await leave(harness, 45, 'unbegun');
+  await scan(harness);
   expect(await alarms()).toEqual([0, 0, 0]);
-  await desk.makeDue('dying');
-  await desk.makeDue('stopped');
+  await harness.makeDue('dying');
+  await harness.makeDue('stopped');
   for (let run = 0; run < 4; run += 1) {
     expect(await fail('dying', async () => await Promise.reject(new Error('killed')))).toBe('died');
     const aborted = { kind: 'unknown', cause: 'aborted' } as const;
     expect(await fail('stopped', async () => await Promise.resolve(aborted))).toBe(
       'outcome_unknown',
     );
-    await desk.pass('dying', 30_500);
-    await desk.pass('stopped', 10_000);
+    await harness.pass('dying', 30_500);
+    await harness.pass('stopped', 10_000);
   }
-  await desk.pass('unbegun', 2_000);
+  await harness.pass('unbegun', 2_000);
   // An owner that was killed counts as a failure, our own stop does not.
-  expect(await desk.row('dying')).toMatchObject({ state: 'refreshing', failures: 3 });
-  expect(await desk.row('stopped')).toMatchObject({ state: 'ambiguous', failures: 0 });
+  expect(await harness.row('dying')).toMatchObject({ state: 'refreshing', failures: 3 });
+  expect(await harness.row('stopped')).toMatchObject({ state: 'ambiguous', failures: 0 });
   for (const [index, percent] of [45, 20, 8, -1].entries()) {
-    for (const name of names) await leave(desk, percent, name);
-    await scan(desk);
-    await scan(desk);
+    for (const name of names) await leave(harness, percent, name);
+    await scan(harness);
+    await scan(harness);
     expect(await alarms()).toEqual([index + 1, index + 1, index + 1]);
   }
 });
 
 test('a renewal is late by four intervals of the scan, where these are longer than a lease', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
-  const desk = await openTokenDesk({ env: { SCAN_INTERVAL_MS: '60000' } });
-  await desk.add('cards', 'app-1');
-  await desk.renew('cards');
-  await leave(desk, 45);
+  const harness = await openTokenHarness({ env: { SCAN_INTERVAL_MS: '60000' } });
+  await harness.add('cards', 'app-1');
+  await harness.renew('cards');
+  await leave(harness, 45);
   for (const [lateMs, alarms] of [
     [230_000, 0],
     [250_000, 1],
   ] as const) {
-    await desk.pass('cards', (await dueInMs(desk, 'cards')) + lateMs);
-    await leave(desk, 45);
-    await scan(desk);
-    expect(await alarmsOf(desk, 'cards')).toBe(alarms);
+    await harness.pass('cards', (await dueInMs(harness, 'cards')) + lateMs);
+    await leave(harness, 45);
+    await scan(harness);
+    expect(await alarmsOf(harness, 'cards')).toBe(alarms);
   }
 });
 
@@ -160,31 +160,31 @@ test('a scan that nobody runs is an alarm, and is put on its queue by hand, once
 });
 
 test('the least life is that of the active credential that is worst off, and none where it has no valid token', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
-  const desk = await openTokenDesk({ appKeys: ['app-1', 'app-2', 'app-3'] });
-  const { db } = desk.dependencies;
+  const harness = await openTokenHarness({ appKeys: ['app-1', 'app-2', 'app-3'] });
+  const { db } = harness.dependencies;
   const counted = async (): Promise<unknown> => {
     const { states, leastLeftMs = NaN } = await countAccessTokens(db);
     return [states, Math.sign(leastLeftMs)];
   };
   expect(await counted()).toEqual([{}, NaN]);
-  await desk.add('cards', 'app-1');
-  await desk.renew('cards');
+  await harness.add('cards', 'app-1');
+  await harness.renew('cards');
   expect(await counted()).toEqual([{ fresh: 1 }, 1]);
-  await desk.add('others', 'app-2');
+  await harness.add('others', 'app-2');
   expect(await counted()).toEqual([{ fresh: 1, none: 1 }, 0]);
-  const { id, app_key_index: index, environment } = await desk.row('cards');
+  const { id, app_key_index: index, environment } = await harness.row('cards');
   const set = async (column: string, value: string | null): Promise<void> => {
     await sql`update access_token set ${sql.ref(column)} = ${value} where id = ${id}`.execute(db);
   };
   // A valid token in the same state hides nothing.
-  desk.sandbox.setFaults({ createRejectRate: 1 });
-  expect(await desk.renew('others')).toBe('suspended');
+  harness.sandbox.setFaults({ createRejectRate: 1 });
+  expect(await harness.renew('others')).toBe('suspended');
   await set('state', 'suspended');
   expect(await counted()).toEqual([{ suspended: 2 }, 0]);
   await set('state', 'fresh');
-  await desk.remove('others');
+  await harness.remove('others');
   expect(await counted()).toEqual([{ fresh: 1 }, 1]);
 
   // A token that no reader gets: of another application, or of another environment.
@@ -199,9 +199,9 @@ test('the least life is that of the active credential that is worst off, and non
   }
 
   // Whoever adds a credential is killed before there is a row for its token.
-  const killed = desk.add('new', 'app-3', { diesBefore: 'access_token.registered' });
+  const killed = harness.add('new', 'app-3', { diesBefore: 'access_token.registered' });
   await expect(killed).rejects.toThrow('killed');
   expect(await counted()).toEqual([{ fresh: 1 }, 0]);
-  await desk.expire('cards');
+  await harness.expire('cards');
   expect(await counted()).toEqual([{ fresh: 1 }, -1]);
 });

@@ -15,10 +15,10 @@ const formBody = (values: Record<string, string>): Buffer =>
   Buffer.from(new URLSearchParams(values).toString());
 
 test('a message that came before its account was known is kept in full when the gateway sends it again', async ({
-  openDesk,
+  openJobHarness,
   database,
 }) => {
-  const { dependencies } = await openDesk();
+  const { dependencies } = await openJobHarness();
   const place = { account: '777777', terminal: '77777701' };
   const send = async (pushTime: string) =>
     await acceptCallback(dependencies, {
@@ -80,8 +80,8 @@ test.for<readonly [string, string | undefined, (a: string, t: string) => Buffer]
   ],
 ])(
   'a message about an account of ours is kept although its reference holds %s',
-  async ([, contentType, body], { openDesk }) => {
-    const { dependencies, account } = await openDesk();
+  async ([, contentType, body], { openJobHarness }) => {
+    const { dependencies, account } = await openJobHarness();
     const kept = await acceptCallback(dependencies, {
       channel: 'notify',
       contentType,
@@ -93,37 +93,37 @@ test.for<readonly [string, string | undefined, (a: string, t: string) => Buffer]
 );
 
 test('a gateway that is busy when a token is disabled has not said that it is', async ({
-  openDesk,
+  openJobHarness,
 }) => {
-  const desk = await openDesk({
+  const harness = await openJobHarness({
     wrapGateway: (gateway) => ({
       ...gateway,
       cancelQuickPay: async () => await Promise.resolve({ kind: 'refused', gatewayCode: 'BUSY' }),
       queryQuickPay: async () => await Promise.resolve({ kind: 'none', gatewayCode: 'BUSY' }),
     }),
   });
-  const { id } = await desk.open('sandbox:direct');
-  expect(await desk.run('token.disable', { tokenizationId: id })).toBe('look_again');
-  expect(await desk.row(id)).toMatchObject({ state: 'disabling' });
+  const { id } = await harness.open('sandbox:direct');
+  expect(await harness.run('token.disable', { tokenizationId: id })).toBe('look_again');
+  expect(await harness.row(id)).toMatchObject({ state: 'disabling' });
 });
 
 test('a look that was queued before a token is disabled does not cancel it a second time', async ({
-  openDesk,
+  openJobHarness,
 }) => {
   const looks: string[] = [];
-  const desk = await openDesk({
+  const harness = await openJobHarness({
     wrapGateway: (gateway) => ({
       ...gateway,
       cancelQuickPay: async (...call) => {
-        looks.push(await desk.confirm(id));
+        looks.push(await harness.confirm(id));
         return await gateway.cancelQuickPay(...call);
       },
     }),
   });
-  const { id } = await desk.open('sandbox:direct');
-  expect(await desk.run('token.disable', { tokenizationId: id })).toBe('disabled');
+  const { id } = await harness.open('sandbox:direct');
+  expect(await harness.run('token.disable', { tokenizationId: id })).toBe('disabled');
   expect(looks).toEqual(['not_due']);
-  expect(desk.sandbox.state().calls.cancel).toBe(1);
+  expect(harness.sandbox.state().calls.cancel).toBe(1);
 });
 
 test.for([
@@ -131,10 +131,10 @@ test.for([
   { what: 'its account', reason: 'unknown_account' },
 ])(
   'an orphan that $what would refuse by now waits unheard, and is given up with an alarm when its time is over',
-  async ({ reason }, { openDesk, database: { db }, databaseUrl }) => {
-    const desk = await openDesk();
-    const { account, terminal } = desk.account;
-    const { id } = await acceptCallback(desk.dependencies, {
+  async ({ reason }, { openJobHarness, database: { db }, databaseUrl }) => {
+    const harness = await openJobHarness();
+    const { account, terminal } = harness.account;
+    const { id } = await acceptCallback(harness.dependencies, {
       channel: 'notify',
       contentType: undefined,
       body: formBody({
@@ -145,11 +145,11 @@ test.for([
       }),
       sourceIp: undefined,
     });
-    expect(await desk.run('notify.handle', { callbackId: id })).toBe('orphaned');
+    expect(await harness.run('notify.handle', { callbackId: id })).toBe('orphaned');
     const lines: string[] = [];
-    const { settings } = desk.dependencies;
+    const { settings } = harness.dependencies;
     const later = {
-      ...desk.dependencies,
+      ...harness.dependencies,
       logger: createLogger({ level: 'error', destination: { write: (line) => lines.push(line) } }),
       settings:
         reason === 'unknown_account'
@@ -161,9 +161,9 @@ test.for([
     } as const;
     if (reason === 'unknown_account') {
       const key = { name: 'default', family: 'accept_payments' } as const;
-      await removeCredential(desk.dependencies, key, testActor);
+      await removeCredential(harness.dependencies, key, testActor);
     }
-    const judge = async () => await desk.run('notify.handle', { callbackId: id }, later);
+    const judge = async () => await harness.run('notify.handle', { callbackId: id }, later);
     const look = async (state: CallbackRow['state']) => await findDueCallbacks(db, state, 10);
     expect(await judge()).toBe('still_orphaned');
     expect(await look('orphaned')).toEqual([]);
@@ -176,7 +176,7 @@ test.for([
     });
     expect(await look('orphaned')).toHaveLength(1);
     expect(await judge()).toBe('abandoned');
-    expect(await desk.events(id)).toEqual([
+    expect(await harness.events(id)).toEqual([
       'callback.received',
       'callback.orphaned',
       'callback.abandoned',
@@ -187,12 +187,12 @@ test.for([
 );
 
 test('an orphan that is parked while its tokenization is being written looks for it once more', async ({
-  openDesk,
+  openJobHarness,
   databaseUrl,
 }) => {
-  const desk = await openDesk();
-  const { account, terminal } = desk.account;
-  const { id } = await acceptCallback(desk.dependencies, {
+  const harness = await openJobHarness();
+  const { account, terminal } = harness.account;
+  const { id } = await acceptCallback(harness.dependencies, {
     channel: 'redirect',
     contentType: undefined,
     body: formBody({
@@ -203,7 +203,8 @@ test('an orphan that is parked while its tokenization is being written looks for
     }),
     sourceIp: undefined,
   });
-  const judge = async () => await runJob('callback.verify', { callbackId: id }, desk.dependencies);
+  const judge = async () =>
+    await runJob('callback.verify', { callbackId: id }, harness.dependencies);
   expect(await judge()).toEqual({ kind: 'snooze', delayMs: 5_000, result: 'orphaned' });
   await withClient(databaseUrl, async (client) => {
     // What the tokenization's transaction saw when it began: no orphan.
@@ -211,9 +212,9 @@ test('an orphan that is parked while its tokenization is being written looks for
       'alter table token_lifecycle.tokenization disable trigger tokenization_appeared',
     );
   });
-  await acceptTokenization(desk.dependencies, requestPayload({ referenceId: 'tok-racing' }), {
+  await acceptTokenization(harness.dependencies, requestPayload({ referenceId: 'tok-racing' }), {
     audit: { actor: testActor },
   });
   expect(await judge()).toMatchObject({ kind: 'snooze', result: 'request_in_flight' });
-  expect(await desk.events(id)).toContain('callback.matched');
+  expect(await harness.events(id)).toContain('callback.matched');
 });

@@ -6,7 +6,7 @@ import { signatureFields } from '../../src/gateway/signature-fields.ts';
 import { computeSignature, signatureText } from '../../src/gateway/signature.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';
-import type { Desk } from '../support/harness/job-harness.ts';
+import type { JobHarness } from '../support/harness/job-harness.ts';
 import { runJob } from '../support/harness/run-job.ts';
 import { test } from '../support/harness/harness-test.ts';
 
@@ -14,7 +14,7 @@ const quiet = 'sandbox:redirect+dropped';
 
 /** Pushes a failure signed with `secureCode` over `list`, as `name`, and returns what was made of it. */
 async function push(
-  { account, dependencies }: Desk,
+  { account, dependencies }: JobHarness,
   reference: string,
   policy: SignaturePolicy,
   signed: {
@@ -64,43 +64,43 @@ async function push(
 
 describe('signature modes', () => {
   test('observe says which candidate list matched, and believes nothing for it', async ({
-    openDesk,
+    openJobHarness,
   }) => {
-    const desk = await openDesk();
-    const { id, merchant_reference_id: reference } = await desk.open(quiet);
-    const { secureCode } = desk.account;
-    const seen = await push(desk, reference, { mode: 'observe' }, { list: 'Q2', secureCode });
+    const harness = await openJobHarness();
+    const { id, merchant_reference_id: reference } = await harness.open(quiet);
+    const { secureCode } = harness.account;
+    const seen = await push(harness, reference, { mode: 'observe' }, { list: 'Q2', secureCode });
     expect(seen.detail).toMatchObject({ signatureVerdict: 'verified', signatureList: 'Q2' });
-    expect((await desk.row(id)).state).toBe('confirming');
+    expect((await harness.row(id)).state).toBe('confirming');
   });
 
-  test('off looks at no signature', async ({ openDesk }) => {
-    const desk = await openDesk();
-    const { id, merchant_reference_id: reference } = await desk.open(quiet);
+  test('off looks at no signature', async ({ openJobHarness }) => {
+    const harness = await openJobHarness();
+    const { id, merchant_reference_id: reference } = await harness.open(quiet);
     const seen = await push(
-      desk,
+      harness,
       reference,
       { mode: 'off' },
       { list: 'Q1', secureCode: new Secret('x') },
     );
     expect(seen.detail).toMatchObject({ signatureVerdict: 'off' });
-    expect((await desk.row(id)).state).toBe('confirming');
+    expect((await harness.row(id)).state).toBe('confirming');
   });
 
   test('verify rejects a list that is not the configured one, and the right list under a wrong code', async ({
-    openDesk,
+    openJobHarness,
   }) => {
-    const desk = await openDesk();
-    const before = await desk.open(quiet);
+    const harness = await openJobHarness();
+    const before = await harness.open(quiet);
     const policy = { mode: 'verify', fields: signatureFields.Q1 } as const;
     for (const signed of [
-      { list: 'Q2', secureCode: desk.account.secureCode },
+      { list: 'Q2', secureCode: harness.account.secureCode },
       { list: 'Q1', secureCode: new Secret('wrong') },
     ] as const) {
-      const verdict = await push(desk, before.merchant_reference_id, policy, signed);
+      const verdict = await push(harness, before.merchant_reference_id, policy, signed);
       expect(verdict).toMatchObject({ to_state: 'rejected', reason: 'signature_mismatch' });
     }
-    expect(await desk.row(before.id)).toEqual(before);
+    expect(await harness.row(before.id)).toEqual(before);
   });
 
   test.for([
@@ -109,12 +109,12 @@ describe('signature modes', () => {
     { name: 'signValue', isUpperCase: false },
   ])(
     'during a rotation the previous secure code proves a push too, as $name, upper case: $isUpperCase',
-    async (signed, { openDesk }) => {
-      const desk = await openDesk();
-      const { id, merchant_reference_id: reference } = await desk.open(quiet);
-      const { account, terminal, secureCode: previous } = desk.account;
+    async (signed, { openJobHarness }) => {
+      const harness = await openJobHarness();
+      const { id, merchant_reference_id: reference } = await harness.open(quiet);
+      const { account, terminal, secureCode: previous } = harness.account;
       await storeCredential(
-        desk.dependencies,
+        harness.dependencies,
         {
           name: 'default',
           environment: 'sandbox',
@@ -126,7 +126,7 @@ describe('signature modes', () => {
         testActor,
       );
       const policy = { mode: 'verify', fields: signatureFields.Q1 } as const;
-      const said = await push(desk, reference, policy, {
+      const said = await push(harness, reference, policy, {
         list: 'Q1',
         secureCode: previous,
         ...signed,
@@ -135,7 +135,7 @@ describe('signature modes', () => {
         to_state: 'accepted',
         detail: { signatureVerdict: 'verified' },
       });
-      expect((await desk.row(id)).state).toBe('failed');
+      expect((await harness.row(id)).state).toBe('failed');
     },
   );
 });
@@ -154,8 +154,8 @@ test.for([
   { what: 'a refund', list: 'a5', fields: { notice_type: 'refund', push_status: '1' } },
 ] as const)(
   'a push about $what, signed by the gateway, is told from a malformed one and touches no token',
-  async ({ list, fields }, { openDesk }) => {
-    const { dependencies, account, run } = await openDesk();
+  async ({ list, fields }, { openJobHarness }) => {
+    const { dependencies, account, run } = await openJobHarness();
     const said: Record<string, string> = {
       account: account.account,
       terminal: account.terminal,
@@ -212,47 +212,50 @@ describe('a right signature', () => {
       shift: () => ({}),
       isOrderUnknown: true,
     },
-  ] as const)('is no proof $what', async ({ list, genuine, shift, ...rest }, { openDesk }) => {
-    const fields = signatureFields[list];
-    const notify = { mode: 'verify', fields } as const;
-    const desk = await openDesk();
-    const row = await desk.open(quiet);
-    const { account, terminal, secureCode } = desk.account;
-    const said: Values = {
-      account,
-      terminal,
-      merchant_reference_id: row.merchant_reference_id,
-      order_reference_id: row.order_reference_id ?? '',
-      order_currency: 'EUR',
-      order_amount: '12.50',
-      ...genuine,
-    };
-    if ('isOrderUnknown' in rest) await desk.alter(row.id, 'order_reference_id = null');
-    const forged = { ...said, ...shift(said) };
-    expect(signatureText(fields, forged)).toBe(signatureText(fields, said));
-    const { id } = await acceptCallback(desk.dependencies, {
-      channel: 'notify',
-      contentType: 'application/x-www-form-urlencoded',
-      body: Buffer.from(
-        new URLSearchParams({
-          ...forged,
-          signature: computeSignature(fields, said, secureCode),
-        }).toString(),
-      ),
-      sourceIp: undefined,
-    });
-    const { signatures } = desk.dependencies.settings;
-    const settings = {
-      ...desk.dependencies.settings,
-      ...policies,
-      signatures: { ...signatures, notify },
-    };
-    await runJob('notify.handle', { callbackId: id }, { ...desk.dependencies, settings });
-    await desk.confirm(row.id);
-    const after = await desk.row(row.id);
-    expect(after).toMatchObject({ evidence_index: null, quickpay_id_sealed: null });
-    expect(['awaiting_customer', 'confirming']).toContain(after.state);
-  });
+  ] as const)(
+    'is no proof $what',
+    async ({ list, genuine, shift, ...rest }, { openJobHarness }) => {
+      const fields = signatureFields[list];
+      const notify = { mode: 'verify', fields } as const;
+      const harness = await openJobHarness();
+      const row = await harness.open(quiet);
+      const { account, terminal, secureCode } = harness.account;
+      const said: Values = {
+        account,
+        terminal,
+        merchant_reference_id: row.merchant_reference_id,
+        order_reference_id: row.order_reference_id ?? '',
+        order_currency: 'EUR',
+        order_amount: '12.50',
+        ...genuine,
+      };
+      if ('isOrderUnknown' in rest) await harness.alter(row.id, 'order_reference_id = null');
+      const forged = { ...said, ...shift(said) };
+      expect(signatureText(fields, forged)).toBe(signatureText(fields, said));
+      const { id } = await acceptCallback(harness.dependencies, {
+        channel: 'notify',
+        contentType: 'application/x-www-form-urlencoded',
+        body: Buffer.from(
+          new URLSearchParams({
+            ...forged,
+            signature: computeSignature(fields, said, secureCode),
+          }).toString(),
+        ),
+        sourceIp: undefined,
+      });
+      const { signatures } = harness.dependencies.settings;
+      const settings = {
+        ...harness.dependencies.settings,
+        ...policies,
+        signatures: { ...signatures, notify },
+      };
+      await runJob('notify.handle', { callbackId: id }, { ...harness.dependencies, settings });
+      await harness.confirm(row.id);
+      const after = await harness.row(row.id);
+      expect(after).toMatchObject({ evidence_index: null, quickpay_id_sealed: null });
+      expect(['awaiting_customer', 'confirming']).toContain(after.state);
+    },
+  );
 });
 
 type Values = Record<string, string>;

@@ -6,9 +6,9 @@ import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor, tokenizationColumns } from '../support/builders.ts';
 import { runCli } from '../support/harness/run-cli.ts';
-import { appSecret, test, type TokenDesk } from '../support/harness/token-harness.ts';
+import { appSecret, test, type TokenHarness } from '../support/harness/token-harness.ts';
 
-const doctor = async ({ env }: TokenDesk, changes: Readonly<Record<string, string>> = {}) =>
+const doctor = async ({ env }: TokenHarness, changes: Readonly<Record<string, string>> = {}) =>
   await runCli(['doctor'], { ...env, ...changes });
 
 /** The lines of what is wrong. */
@@ -16,12 +16,12 @@ const complaints = (output: string): readonly string[] =>
   output.split('\n').filter((line) => line.startsWith('!!'));
 
 describe('doctor', () => {
-  test('says how long an outage may last, and that none may', async ({ openTokenDesk }) => {
-    const desk = await openTokenDesk();
-    const good = await doctor(desk);
+  test('says how long an outage may last, and that none may', async ({ openTokenHarness }) => {
+    const harness = await openTokenHarness();
+    const good = await doctor(harness);
     expect(good).toMatchObject({ code: 0, output: expect.stringContaining(' of 9.5 minutes,') });
     expect(good.output).toContain('ok  no OPCard application is configured');
-    const bad = await doctor(desk, { ACCESS_TOKEN_DUE_FRACTION: '0.95' });
+    const bad = await doctor(harness, { ACCESS_TOKEN_DUE_FRACTION: '0.95' });
     expect(bad.code).toBe(1);
     expect(complaints(bad.output)).toEqual([
       '!!  access tokens outlast no outage of the gateway: lower ACCESS_TOKEN_DUE_FRACTION',
@@ -29,13 +29,13 @@ describe('doctor', () => {
   });
 
   test('names the credentials whose access token is refused, missing or run out', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk({ appKeys: ['app-1', 'app-2'] });
-    const { dependencies } = desk;
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
-    const good = await doctor(desk);
+    const harness = await openTokenHarness({ appKeys: ['app-1', 'app-2'] });
+    const { dependencies } = harness;
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
+    const good = await doctor(harness);
     expect(good).toMatchObject({
       code: 0,
       output: expect.stringContaining('ok  every OPCard credential has a valid access token'),
@@ -43,22 +43,22 @@ describe('doctor', () => {
     // One of the other environment is none.
     const elsewhere = { environment: 'production' } as const;
     await dependencies.db.updateTable('access_token').set(elsewhere).execute();
-    expect(complaints((await doctor(desk)).output)).toEqual([
+    expect(complaints((await doctor(harness)).output)).toEqual([
       expect.stringMatching(/^!! {2}"cards": there is no access token/),
     ]);
     await dependencies.db.updateTable('access_token').set({ environment: 'sandbox' }).execute();
-    await desk.expire('cards');
+    await harness.expire('cards');
     const wrong = { appKey: 'app-2', appSecret: 'hunter2' };
     const add = async (name: string, content: object) =>
       await addCredential(dependencies, { name, family: 'opcard' }, 'sandbox', content, testActor);
     await add('refused', wrong);
-    expect(await desk.renew('refused')).toBe('suspended');
+    expect(await harness.renew('refused')).toBe('suspended');
     for (const count of [1, 2, 3, 4, 5, 6]) {
       await add(`new-${count}`, { appKey: `other-${count}`, appSecret });
     }
     await add('removed', { appKey: 'app-9', appSecret });
     await removeCredential(dependencies, { name: 'removed', family: 'opcard' }, testActor);
-    const bad = await doctor(desk);
+    const bad = await doctor(harness);
     expect(bad.code).toBe(1);
     expect(complaints(bad.output)).toEqual([
       expect.stringMatching(
@@ -70,17 +70,19 @@ describe('doctor', () => {
     expect(bad.output).not.toContain('hunter2');
   });
 
-  test('asks whether OAuth calls are answered, and creates no token', async ({ openTokenDesk }) => {
-    const desk = await openTokenDesk();
+  test('asks whether OAuth calls are answered, and creates no token', async ({
+    openTokenHarness,
+  }) => {
+    const harness = await openTokenHarness();
     const opcard = { OPCARD_APP_KEY: 'app-1', OPCARD_APP_SECRET: appSecret };
-    const good = await doctor(desk, opcard);
+    const good = await doctor(harness, opcard);
     expect(good).toMatchObject({
       code: 0,
       output: expect.stringContaining('ok  the gateway answers OAuth calls (sandbox)'),
     });
-    expect(desk.sandbox.state().calls).toMatchObject({ 'oauth-create': 0, 'oauth-refresh': 1 });
-    for (const url of ['http://127.0.0.1:9', `${desk.sandbox.url}/elsewhere`]) {
-      const bad = await doctor(desk, { ...opcard, OCEANPAYMENT_OPEN_API_URL: url });
+    expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-create': 0, 'oauth-refresh': 1 });
+    for (const url of ['http://127.0.0.1:9', `${harness.sandbox.url}/elsewhere`]) {
+      const bad = await doctor(harness, { ...opcard, OCEANPAYMENT_OPEN_API_URL: url });
       expect(bad.code).toBe(1);
       expect(complaints(bad.output)).toEqual([
         expect.stringContaining('look at OCEANPAYMENT_OPEN_API_URL and the network'),
@@ -89,16 +91,16 @@ describe('doctor', () => {
   });
 
   test('says that a stored account needs an encryption key that there is not, and goes on', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
+    const harness = await openTokenHarness();
     const acceptPayments = {
       account: '123456',
       terminal: '12345678',
       secureCode: new Secret('code-1'),
     };
-    await storeConfiguredCredentials(desk.dependencies, { acceptPayments }, 'sandbox');
-    const { code, output } = await doctor(desk, {
+    await storeConfiguredCredentials(harness.dependencies, { acceptPayments }, 'sandbox');
+    const { code, output } = await doctor(harness, {
       ENCRYPTION_KEYS: `k2:${generateEncryptionKey('k2').key.reveal()}`,
     });
     expect(code).toBe(1);
@@ -108,12 +110,12 @@ describe('doctor', () => {
     expect(output).toContain('ok  the queues answer');
   });
 
-  test('says why a start would be refused, and so does the start', async ({ openTokenDesk }) => {
-    const desk = await openTokenDesk();
-    const { dependencies } = desk;
+  test('says why a start would be refused, and so does the start', async ({ openTokenHarness }) => {
+    const harness = await openTokenHarness();
+    const { dependencies } = harness;
     const { db, door } = dependencies;
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
     const account = { account: '123456', terminal: '12345678' };
     const acceptPayments = { ...account, secureCode: new Secret('code-1') };
     await storeConfiguredCredentials(dependencies, { acceptPayments }, 'sandbox');
@@ -136,14 +138,14 @@ describe('doctor', () => {
       OCEANPAYMENT_TERMINAL: account.terminal,
       OCEANPAYMENT_SECURE_CODE: 'hunter2',
     };
-    const { code, output } = await doctor(desk, changes);
+    const { code, output } = await doctor(harness, changes);
     expect(code).toBe(1);
     expect(complaints(output).slice(0, 2)).toEqual([
       expect.stringMatching(/^!! {2}a start would be refused: .* need its present account: store/),
       '!!  a start would be refused: The credential "cards" already holds this application.',
     ]);
     const started = await runCli(['start'], {
-      ...desk.env,
+      ...harness.env,
       ...changes,
       CALLBACK_PORT: '0',
       OPS_PORT: '0',

@@ -5,7 +5,7 @@ import { createTokenClient, type TokenClient } from '../../src/client/client.ts'
 import { test } from '../support/harness/api-test.ts';
 import { requestPayload } from '../support/builders.ts';
 import { faultOf } from '../support/harness/client-fault.ts';
-import { placeInTrouble } from '../support/faults/faulty-server.ts';
+import { openFaultyServer } from '../support/faults/faulty-server.ts';
 
 const request = requestPayload();
 const canary = 'CANARY-4111';
@@ -113,7 +113,7 @@ const calls: readonly (readonly [string, number, (client: TokenClient) => Promis
 ];
 
 test('reports of one generation that meet are one call', async () => {
-  const { url, seen } = await placeInTrouble([], {
+  const { url, seen } = await openFaultyServer([], {
     status: 202,
     body: { result: 'renewal_brought_forward' },
   });
@@ -129,7 +129,7 @@ test('reports of one generation that meet are one call', async () => {
 describe.for(calls)('%s', ([, seenAfterCut, call]) => {
   test('refuses an answer that is not what it asked for', async () => {
     for (const body of [{ hello: 'world' }, { id: null, items: [{}], events: 1 }, []]) {
-      const { url } = await placeInTrouble([], { status: 200, body });
+      const { url } = await openFaultyServer([], { status: 200, body });
       expect(await faultOf(call(createTokenClient({ url, apiKey: 'k' })))).toMatchObject({
         code: 'answer_invalid',
         status: 200,
@@ -139,7 +139,7 @@ describe.for(calls)('%s', ([, seenAfterCut, call]) => {
   });
 
   test('is sent again after its answer was lost unless each time is a change of its own, as a reveal is', async () => {
-    const { url, seen } = await placeInTrouble(['cut']);
+    const { url, seen } = await openFaultyServer(['cut']);
     const fault = await faultOf(call(createTokenClient({ url, apiKey: 'k' })));
     expect(seen).toHaveLength(seenAfterCut);
     expect(fault).toMatchObject(
@@ -159,6 +159,6 @@ test('an answer of a newer worker is passed on with what this client does not kn
     redirectUrl: null,
     added: { deep: [1] },
   };
-  const { url } = await placeInTrouble([], { status: 200, body: newer });
+  const { url } = await openFaultyServer([], { status: 200, body: newer });
   expect(await createTokenClient({ url, apiKey: 'k' }).getTokenization(id)).toEqual(newer);
 });

@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { openConnection, type Connection } from '../../src/client/connection.ts';
 import {
-  placeInTrouble as openPlace,
+  openFaultyServer as openPlace,
   type SeenRequest,
   type Trouble,
 } from '../support/faults/faulty-server.ts';
 
 /** A place in trouble, and connections to it. */
-async function placeInTrouble(troubles: readonly Trouble[]): Promise<{
+async function openFaultyServer(troubles: readonly Trouble[]): Promise<{
   readonly seen: readonly SeenRequest[];
   readonly connect: (timeoutMs?: number) => Connection;
 }> {
@@ -45,7 +45,7 @@ describe('a call that says the same twice', () => {
     ['a connection that broke', 'cut'],
     ['a connection that broke inside the answer', 'cut_inside'],
   ])('is sent again after %s, whole and with its key', async ([, trouble]) => {
-    const { seen, connect } = await placeInTrouble([trouble]);
+    const { seen, connect } = await openFaultyServer([trouble]);
     expect(await connect()(idempotent)).toEqual({ ok: true });
     expect(seen).toHaveLength(2);
     const whole = { method: 'POST', path: '/base/v1/x', key: 'Bearer k', body: '{"a":1}' };
@@ -55,7 +55,7 @@ describe('a call that says the same twice', () => {
   test.for(['silent', 'stalled'] as const)(
     'is sent again after no answer, or half of one (%s)',
     async (trouble) => {
-      const { seen, connect } = await placeInTrouble([trouble]);
+      const { seen, connect } = await openFaultyServer([trouble]);
       expect(await connect(200)(idempotent)).toEqual({ ok: true });
       expect(seen).toHaveLength(2);
     },
@@ -63,7 +63,7 @@ describe('a call that says the same twice', () => {
 
   test('is given up after a few attempts', async () => {
     const trouble = { status: 503, retryAfter: '0' };
-    const { seen, connect } = await placeInTrouble(Array.from({ length: 9 }, () => trouble));
+    const { seen, connect } = await openFaultyServer(Array.from({ length: 9 }, () => trouble));
     await expect(connect()(idempotent)).rejects.toMatchObject({
       code: 'answer_invalid',
       status: 503,
@@ -75,7 +75,7 @@ describe('a call that says the same twice', () => {
   test('is not sent again where the worker has waited already, also after other troubles', async () => {
     const waited = { status: 503, retryAfter: '0', body: problemOf('access_token_unavailable') };
     const away = { status: 503, retryAfter: '0', body: problemOf('database_unavailable') };
-    const { seen, connect } = await placeInTrouble([away, away, waited]);
+    const { seen, connect } = await openFaultyServer([away, away, waited]);
     await expect(connect()(idempotent)).rejects.toMatchObject({
       code: 'access_token_unavailable',
       isRetryable: true,
@@ -84,7 +84,7 @@ describe('a call that says the same twice', () => {
   });
 
   test.for([400, 401, 403, 404, 409, 500])('is not sent again after %i', async (status) => {
-    const { seen, connect } = await placeInTrouble([{ status }]);
+    const { seen, connect } = await openFaultyServer([{ status }]);
     await expect(connect()(idempotent)).rejects.toMatchObject({ status });
     expect(seen).toHaveLength(1);
   });
@@ -98,13 +98,13 @@ describe('a call that leaves a trace each time', () => {
     ['a connection that broke inside the answer', 'cut_inside', 'network'],
     ['half an answer', 'stalled', 'timeout'],
   ])('is not sent again after %s: it may have arrived', async ([, trouble, code]) => {
-    const { seen, connect } = await placeInTrouble([trouble]);
+    const { seen, connect } = await openFaultyServer([trouble]);
     await expect(connect(200)(once)).rejects.toMatchObject({ code, isRetryable: true });
     expect(seen).toHaveLength(1);
   });
 
   test('is sent again after an answer that says it was not done', async () => {
-    const { seen, connect } = await placeInTrouble([{ status: 503, retryAfter: '0' }]);
+    const { seen, connect } = await openFaultyServer([{ status: 503, retryAfter: '0' }]);
     expect(await connect()(once)).toEqual({ ok: true });
     expect(seen).toHaveLength(2);
   });
@@ -113,7 +113,7 @@ describe('a call that leaves a trace each time', () => {
 test('a redirect is not followed, however near: it would carry the key elsewhere', async () => {
   const elsewhere = await openPlace([]);
   for (const location of ['/elsewhere', elsewhere.url]) {
-    const { seen, connect } = await placeInTrouble([{ status: 307, location }]);
+    const { seen, connect } = await openFaultyServer([{ status: 307, location }]);
     await expect(connect()(once)).rejects.toMatchObject({ name: 'TokenClientError' });
     expect(seen).toHaveLength(1);
   }

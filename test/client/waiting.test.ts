@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { createTokenClient, type TokenClient } from '../../src/client/client.ts';
 import { faultOf } from '../support/harness/client-fault.ts';
-import { placeInTrouble, type Trouble } from '../support/faults/faulty-server.ts';
+import { openFaultyServer, type Trouble } from '../support/faults/faulty-server.ts';
 
 const id = randomUUID();
 const view = {
@@ -26,7 +26,7 @@ async function clientOf(
   troubles: readonly Trouble[],
   well: Trouble,
 ): Promise<{ readonly client: TokenClient; readonly count: () => number }> {
-  const { seen, url } = await placeInTrouble(troubles, well);
+  const { seen, url } = await openFaultyServer(troubles, well);
   const client = createTokenClient({ url, apiKey: 'k', timeoutMs: 100 });
   return { client, count: () => seen.length };
 }

@@ -14,10 +14,10 @@ import {
   testActor,
 } from '../support/builders.ts';
 import { onServer } from '../support/services/database.ts';
-import type { Desk } from '../support/harness/job-harness.ts';
+import type { JobHarness } from '../support/harness/job-harness.ts';
 import { test } from '../support/harness/harness-test.ts';
 import { eventually } from '../support/eventually.ts';
-import { test as withoutDesk } from '../support/harness/fixtures.ts';
+import { test as withoutHarness } from '../support/harness/fixtures.ts';
 
 const key = { name: 'default', family: 'accept_payments' } as const;
 const audit = { actor: testActor };
@@ -29,8 +29,8 @@ interface Place {
   readonly secureCode?: string;
 }
 
-/** A start of a process whose environment says this of the desk's account. */
-async function start({ dependencies, account }: Desk, place: Place): Promise<void> {
+/** A start of a process whose environment says this of the harness's account. */
+async function start({ dependencies, account }: JobHarness, place: Place): Promise<void> {
   const acceptPayments = {
     account: place.account ?? account.account,
     terminal: place.terminal ?? account.terminal,
@@ -43,38 +43,38 @@ async function start({ dependencies, account }: Desk, place: Place): Promise<voi
   );
 }
 
-const accept = async ({ dependencies }: Pick<Desk, 'dependencies'>) =>
+const accept = async ({ dependencies }: Pick<JobHarness, 'dependencies'>) =>
   await acceptTokenization(dependencies, requestPayload(), { audit });
 
-/** The desk, whose first such change is overtaken by something else. */
-function overtaken(desk: Desk, event: string, first: () => Promise<unknown>): Desk {
+/** The harness, whose first such change is overtaken by something else. */
+function overtaken(harness: JobHarness, event: string, first: () => Promise<unknown>): JobHarness {
   let isOver = false;
   const apply: TransitionDoor['apply'] = async (request) => {
     if (request.event === event && !isOver) {
       isOver = true;
       await first();
     }
-    return await desk.dependencies.door.apply(request);
+    return await harness.dependencies.door.apply(request);
   };
-  const { door } = desk.dependencies;
-  return { ...desk, dependencies: { ...desk.dependencies, door: { ...door, apply } } };
+  const { door } = harness.dependencies;
+  return { ...harness, dependencies: { ...harness.dependencies, door: { ...door, apply } } };
 }
 
 /** What is stored under the name `default`. */
-const stored = async ({ dependencies: { db } }: Desk) =>
+const stored = async ({ dependencies: { db } }: JobHarness) =>
   await findCredential(db, key.name, key.family);
 
-const countRows = async ({ dependencies: { db } }: Desk): Promise<number> =>
+const countRows = async ({ dependencies: { db } }: JobHarness): Promise<number> =>
   (await db.selectFrom('tokenization').select('id').execute()).length;
 
 describe('a credential whose tokenizations are not over', () => {
   test('is refused another account, terminal or environment, by a start and over a removed name', async ({
-    openDesk,
+    openJobHarness,
   }) => {
-    const desk = await openDesk();
-    const { dependencies } = desk;
-    const before = await stored(desk);
-    const { id } = await desk.open('');
+    const harness = await openJobHarness();
+    const { dependencies } = harness;
+    const before = await stored(harness);
+    const { id } = await harness.open('');
     const isRefused = async (change: Promise<unknown>, ...paths: string[]): Promise<void> =>
       await expect(change).rejects.toMatchObject({
         code: 'state_forbids',
@@ -82,15 +82,15 @@ describe('a credential whose tokenizations are not over', () => {
         message: expect.stringContaining('under another name'),
       });
     const allAreRefused = async (): Promise<void> => {
-      await isRefused(start(desk, { account: '222222' }), 'account');
-      await isRefused(start(desk, { terminal: '22222222' }), 'terminal');
-      await isRefused(start(desk, { environment: 'production' }), 'environment');
+      await isRefused(start(harness, { account: '222222' }), 'account');
+      await isRefused(start(harness, { terminal: '22222222' }), 'terminal');
+      await isRefused(start(harness, { environment: 'production' }), 'environment');
       await isRefused(
-        start(desk, { account: '222222', environment: 'production' }),
+        start(harness, { account: '222222', environment: 'production' }),
         'environment',
         'account',
       );
-      expect(await stored(desk)).toEqual(before);
+      expect(await stored(harness)).toEqual(before);
     };
     await allAreRefused();
     // One is enough, and the token that comes of it keeps it too.
@@ -98,35 +98,35 @@ describe('a credential whose tokenizations are not over', () => {
       code: 'state_forbids',
       message: expect.stringContaining('1 tokenizations'),
     });
-    await desk.decide(id, 'approve');
-    await desk.makeDue(id);
-    expect(await desk.confirm(id)).toBe('active');
+    await harness.decide(id, 'approve');
+    await harness.makeDue(id);
+    expect(await harness.confirm(id)).toBe('active');
     await allAreRefused();
 
     await removeCredential(dependencies, key, testActor);
-    const { account, terminal } = desk.account;
-    const content = { account, terminal, secureCode: desk.account.secureCode.reveal() };
+    const { account, terminal } = harness.account;
+    const content = { account, terminal, secureCode: harness.account.secureCode.reveal() };
     const add = async (change: Partial<typeof content>, environment: 'sandbox' | 'production') =>
       await addCredential(dependencies, key, environment, { ...content, ...change }, testActor);
     await isRefused(add({ account: '222222' }, 'sandbox'), 'account');
     await isRefused(add({}, 'production'), 'environment');
     expect(await add({}, 'sandbox')).toBe('restored');
 
-    expect(await desk.run('token.disable', { tokenizationId: id })).toBe('disabled');
-    await start(desk, { account: '222222', environment: 'production' });
-    expect(await stored(desk)).toMatchObject({ account: '222222', environment: 'production' });
+    expect(await harness.run('token.disable', { tokenizationId: id })).toBe('disabled');
+    await start(harness, { account: '222222', environment: 'production' });
+    expect(await stored(harness)).toMatchObject({ account: '222222', environment: 'production' });
   });
 
-  test('takes another secure code at any time', async ({ openDesk }) => {
-    const desk = await openDesk();
-    await desk.open('');
-    await start(desk, { secureCode: 'code-2' });
-    expect(await rotateCredential(desk.dependencies, key, { publicKey: 'p' }, testActor)).toBe(
+  test('takes another secure code at any time', async ({ openJobHarness }) => {
+    const harness = await openJobHarness();
+    await harness.open('');
+    await start(harness, { secureCode: 'code-2' });
+    expect(await rotateCredential(harness.dependencies, key, { publicKey: 'p' }, testActor)).toBe(
       'rotated',
     );
   });
 
-  withoutDesk.for(tokenizationStates)(
+  withoutHarness.for(tokenizationStates)(
     'is guarded by the database by the same states as by the worker: %s',
     async (state, { database: { db }, door, databaseUrl }) => {
       for (const reconcileAt of ['null', 'now()']) {
@@ -171,9 +171,9 @@ describe('a credential whose tokenizations are not over', () => {
 describe('a tokenization and a change of its credential at the same moment', () => {
   /** Does something in a transaction that is committed when somebody waits for it, and gives what that one comes to. */
   async function beside<Result>(
-    { dependencies }: Desk,
+    { dependencies }: JobHarness,
     databaseUrl: string,
-    first: (within: Desk['dependencies']) => Promise<unknown>,
+    first: (within: JobHarness['dependencies']) => Promise<unknown>,
     second: () => Promise<Result>,
   ): Promise<Result> {
     const { db } = dependencies;
@@ -198,45 +198,48 @@ describe('a tokenization and a change of its credential at the same moment', () 
     return await waiting;
   }
 
-  test('the change gives way to what was begun after it looked', async ({ openDesk }) => {
-    const desk = await openDesk();
-    const moving = overtaken(desk, 'credential.rotated', async () => await accept(desk));
+  test('the change gives way to what was begun after it looked', async ({ openJobHarness }) => {
+    const harness = await openJobHarness();
+    const moving = overtaken(harness, 'credential.rotated', async () => await accept(harness));
     await expect(start(moving, { account: '222222' })).rejects.toMatchObject({
       code: 'state_forbids',
       paths: ['account'],
     });
-    expect(await stored(desk)).toMatchObject({ account: desk.account.account });
+    expect(await stored(harness)).toMatchObject({ account: harness.account.account });
   });
 
-  test('removing gives way to what was begun after it looked', async ({ openDesk }) => {
-    const desk = await openDesk();
-    const removing = overtaken(desk, 'credential.removed', async () => await accept(desk));
+  test('removing gives way to what was begun after it looked', async ({ openJobHarness }) => {
+    const harness = await openJobHarness();
+    const removing = overtaken(harness, 'credential.removed', async () => await accept(harness));
     await expect(removeCredential(removing.dependencies, key, testActor)).rejects.toMatchObject({
       code: 'state_forbids',
     });
-    expect(await stored(desk)).toMatchObject({ state: 'active' });
+    expect(await stored(harness)).toMatchObject({ state: 'active' });
   });
 
   test('removing waits for what was begun and is not committed yet', async ({
-    openDesk,
+    openJobHarness,
     databaseUrl,
   }) => {
-    const desk = await openDesk();
+    const harness = await openJobHarness();
     const removing = beside(
-      desk,
+      harness,
       databaseUrl,
       async (within) => await accept({ dependencies: within }),
-      async () => await removeCredential(desk.dependencies, key, testActor),
+      async () => await removeCredential(harness.dependencies, key, testActor),
     );
     await expect(removing).rejects.toMatchObject({ code: 'state_forbids' });
-    expect(await stored(desk)).toMatchObject({ state: 'active' });
+    expect(await stored(harness)).toMatchObject({ state: 'active' });
   });
 
-  test('so does any statement, whichever columns it names', async ({ openDesk, databaseUrl }) => {
-    const desk = await openDesk();
-    const removed = desk.dependencies.db.updateTable('credential').set({ state: 'removed' });
+  test('so does any statement, whichever columns it names', async ({
+    openJobHarness,
+    databaseUrl,
+  }) => {
+    const harness = await openJobHarness();
+    const removed = harness.dependencies.db.updateTable('credential').set({ state: 'removed' });
     const { numUpdatedRows } = await beside(
-      desk,
+      harness,
       databaseUrl,
       async (within) => await accept({ dependencies: within }),
       async () => await removed.executeTakeFirst(),
@@ -245,57 +248,57 @@ describe('a tokenization and a change of its credential at the same moment', () 
   });
 
   test('none is begun with a credential that is being removed', async ({
-    openDesk,
+    openJobHarness,
     databaseUrl,
   }) => {
-    const desk = await openDesk();
+    const harness = await openJobHarness();
     const accepting = beside(
-      desk,
+      harness,
       databaseUrl,
       async (within) => await removeCredential(within, key, testActor),
-      async () => await accept(desk),
+      async () => await accept(harness),
     );
     await expect(accepting).rejects.toMatchObject({ code: 'credential_not_found' });
-    expect(await countRows(desk)).toBe(0);
+    expect(await countRows(harness)).toBe(0);
   });
 
   test('one is begun with the account that the credential has by then', async ({
-    openDesk,
+    openJobHarness,
     databaseUrl,
   }) => {
-    const desk = await openDesk();
+    const harness = await openJobHarness();
     const { tokenization } = await beside(
-      desk,
+      harness,
       databaseUrl,
-      async (within) => await start({ ...desk, dependencies: within }, { account: '222222' }),
-      async () => await accept(desk),
+      async (within) => await start({ ...harness, dependencies: within }, { account: '222222' }),
+      async () => await accept(harness),
     );
     expect(tokenization).toMatchObject({ account: '222222' });
   });
 });
 
 test('a tokenization that an older version let slip is driven to its end although its credential was removed', async ({
-  openDesk,
+  openJobHarness,
   databaseUrl,
 }) => {
-  const desk = await openDesk();
-  const { door } = desk.dependencies;
-  const begun = await desk.open('', false);
-  const shown = await desk.open('');
+  const harness = await openJobHarness();
+  const { door } = harness.dependencies;
+  const begun = await harness.open('', false);
+  const shown = await harness.open('');
   await setGuard(databaseUrl, 'disable');
-  const row = await stored(desk);
-  if (row === undefined) throw new Error('the desk has a credential');
+  const row = await stored(harness);
+  if (row === undefined) throw new Error('the harness has a credential');
   await door.apply({ entity: 'credential', row, event: 'credential.removed', audit });
   await setGuard(databaseUrl, 'enable');
-  expect(await desk.run('tokenization.request', { tokenizationId: begun.id })).toBe(
+  expect(await harness.run('tokenization.request', { tokenizationId: begun.id })).toBe(
     'awaiting_customer',
   );
-  await desk.decide(begun.id, 'approve');
-  await desk.decide(shown.id, 'decline');
-  for (const { id } of [begun, shown]) await desk.makeDue(id);
-  expect(await desk.confirm(begun.id)).toBe('active');
-  expect(await desk.confirm(shown.id)).toBe('failed');
-  expect(await desk.run('token.disable', { tokenizationId: begun.id })).toBe('disabled');
+  await harness.decide(begun.id, 'approve');
+  await harness.decide(shown.id, 'decline');
+  for (const { id } of [begun, shown]) await harness.makeDue(id);
+  expect(await harness.confirm(begun.id)).toBe('active');
+  expect(await harness.confirm(shown.id)).toBe('failed');
+  expect(await harness.run('token.disable', { tokenizationId: begun.id })).toBe('disabled');
 });
 
 async function setGuard(databaseUrl: string, as: 'enable' | 'disable'): Promise<void> {

@@ -23,8 +23,8 @@ describe.for([
 ])('the first start of several processes at once is refused for none', (credentials) => {
   test.for([1, 2, 3, 4])(
     'whichever query of one the other gets in after: %i',
-    async (number, { openTokenDesk }) => {
-      const { dependencies } = await openTokenDesk();
+    async (number, { openTokenHarness }) => {
+      const { dependencies } = await openTokenHarness();
       let isOvertaken = false;
       const start = async (db = dependencies.db): Promise<void> =>
         await storeConfiguredCredentials({ ...dependencies, db }, credentials, 'sandbox');

@@ -19,8 +19,8 @@ const contents: readonly (readonly [CredentialFamily, Readonly<Record<string, st
 describe('a removed name', () => {
   test.for(contents)(
     'is stored again also when the encryption key of what it held was retired: %s',
-    async ([family, content], { openTokenDesk }) => {
-      const { dependencies } = await openTokenDesk();
+    async ([family, content], { openTokenHarness }) => {
+      const { dependencies } = await openTokenHarness();
       const key = { name: 'till', family };
       await addCredential(dependencies, key, 'sandbox', content, testActor);
       await removeCredential(dependencies, key, testActor);
@@ -32,9 +32,9 @@ describe('a removed name', () => {
   );
 
   test('verifies with the former secure codes of its account, and with none of another one', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const { dependencies } = await openTokenDesk();
+    const { dependencies } = await openTokenHarness();
     const restore = async (
       content: Readonly<Record<string, string>>,
       environment: 'sandbox' | 'production' = 'sandbox',

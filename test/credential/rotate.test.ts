@@ -4,7 +4,7 @@ import { loadConfig } from '../../src/config/config.ts';
 import { findAccessToken, findDueAccessTokens } from '../../src/db/access-tokens.ts';
 import { findCredential } from '../../src/db/credentials.ts';
 import type { CredentialRow } from '../../src/db/rows.ts';
-import { retireAccessToken } from '../../src/access-token/registration.ts';
+import { clearForRemovedCredential } from '../../src/access-token/registration.ts';
 import { createAccessTokenReader } from '../../src/access-token/read/reader.ts';
 import { removeCredential } from '../../src/credential/remove.ts';
 import { addCredential, rotateCredential } from '../../src/credential/rotate.ts';
@@ -19,50 +19,50 @@ const shop = { type: 'backend', id: 'shop' } as const;
 
 describe('the access token of a credential', () => {
   test('that the gateway refused is tried again as soon as its secret is replaced', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
+    const harness = await openTokenHarness();
     const wrong = { appKey: 'app-1', appSecret: 'wrong' };
-    await addCredential(desk.dependencies, cards, 'sandbox', wrong, testActor);
-    expect(await desk.renew('cards')).toBe('suspended');
-    expect(await desk.renew('cards')).toBe('too_soon');
-    await rotateCredential(desk.dependencies, cards, { appSecret }, testActor);
-    expect(await desk.row('cards')).toMatchObject({ failures: 0 });
-    expect(await desk.renew('cards')).toBe('issued');
+    await addCredential(harness.dependencies, cards, 'sandbox', wrong, testActor);
+    expect(await harness.renew('cards')).toBe('suspended');
+    expect(await harness.renew('cards')).toBe('too_soon');
+    await rotateCredential(harness.dependencies, cards, { appSecret }, testActor);
+    expect(await harness.row('cards')).toMatchObject({ failures: 0 });
+    expect(await harness.renew('cards')).toBe('issued');
   });
 
   test('is tried again at once where its secret was replaced while the gateway refused the former one', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk({
+    const harness = await openTokenHarness({
       wrapGateway: (gateway) => ({
         ...gateway,
         createAccessToken: async (...call) => {
           const reply = await gateway.createAccessToken(...call);
-          await rotateCredential(desk.dependencies, cards, { appSecret }, testActor);
+          await rotateCredential(harness.dependencies, cards, { appSecret }, testActor);
           return reply;
         },
       }),
     });
     const wrong = { appKey: 'app-1', appSecret: 'wrong' };
-    await addCredential(desk.dependencies, cards, 'sandbox', wrong, testActor);
-    await desk.dependencies.db.deleteFrom('outbox').execute();
-    expect(await desk.renew('cards')).toBe('corrected_meanwhile');
-    const jobs = await desk.dependencies.db.selectFrom('outbox').selectAll().execute();
+    await addCredential(harness.dependencies, cards, 'sandbox', wrong, testActor);
+    await harness.dependencies.db.deleteFrom('outbox').execute();
+    expect(await harness.renew('cards')).toBe('corrected_meanwhile');
+    const jobs = await harness.dependencies.db.selectFrom('outbox').selectAll().execute();
     expect(jobs).toMatchObject([{ job_name: 'access-token.refresh' }]);
-    expect(await desk.renew('cards')).toBe('issued');
+    expect(await harness.renew('cards')).toBe('issued');
   });
 
-  test('is never one of a former application', async ({ openTokenDesk }) => {
-    const desk = await openTokenDesk({ appKeys: ['app-1', 'app-2'] });
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
-    const former = await desk.accessToken('cards');
+  test('is never one of a former application', async ({ openTokenHarness }) => {
+    const harness = await openTokenHarness({ appKeys: ['app-1', 'app-2'] });
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
+    const former = await harness.accessToken('cards');
     // As if the process had died between the two commits: the credential is new, the token is not.
-    const { row } = await secretsOf(desk.dependencies, cards);
-    const before = await findAccessToken(desk.dependencies.db, row.id);
-    await desk.add('cards', 'app-2');
-    await desk.dependencies.db
+    const { row } = await secretsOf(harness.dependencies, cards);
+    const before = await findAccessToken(harness.dependencies.db, row.id);
+    await harness.add('cards', 'app-2');
+    await harness.dependencies.db
       .updateTable('access_token')
       .set({
         access_token_sealed: before?.access_token_sealed ?? null,
@@ -73,33 +73,33 @@ describe('the access token of a credential', () => {
       })
       .execute();
     const reader = createAccessTokenReader({
-      ...desk.dependencies,
-      isHearing: () => false,
+      ...harness.dependencies,
+      isSubscribed: () => false,
       waitMsMax: 0,
     });
     await expect(reader.read('cards', shop)).rejects.toMatchObject({
       code: 'access_token_unavailable',
     });
-    expect(await desk.renew('cards')).toBe('issued');
+    expect(await harness.renew('cards')).toBe('issued');
     expect((await reader.read('cards', shop)).accessToken.reveal()).not.toBe(former);
-    expect(desk.sandbox.state().calls['oauth-refresh']).toBe(0);
+    expect(harness.sandbox.state().calls['oauth-refresh']).toBe(0);
     await reader.close();
   });
 
-  test('survives a new encryption key and a new app secret', async ({ openTokenDesk }) => {
-    const desk = await openTokenDesk();
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
+  test('survives a new encryption key and a new app secret', async ({ openTokenHarness }) => {
+    const harness = await openTokenHarness();
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
     const newer = `k2:${generateEncryptionKey('k2').key.reveal()}`;
     const { encryptionKeys } = loadConfig({
-      ...desk.env,
-      ENCRYPTION_KEYS: `${newer},${desk.env['ENCRYPTION_KEYS'] ?? ''}`,
+      ...harness.env,
+      ENCRYPTION_KEYS: `${newer},${harness.env['ENCRYPTION_KEYS'] ?? ''}`,
     });
-    const dependencies = { ...desk.dependencies, keyring: createKeyring(encryptionKeys) };
+    const dependencies = { ...harness.dependencies, keyring: createKeyring(encryptionKeys) };
     await rotateCredential(dependencies, cards, { appSecret: 'new-secret' }, testActor);
     const { row } = await secretsOf(dependencies, cards);
     expect(row.secrets_sealed).toMatch(/^v1\.k2\./);
-    const reader = createAccessTokenReader({ ...dependencies, isHearing: () => false });
+    const reader = createAccessTokenReader({ ...dependencies, isSubscribed: () => false });
     expect(await reader.read('cards', shop)).toMatchObject({ generation: 1 });
     await reader.close();
     // The same app key in the other environment is another application, and known as one.
@@ -109,14 +109,14 @@ describe('the access token of a credential', () => {
       testActor,
     );
     expect((await secretsOf(dependencies, cards)).row.app_key_index).not.toBe(row.app_key_index);
-    expect(await desk.row('cards')).toMatchObject({ state: 'none', access_token_sealed: null });
+    expect(await harness.row('cards')).toMatchObject({ state: 'none', access_token_sealed: null });
   });
 
   test('is asked for by the application that the credential names when its turn has come', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
     let whileWaiting: () => Promise<void> = async () => await Promise.resolve();
-    const desk = await openTokenDesk({
+    const harness = await openTokenHarness({
       appKeys: ['app-1', 'app-2'],
       wrapGateway: (gateway) => ({
         ...gateway,
@@ -126,24 +126,24 @@ describe('the access token of a credential', () => {
         },
       }),
     });
-    await holdDueToken(desk, 'cards', 'app-1');
-    whileWaiting = async () => await desk.add('cards', 'app-2');
-    expect(await desk.renew('cards', { generation: 1 })).toBe('issued');
-    const { row } = await secretsOf(desk.dependencies, cards);
-    expect((await desk.row('cards')).app_key_index).toBe(row.app_key_index);
-    const reader = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
+    await holdDueToken(harness, 'cards', 'app-1');
+    whileWaiting = async () => await harness.add('cards', 'app-2');
+    expect(await harness.renew('cards', { generation: 1 })).toBe('issued');
+    const { row } = await secretsOf(harness.dependencies, cards);
+    expect((await harness.row('cards')).app_key_index).toBe(row.app_key_index);
+    const reader = createAccessTokenReader({ ...harness.dependencies, isSubscribed: () => false });
     expect(await reader.read('cards', shop)).toMatchObject({ generation: 2 });
     await reader.close();
-    whileWaiting = async () => await removeCredential(desk.dependencies, cards, testActor);
-    await desk.makeDue('cards');
-    expect(await desk.renew('cards', { generation: 2 })).toBe('somebody_else_is_at_it');
+    whileWaiting = async () => await removeCredential(harness.dependencies, cards, testActor);
+    await harness.makeDue('cards');
+    expect(await harness.renew('cards', { generation: 2 })).toBe('lease_held');
   });
 
   test('begins anew at once where the process died while the application was changed', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
     let isSilent = true;
-    const desk = await openTokenDesk({
+    const harness = await openTokenHarness({
       appKeys: ['app-1', 'app-2', 'app-3'],
       // A gateway may give no refresh token; the former application's is not kept in its place.
       wrapGateway: (gateway) => ({
@@ -154,14 +154,14 @@ describe('the access token of a credential', () => {
         },
       }),
     });
-    const { dependencies } = desk;
+    const { dependencies } = harness;
     const dieWhileChangingTo = async (appKey: string): Promise<void> =>
       await expect(
-        desk.add('cards', appKey, { diesBefore: 'access_token.cleared' }),
+        harness.add('cards', appKey, { diesBefore: 'access_token.cleared' }),
       ).rejects.toThrow('killed');
     isSilent = false;
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
     isSilent = true;
     await dependencies.db.deleteFrom('outbox').execute();
 
@@ -169,78 +169,78 @@ describe('the access token of a credential', () => {
     await dieWhileChangingTo('app-2');
     const jobs = await dependencies.db.selectFrom('outbox').selectAll().execute();
     expect(jobs).toMatchObject([{ payload: { v: 1, credential: 'cards' } }]);
-    expect(await desk.renew('cards')).toBe('issued');
-    expect(await desk.row('cards')).toMatchObject({ generation: 2, refresh_token_sealed: null });
-    expect(desk.sandbox.state().calls).toMatchObject({ 'oauth-create': 2, 'oauth-refresh': 0 });
+    expect(await harness.renew('cards')).toBe('issued');
+    expect(await harness.row('cards')).toMatchObject({ generation: 2, refresh_token_sealed: null });
+    expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-create': 2, 'oauth-refresh': 0 });
 
     // A start with the same environment makes it good too, and repeating that is free.
     await dieWhileChangingTo('app-3');
-    await desk.add('cards', 'app-3');
-    expect(await desk.row('cards')).toMatchObject({ state: 'none', access_token_sealed: null });
-    await desk.add('cards', 'app-3');
-    expect((await desk.events('cards')).filter((event) => event === 'cleared')).toHaveLength(1);
-    expect(await desk.renew('cards')).toBe('issued');
+    await harness.add('cards', 'app-3');
+    expect(await harness.row('cards')).toMatchObject({ state: 'none', access_token_sealed: null });
+    await harness.add('cards', 'app-3');
+    expect((await harness.events('cards')).filter((event) => event === 'cleared')).toHaveLength(1);
+    expect(await harness.renew('cards')).toBe('issued');
 
     // Where somebody still asks for the former application, the job comes back when that is over.
     await dieWhileChangingTo('app-2');
     const { db } = dependencies;
     const lease = sql<Date>`now() + interval '1 minute'`;
     await db.updateTable('access_token').set({ lease_until: lease }).execute();
-    expect(await desk.renew('cards')).toBe('former_app');
+    expect(await harness.renew('cards')).toBe('former_app');
     await db.updateTable('access_token').set({ lease_until: null }).execute();
-    expect(await desk.renew('cards')).toBe('issued');
+    expect(await harness.renew('cards')).toBe('issued');
 
     // So does the first reader, who is not told to come back when the former token would have been due.
     await dieWhileChangingTo('app-1');
     await dependencies.db.deleteFrom('outbox').execute();
     const reader = createAccessTokenReader({
       ...dependencies,
-      isHearing: () => false,
-      onJobsWritten: () => void desk.renew('cards', { generation: 4 }),
+      isSubscribed: () => false,
+      onJobsWritten: () => void harness.renew('cards', { generation: 4 }),
     });
     expect(await reader.read('cards', shop)).toMatchObject({ generation: 5 });
     await reader.close();
   });
 
   test('is forgotten also where the process died while the credential was removed', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
-    const { db } = desk.dependencies;
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
+    const harness = await openTokenHarness();
+    const { db } = harness.dependencies;
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
     await db.deleteFrom('outbox').execute();
-    await expect(desk.remove('cards', { diesBefore: 'access_token.cleared' })).rejects.toThrow(
+    await expect(harness.remove('cards', { diesBefore: 'access_token.cleared' })).rejects.toThrow(
       'killed',
     );
-    expect((await desk.row('cards')).access_token_sealed).not.toBeNull();
+    expect((await harness.row('cards')).access_token_sealed).not.toBeNull();
     const jobs = await db.selectFrom('outbox').selectAll().execute();
     expect(jobs).toMatchObject([{ payload: { v: 1, credential: 'cards' } }]);
     // Should the queue lose that job: the scan brings it again.
-    await desk.makeDue('cards');
+    await harness.makeDue('cards');
     expect(await findDueAccessTokens(db, 10, 1_000)).toMatchObject([{ credential: 'cards' }]);
 
     for (let runs = 0; runs < 2; runs += 1) {
-      expect(await desk.renew('cards')).toBe('credential_removed');
+      expect(await harness.renew('cards')).toBe('credential_removed');
     }
-    expect(await desk.row('cards')).toMatchObject({
+    expect(await harness.row('cards')).toMatchObject({
       state: 'none',
       access_token_sealed: null,
       refresh_token_sealed: null,
       due_at: null,
     });
-    expect((await desk.events('cards')).filter((event) => event === 'cleared')).toHaveLength(1);
+    expect((await harness.events('cards')).filter((event) => event === 'cleared')).toHaveLength(1);
   });
 
   test('is left alone by a removal that is finished late, when the credential was restored meanwhile', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
-    const { dependencies } = desk;
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
+    const harness = await openTokenHarness();
+    const { dependencies } = harness;
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
     const removeHalf = async (): Promise<CredentialRow> => {
-      await expect(desk.remove('cards', { diesBefore: 'access_token.cleared' })).rejects.toThrow(
+      await expect(harness.remove('cards', { diesBefore: 'access_token.cleared' })).rejects.toThrow(
         'killed',
       );
       return (await findCredential(dependencies.db, 'cards', 'opcard')) ?? expect.fail();
@@ -251,8 +251,8 @@ describe('the access token of a credential', () => {
     };
     const removed = await removeHalf();
     await restore();
-    await retireAccessToken(dependencies, removed, testActor);
-    expect(await desk.accessToken('cards')).toBeDefined();
+    await clearForRemovedCredential(dependencies, removed, testActor);
+    expect(await harness.accessToken('cards')).toBeDefined();
 
     // In the very moment between its look and its commit: the token is gone, and a new one is due.
     const removedAgain = await removeHalf();
@@ -262,68 +262,72 @@ describe('the access token of a credential', () => {
       await (restoring ??= restore());
       return await door.apply(request);
     };
-    await retireAccessToken({ ...dependencies, door: { ...door, apply } }, removedAgain, testActor);
-    expect((await desk.row('cards')).due_at).not.toBeNull();
-    expect(await desk.renew('cards')).toMatch(/issued|too_soon/);
-    expect(await desk.accessToken('cards')).toBeDefined();
+    await clearForRemovedCredential(
+      { ...dependencies, door: { ...door, apply } },
+      removedAgain,
+      testActor,
+    );
+    expect((await harness.row('cards')).due_at).not.toBeNull();
+    expect(await harness.renew('cards')).toMatch(/issued|too_soon/);
+    expect(await harness.accessToken('cards')).toBeDefined();
   });
 
   test('is forgotten when the credential is removed, even one that is on its way', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk({
+    const harness = await openTokenHarness({
       wrapGateway: (gateway) => ({
         ...gateway,
         refreshAccessToken: async (...call) => {
           const reply = await gateway.refreshAccessToken(...call);
-          await removeCredential(desk.dependencies, cards, testActor);
+          await removeCredential(harness.dependencies, cards, testActor);
           return reply;
         },
       }),
     });
-    await holdDueToken(desk, 'cards', 'app-1');
-    expect(await desk.renew('cards')).toBe('credential_gone');
-    expect(await desk.row('cards')).toMatchObject({
+    await holdDueToken(harness, 'cards', 'app-1');
+    expect(await harness.renew('cards')).toBe('credential_gone');
+    expect(await harness.row('cards')).toMatchObject({
       state: 'none',
       access_token_sealed: null,
       refresh_token_sealed: null,
       candidate_sealed: null,
       due_at: null,
     });
-    expect((await secretsOf(desk.dependencies, cards)).secrets).toEqual({});
-    expect(await desk.renew('cards')).toBe('credential_removed');
-    const reader = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
+    expect((await secretsOf(harness.dependencies, cards)).secrets).toEqual({});
+    expect(await harness.renew('cards')).toBe('credential_removed');
+    const reader = createAccessTokenReader({ ...harness.dependencies, isSubscribed: () => false });
     await expect(reader.read('cards', shop)).rejects.toMatchObject({
       code: 'credential_not_found',
     });
     // The environment does not bring back what an operator removed; the operator does.
     const content = { appKey: 'app-1', appSecret };
-    await expect(desk.add('cards', 'app-1')).rejects.toMatchObject({ code: 'state_forbids' });
-    expect(await addCredential(desk.dependencies, cards, 'sandbox', content, testActor)).toBe(
+    await expect(harness.add('cards', 'app-1')).rejects.toMatchObject({ code: 'state_forbids' });
+    expect(await addCredential(harness.dependencies, cards, 'sandbox', content, testActor)).toBe(
       'restored',
     );
-    expect(await desk.renew('cards')).toBe('issued');
+    expect(await harness.renew('cards')).toBe('issued');
   });
 
   test('is registered by its first job where the process died before it could be', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
-    const dying: typeof desk.dependencies.door.apply = async (request) => {
+    const harness = await openTokenHarness();
+    const dying: typeof harness.dependencies.door.apply = async (request) => {
       if (request.event === 'access_token.registered') throw new Error('killed');
-      return await desk.dependencies.door.apply(request);
+      return await harness.dependencies.door.apply(request);
     };
     await expect(
       storeCredential(
-        { ...desk.dependencies, door: { ...desk.dependencies.door, apply: dying } },
+        { ...harness.dependencies, door: { ...harness.dependencies.door, apply: dying } },
         { ...cards, environment: 'sandbox', secrets: { appKey: 'app-1', appSecret } },
         testActor,
       ),
     ).rejects.toThrow('killed');
-    const outbox = await desk.dependencies.db.selectFrom('outbox').selectAll().execute();
+    const outbox = await harness.dependencies.db.selectFrom('outbox').selectAll().execute();
     expect(outbox).toMatchObject([
       { job_name: 'access-token.refresh', payload: { v: 1, credential: 'cards' } },
     ]);
-    expect(await desk.renew('cards')).toBe('issued');
+    expect(await harness.renew('cards')).toBe('issued');
   });
 });

@@ -16,9 +16,9 @@ const shop = { type: 'backend', id: 'shop' } as const;
 
 describe('a credential', () => {
   test('has the content of its family, and what is wrong is named without its value', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const { dependencies } = await openTokenDesk();
+    const { dependencies } = await openTokenHarness();
     const add = async (key: Parameters<typeof addCredential>[1], content: unknown) =>
       await addCredential(dependencies, key, 'sandbox', content, testActor);
     await expect(add(till, { ...account, account: 'canary' })).rejects.toMatchObject({
@@ -46,9 +46,9 @@ describe('a credential', () => {
   });
 
   test('shares neither its account and terminal nor its application with another', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const { dependencies } = await openTokenDesk();
+    const { dependencies } = await openTokenHarness();
     const add = async (key: Parameters<typeof addCredential>[1], content: unknown) =>
       await addCredential(dependencies, key, 'sandbox', content, testActor);
     await add(till, account);
@@ -73,20 +73,20 @@ describe('a credential', () => {
   });
 
   test('verifies with the former secure code too, until the overlap is ended', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
-    const { dependencies } = desk;
+    const harness = await openTokenHarness();
+    const { dependencies } = harness;
     await addCredential(dependencies, till, 'sandbox', { ...account, publicKey: 'p' }, testActor);
     const codes = async (): Promise<readonly string[]> => {
-      const { row } = await secretsOf(desk.dependencies, till);
+      const { row } = await secretsOf(harness.dependencies, till);
       return openAccount(dependencies.keyring, row).secureCodes.map((code) => code.reveal());
     };
     expect(await rotateCredential(dependencies, till, { secureCode: 'code-2' }, testActor)).toBe(
       'rotated',
     );
     expect(await codes()).toEqual(['code-2', 'code-1']);
-    expect((await secretsOf(desk.dependencies, till)).secrets['publicKey']).toBe('p');
+    expect((await secretsOf(harness.dependencies, till)).secrets['publicKey']).toBe('p');
     expect(await rotateCredential(dependencies, till, { secureCode: 'code-2' }, testActor)).toBe(
       'unchanged',
     );
@@ -96,9 +96,9 @@ describe('a credential', () => {
   });
 
   test('verifies with every code of the overlap, the first of which the gateway may still use, until it is ended', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const { dependencies } = await openTokenDesk();
+    const { dependencies } = await openTokenHarness();
     await addCredential(dependencies, till, 'sandbox', account, testActor);
     const codes = async (): Promise<readonly string[]> => {
       const { row } = await secretsOf(dependencies, till);
@@ -118,8 +118,8 @@ describe('a credential', () => {
     expect(await codes()).toEqual(['6']);
   });
 
-  test('is rotated although a backend gets it at the same moment', async ({ openTokenDesk }) => {
-    const { dependencies } = await openTokenDesk();
+  test('is rotated although a backend gets it at the same moment', async ({ openTokenHarness }) => {
+    const { dependencies } = await openTokenHarness();
     const funds = { name: 'funds', family: 'opccount' } as const;
     const content = { number: 'VA1', vaCode: '1', privateKey: 'key-1' };
     await addCredential(dependencies, funds, 'sandbox', content, testActor);
@@ -140,9 +140,9 @@ describe('a credential', () => {
   });
 
   test('is handed out only with a row of the audit trail, and as it is then', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const { dependencies } = await openTokenDesk();
+    const { dependencies } = await openTokenHarness();
     const { db, door } = dependencies;
     const funds = { name: 'funds', family: 'opccount' } as const;
     const content = { number: 'VA1', vaCode: '1', privateKey: 'key-1' };
@@ -166,9 +166,9 @@ describe('a credential', () => {
   });
 
   test('holds no secret any more once it is removed, but for what tokens are disabled with', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const { dependencies } = await openTokenDesk();
+    const { dependencies } = await openTokenHarness();
     const contents = {
       accept_payments: account,
       opcard: { appKey: 'app-1', appSecret },
@@ -185,8 +185,8 @@ describe('a credential', () => {
     }
   });
 
-  test('takes over every one of several changes at the same time', async ({ openTokenDesk }) => {
-    const { dependencies } = await openTokenDesk();
+  test('takes over every one of several changes at the same time', async ({ openTokenHarness }) => {
+    const { dependencies } = await openTokenHarness();
     await addCredential(dependencies, till, 'sandbox', account, testActor);
     let others = 0;
     const apply: typeof dependencies.door.apply = async (request) => {
@@ -205,10 +205,10 @@ describe('a credential', () => {
     });
   });
 
-  test('of the other environment is used there and nowhere else', async ({ openTokenDesk }) => {
+  test('of the other environment is used there and nowhere else', async ({ openTokenHarness }) => {
     const other = await startSandbox({ opcardApps: [{ appKey: 'app-1', appSecret }] });
-    const desk = await openTokenDesk();
-    const { dependencies, sandbox } = desk;
+    const harness = await openTokenHarness();
+    const { dependencies, sandbox } = harness;
     const gateway = createGatewayClient({
       environment: 'sandbox',
       checkoutUrl: sandbox.checkoutUrl,
@@ -218,9 +218,9 @@ describe('a credential', () => {
     });
     const content = { appKey: 'app-1', appSecret };
     await addCredential(dependencies, cards, 'production', content, testActor);
-    expect(await desk.renew('cards', { as: { gateway } })).toBe('issued');
-    await desk.makeDue('cards');
-    expect(await desk.renew('cards', { as: { gateway } })).toBe('refreshed');
+    expect(await harness.renew('cards', { as: { gateway } })).toBe('issued');
+    await harness.makeDue('cards');
+    expect(await harness.renew('cards', { as: { gateway } })).toBe('refreshed');
     expect(other.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 1 });
     expect(sandbox.state().calls).toMatchObject({ 'oauth-create': 0, 'oauth-refresh': 0 });
     await gateway.close();

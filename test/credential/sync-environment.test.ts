@@ -10,7 +10,7 @@ import { createKeyring, generateEncryptionKey } from '../../src/security/keyring
 import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';
 import { secretsOf } from '../support/secrets-of.ts';
-import { test, type TokenDesk } from '../support/harness/token-harness.ts';
+import { test, type TokenHarness } from '../support/harness/token-harness.ts';
 
 const account = { account: '123456', terminal: '12345678', secureCode: 'code-1' };
 
@@ -19,7 +19,7 @@ describe('the environment', () => {
   const place = { account: account.account, terminal: account.terminal };
 
   /** A start with these values, and the sealed secrets after it. */
-  function openStarts({ dependencies, logs }: TokenDesk) {
+  function openStarts({ dependencies, logs }: TokenHarness) {
     const start = async (
       values: {
         readonly code: string;
@@ -50,10 +50,10 @@ describe('the environment', () => {
   }
 
   test('is taken over where it has changed, and leaves alone what an operator changed', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
-    const { start, rotate } = openStarts(desk);
+    const harness = await openTokenHarness();
+    const { start, rotate } = openStarts(harness);
     const first = await start({ code: 'code-1' });
     expect((await start({ code: 'code-1' })).row.version).toBe(first.row.version);
 
@@ -86,9 +86,9 @@ describe('the environment', () => {
     expect((await start(elsewhere)).secrets).toEqual({ secureCode: 'code-5' });
   });
 
-  test('gives nothing but the fields that it has changed itself', async ({ openTokenDesk }) => {
-    const desk = await openTokenDesk();
-    const { start, rotate } = openStarts(desk);
+  test('gives nothing but the fields that it has changed itself', async ({ openTokenHarness }) => {
+    const harness = await openTokenHarness();
+    const { start, rotate } = openStarts(harness);
     await start({ code: 'code-0' });
     expect((await start({ code: 'code-1', previous: 'code-0' })).secrets).toEqual({
       secureCode: 'code-1',
@@ -100,10 +100,10 @@ describe('the environment', () => {
     expect(secrets).toEqual({ secureCode: 'code-2', secureCodePrevious: 'code-1' });
 
     await start({ code: 'code-1', previous: 'code-0' });
-    await endOverlap(desk.dependencies, inEnvironment, testActor);
+    await endOverlap(harness.dependencies, inEnvironment, testActor);
     expect((await start({ code: 'code-1' })).secrets).toEqual({ secureCode: 'code-2' });
 
-    const { dependencies } = desk;
+    const { dependencies } = harness;
     const funds = { name: 'default', family: 'opccount' } as const;
     const startWith = async (vaCode: string) => {
       const opccount = { number: 'VA1', vaCode: new Secret(vaCode), privateKey: new Secret('k1') };
@@ -116,9 +116,9 @@ describe('the environment', () => {
   });
 
   test('takes back what it no longer names, and not what an operator has put in its place', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const { start, rotate } = openStarts(await openTokenDesk());
+    const { start, rotate } = openStarts(await openTokenHarness());
     await start({ code: 'code-1', publicKey: 'p1' });
     expect((await start({ code: 'code-1' })).secrets).toEqual({ secureCode: 'code-1' });
 
@@ -131,13 +131,13 @@ describe('the environment', () => {
     expect((await start({ code: 'code-1', publicKey: 'p1' })).secrets['publicKey']).toBe('p1');
   });
 
-  test('is known by what it said also after a new encryption key', async ({ openTokenDesk }) => {
-    const desk = await openTokenDesk();
-    const { start, rotate } = openStarts(desk);
+  test('is known by what it said also after a new encryption key', async ({ openTokenHarness }) => {
+    const harness = await openTokenHarness();
+    const { start, rotate } = openStarts(harness);
     await start({ code: 'code-1' });
     await rotate({ secureCode: 'code-2' });
     const newer = generateEncryptionKey('k2');
-    const { encryptionKeys } = loadConfig(desk.env);
+    const { encryptionKeys } = loadConfig(harness.env);
     const both = createKeyring([newer, ...encryptionKeys]);
     const { secrets, row } = await start({ code: 'code-1' }, both);
     expect(secrets['secureCode']).toBe('code-2');
@@ -148,30 +148,32 @@ describe('the environment', () => {
     expect(JSON.stringify(row)).not.toContain('code-1');
   });
 
-  test('neither brings back what was removed nor is refused for it', async ({ openTokenDesk }) => {
-    const desk = await openTokenDesk();
-    const { start, rotate, logs } = openStarts(desk);
-    const { keyring, db } = desk.dependencies;
+  test('neither brings back what was removed nor is refused for it', async ({
+    openTokenHarness,
+  }) => {
+    const harness = await openTokenHarness();
+    const { start, rotate, logs } = openStarts(harness);
+    const { keyring, db } = harness.dependencies;
     const configured = {
       acceptPayments: { ...place, secureCode: new Secret('code-1') },
     };
     const atStart = async () => await findAccountAtStart({ db, keyring }, configured, 'sandbox');
     // Looking stores nothing.
     expect((await atStart())?.secureCode.reveal()).toBe('code-1');
-    await expect(secretsOf(desk.dependencies, inEnvironment)).rejects.toThrow('no such');
+    await expect(secretsOf(harness.dependencies, inEnvironment)).rejects.toThrow('no such');
 
     await start({ code: 'code-1' });
     await rotate({ secureCode: 'code-2' });
     expect((await atStart())?.secureCode.reveal()).toBe('code-2');
 
-    await removeCredential(desk.dependencies, inEnvironment, testActor);
+    await removeCredential(harness.dependencies, inEnvironment, testActor);
     expect((await start({ code: 'code-1' })).row.state).toBe('removed');
     expect(await atStart()).toBeUndefined();
     expect(logs.join('')).toContain('the environment holds a credential that was removed');
 
     // What the operator adds in its place is not written over either.
     const other = { ...account, account: '654321', secureCode: 'code-9' };
-    await addCredential(desk.dependencies, inEnvironment, 'sandbox', other, testActor);
+    await addCredential(harness.dependencies, inEnvironment, 'sandbox', other, testActor);
     for (const code of ['code-1', 'code-3']) {
       expect(await start({ code })).toMatchObject({
         row: { account: '654321' },

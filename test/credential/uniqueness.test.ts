@@ -10,10 +10,10 @@ import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';
 import { onServer } from '../support/services/database.ts';
 import { eventually } from '../support/eventually.ts';
-import { test as withoutDesk } from '../support/harness/fixtures.ts';
+import { test as withoutHarness } from '../support/harness/fixtures.ts';
 import { insertCredentials } from '../support/harness/many-credentials.ts';
 import { secretsOf } from '../support/secrets-of.ts';
-import { appSecret, test, type TokenDesk } from '../support/harness/token-harness.ts';
+import { appSecret, test, type TokenHarness } from '../support/harness/token-harness.ts';
 
 const account = { account: '123456', terminal: '12345678', secureCode: 'code-1' };
 const till = { name: 'till', family: 'accept_payments' } as const;
@@ -23,7 +23,7 @@ const app = { appKey: 'app-1', appSecret };
 const funds = { name: 'funds', family: 'opccount' } as const;
 const va = { number: 'VA1', vaCode: '1', privateKey: 'k' };
 
-type Dependencies = TokenDesk['dependencies'];
+type Dependencies = TokenHarness['dependencies'];
 type Key = Parameters<typeof addCredential>[1];
 
 const add = async (dependencies: Dependencies, key: Key, content: unknown) =>
@@ -64,9 +64,9 @@ describe('of two changes at the same moment', () => {
   const others = { ...account, account: '654321' };
 
   test('of many more than there are connections to the database, each is stored', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const { dependencies } = await openTokenDesk();
+    const { dependencies } = await openTokenHarness();
     const many = Array.from({ length: 30 }, (_, index) => `c${index}`);
     await Promise.all(
       many.map(async (name) => {
@@ -76,8 +76,8 @@ describe('of two changes at the same moment', () => {
     expect(await names(dependencies)).toEqual(many.toSorted());
   });
 
-  test('one has the account, and the other is told so', async ({ openTokenDesk }) => {
-    const { dependencies } = await openTokenDesk();
+  test('one has the account, and the other is told so', async ({ openTokenHarness }) => {
+    const { dependencies } = await openTokenHarness();
     const late = overtaken(dependencies, 'credential.added', () =>
       add(dependencies, till, account),
     );
@@ -90,13 +90,13 @@ describe('of two changes at the same moment', () => {
 
   test.for(['added', 'restored', 'rotated'] as const)(
     'one has the application, whichever encryption key comes first where the other is stored: %s',
-    async (how, { openTokenDesk, databaseUrl }) => {
-      const desk = await openTokenDesk();
-      const { dependencies } = desk;
+    async (how, { openTokenHarness, databaseUrl }) => {
+      const harness = await openTokenHarness();
+      const { dependencies } = harness;
       const input = { ...twin, environment: 'sandbox', secrets: app } as const;
       if (how !== 'added') await add(dependencies, twin, { ...app, appKey: 'app-2' });
       if (how === 'restored') await removeCredential(dependencies, twin, testActor);
-      const { encryptionKeys } = loadConfig(desk.env);
+      const { encryptionKeys } = loadConfig(harness.env);
       const newer = generateEncryptionKey('k2');
       // As another process has it.
       const secondPlace = {
@@ -131,9 +131,9 @@ describe('of two changes at the same moment', () => {
   );
 
   test('for one name one is stored, and the other is told so or written over it', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const { dependencies } = await openTokenDesk();
+    const { dependencies } = await openTokenHarness();
     const late = overtaken(dependencies, 'credential.added', () =>
       add(dependencies, till, account),
     );
@@ -151,9 +151,9 @@ describe('of two changes at the same moment', () => {
   });
 
   test('over a removed name one brings it back, and the other does not write over that', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const { dependencies } = await openTokenDesk();
+    const { dependencies } = await openTokenHarness();
     await add(dependencies, till, account);
     await removeCredential(dependencies, till, testActor);
     const late = overtaken(dependencies, 'credential.restored', () =>
@@ -167,9 +167,9 @@ describe('of two changes at the same moment', () => {
   });
 
   test('that bring back an account, one is told who has it, and not that the database refused', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const { dependencies } = await openTokenDesk();
+    const { dependencies } = await openTokenHarness();
     const other = { ...till, name: 'other' };
     for (const key of [till, other]) {
       await add(dependencies, key, account);
@@ -188,22 +188,22 @@ describe('of two changes at the same moment', () => {
 
 describe('an application is known', () => {
   /** The application's secret was rotated while a new encryption key came in, and the former one is retired now. */
-  async function afterNewKey(desk: TokenDesk): Promise<Dependencies> {
-    const { dependencies } = desk;
+  async function afterNewKey(harness: TokenHarness): Promise<Dependencies> {
+    const { dependencies } = harness;
     await add(dependencies, cards, app);
-    await desk.renew('cards');
+    await harness.renew('cards');
     const newer = generateEncryptionKey('k2');
-    const { encryptionKeys } = loadConfig(desk.env);
+    const { encryptionKeys } = loadConfig(harness.env);
     const both = { ...dependencies, keyring: createKeyring([newer, ...encryptionKeys]) };
     await rotateCredential(both, cards, { appSecret: 'secret-2' }, testActor);
     return { ...dependencies, keyring: createKeyring([newer]) };
   }
 
   test('also when the encryption key that its digest is of was retired: it has no twin', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
-    const alone = await afterNewKey(desk);
+    const harness = await openTokenHarness();
+    const alone = await afterNewKey(harness);
     await expect(add(alone, twin, app)).rejects.toMatchObject({
       code: 'credential_conflict',
       paths: ['appKey'],
@@ -220,19 +220,21 @@ describe('an application is known', () => {
     expect(await addCredential(alone, twin, 'production', app, testActor)).toBe('restored');
   });
 
-  test('also then by its own token: a new secret leaves that alone', async ({ openTokenDesk }) => {
-    const desk = await openTokenDesk();
-    const alone = await afterNewKey(desk);
-    const events = await desk.events('cards');
+  test('also then by its own token: a new secret leaves that alone', async ({
+    openTokenHarness,
+  }) => {
+    const harness = await openTokenHarness();
+    const alone = await afterNewKey(harness);
+    const events = await harness.events('cards');
     expect(await rotateCredential(alone, cards, { appSecret: 'secret-3' }, testActor)).toBe(
       'rotated',
     );
-    expect(await desk.events('cards')).toEqual(events);
-    expect((await desk.row('cards')).access_token_sealed).not.toBeNull();
+    expect(await harness.events('cards')).toEqual(events);
+    expect((await harness.row('cards')).access_token_sealed).not.toBeNull();
   });
 
-  test('by the digest that older versions stored', async ({ openTokenDesk }) => {
-    const { dependencies } = await openTokenDesk();
+  test('by the digest that older versions stored', async ({ openTokenHarness }) => {
+    const { dependencies } = await openTokenHarness();
     const { db, keyring } = dependencies;
     await add(dependencies, cards, app);
     const older = keyring.blindIndex('app_key', app.appKey);
@@ -242,7 +244,7 @@ describe('an application is known', () => {
     });
   });
 
-  withoutDesk(
+  withoutHarness(
     'among ten thousand that are stored normally, none of which has to be opened',
     async ({ database: { db }, door, databaseUrl }) => {
       await insertCredentials(databaseUrl, { to: 10_000, dueAt: 'null' });
@@ -258,8 +260,8 @@ describe('an application is known', () => {
     },
   );
 
-  test('at a start too, which is told who has it', async ({ openTokenDesk }) => {
-    const { dependencies } = await openTokenDesk();
+  test('at a start too, which is told who has it', async ({ openTokenHarness }) => {
+    const { dependencies } = await openTokenHarness();
     await add(dependencies, cards, app);
     await add(dependencies, till, account);
     const start = async (credentials: Parameters<typeof storeConfiguredCredentials>[1]) =>

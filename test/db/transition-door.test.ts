@@ -176,11 +176,11 @@ describe('the transition door', () => {
     // As a deadlock does, three times; a sequence is not undone.
     await onServer(databaseUrl, async (client) => {
       await client.query(`
-        create sequence token_lifecycle.meetings;
-        grant usage on sequence token_lifecycle.meetings to public;
+        create sequence token_lifecycle.retries;
+        grant usage on sequence token_lifecycle.retries to public;
         create function token_lifecycle.meet() returns trigger language plpgsql as $$
         begin
-          if nextval('token_lifecycle.meetings') <= 3 then
+          if nextval('token_lifecycle.retries') <= 3 then
             raise exception 'met' using errcode = 'deadlock_detected';
           end if;
           return new;

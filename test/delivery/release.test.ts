@@ -10,7 +10,7 @@ import { registerWebhookEndpoint } from '../../src/delivery/endpoint.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { createWebhookSender } from '../../src/webhooks/sender.ts';
 import { testActor } from '../support/builders.ts';
-import { type Desk, openDesk } from '../support/harness/job-harness.ts';
+import { type JobHarness, openJobHarness } from '../support/harness/job-harness.ts';
 import { test as base } from '../support/harness/fixtures.ts';
 import { startWebhookReceiver, type WebhookReceiver } from '../support/harness/webhook-receiver.ts';
 
@@ -20,60 +20,63 @@ beforeEach(async () => {
 });
 afterEach(async () => await receiver.close());
 
-/** A desk whose changes are announced; it has an address to send events to only as `online`. */
+/** A harness whose changes are announced; it has an address to send events to only as `online`. */
 const test = base.extend('outbound', async ({ database, databaseUrl }, { onCleanup }) => {
   const door = createTransitionDoor(database.db, { isAnnouncing: true });
-  const desk = await openDesk({ db: database.db, door, databaseUrl });
+  const harness = await openJobHarness({ db: database.db, door, databaseUrl });
   const webhooks = createWebhookSender({
     url: receiver.url,
     secrets: [new Secret(`whsec_${randomBytes(32).toString('base64')}`)],
     allowPrivate: true,
   });
-  await registerWebhookEndpoint(desk.dependencies, receiver.url);
+  await registerWebhookEndpoint(harness.dependencies, receiver.url);
   onCleanup(async () => {
     expect(await findAuditBreaks(database.db)).toEqual([]);
     await webhooks.close();
-    await desk.close();
+    await harness.close();
     await door.close();
   });
-  const online: JobDependencies = { ...desk.dependencies, webhooks };
+  const online: JobDependencies = { ...harness.dependencies, webhooks };
   const deliveries = async (): Promise<readonly DeliveryRow[]> =>
     await database.db.selectFrom('delivery').selectAll().orderBy('sequence').execute();
-  return { desk, online, deliveries };
+  return { harness, online, deliveries };
 });
 
-const send = async (desk: Desk, { id }: DeliveryRow, as?: JobDependencies): Promise<string> =>
-  await desk.run('delivery.send', { deliveryId: id }, as);
+const send = async (
+  harness: JobHarness,
+  { id }: DeliveryRow,
+  as?: JobDependencies,
+): Promise<string> => await harness.run('delivery.send', { deliveryId: id }, as);
 
 test('an event without an address is held, and sent in the order of its token once there is one', async ({
-  outbound: { desk, online, deliveries },
+  outbound: { harness, online, deliveries },
 }) => {
-  const row = await desk.open('sandbox:redirect+dropped');
-  await desk.decide(row.id, 'approve');
-  await desk.confirm(row.id);
+  const row = await harness.open('sandbox:redirect+dropped');
+  await harness.decide(row.id, 'approve');
+  await harness.confirm(row.id);
   const sendAll = async (as?: JobDependencies): Promise<readonly string[]> => {
     const results: string[] = [];
     for (const delivery of (await deliveries()).toReversed()) {
-      results.push(await send(desk, delivery, as));
+      results.push(await send(harness, delivery, as));
     }
     return results.toReversed();
   };
   expect(await sendAll()).toEqual(['held_no_endpoint', 'held_no_endpoint']);
   expect(await sendAll(online)).toEqual(['not_due', 'not_due']);
-  expect(await desk.run('reconciliation.scan', {})).toBe('nothing_due');
+  expect(await harness.run('reconciliation.scan', {})).toBe('nothing_due');
 
   // What happens meanwhile queues up behind what is held, whoever comes first.
-  await desk.run('token.disable', { tokenizationId: row.id });
+  await harness.run('token.disable', { tokenizationId: row.id });
   const expected = [
     ['delivered', 'not_due', 'held_behind_held'],
     ['already_settled', 'delivered', 'not_due'],
     ['already_settled', 'already_settled', 'delivered'],
   ];
   for (const results of expected) {
-    expect(await desk.run('reconciliation.scan', {}, online)).toBe('work_found');
+    expect(await harness.run('reconciliation.scan', {}, online)).toBe('work_found');
     expect(await sendAll(online)).toEqual(results);
   }
-  expect(await desk.run('reconciliation.scan', {}, online)).toBe('nothing_due');
+  expect(await harness.run('reconciliation.scan', {}, online)).toBe('nothing_due');
   const types = receiver.events.map(({ body }) => (JSON.parse(body) as { type: string }).type);
   expect(types).toEqual([
     'tokenization.redirect_issued',
@@ -83,10 +86,10 @@ test('an event without an address is held, and sent in the order of its token on
 });
 
 test('an event is held for so long and no longer, however often it is released and held again', async ({
-  outbound: { desk, online, deliveries },
+  outbound: { harness, online, deliveries },
   databaseUrl,
 }) => {
-  const { id } = await desk.open('sandbox:refuse');
+  const { id } = await harness.open('sandbox:refuse');
   const [delivery] = await deliveries();
   if (delivery === undefined) throw new Error('nothing was announced');
   const age = async (interval: string) =>
@@ -96,13 +99,13 @@ test('an event is held for so long and no longer, however often it is released a
         [interval],
       );
     });
-  expect(await send(desk, delivery)).toBe('held_no_endpoint');
+  expect(await send(harness, delivery)).toBe('held_no_endpoint');
   await age('6 days');
-  await desk.run('reconciliation.scan', {}, online);
-  expect(await send(desk, delivery)).toBe('held_no_endpoint');
+  await harness.run('reconciliation.scan', {}, online);
+  expect(await send(harness, delivery)).toBe('held_no_endpoint');
   await age('2 days');
-  expect(await send(desk, delivery, online)).toBe('failed_held_too_long');
-  expect(await desk.events(delivery.id)).toEqual([
+  expect(await send(harness, delivery, online)).toBe('failed_held_too_long');
+  expect(await harness.events(delivery.id)).toEqual([
     'delivery.created',
     'delivery.held',
     'delivery.released',
@@ -110,7 +113,7 @@ test('an event is held for so long and no longer, however often it is released a
     'delivery.failed',
   ]);
   // What was given up can still be replayed by hand.
-  const replay = await replayDelivery(desk.dependencies, delivery.id, { actor: testActor });
-  expect(await desk.run('delivery.send', { deliveryId: replay.id }, online)).toBe('delivered');
-  expect((await desk.row(id)).state).toBe('failed');
+  const replay = await replayDelivery(harness.dependencies, delivery.id, { actor: testActor });
+  expect(await harness.run('delivery.send', { deliveryId: replay.id }, online)).toBe('delivered');
+  expect((await harness.row(id)).state).toBe('failed');
 });

@@ -118,7 +118,7 @@ describe('access tokens over HTTP', () => {
     database: { db },
     door,
   }) => {
-    const api = await startTestApi({ db, door }, {}, { isHearing: true });
+    const api = await startTestApi({ db, door }, {}, { isSubscribed: true });
     onTestFinished(api.close);
     const { operations, call } = api;
     const secrets = { appKey: 'app-1', appSecret: 'secret-1' };

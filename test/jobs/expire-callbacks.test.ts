@@ -12,23 +12,23 @@ const settings = {
 
 describe('retention of the inbox', () => {
   test('what no signature proves is removed a while after it was rejected, given up or changed nothing; what one proves is kept', async ({
-    openDesk,
+    openJobHarness,
     database: { db },
     databaseUrl,
   }) => {
-    const desk = await openDesk({ settings });
-    const { id } = await desk.open('sandbox:redirect+dropped');
+    const harness = await openJobHarness({ settings });
+    const { id } = await harness.open('sandbox:redirect+dropped');
     const wrong = { fields: { order_amount: '0.01' } };
-    const proven = await desk.hear(id, 'notify', { status: '0', isProven: true, ...wrong });
-    const rejected = await desk.hear(id, 'notify', { status: '0', ...wrong });
+    const proven = await harness.hear(id, 'notify', { status: '0', isProven: true, ...wrong });
+    const rejected = await harness.hear(id, 'notify', { status: '0', ...wrong });
     expect(rejected.callback).toMatchObject({ state: 'rejected', is_believed: false });
     const forbidden = db.deleteFrom('callback').where('id', '=', rejected.callback.id).execute();
     await expect(forbidden).rejects.toMatchObject({ code: '42501' });
-    const { id: orphan } = await acceptCallback(desk.dependencies, {
+    const { id: orphan } = await acceptCallback(harness.dependencies, {
       channel: 'notify',
       contentType: undefined,
       body: Buffer.from(
-        `account=${desk.account.account}&terminal=${desk.account.terminal}&merchant_reference_id=none&quickpay_status=0&x=${'x'.repeat(60_000)}`,
+        `account=${harness.account.account}&terminal=${harness.account.terminal}&merchant_reference_id=none&quickpay_status=0&x=${'x'.repeat(60_000)}`,
       ),
       sourceIp: undefined,
     });
@@ -36,21 +36,21 @@ describe('retention of the inbox', () => {
       await withClient(databaseUrl, async (client) => {
         await client.query(`update token_lifecycle.callback set ${text}`);
       });
-    await desk.run('notify.handle', { callbackId: orphan });
+    await harness.run('notify.handle', { callbackId: orphan });
     await set("due_at = now() - interval '1 second' where state = 'orphaned'");
-    expect(await desk.run('notify.handle', { callbackId: orphan })).toBe('abandoned');
-    const accepted = await desk.hear(id, 'notify', { status: '-1' });
-    const useless = await desk.hear(id, 'redirect', { status: '-1' });
+    expect(await harness.run('notify.handle', { callbackId: orphan })).toBe('abandoned');
+    const accepted = await harness.hear(id, 'notify', { status: '-1' });
+    const useless = await harness.hear(id, 'redirect', { status: '-1' });
     expect(useless.callback).toMatchObject({ state: 'accepted', is_believed: false });
 
-    expect(await desk.run('retention.expire', {})).toBe('nothing_due');
+    expect(await harness.run('retention.expire', {})).toBe('nothing_due');
     await set("updated_at = updated_at - interval '25 hours'");
-    expect(await desk.run('retention.expire', {})).toBe('removed');
+    expect(await harness.run('retention.expire', {})).toBe('removed');
     const left = await db.selectFrom('callback').select('id').execute();
     expect(new Set(left.map((row) => row.id))).toEqual(
       new Set([proven.callback.id, accepted.callback.id]),
     );
-    expect(await desk.events(orphan)).toEqual([
+    expect(await harness.events(orphan)).toEqual([
       'callback.received',
       'callback.orphaned',
       'callback.abandoned',
@@ -59,10 +59,10 @@ describe('retention of the inbox', () => {
   });
 
   test('one run removes all that is old enough, batch by batch, and stops between two batches when the worker does', async ({
-    openDesk,
+    openJobHarness,
     database: { db },
   }) => {
-    const { dependencies } = await openDesk({ settings });
+    const { dependencies } = await openJobHarness({ settings });
     await sql`
       insert into callback (id, channel, semantic_key, message_digest, body_sealed, body_bytes, reason, seen_count,
         last_seen_at, received_at, state, version, created_at, updated_at)

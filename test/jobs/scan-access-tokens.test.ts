@@ -8,7 +8,7 @@ import { testActor } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { countBuffers } from '../support/explain.ts';
 import { scan } from '../support/harness/scan-tokens.ts';
-import { openTokenDesk } from '../support/harness/token-harness.ts';
+import { openTokenHarness } from '../support/harness/token-harness.ts';
 import { test } from '../support/harness/fixtures.ts';
 import { insertCredentials } from '../support/harness/many-credentials.ts';
 import { startTestWorker } from '../support/harness/worker.ts';
@@ -107,13 +107,13 @@ describe(`with ${manyCount} credentials`, () => {
     databaseUrl,
   }) => {
     const env = { OAUTH_CALLS_PER_SECOND_MAX: '40', SCAN_INTERVAL_MS: '1000' };
-    const desk = await openTokenDesk({ db, door, databaseUrl }, { env });
-    onTestFinished(desk.close);
+    const harness = await openTokenHarness({ db, door, databaseUrl }, { env });
+    onTestFinished(harness.close);
     await insertCredentials(databaseUrl, { to: 400, dueAt: `now() - interval '1 second'` });
-    expect(await scan(desk)).toHaveLength(40 * 1 * 2 * 4);
+    expect(await scan(harness)).toHaveLength(40 * 1 * 2 * 4);
     await sql`update access_token set lease_until = now() + interval '1 second' where id in (
       select id from access_token limit 395)`.execute(db);
-    expect(await scan(desk)).toHaveLength(5);
+    expect(await scan(harness)).toHaveLength(5);
   });
 
   test('those that were never issued have every fifth place, and hide none of the others', async ({

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import {
   type AnswerEvidence,
-  type Belief,
+  type TokenizationFacts,
   type ConfirmPolicy,
   decideOnAnswer,
   decideOnClaim,
@@ -275,7 +275,7 @@ class Story {
   /** Asks the gateway about one message, which waits while there is no answer. */
   private settle(message: MessageEvidence, says: AnswerEvidence['says']): void {
     if (hasToken(this.state)) {
-      this.settleDispute(message, says);
+      this.verifyContradiction(message, says);
       return;
     }
     const decision = decideOnClaim(this.belief(), message, this.evidence(says));
@@ -283,7 +283,7 @@ class Story {
     else this.commitAnswer(decision, says);
   }
 
-  private settleDispute(message: MessageEvidence, says: AnswerEvidence['says']): void {
+  private verifyContradiction(message: MessageEvidence, says: AnswerEvidence['says']): void {
     const { hasSecond } = this.history.world;
     const isAboutSecond = message.says === 'success';
     const ours = says === 'unknown' ? 'unknown' : 'success';
@@ -354,7 +354,7 @@ class Story {
     else this.state = to;
   }
 
-  private belief(): Belief {
+  private belief(): TokenizationFacts {
     return {
       state: this.state,
       isExtendable: this.state !== 'submit_unknown' && !this.isExtended,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  type Belief,
+  type TokenizationFacts,
   decideOnAnswer,
   decideOnClaim,
   decideOnDispute,
@@ -101,7 +101,7 @@ describe('the evidence reducer', () => {
     fc.assert(
       fc.property(messages, (any) => {
         const message = { ...any, says: 'pending', isProven: false } as const;
-        const answered = (says: 'pending' | 'none', from: Belief) =>
+        const answered = (says: 'pending' | 'none', from: TokenizationFacts) =>
           decideOnClaim(from, message, { says, isOtherToken: false })?.event;
         expect(answered('pending', belief)).toBe('evidence.pending');
         expect(answered('none', belief)).toBeUndefined();

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
-import { type Desk, openDesk, type Said } from '../support/harness/job-harness.ts';
+import { type JobHarness, openJobHarness, type Said } from '../support/harness/job-harness.ts';
 import { test } from '../support/harness/fixtures.ts';
 
 /**
@@ -15,15 +15,15 @@ interface Model {
 }
 
 interface Real {
-  readonly desk: Desk;
+  readonly harness: JobHarness;
   readonly id: string;
 }
 
 type Command = fc.AsyncCommand<Model, Real>;
 
 /** After any step: a usable token is never believed unless the gateway has one, and no version is without its audit row. */
-async function check(model: Readonly<Model>, { desk, id }: Real): Promise<void> {
-  const { state, quickpay_id_sealed: sealed } = await desk.row(id);
+async function check(model: Readonly<Model>, { harness, id }: Real): Promise<void> {
+  const { state, quickpay_id_sealed: sealed } = await harness.row(id);
   const isUsable = model.truth === 'approved';
   expect(state === 'active' && !isUsable && model.truth !== 'disabled').toBe(false);
   expect(state === 'active' && sealed === null).toBe(false);
@@ -36,7 +36,7 @@ class Decide implements Command {
   }
   check = ({ truth }: Readonly<Model>): boolean => truth === 'undecided';
   async run(model: Model, real: Real): Promise<void> {
-    model.quickpayId = await real.desk.decide(real.id, this.decision);
+    model.quickpayId = await real.harness.decide(real.id, this.decision);
     model.truth = this.decision === 'approve' ? 'approved' : 'declined';
     await check(model, real);
   }
@@ -58,7 +58,7 @@ class Hear implements Command {
   async run(model: Model, real: Real): Promise<void> {
     const genuine = model.truth === 'approved' || model.truth === 'disabled' ? '1' : '0';
     const isProven = !this.isForged && this.channel === 'notify';
-    await real.desk.hear(real.id, this.channel, {
+    await real.harness.hear(real.id, this.channel, {
       status: this.isForged ? this.said.status : genuine,
       isProven,
       quickpayId: this.isForged || model.quickpayId === '' ? 'made-up-id' : model.quickpayId,
@@ -76,7 +76,7 @@ class Confirm implements Command {
   }
   check = (): boolean => true;
   async run(model: Model, real: Real): Promise<void> {
-    const { sandbox, confirm, makeDue, row } = real.desk;
+    const { sandbox, confirm, makeDue, row } = real.harness;
     const before = await row(real.id);
     if (this.isSilent) sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query', 'cancel'] });
     await makeDue(real.id);
@@ -92,7 +92,7 @@ class PassDeadline implements Command {
   check = ({ isExpiring }: Readonly<Model>): boolean => !isExpiring;
   async run(model: Model, real: Real): Promise<void> {
     model.isExpiring = true;
-    await real.desk.passDeadline(real.id);
+    await real.harness.passDeadline(real.id);
     await check(model, real);
   }
   toString = (): string => 'the deadline passes';
@@ -101,8 +101,8 @@ class PassDeadline implements Command {
 class Disable implements Command {
   check = (): boolean => true;
   async run(model: Model, real: Real): Promise<void> {
-    const before = await real.desk.row(real.id);
-    const result = await real.desk.run('token.disable', { tokenizationId: real.id });
+    const before = await real.harness.row(real.id);
+    const result = await real.harness.run('token.disable', { tokenizationId: real.id });
     if (before.state === 'active') {
       expect(result).toBe('disabled');
       model.truth = 'disabled';
@@ -130,18 +130,18 @@ test('whatever is said in whatever order, what is believed in the end is what th
   door,
   databaseUrl,
 }) => {
-  const desk = await openDesk({ db: database.db, door, databaseUrl });
+  const harness = await openJobHarness({ db: database.db, door, databaseUrl });
   try {
     await fc.assert(
       fc.asyncProperty(commands, async (cmds) => {
-        const { id } = await desk.open('sandbox:redirect+dropped');
+        const { id } = await harness.open('sandbox:redirect+dropped');
         const model: Model = { truth: 'undecided', isExpiring: false, quickpayId: '' };
-        await fc.asyncModelRun(() => ({ model, real: { desk, id } }), cmds);
-        await desk.passDeadline(id);
-        await desk.confirm(id);
-        await desk.makeDue(id);
-        await desk.confirm(id);
-        const { state } = await desk.row(id);
+        await fc.asyncModelRun(() => ({ model, real: { harness, id } }), cmds);
+        await harness.passDeadline(id);
+        await harness.confirm(id);
+        await harness.makeDue(id);
+        await harness.confirm(id);
+        const { state } = await harness.row(id);
         const ends = {
           undecided: ['expired'],
           approved: ['active'],
@@ -154,6 +154,6 @@ test('whatever is said in whatever order, what is believed in the end is what th
     );
     expect(await findAuditBreaks(database.db)).toEqual([]);
   } finally {
-    await desk.close();
+    await harness.close();
   }
 }, 60_000);

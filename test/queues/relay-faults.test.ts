@@ -61,11 +61,11 @@ async function startOwnRelay(
 }
 
 test('a job that its queue does not take holds up the later rows of its key, and nothing else', async ({
-  openDesk,
+  openJobHarness,
   database: { db },
   databaseUrl,
 }) => {
-  const desk = await openDesk();
+  const harness = await openJobHarness();
   const refused = new Set([jobId('confirm', uuid(2), 1), jobId('deliver', uuid(9), 1)]);
   // Rows 1 to 6 go to one queue, 3 and 5 behind row 2, and row 9 is all that its own queue gets.
   const rows = [
@@ -89,7 +89,7 @@ test('a job that its queue does not take holds up the later rows of its key, and
     select queue, job_name, job_id, payload, enqueue_key
     from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
       as r(queue text, job_name text, job_id text, payload jsonb, enqueue_key text)`.execute(db);
-  const backend = await startOwnRelay(desk.dependencies, databaseUrl, (real) =>
+  const backend = await startOwnRelay(harness.dependencies, databaseUrl, (real) =>
     choosy(real, (id) => !refused.has(id)),
   );
   const left = async () =>
@@ -117,11 +117,11 @@ test('a job that its queue does not take holds up the later rows of its key, and
 });
 
 test('a row that nobody can accept for reasons unknown is buried after its last try, not before', async ({
-  openDesk,
+  openJobHarness,
   database: { db },
   databaseUrl,
 }) => {
-  const desk = await openDesk();
+  const harness = await openJobHarness();
   const add = async (n: number, tries: number) =>
     await sql`
       insert into outbox (queue, job_name, job_id, payload, tries)
@@ -130,7 +130,7 @@ test('a row that nobody can accept for reasons unknown is buried after its last 
     );
   await add(1, 0);
   await add(2, 9);
-  const { keyring } = desk.dependencies;
+  const { keyring } = harness.dependencies;
   const spoilt: typeof keyring = {
     ...keyring,
     seal: (place, content) => {
@@ -138,7 +138,7 @@ test('a row that nobody can accept for reasons unknown is buried after its last 
       return keyring.seal(place, content);
     },
   };
-  await startOwnRelay({ ...desk.dependencies, keyring: spoilt }, databaseUrl, (real) => real);
+  await startOwnRelay({ ...harness.dependencies, keyring: spoilt }, databaseUrl, (real) => real);
   const letters = await eventually('one is buried', async () => {
     const found = await listDeadLetters(db, 10);
     return found.length > 0 && found;

@@ -6,7 +6,7 @@ import type { AnyQueue } from '../../src/queues/backend.ts';
 import { testActor } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { scan } from '../support/harness/scan-tokens.ts';
-import { holdDueToken, test, type TokenDesk } from '../support/harness/token-harness.ts';
+import { holdDueToken, test, type TokenHarness } from '../support/harness/token-harness.ts';
 import { backends, startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 
 const { name, queue: queueName } = scanAccessTokens;
@@ -26,23 +26,23 @@ const losses = [
 ] as const;
 
 test('scans of one due token name one job, and none while it is being renewed and after', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
-  const desk = await openTokenDesk();
-  await holdDueToken(desk, 'cards', 'app-1');
-  const jobs = [...(await scan(desk)), ...(await scan(desk))];
-  const { id, version } = await desk.row('cards');
+  const harness = await openTokenHarness();
+  await holdDueToken(harness, 'cards', 'app-1');
+  const jobs = [...(await scan(harness)), ...(await scan(harness))];
+  const { id, version } = await harness.row('cards');
   expect(jobs.map(({ jobId }) => jobId)).toEqual(
     Array.from({ length: 2 }, () => `refresh-${id}-g${version}`),
   );
 
-  const refreshAccessToken: TokenDesk['gateway']['refreshAccessToken'] = async (...call) => {
-    expect(await scan(desk)).toEqual([]);
-    return await desk.gateway.refreshAccessToken(...call);
+  const refreshAccessToken: TokenHarness['gateway']['refreshAccessToken'] = async (...call) => {
+    expect(await scan(harness)).toEqual([]);
+    return await harness.gateway.refreshAccessToken(...call);
   };
-  const as = { gateway: { ...desk.gateway, refreshAccessToken } };
-  expect(await desk.renew('cards', { as })).toBe('refreshed');
-  expect(await scan(desk)).toEqual([]);
+  const as = { gateway: { ...harness.gateway, refreshAccessToken } };
+  expect(await harness.renew('cards', { as })).toBe('refreshed');
+  expect(await scan(harness)).toEqual([]);
 });
 
 describe.for(backends)('the schedule of the scan, with queues on %s', (backend) => {

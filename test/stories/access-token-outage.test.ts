@@ -3,7 +3,7 @@ import { outageSurvivedMs } from '../../src/domain/access-token-times.ts';
 import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
 import { createAccessTokenReader } from '../../src/access-token/read/reader.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
-import { test, type TokenDesk } from '../support/harness/token-harness.ts';
+import { test, type TokenHarness } from '../support/harness/token-harness.ts';
 
 const minuteMs = 60_000;
 /** The latest that jitter and back-off can be. */
@@ -14,32 +14,32 @@ const unlucky = { random: () => 0.999_999 };
  * reads. Resolves to whether it was served every time.
  */
 async function meet(
-  desk: TokenDesk,
+  harness: TokenHarness,
   name: string,
   failing: GatewayClient,
   { beginsMinute, lastsMinutes }: Weather,
 ): Promise<boolean> {
-  await desk.add(name, name);
-  await desk.renew(name, { as: unlucky });
+  await harness.add(name, name);
+  await harness.renew(name, { as: unlucky });
   const reader = createAccessTokenReader({
-    ...desk.dependencies,
-    isHearing: () => false,
+    ...harness.dependencies,
+    isSubscribed: () => false,
     waitMsMax: 0,
   });
-  await desk.pass(name, beginsMinute * minuteMs);
+  await harness.pass(name, beginsMinute * minuteMs);
   let isServed = true;
   for (let passedMs = 0; ;) {
-    const { due_at: dueAt, read_at: now, generation } = await desk.row(name);
+    const { due_at: dueAt, read_at: now, generation } = await harness.row(name);
     if (generation > 1) break;
     const untilDueMs = Math.max(0, (dueAt?.getTime() ?? 0) - now.getTime()) + 1;
-    await desk.pass(name, untilDueMs);
+    await harness.pass(name, untilDueMs);
     passedMs += untilDueMs;
     isServed &&= await reader.read(name, { type: 'backend', id: 'shop' }).then(
       () => true,
       () => false,
     );
     const as = passedMs < lastsMinutes * minuteMs ? { ...unlucky, gateway: failing } : unlucky;
-    await desk.renew(name, { as });
+    await harness.renew(name, { as });
   }
   await reader.close();
   return isServed;
@@ -64,7 +64,7 @@ const weathers: readonly Weather[] = [
 ];
 
 test('a 5xx storm goes unnoticed whenever it begins, as long as it is shorter than what a due token has left', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
   const sandbox = await startSandbox({ faults: { errorRate5xx: 1 } });
   const failing = createGatewayClient({
@@ -78,14 +78,14 @@ test('a 5xx storm goes unnoticed whenever it begins, as long as it is shorter th
     await sandbox.close();
   });
   const appKeys = weathers.map((_, index) => `w${index}`);
-  const desks = {
-    '0.2': await openTokenDesk({ appKeys, env: { ACCESS_TOKEN_DUE_FRACTION: '0.2' } }),
-    '0.75': await openTokenDesk({ appKeys }),
+  const harnesses = {
+    '0.2': await openTokenHarness({ appKeys, env: { ACCESS_TOKEN_DUE_FRACTION: '0.2' } }),
+    '0.75': await openTokenHarness({ appKeys }),
   };
   const seen = await Promise.all(
     weathers.map(async (weather, index) => ({
       ...weather,
-      isServed: await meet(desks[weather.dueFraction], `w${index}`, failing, weather),
+      isServed: await meet(harnesses[weather.dueFraction], `w${index}`, failing, weather),
     })),
   );
   expect(seen).toEqual(weathers);

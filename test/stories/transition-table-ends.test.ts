@@ -2,7 +2,7 @@ import { describe, expect } from 'vitest';
 import { disableToken } from '../../src/tokenization/token/disable.ts';
 import { testActor } from '../support/builders.ts';
 import type { GatewayClient } from '../../src/gateway/client.ts';
-import type { Desk } from '../support/harness/job-harness.ts';
+import type { JobHarness } from '../support/harness/job-harness.ts';
 import { test } from '../support/harness/harness-test.ts';
 
 /** One test per row of the lifecycle's table, after the first result. */
@@ -15,7 +15,7 @@ describe('after the end', () => {
     ['failed', 'notify'],
   ] as const)(
     'a success that comes late wins over %s once the gateway confirms it: %s',
-    async ([end, by], { openDesk: at }) => {
+    async ([end, by], { openJobHarness: at }) => {
       const { open, hear, confirm, decide, passDeadline, row, events } = await at();
       const { id } = await open(quiet);
       if (end === 'expired') {
@@ -34,7 +34,7 @@ describe('after the end', () => {
   );
 
   test('the same success again is counted on the message and changes no version', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, hear, confirm, decide, row } = await at();
     const { id } = await open(quiet);
@@ -48,7 +48,7 @@ describe('after the end', () => {
   });
 
   test('a second token that the gateway calls usable is flagged for review; a made-up one is not', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, hear, row, gateway, account } = await at({
       faults: { createIdempotency: 'second-token' },
@@ -62,7 +62,7 @@ describe('after the end', () => {
   });
 
   test('a failure that comes late is put to the gateway, which says that the token works', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, hear, row } = await at();
     const { id } = await open('sandbox:direct');
@@ -73,7 +73,7 @@ describe('after the end', () => {
   });
 
   test('a failure that comes late disables a token that the gateway calls unusable', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, hear, row, run, gateway, account, dependencies, events } = await at();
     const { id, quickpay_id_sealed: sealed } = await open('sandbox:direct');
@@ -88,7 +88,7 @@ describe('after the end', () => {
     expect(await run('token.disable', { tokenizationId: id })).toBe('already_disabled');
   });
 
-  test('a token is disabled in two steps, each of them written', async ({ openDesk: at }) => {
+  test('a token is disabled in two steps, each of them written', async ({ openJobHarness: at }) => {
     const { open, run, row, events } = await at();
     const { id } = await open('sandbox:direct');
     expect(await run('token.disable', { tokenizationId: id })).toBe('disabled');
@@ -103,7 +103,7 @@ describe('after the end', () => {
     { days: -1, told: ['token.expiry_learned', 'token.expired'], next: undefined },
   ])(
     'the end of a token in $days days is watched',
-    async ({ days, told, next }, { openDesk: at }) => {
+    async ({ days, told, next }, { openJobHarness: at }) => {
       const dayMs = 86_400_000;
       const expiryTime = new Date(Date.now() + days * dayMs).toISOString().slice(0, 10);
       const { open, confirm, makeDue, row, events } = await at({ faults: { expiryTime } });
@@ -122,7 +122,7 @@ describe('after the end', () => {
   );
 
   test('each of the three notices before its end is told once, whatever else makes the worker look', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, confirm, makeDue, alter, events } = await at({
       // The date does not move while this test lets the days pass.
@@ -158,7 +158,7 @@ describe('after the end', () => {
   });
 
   test('a record that shows up late ends no watch: the end is asked for until it is known', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const visible = { is: false };
     const { open, confirm, makeDue, row } = await at({
@@ -179,7 +179,7 @@ describe('after the end', () => {
 
   test.for(['disabled', 'token_expired'] as const)(
     'a second token that works on after the first is %s is flagged, a made-up one is not',
-    async (end, { openDesk: at }) => {
+    async (end, { openJobHarness: at }) => {
       const { open, hear, run, row, confirm, makeDue, sandbox, gateway, account } = await at({
         faults: { createIdempotency: 'second-token' },
       });
@@ -201,7 +201,7 @@ describe('after the end', () => {
   );
 
   test('a second token that a signed push names is found by its id, where a query by reference shows the first alone', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, hear, row, gateway, account } = await at({
       faults: { createIdempotency: 'second-token' },
@@ -222,7 +222,7 @@ describe('after the end', () => {
   });
 
   test('a token of somebody else is no second token, whoever names it', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, hear, row, sandbox } = await at();
     const { id } = await open('sandbox:direct');
@@ -232,7 +232,9 @@ describe('after the end', () => {
     expect(await row(id)).toMatchObject({ state: 'active', review: null });
   });
 
-  test('a contradiction is told although something else is in review', async ({ openDesk: at }) => {
+  test('a contradiction is told although something else is in review', async ({
+    openJobHarness: at,
+  }) => {
     const { open, hear, row, alter, events } = await at();
     const { id } = await open('sandbox:direct');
     await alter(id, `review = 'disable_refused'`);
@@ -242,7 +244,7 @@ describe('after the end', () => {
   });
 
   test('a disabling whose schedule is over begins anew when it is asked for again', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, run, row, alter, sandbox, dependencies } = await at();
     const { id } = await open('sandbox:direct');
@@ -260,7 +262,7 @@ describe('after the end', () => {
   });
 
   test('a token that is past its end for a day is expired, also where the gateway is silent', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, confirm, makeDue, row, alter, sandbox } = await at();
     const { id } = await open('sandbox:direct');
@@ -275,7 +277,7 @@ describe('after the end', () => {
   });
 
   test('a gateway that refuses to disable a token and says that it works is put before a person', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, run, row } = await at({
       wrapGateway: (gateway) => ({
@@ -289,7 +291,7 @@ describe('after the end', () => {
   });
 
   test('a token that has to be asked about for ever is put before a person when the schedule is over', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, confirm, makeDue, row, alter } = await at({
       settings: { reconcileScheduleMs: [1, 1] },
@@ -304,7 +306,7 @@ describe('after the end', () => {
   });
 
   test('the id that the gateway names when asked wins over the one of a push, and a person is told', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, hear, confirm, decide, row } = await at();
     const { id } = await open(quiet);
@@ -318,7 +320,7 @@ describe('after the end', () => {
 /** A second usable token under one reference. */
 async function createAgain(
   gateway: GatewayClient,
-  account: Desk['account'],
+  account: JobHarness['account'],
   referenceId: string,
 ): Promise<{ readonly quickpayId: string; readonly fields: Record<string, string> }> {
   const second = await gateway.createQuickPay(account, {

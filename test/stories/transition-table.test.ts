@@ -6,30 +6,33 @@ import { test } from '../support/harness/harness-test.ts';
 const quiet = 'sandbox:redirect+dropped';
 
 describe('before the gateway has answered', () => {
-  test('a request with a new key is requested', async ({ openDesk: at }) => {
+  test('a request with a new key is requested', async ({ openJobHarness: at }) => {
     const { open } = await at();
     expect(await open(quiet, false)).toMatchObject({ state: 'requested', version: 1 });
   });
 
-  test('a message that comes before the reply waits for it', async ({ openDesk: at }) => {
+  test('a message that comes before the reply waits for it', async ({ openJobHarness: at }) => {
     const heard: string[] = [];
-    const desk = await at({
+    const harness = await at({
       wrapGateway: (gateway) => ({
         ...gateway,
         createQuickPay: async (...call) => {
-          heard.push((await desk.hear(id, 'redirect', { status: '0' })).result);
+          heard.push((await harness.hear(id, 'redirect', { status: '0' })).result);
           return await gateway.createQuickPay(...call);
         },
       }),
     });
-    const { id } = await desk.open(quiet, false);
-    heard.push((await desk.hear(id, 'notify', { status: '0', isProven: true })).result);
-    await desk.run('tokenization.request', { tokenizationId: id });
+    const { id } = await harness.open(quiet, false);
+    heard.push((await harness.hear(id, 'notify', { status: '0', isProven: true })).result);
+    await harness.run('tokenization.request', { tokenizationId: id });
     expect(heard).toEqual(['request_in_flight', 'request_in_flight']);
-    expect((await desk.row(id)).state).toBe('awaiting_customer');
+    expect((await harness.row(id)).state).toBe('awaiting_customer');
   });
 
-  test('the intent is committed before the request leaves', async ({ openDesk: at, database }) => {
+  test('the intent is committed before the request leaves', async ({
+    openJobHarness: at,
+    database,
+  }) => {
     const seen: string[] = [];
     const { open, events } = await at({
       wrapGateway: (gateway) => ({
@@ -49,7 +52,7 @@ describe('before the gateway has answered', () => {
     ]);
   });
 
-  test('a reply with an address waits for the customer', async ({ openDesk: at }) => {
+  test('a reply with an address waits for the customer', async ({ openJobHarness: at }) => {
     const { open } = await at();
     const row = await open(quiet);
     expect(row).toMatchObject({ state: 'awaiting_customer', version: 3 });
@@ -57,7 +60,7 @@ describe('before the gateway has answered', () => {
   });
 
   test('a reply without an address and with status 1 is a usable token at once', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open } = await at();
     expect((await open('sandbox:direct')).state).toBe('active');
@@ -65,7 +68,7 @@ describe('before the gateway has answered', () => {
 
   test.for(['sandbox:refuse', 'sandbox:direct-failed'])(
     'a refusal or status 0 fails: %s',
-    async (remark, { openDesk: at }) => {
+    async (remark, { openJobHarness: at }) => {
       const { open } = await at();
       expect((await open(remark)).state).toBe('failed');
     },
@@ -75,13 +78,13 @@ describe('before the gateway has answered', () => {
     { what: 'a reset', faults: { resetAfterEffectRate: 1 } },
     { what: '5xx', faults: { errorAfterEffectRate: 1 } },
     { what: 'a timeout', faults: { hangAfterEffectRate: 1 } },
-  ])('after $what the outcome is unknown', async ({ faults }, { openDesk: at }) => {
+  ])('after $what the outcome is unknown', async ({ faults }, { openJobHarness: at }) => {
     const { open } = await at({ faults: { ...faults, faultEndpoints: ['create'] } });
     expect((await open(quiet)).state).toBe('submit_unknown');
   });
 
   test('an intent whose lease is over is an unknown outcome, and a reply that comes later still counts', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const late: { confirm?: () => Promise<void> } = {};
     const running = await at({
@@ -105,7 +108,7 @@ describe('before the gateway has answered', () => {
   });
 
   test('a lost request is sent again under a new reference after two "none" a minute apart, not before', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, confirm, makeDue, row, run, sandbox } = await at({
       faults: { errorRate5xx: 1, faultEndpoints: ['create'] },
@@ -123,7 +126,7 @@ describe('before the gateway has answered', () => {
   });
 
   test('a token that turns up under the reference that was given up is found and used', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, confirm, makeDue, row, run, sandbox, hear, decide } = await at({
       faults: { errorAfterEffectRate: 1, faultEndpoints: ['create'], pendingVisible: false },
@@ -149,7 +152,7 @@ describe('before the gateway has answered', () => {
 describe('while the customer decides', () => {
   test.for(['redirect', 'notify'] as const)(
     'a success by %s makes the worker ask, and the answer activates',
-    async (channel, { openDesk: at }) => {
+    async (channel, { openJobHarness: at }) => {
       const { open, hear, confirm, decide, row } = await at();
       const { id } = await open(quiet);
       const quickpayId = await decide(id, 'approve');
@@ -160,7 +163,9 @@ describe('while the customer decides', () => {
     },
   );
 
-  test('a proven push activates by itself where the policy says so', async ({ openDesk: at }) => {
+  test('a proven push activates by itself where the policy says so', async ({
+    openJobHarness: at,
+  }) => {
     const { open, hear, decide, row } = await at({ settings: { confirmPolicy: 'signed' } });
     const { id } = await open(quiet);
     const quickpayId = await decide(id, 'approve');
@@ -168,7 +173,9 @@ describe('while the customer decides', () => {
     expect((await row(id)).state).toBe('active');
   });
 
-  test('an unproven push does not activate, whatever the policy', async ({ openDesk: at }) => {
+  test('an unproven push does not activate, whatever the policy', async ({
+    openJobHarness: at,
+  }) => {
     const { open, hear, confirm, row } = await at({ settings: { confirmPolicy: 'signed' } });
     const { id } = await open(quiet);
     await hear(id, 'notify', { status: '1', quickpayId: 'made-up' });
@@ -176,7 +183,7 @@ describe('while the customer decides', () => {
     expect(await row(id)).toMatchObject({ state: 'confirming', quickpay_id_sealed: null });
   });
 
-  test('a query alone activates, without any message', async ({ openDesk: at }) => {
+  test('a query alone activates, without any message', async ({ openJobHarness: at }) => {
     const { open, confirm, decide, row } = await at();
     const { id } = await open(quiet);
     await decide(id, 'approve');
@@ -184,7 +191,9 @@ describe('while the customer decides', () => {
     expect((await row(id)).state).toBe('active');
   });
 
-  test('a proven push that says failed fails, and so does a query', async ({ openDesk: at }) => {
+  test('a proven push that says failed fails, and so does a query', async ({
+    openJobHarness: at,
+  }) => {
     const { open, hear, confirm, decide, row } = await at();
     const pushed = await open(quiet);
     await hear(pushed.id, 'notify', { status: '0', isProven: true });
@@ -195,7 +204,7 @@ describe('while the customer decides', () => {
     expect((await row(asked.id)).state).toBe('failed');
   });
 
-  test('a browser alone fails nothing', async ({ openDesk: at }) => {
+  test('a browser alone fails nothing', async ({ openJobHarness: at }) => {
     const { open, hear, confirm, row } = await at();
     const { id } = await open(quiet);
     await hear(id, 'redirect', { status: '0' });
@@ -204,7 +213,7 @@ describe('while the customer decides', () => {
     expect((await row(id)).state).toBe('confirming');
   });
 
-  test('pending extends the deadline once', async ({ openDesk: at }) => {
+  test('pending extends the deadline once', async ({ openJobHarness: at }) => {
     const { open, hear, row, events } = await at();
     const { id } = await open(quiet);
     const push = { status: '-1', isProven: true } as const;
@@ -221,7 +230,7 @@ describe('while the customer decides', () => {
     ['grammar', { order_amount: '1e2' }],
   ] as const)(
     'a message that is not believed is a verdict on the message, never on the token: %s',
-    async ([reason, fields], { openDesk: at }) => {
+    async ([reason, fields], { openJobHarness: at }) => {
       const { open, hear, row } = await at();
       const before = await open(quiet);
       const { callback } = await hear(before.id, 'notify', { status: '0', fields });
@@ -231,7 +240,7 @@ describe('while the customer decides', () => {
   );
 
   test('past its deadline it expires when the gateway knows of no result, not before', async ({
-    openDesk: at,
+    openJobHarness: at,
   }) => {
     const { open, confirm, makeDue, passDeadline, row } = await at();
     const { id } = await open(quiet);
@@ -243,7 +252,7 @@ describe('while the customer decides', () => {
     expect((await row(id)).state).toBe('expired');
   });
 
-  test('silence past the deadline is no result', async ({ openDesk: at }) => {
+  test('silence past the deadline is no result', async ({ openJobHarness: at }) => {
     const { open, confirm, passDeadline, row, sandbox } = await at();
     const { id } = await open(quiet);
     sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query'] });
@@ -252,7 +261,7 @@ describe('while the customer decides', () => {
     expect((await row(id)).state).toBe('awaiting_customer');
   });
 
-  test('strangers can not use up the schedule of queries', async ({ openDesk: at }) => {
+  test('strangers can not use up the schedule of queries', async ({ openJobHarness: at }) => {
     const { open, confirm, hear, row } = await at();
     const { id } = await open(quiet);
     for (const quickpayId of ['a1', 'a2', 'a3', 'a4']) {

@@ -1,6 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
-import { type Db, survivesBreaks } from '../../src/db/database.ts';
+import { type Db, handlePoolErrors } from '../../src/db/database.ts';
 import type { Schema } from '../../src/db/schema.ts';
 
 /** The plan of a statement, all its parts included, as `explain (analyze, buffers, format json)` gives it. */
@@ -21,7 +21,7 @@ export async function explainStatements(
     max: 1,
     options: options.map(([name, value]) => `-c ${name}=${value}`).join(' '),
   });
-  survivesBreaks(pool, () => undefined);
+  handlePoolErrors(pool, () => undefined);
   const sent: { readonly sql: string; readonly parameters: readonly unknown[] }[] = [];
   const db = new Kysely<Schema>({
     dialect: new PostgresDialect({ pool }),

@@ -4,8 +4,8 @@ import { AppError } from '../../domain/errors.ts';
 import type { Secret } from '../../security/secret.ts';
 import { tokenPlace } from '../row.ts';
 import type { OperationDependencies } from '../../execution/dependencies.ts';
-import { oneFlight } from './single-flight.ts';
-import { inTime } from '../../db/with-deadline.ts';
+import { singleFlight } from './single-flight.ts';
+import { withTimeout } from '../../db/with-timeout.ts';
 
 /** A valid token and until when it is. */
 export interface RememberedToken {
@@ -87,10 +87,10 @@ export function createAccessTokenMemory(
   }
 
   async function load(credential: string): Promise<LoadedToken> {
-    return await oneFlight(loads, credential, async () => {
+    return await singleFlight(loads, credential, async () => {
       const changesBefore = changes;
       const askedAtMs = now();
-      const row = await inTime(
+      const row = await withTimeout(
         findReadableAccessToken(db, credential),
         answerMsMax,
         databaseIsAway,

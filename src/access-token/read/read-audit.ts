@@ -2,8 +2,8 @@ import { setTimeout } from 'node:timers/promises';
 import { findAccessTokenById } from '../../db/access-tokens.ts';
 import { databaseIsAway } from '../../db/faults.ts';
 import type { Actor } from '../../domain/audit-entry.ts';
-import { applyToPresentRow } from '../../db/retry-stale.ts';
-import { inTime } from '../../db/with-deadline.ts';
+import { retryOnStaleVersion } from '../../db/retry-stale.ts';
+import { withTimeout } from '../../db/with-timeout.ts';
 import type { OperationDependencies } from '../../execution/dependencies.ts';
 
 /** So many reads of one generation by one backend. */
@@ -116,7 +116,7 @@ export function createHandOutLog({
       clearInterval(timer);
       isToldOf = true;
       writeAll();
-      await inTime(lanes.untilEmpty(), closeMsMax, databaseIsAway).catch((error: unknown) => {
+      await withTimeout(lanes.untilEmpty(), closeMsMax, databaseIsAway).catch((error: unknown) => {
         lastError = error;
       });
       const lost = [...lanes.unwritten(), ...counts.values()];
@@ -188,7 +188,7 @@ async function write(
   { db, door, pause }: Required<Pick<HandOutLogOptions, 'db' | 'door' | 'pause'>>,
 ): Promise<void> {
   let pauseMs = pauseMsMin;
-  await applyToPresentRow(async () => {
+  await retryOnStaleVersion(async () => {
     const row = await findAccessTokenById(db, rowId);
     if (row === undefined) return 'row_gone';
     const outcome = await door.apply({

@@ -8,9 +8,9 @@ import { AppError } from '../../domain/errors.ts';
 import { jobId } from '../../domain/ids.ts';
 import { createAccessTokenMemory, type LoadedToken, type RememberedToken } from './cache.ts';
 import { createHandOutLog, type HandOut } from './read-audit.ts';
-import { inTime } from '../../db/with-deadline.ts';
+import { withTimeout } from '../../db/with-timeout.ts';
 import type { OperationDependencies } from '../../execution/dependencies.ts';
-import { oneFlight } from './single-flight.ts';
+import { singleFlight } from './single-flight.ts';
 import { refreshJob } from '../../domain/outbox-job.ts';
 import { listenTo } from '../../db/listen.ts';
 
@@ -49,7 +49,7 @@ export interface AccessTokenReader {
 /** What a reader works with. Times in milliseconds. */
 export interface AccessTokenReaderOptions extends Omit<OperationDependencies, 'settings'> {
   /** Whether changes are sure to be heard through `forget`; without that, memory is for outages only. */
-  readonly isHearing: () => boolean;
+  readonly isSubscribed: () => boolean;
   /** Told what each read came to, once for each. */
   readonly onRead?: (outcome: AccessTokenRead) => void;
   /** Called when a renewal was asked for, so that it need not wait for the next poll. */
@@ -81,7 +81,7 @@ const patienceMs = 250;
 
 /** Creates a reader. Tokens are kept in memory by generation and doubted when Postgres notifies of a new one. */
 export function createAccessTokenReader(options: AccessTokenReaderOptions): ListeningReader {
-  const { isHearing, onRead = () => undefined, waitMsMax = waitMsMaxDefault } = options;
+  const { isSubscribed, onRead = () => undefined, waitMsMax = waitMsMaxDefault } = options;
   const memory = createAccessTokenMemory(options);
   const handOuts = createHandOutLog(options);
   const waits = new Map<string, Promise<RememberedToken>>();
@@ -99,16 +99,16 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): List
   async function find(credential: string): Promise<Found> {
     const askedAt = performance.now();
     const known = memory.find(credential);
-    if (known?.isTrusted === true && isHearing()) {
+    if (known?.isTrusted === true && isSubscribed()) {
       return { remembered: known.remembered, outcome: 'memory' };
     }
     // A valid token is a valid token, also while Postgres is away.
     const loaded = known ? await loadPromptly(credential) : await memory.load(credential);
     if (loaded === undefined && known) return { remembered: known.remembered, outcome: 'outage' };
     if (loaded?.token !== undefined) return { remembered: loaded.token, outcome: 'database' };
-    const flight = oneFlight(waits, credential, async () => await untilRenewed(credential));
+    const flight = singleFlight(waits, credential, async () => await untilRenewed(credential));
     const leftMs = askedAt + waitMsMax + pollMs - performance.now();
-    return { remembered: await inTime(flight, leftMs, unavailable), outcome: 'waited' };
+    return { remembered: await withTimeout(flight, leftMs, unavailable), outcome: 'waited' };
   }
 
   /** What Postgres says, or undefined when it says nothing of use soon. While it is known to be away, nobody waits for it again. */
@@ -119,7 +119,7 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): List
       (error: unknown) => (isAway = !isAnswer(error)),
     );
     try {
-      return await inTime(load, isAway ? 0 : patienceMs, databaseIsAway);
+      return await withTimeout(load, isAway ? 0 : patienceMs, databaseIsAway);
     } catch (error) {
       if (isNotFound(error)) throw error;
       isAway = !isAnswer(error);
@@ -189,13 +189,13 @@ const channel = 'token_lifecycle_access_token';
 
 /** A reader that hears of new tokens on a connection of its own, which `close` ends. */
 export function openListeningReader(
-  options: Omit<AccessTokenReaderOptions, 'isHearing'> & {
+  options: Omit<AccessTokenReaderOptions, 'isSubscribed'> & {
     readonly databaseUrl: string;
     /** Told of each fault of the listening connection, which is made anew for ever. */
     readonly onFault: (error: unknown) => void;
   },
 ): AccessTokenReader {
-  const reader = createAccessTokenReader({ ...options, isHearing: () => listener.isLive() });
+  const reader = createAccessTokenReader({ ...options, isSubscribed: () => listener.isLive() });
   const listener = listenTo({
     url: options.databaseUrl,
     channel,

@@ -3,7 +3,7 @@ import { findCredential } from '../../db/credentials.ts';
 import { accessTokenWaits } from '../../domain/access-token-times.ts';
 import type { Actor } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
-import { applyToPresentRow } from '../../db/retry-stale.ts';
+import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { refreshJob } from '../../domain/outbox-job.ts';
 
@@ -23,7 +23,7 @@ export async function reportInvalidToken(
   actor: Actor,
 ): Promise<ReportResult> {
   // A hand-out is written to the same row at the very moment when a backend finds out that its token is refused.
-  return await applyToPresentRow(
+  return await retryOnStaleVersion(
     async () => await reportOnce(dependencies, credentialName, generation, actor),
   );
 }

@@ -1,5 +1,5 @@
 /** Runs `start` once for all who ask under the same key while it runs. */
-export async function oneFlight<Value>(
+export async function singleFlight<Value>(
   flights: Map<string, Promise<Value>>,
   key: string,
   start: () => Promise<Value>,

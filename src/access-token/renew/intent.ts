@@ -8,13 +8,13 @@ import { callFor } from '../../domain/access-token-renewal.ts';
 import { adoptCandidate } from './late-pair.ts';
 import {
   isLeased,
-  isOfFormerApp,
+  belongsToPreviousApp,
   isRowNearlyOver,
   isTooSoon,
   noToken,
   openIfReadable,
 } from '../row.ts';
-import { applyToPresentRow } from '../../db/retry-stale.ts';
+import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import { done, type Outcome } from '../../execution/define-job.ts';
 import type { RenewalContext, RenewalChange, RenewalIntent } from './context.ts';
 
@@ -29,11 +29,11 @@ export async function writeIntent(
 ): Promise<RenewalIntent | Outcome> {
   const { db, keyring, settings, workerId } = context;
   const { leaseMs } = settings.accessToken;
-  return await applyToPresentRow<RenewalIntent | Outcome>(async () => {
+  return await retryOnStaleVersion<RenewalIntent | Outcome>(async () => {
     const row = await findAccessToken(db, id);
-    if (row === undefined || row.generation !== generation) return notOurs;
+    if (row === undefined || row.generation !== generation) return leaseHeld;
     if (row.state === 'refreshing' || row.state === 'issuing') {
-      if (isLeased(row)) return notOurs;
+      if (isLeased(row)) return leaseHeld;
       await loseLease(row, context);
       return undefined;
     }
@@ -41,8 +41,8 @@ export async function writeIntent(
     if (adopted) return adopted;
     // Read after the row: whoever changes the application changes the row after it, and this attempt is then stale or undone.
     const credential = await findCredentialById(db, id);
-    if (credential?.state !== 'active') return notOurs;
-    const isFormer = isOfFormerApp(row, credential);
+    if (credential?.state !== 'active') return leaseHeld;
+    const isFormer = belongsToPreviousApp(row, credential);
     // Looked at once more: others may have tried while this one waited for its turn.
     if (!isFormer && isTooSoon(row, settings.accessToken)) return done('too_soon');
     const refreshToken = isFormer
@@ -54,7 +54,7 @@ export async function writeIntent(
       isNearlyOver: isRowNearlyOver(row),
       failures: row.failures,
     });
-    if (call === undefined) return notOurs;
+    if (call === undefined) return leaseHeld;
     const attemptId = randomUUID();
     const outcome = await context.apply({
       entity: 'access_token',
@@ -74,12 +74,12 @@ export async function writeIntent(
     });
     if (!outcome.isApplied) return undefined;
     const written = await findAccessToken(db, id);
-    if (written?.attempt_id !== attemptId) return notOurs;
+    if (written?.attempt_id !== attemptId) return leaseHeld;
     return { row: written, call, credential, refreshToken };
   });
 }
 
-const notOurs = done('somebody_else_is_at_it');
+const leaseHeld = done('lease_held');
 
 /** Whether nobody has tried since the last token; a process of an older version leaves the instant of a former renewal. */
 function isFirstAttempt({ state, renewing_since: since }: ReadAccessToken): boolean {

@@ -7,7 +7,7 @@ import { accessTokenTimes, accessTokenWaits } from '../../domain/access-token-ti
 import { Secret } from '../../security/secret.ts';
 import { type ObtainedPair, pairPatch } from './pair.ts';
 import { openIfReadable, tokenPlace } from '../row.ts';
-import { applyToPresentRow } from '../../db/retry-stale.ts';
+import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import { done, type Outcome } from '../../execution/define-job.ts';
 import type { RenewalContext, RenewalIntent } from './context.ts';
 
@@ -26,7 +26,7 @@ export async function keepCandidate(
   context: RenewalContext,
 ): Promise<Outcome> {
   const late: Candidate = { ...obtained, generation: intent.generation + 1 };
-  return await applyToPresentRow(async () => {
+  return await retryOnStaleVersion(async () => {
     const present = await findAccessToken(context.db, intent.credential_id);
     const credential = await findCredentialById(context.db, intent.credential_id);
     if (present === undefined || credential?.state !== 'active') return done('credential_gone');
@@ -51,7 +51,7 @@ export async function adoptCandidate(
   credentialId: string,
   context: RenewalContext,
 ): Promise<Outcome | undefined> {
-  const outcome = await applyToPresentRow(async () => {
+  const outcome = await retryOnStaleVersion(async () => {
     const row = await findAccessToken(context.db, credentialId);
     if (row?.candidate_sealed == null) return 'nothing';
     const credential = await findCredentialById(context.db, credentialId);

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { databaseIsAway } from '../../db/faults.ts';
 import type { ApiScope } from '../../domain/api-key.ts';
-import { inTime } from '../../db/with-deadline.ts';
+import { withTimeout } from '../../db/with-timeout.ts';
 import { apiKeyDigest } from '../../security/api-key.ts';
 
 /** A key that is in force: whom it names, and what it may do. */
@@ -59,7 +59,7 @@ export function createKeyLookup(
     // The age counts from before the query: a key that is revoked while it runs is not kept longer for it.
     const asOf = startedAt;
     try {
-      stored = await inTime(readStored(), answerMsMax, databaseIsAway);
+      stored = await withTimeout(readStored(), answerMsMax, databaseIsAway);
       readAt = asOf;
       isAway = false;
     } catch (error) {
@@ -93,7 +93,7 @@ export function createKeyLookup(
       return;
     }
     // Once the database is known to be away, nobody waits for it again: what goes on is found by the reads behind their backs.
-    await inTime(reading, isAway ? 0 : patienceMs, databaseIsAway).catch(() => {
+    await withTimeout(reading, isAway ? 0 : patienceMs, databaseIsAway).catch(() => {
       isAway = true;
     });
   }

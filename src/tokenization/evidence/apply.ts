@@ -7,12 +7,18 @@ import {
   rankOf,
 } from '../../domain/evidence.ts';
 import type { CallbackMessage } from '../../gateway/callback-message.ts';
-import { activation, isSameQuickpayId, quickpayIndex, beliefOf, firstLook } from '../row.ts';
+import {
+  activation,
+  isSameQuickpayId,
+  quickpayIndex,
+  factsOf,
+  firstReconcileStep,
+} from '../row.ts';
 import { isOfEarlierAttempt } from './match-request.ts';
-import { lookAgainInFlight } from './backoff.ts';
+import { retryWhileSubmitting } from './backoff.ts';
 import { done, type JobContext, type Outcome, committed } from '../../execution/define-job.ts';
-import { claimEvents, deadlineExtension, settleClaim } from './verify-claim.ts';
-import { settleDispute } from './verify-contradiction.ts';
+import { claimEvents, deadlineExtension, verifyClaim } from './verify-claim.ts';
+import { verifyContradiction } from './verify-contradiction.ts';
 import { confirmJob } from '../../domain/outbox-job.ts';
 
 /** A message that was found readable and about this tokenization. */
@@ -46,10 +52,10 @@ export async function applyEvidence(
   context: Context,
 ): Promise<Outcome> {
   const said = messageEvidence(evidence, row, context);
-  const decision = decideOnMessage(beliefOf(row), said, context.settings.confirmPolicy);
+  const decision = decideOnMessage(factsOf(row), said, context.settings.confirmPolicy);
   if (decision === undefined) {
     const now = await databaseNow(context.db);
-    return lookAgainInFlight(now.getTime() - evidence.callback.received_at.getTime());
+    return retryWhileSubmitting(now.getTime() - evidence.callback.received_at.getTime());
   }
   if (decision.event !== undefined) return await commit(decision, evidence, row, context);
   if (!decision.isAsking) return done(decision.reason);
@@ -60,9 +66,9 @@ export async function applyEvidence(
     receivedAt: evidence.callback.received_at,
     audit: auditOf(evidence),
   };
-  if (row.quickpay_id_sealed !== null) return await settleDispute(dispute, context);
+  if (row.quickpay_id_sealed !== null) return await verifyContradiction(dispute, context);
   const isClaim = rankOf(said) < 2 || said.isAbandonedAttempt;
-  if (isClaim) return await settleClaim(dispute, context);
+  if (isClaim) return await verifyClaim(dispute, context);
   await context.enqueue([confirmJob(row.id, row.version)]);
   return done(decision.reason);
 }
@@ -132,7 +138,7 @@ function changeOf(
     case 'tokenization.failed':
       return {
         event,
-        patch: { lease_until: null, ...firstLook(settings) },
+        patch: { lease_until: null, ...firstReconcileStep(settings) },
         audit: { reason: 'notified' },
       } as const;
     case 'evidence.pending':
@@ -156,7 +162,7 @@ function changeOf(
       return {
         event,
         patch: {
-          ...firstLook(settings),
+          ...firstReconcileStep(settings),
           ...learned,
           ...deadline,
           order_reference_id: row.order_reference_id ?? reference ?? null,

@@ -9,7 +9,7 @@ const patienceMs = 600_000;
  * Keeps a message waiting that the gateway has not borne out (yet): by the steps of the schedule, counted from when the message
  * came `ageMs` ago, until patience is over.
  */
-export function askAgainForAWhile({ reconcileScheduleMs }: JobSettings, ageMs: number): Outcome {
+export function retryUntilConfirmed({ reconcileScheduleMs }: JobSettings, ageMs: number): Outcome {
   let stepMs = 0;
   for (const waitMs of reconcileScheduleMs) {
     stepMs = Math.min(stepMs + waitMs, patienceMs);
@@ -22,7 +22,7 @@ export function askAgainForAWhile({ reconcileScheduleMs }: JobSettings, ageMs: n
  * Keeps a message waiting while the gateway gives no answer that can be read: longer and longer. A proven message is never given
  * up; what a stranger said waits for as long as it is kept.
  */
-export function askAgainAfterSilence(
+export function retryWhileUnanswered(
   { unbelievedCallbackMaxAgeMs }: JobSettings,
   message: MessageEvidence,
   ageMs: number,
@@ -32,7 +32,7 @@ export function askAgainAfterSilence(
 }
 
 /** Keeps a message waiting while our own request is on its way, or waits for its turn. */
-export function lookAgainInFlight(ageMs: number): Outcome {
+export function retryWhileSubmitting(ageMs: number): Outcome {
   return snooze(growing(ageMs, 1_000, 60_000), 'request_in_flight');
 }
 

@@ -3,8 +3,8 @@ import type { TokenizationRow } from '../../db/rows.ts';
 import type { AuditContext } from '../../domain/audit-entry.ts';
 import { decideOnDispute, type MessageEvidence, rankOf } from '../../domain/evidence.ts';
 import type { Secret } from '../../security/secret.ts';
-import { quickpayPlace, beliefOf } from '../row.ts';
-import { askAgainAfterSilence } from './backoff.ts';
+import { quickpayPlace, factsOf } from '../row.ts';
+import { retryWhileUnanswered } from './backoff.ts';
 import { ask, askForSecondToken, referencesOf } from '../query-gateway.ts';
 import {
   done,
@@ -13,11 +13,11 @@ import {
   snooze,
   committed,
 } from '../../execution/define-job.ts';
-import type { SharedAnswer } from '../../gateway/shared-answers.ts';
+import type { SharedAnswer } from '../../gateway/coalesced-queries.ts';
 import type { Answer } from '../../gateway/answer.ts';
 
 /** A message that contradicts what is believed, so that the gateway is asked about it. */
-export interface Dispute {
+export interface Contradiction {
   readonly row: TokenizationRow;
   readonly said: MessageEvidence;
   readonly quickpayId: Secret | undefined;
@@ -33,7 +33,10 @@ type Context = JobContext<
  * Asks the gateway about a message that contradicts a token that works, or names another one after its end, and does what the
  * answer supports. A token that the gateway calls unusable is disabled here too; a second usable one is for a person to look at.
  */
-export async function settleDispute(dispute: Dispute, context: Context): Promise<Outcome> {
+export async function verifyContradiction(
+  dispute: Contradiction,
+  context: Context,
+): Promise<Outcome> {
   const { row, said, receivedAt, audit } = dispute;
   const now = await databaseNow(context.db);
   const shared =
@@ -42,9 +45,9 @@ export async function settleDispute(dispute: Dispute, context: Context): Promise
       : { answer: await askAbout(dispute, context) };
   if ('waitMs' in shared) return snooze(shared.waitMs, 'asked_lately');
   const { answer } = shared;
-  const decision = decideOnDispute(beliefOf(row), said, answer.says);
+  const decision = decideOnDispute(factsOf(row), said, answer.says);
   if (decision === undefined) {
-    return askAgainAfterSilence(context.settings, said, now.getTime() - receivedAt.getTime());
+    return retryWhileUnanswered(context.settings, said, now.getTime() - receivedAt.getTime());
   }
   const detail = { query: answer.word, rawStatus: answer.record?.rawStatus ?? null };
   let present: { readonly id: string; readonly version: number; readonly state: string } = row;
@@ -77,18 +80,22 @@ export async function settleDispute(dispute: Dispute, context: Context): Promise
 }
 
 /** What an unproven message asks is asked about our own references and token, so that one answer serves all such messages. */
-async function askForAll(dispute: Dispute, now: Date, context: Context): Promise<SharedAnswer> {
+async function askForAll(
+  dispute: Contradiction,
+  now: Date,
+  context: Context,
+): Promise<SharedAnswer> {
   const { row, said, receivedAt: since } = dispute;
   const isAboutSecond = said.says === 'success';
   const name = `${isAboutSecond ? 'second token' : 'own token'} ${row.id}`;
-  return await context.sharedAnswers.ask({ name, since, now }, async () =>
+  return await context.coalescedQueries.ask({ name, since, now }, async () =>
     isAboutSecond ? await askForSecondToken(row, context) : await askAbout(dispute, context),
   );
 }
 
 /** A second token is looked up by its own id and has to belong to this tokenization; a failure is asked of ours. */
 export async function askAbout(
-  { row, said, quickpayId }: Dispute,
+  { row, said, quickpayId }: Contradiction,
   context: Context,
 ): Promise<Answer> {
   if (said.says === 'success' && quickpayId !== undefined) {

@@ -1,7 +1,13 @@
 import type { TokenizationRow } from '../../db/rows.ts';
 import { type Decision, decideOnAnswer } from '../../domain/evidence.ts';
 import { isOpen } from '../../domain/tokenization.ts';
-import { activation, isResubmitted, lookAfterFailure, beliefOf, firstLook } from '../row.ts';
+import {
+  activation,
+  isResubmitted,
+  reconcileAfterFailure,
+  factsOf,
+  firstReconcileStep,
+} from '../row.ts';
 import { done, type JobContext, type Outcome, committed } from '../../execution/define-job.ts';
 import { recordNone } from './resubmit.ts';
 import type { Answer } from '../../gateway/answer.ts';
@@ -30,7 +36,7 @@ export async function recordAnswer(
   answer: Answer,
   context: Context,
 ): Promise<Outcome> {
-  const decision = decideOnAnswer(beliefOf(row, context.now), answer);
+  const decision = decideOnAnswer(factsOf(row, context.now), answer);
   const change = changeOf(decision, row, answer, context);
   if (change !== undefined) {
     const outcome = await context.apply({ entity: 'tokenization', row, ...change });
@@ -41,7 +47,7 @@ export async function recordAnswer(
   if (answer.says === 'none' && row.state === 'submit_unknown') {
     return await recordNone(row, answer.gatewayCode, context);
   }
-  return await lookAgain(row, answer, context);
+  return await scheduleNextStep(row, answer, context);
 }
 
 /** The columns that an event sets; undefined where the answer settles nothing. */
@@ -70,7 +76,7 @@ function changeOf(
     case 'tokenization.failed':
       return {
         event,
-        patch: { lease_until: null, ...lookAfterFailure(row, context.settings) },
+        patch: { lease_until: null, ...reconcileAfterFailure(row, context.settings) },
         audit: { ...audit, reason: 'status' },
       } as const;
     case 'reconcile.settled':
@@ -84,13 +90,13 @@ function changeOf(
           order_reference_id: record?.orderReferenceId ?? row.order_reference_id,
           deadline_at_in_ms: context.settings.awaitingCustomerDeadlineMs,
           none_count: 0,
-          ...firstLook(context.settings),
+          ...firstReconcileStep(context.settings),
         },
         audit,
       } as const;
     case 'tokenization.expired': {
       // It is asked on, since a late success still wins.
-      const look = nextLook(row, answer, context);
+      const look = nextReconcileStep(row, answer, context);
       return {
         event,
         patch: { lease_until: null, ...look.next },
@@ -106,12 +112,16 @@ function changeOf(
  * Nothing is settled: the next step of the schedule is due. A query that a message asked for between two steps takes none,
  * or strangers could use the schedule up.
  */
-async function lookAgain(row: TokenizationRow, answer: Answer, context: Context): Promise<Outcome> {
+async function scheduleNextStep(
+  row: TokenizationRow,
+  answer: Answer,
+  context: Context,
+): Promise<Outcome> {
   if (row.reconcile_at === null) {
-    return isOpen(row.state) ? await beginAnew(row, answer, context) : done('schedule_over');
+    return isOpen(row.state) ? await restartSchedule(row, answer, context) : done('schedule_over');
   }
   if (row.reconcile_at > context.now) return done('asked_early');
-  const { next, audit, isOver } = nextLook(row, answer, context);
+  const { next, audit, isOver } = nextReconcileStep(row, answer, context);
   // A result that is still owed is for a person to look at; what has ended has merely stopped being asked about.
   const review = isOver && isOpen(row.state) ? { review: 'reconcile_exhausted' } : {};
   const outcome = await context.apply({
@@ -125,19 +135,23 @@ async function lookAgain(row: TokenizationRow, answer: Answer, context: Context)
 }
 
 /** The schedule was over, and a proven message made us ask: its result is owed again. */
-async function beginAnew(row: TokenizationRow, answer: Answer, context: Context): Promise<Outcome> {
+async function restartSchedule(
+  row: TokenizationRow,
+  answer: Answer,
+  context: Context,
+): Promise<Outcome> {
   const outcome = await context.apply({
     entity: 'tokenization',
     row,
     event: 'reconcile.pending',
-    patch: firstLook(context.settings),
+    patch: firstReconcileStep(context.settings),
     audit: { channel: 'query', detail: { query: answer.word, reconcileStep: 0 } },
   });
   return committed(outcome, 'look_again');
 }
 
 /** The next step: by the schedule, or at the deadline when that comes first or the schedule is over. */
-function nextLook(row: TokenizationRow, answer: Answer, { now, settings }: Context) {
+function nextReconcileStep(row: TokenizationRow, answer: Answer, { now, settings }: Context) {
   const step = row.reconcile_step + 1;
   const scheduledMs = settings.reconcileScheduleMs[step];
   const toDeadlineMs = row.deadline_at === null ? 0 : row.deadline_at.getTime() - now.getTime();

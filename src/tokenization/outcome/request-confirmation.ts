@@ -4,10 +4,10 @@ import { AppError } from '../../domain/errors.ts';
 import { nextState } from '../../domain/transition.ts';
 import { tokenizationTransitions } from '../../domain/tokenization.ts';
 import { findCredentialOf } from '../../account/open-account.ts';
-import { applyToPresentRow } from '../../db/retry-stale.ts';
+import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { confirmJob } from '../../domain/outbox-job.ts';
-import { firstLook } from '../row.ts';
+import { firstReconcileStep } from '../row.ts';
 
 /**
  * Has the gateway asked now what became of a tokenization, whatever its schedule says; the schedule begins anew, so the
@@ -19,7 +19,7 @@ export async function requestConfirmation(
   tokenizationId: string,
   audit: AuditContext,
 ): Promise<void> {
-  await applyToPresentRow(async () => {
+  await retryOnStaleVersion(async () => {
     const row = await getTokenization(db, tokenizationId);
     const event = 'reconcile.requested';
     if (nextState(tokenizationTransitions, row.state, event) === undefined) {
@@ -35,7 +35,7 @@ export async function requestConfirmation(
       entity: 'tokenization',
       row,
       event,
-      patch: firstLook(settings),
+      patch: firstReconcileStep(settings),
       audit,
       jobs: [confirmJob(row.id, row.version + 1)],
     });

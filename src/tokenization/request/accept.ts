@@ -11,7 +11,7 @@ import {
 } from '../../domain/job-payloads.ts';
 import { isHostAllowed } from '../../domain/host-allow-list.ts';
 import type { QuickPayRequest } from '../../gateway/client.ts';
-import { applyToPresentRow } from '../../db/retry-stale.ts';
+import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { requestJob } from '../../domain/outbox-job.ts';
 
@@ -30,7 +30,7 @@ export interface AcceptOptions {
 }
 
 /** How long a new request may wait for its job before the scan puts the job back. */
-const firstLookMs = 5_000;
+const firstReconcileMs = 5_000;
 
 /**
  * Commits a request for a QuickPay ID, sealed, together with its audit row and its job; a trigger puts the jobs of messages that came before
@@ -44,7 +44,7 @@ export async function acceptTokenization(
   payload: TokenizationRequestPayload,
   options: AcceptOptions,
 ): Promise<AcceptedTokenization> {
-  return await applyToPresentRow(async () => await tryToAccept(dependencies, payload, options));
+  return await retryOnStaleVersion(async () => await tryToAccept(dependencies, payload, options));
 }
 
 /** Undefined where the credential was removed, or got another account, after it was read. */
@@ -78,7 +78,7 @@ async function tryToAccept(
       amount: payload.order.amount,
       methods: payload.order.methods,
       return_url: payload.returnUrl ?? null,
-      reconcile_at_in_ms: firstLookMs,
+      reconcile_at_in_ms: firstReconcileMs,
     },
     audit: options.audit,
     jobs: options.isContinuedByCaller === true ? [] : [requestJob(id, 1)],

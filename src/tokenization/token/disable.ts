@@ -6,7 +6,7 @@ import type { AuditContext } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { tokenDisablePayload } from '../../domain/job-payloads.ts';
 import type { TokenizationState } from '../../domain/tokenization.ts';
-import { applyToPresentRow } from '../../db/retry-stale.ts';
+import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { parsePayload } from '../../domain/payload-paths.ts';
 import { disableJob } from '../../domain/outbox-job.ts';
@@ -15,10 +15,10 @@ import { disableJob } from '../../domain/outbox-job.ts';
 export type DisableTarget = z.infer<typeof tokenDisablePayload>;
 
 /** How long the worker that took a disabling may be silent before the scan takes it up. */
-const takenUpMs = 30_000;
+const takeoverAfterMs = 30_000;
 
 /** What is written with the wish: where the reconciliation schedule stands. */
-export const disablingIntent = { reconcile_step: 0, reconcile_at_in_ms: takenUpMs };
+export const disablingIntent = { reconcile_step: 0, reconcile_at_in_ms: takeoverAfterMs };
 
 /**
  * Commits the wish to disable a token together with the job that does it. A token that is disabled, or about to be, is left
@@ -29,11 +29,11 @@ export async function disableToken(
   target: DisableTarget,
   audit: AuditContext,
 ): Promise<{ readonly id: string; readonly state: TokenizationState }> {
-  return await applyToPresentRow(async () => {
+  return await retryOnStaleVersion(async () => {
     const row = await findDisableTarget(dependencies, target);
     const isLeftAlone = row.state === 'disabling' && row.reconcile_at !== null;
     if (row.state === 'disabled' || isLeftAlone) return row;
-    if (row.state === 'disabling') return await takeUpAgain(dependencies, row, audit);
+    if (row.state === 'disabling') return await restartDisabling(dependencies, row, audit);
     if (row.state !== 'active') {
       throw new AppError('state_forbids', `There is no token to disable in state ${row.state}.`);
     }
@@ -50,7 +50,7 @@ export async function disableToken(
 }
 
 /** The schedule of a disabling was over without a result: whoever asks once more begins it anew. */
-async function takeUpAgain(
+async function restartDisabling(
   { door }: BackendDependencies,
   row: TokenizationRow,
   audit: AuditContext,

@@ -3,7 +3,7 @@ import type { AuditContext } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { Secret } from '../../security/secret.ts';
 import { quickpayPlace } from '../row.ts';
-import { applyToPresentRow } from '../../db/retry-stale.ts';
+import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 
 /**
@@ -16,7 +16,7 @@ export async function revealToken(
   audit: AuditContext,
 ): Promise<Secret> {
   const { db, door, keyring } = dependencies;
-  return await applyToPresentRow(async () => {
+  return await retryOnStaleVersion(async () => {
     const row = await getTokenization(db, tokenizationId);
     const sealed = row.quickpay_id_sealed;
     if (sealed === null) {

@@ -20,19 +20,19 @@ import { shop, withReader } from '../../support/harness/token-reader.ts';
 
 describe('a reader', () => {
   test('is not kept waiting by a Postgres that hangs, and comes back to it by itself', async ({
-    openTokenDesk,
+    openTokenHarness,
     databaseUrl,
   }) => {
-    const desk = await openTokenDesk();
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
+    const harness = await openTokenHarness();
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
     const proxy = await openPostgresProxy(databaseUrl);
     const own = await openDatabase({ url: proxy.url, poolSizeMax: 2, statementTimeoutMs: 500 });
     const outcomes: string[] = [];
     const reader = createAccessTokenReader({
-      ...desk.dependencies,
+      ...harness.dependencies,
       db: own.db,
-      isHearing: () => false,
+      isSubscribed: () => false,
       onRead: (outcome) => outcomes.push(outcome),
     });
     await reader.read('cards', shop);
@@ -57,23 +57,23 @@ describe('a reader', () => {
   });
 
   test('has a valid token in memory whatever Postgres says, unless it says that the credential is gone', async ({
-    openTokenDesk,
+    openTokenHarness,
     database,
   }) => {
-    const desk = await openTokenDesk();
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
+    const harness = await openTokenHarness();
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
     const outcomes: string[] = [];
     const readerOf = (): AccessTokenReader =>
       createAccessTokenReader({
-        ...desk.dependencies,
-        isHearing: () => false,
+        ...harness.dependencies,
+        isSubscribed: () => false,
         onRead: (outcome) => outcomes.push(outcome),
       });
     const [reader, newcomer] = [readerOf(), readerOf()];
     await reader.read('cards', shop);
     // A worker with the next encryption key has renewed it, and this process does not have that key yet.
-    const { id } = await desk.row('cards');
+    const { id } = await harness.row('cards');
     const next = createKeyring([generateEncryptionKey('k2')]);
     const sealed = next.seal(tokenPlace('access_token_sealed', id), 'newer');
     await sql`update access_token set access_token_sealed = ${sealed}, generation = 2 where id = ${id}`.execute(
@@ -81,7 +81,7 @@ describe('a reader', () => {
     );
     expect(await reader.read('cards', shop)).toMatchObject({ generation: 1 });
     await expect(newcomer.read('cards', shop)).rejects.toMatchObject({ code: 'key_unknown' });
-    await desk.remove('cards');
+    await harness.remove('cards');
     await expect(reader.read('cards', shop)).rejects.toMatchObject({
       code: 'credential_not_found',
     });
@@ -91,17 +91,17 @@ describe('a reader', () => {
   });
 
   test('is right without notifications: while they are lost, after they were, and once a token was refused', async ({
-    openTokenDesk,
+    openTokenHarness,
     databaseUrl,
   }) => {
-    const desk = await openTokenDesk({ appKeys: ['app-1', 'app-2'] });
-    await desk.add('others', 'app-2');
-    await desk.renew('others');
+    const harness = await openTokenHarness({ appKeys: ['app-1', 'app-2'] });
+    await harness.add('others', 'app-2');
+    await harness.renew('others');
     const proxy = await openPostgresProxy(databaseUrl);
-    const { reader, outcomes, faults } = await withReader(desk, proxy.url);
+    const { reader, outcomes, faults } = await withReader(harness, proxy.url);
     const renewed = async (): Promise<void> => {
-      await desk.makeDue('cards');
-      expect(await desk.renew('cards')).toBe('refreshed');
+      await harness.makeDue('cards');
+      expect(await harness.renew('cards')).toBe('refreshed');
     };
     const read = async () => {
       const { generation } = await reader.read('cards', shop);
@@ -134,44 +134,44 @@ describe('a reader', () => {
   });
 
   test('asks for a renewal also where it is due only while the reader waits', async ({
-    openTokenDesk,
+    openTokenHarness,
     database,
   }) => {
-    const desk = await openTokenDesk();
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
-    await desk.expire('cards');
-    const { id } = await desk.row('cards');
+    const harness = await openTokenHarness();
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
+    await harness.expire('cards');
+    const { id } = await harness.row('cards');
     await sql`update access_token set due_at = clock_timestamp() + interval '600 ms' where id = ${id}`.execute(
       database.db,
     );
-    const reader = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
+    const reader = createAccessTokenReader({ ...harness.dependencies, isSubscribed: () => false });
     const reading = reader.read('cards', shop);
     await eventually('a renewal was asked for', async () => {
       const rows = await database.db.selectFrom('outbox').select('payload').execute();
       return rows.some(({ payload }) => payload['generation'] === 1);
     });
-    await desk.makeDue('cards');
-    expect(await desk.renew('cards')).toBe('refreshed');
+    await harness.makeDue('cards');
+    expect(await harness.renew('cards')).toBe('refreshed');
     expect(await reading).toMatchObject({ generation: 2 });
     await reader.close();
   });
 });
 
 test('a reader gives up after five seconds, also where Postgres hangs while it waits', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
-  const desk = await openTokenDesk();
-  await desk.add('cards', 'app-1');
-  const held = holdAnswersOf(desk.dependencies.db);
+  const harness = await openTokenHarness();
+  await harness.add('cards', 'app-1');
+  const held = holdAnswersOf(harness.dependencies.db);
   const asked = Promise.withResolvers<void>();
   const outcomes: string[] = [];
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   try {
     const reader = createAccessTokenReader({
-      ...desk.dependencies,
+      ...harness.dependencies,
       db: held.db,
-      isHearing: () => false,
+      isSubscribed: () => false,
       onRead: (outcome) => outcomes.push(outcome),
       onJobsWritten: asked.resolve,
     });
@@ -190,16 +190,19 @@ test('a reader gives up after five seconds, also where Postgres hangs while it w
 });
 
 test('a token is remembered for no longer than it is valid, however long Postgres took to answer', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
-  const desk = await openTokenDesk();
-  await desk.add('cards', 'app-1');
-  await desk.renew('cards');
-  const { expires_at: expiresAt, read_at: before } = await desk.row('cards');
+  const harness = await openTokenHarness();
+  await harness.add('cards', 'app-1');
+  await harness.renew('cards');
+  const { expires_at: expiresAt, read_at: before } = await harness.row('cards');
   const leftMs = (expiresAt?.getTime() ?? 0) - before.getTime();
-  const held = holdAnswersOf(desk.dependencies.db);
+  const held = holdAnswersOf(harness.dependencies.db);
   const clock = { nowMs: 0 };
-  const memory = createAccessTokenMemory({ ...desk.dependencies, db: held.db }, () => clock.nowMs);
+  const memory = createAccessTokenMemory(
+    { ...harness.dependencies, db: held.db },
+    () => clock.nowMs,
+  );
   held.hold();
   const loading = memory.load('cards');
   clock.nowMs = 4_000;
@@ -209,20 +212,20 @@ test('a token is remembered for no longer than it is valid, however long Postgre
 });
 
 test('memory is looked at anew as it ages, is not trusted when old, and ends with the token', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
-  const desk = await openTokenDesk();
-  await desk.add('cards', 'app-1');
-  await desk.renew('cards');
+  const harness = await openTokenHarness();
+  await harness.add('cards', 'app-1');
+  await harness.renew('cards');
   const clock = { nowMs: 0 };
-  const memory = createAccessTokenMemory(desk.dependencies, () => clock.nowMs);
+  const memory = createAccessTokenMemory(harness.dependencies, () => clock.nowMs);
   const found = (): unknown => {
     const { remembered, isTrusted } = memory.find('cards') ?? {};
     return [remembered?.token.generation, isTrusted];
   };
   // A change that is heard while Postgres is asked may be newer than its answer.
   const loading = memory.load('cards');
-  memory.forget((await desk.row('cards')).id);
+  memory.forget((await harness.row('cards')).id);
   await loading;
   memory.forget(randomUUID());
   const again = memory.load('cards');
@@ -232,17 +235,17 @@ test('memory is looked at anew as it ages, is not trusted when old, and ends wit
   await memory.load('cards');
   expect(found()).toEqual([1, true]);
 
-  await desk.makeDue('cards');
-  await desk.renew('cards');
+  await harness.makeDue('cards');
+  await harness.renew('cards');
   clock.nowMs = 9_000;
   expect(found()).toEqual([1, true]);
   clock.nowMs = 10_000;
   expect(found()).toEqual([1, true]);
   await eventually('the new generation, unheard of', () => isDeepStrictEqual(found(), [2, true]));
   // What is heard of is looked at without waiting for somebody who reads.
-  await desk.makeDue('cards');
-  await desk.renew('cards');
-  memory.forget((await desk.row('cards')).id);
+  await harness.makeDue('cards');
+  await harness.renew('cards');
+  memory.forget((await harness.row('cards')).id);
   await eventually('the new generation, heard of', () => isDeepStrictEqual(found(), [3, true]));
   clock.nowMs += 30_000;
   expect(found()).toEqual([3, false]);

@@ -10,7 +10,7 @@ import { eventually } from '../../support/eventually.ts';
 import { test as withoutTrail } from '../../support/harness/fixtures.ts';
 import { insertCredentials } from '../../support/harness/many-credentials.ts';
 import { openPostgresProxy } from '../../support/services/postgres-proxy.ts';
-import { test, type TokenDesk } from '../../support/harness/token-harness.ts';
+import { test, type TokenHarness } from '../../support/harness/token-harness.ts';
 import { shop } from '../../support/harness/token-reader.ts';
 
 const till = { type: 'backend', id: 'till' } as const;
@@ -20,7 +20,7 @@ afterEach(() => {
 });
 
 /** What the audit trail says of hand-outs: who, and how many. */
-async function auditedHandOuts({ dependencies: { db } }: TokenDesk): Promise<readonly string[]> {
+async function auditedHandOuts({ dependencies: { db } }: TokenHarness): Promise<readonly string[]> {
   const rows = await db
     .selectFrom('audit_event')
     .select(['actor_id', 'detail'])
@@ -30,9 +30,9 @@ async function auditedHandOuts({ dependencies: { db } }: TokenDesk): Promise<rea
   return rows.map(({ actor_id: id, detail }) => `${id} ${String(detail['reads'])}`);
 }
 
-async function untilAudited(desk: TokenDesk, wanted: readonly string[]): Promise<void> {
+async function untilAudited(harness: TokenHarness, wanted: readonly string[]): Promise<void> {
   await eventually(`written: ${wanted.join()}`, async () =>
-    isDeepStrictEqual(await auditedHandOuts(desk), wanted),
+    isDeepStrictEqual(await auditedHandOuts(harness), wanted),
   );
 }
 
@@ -60,18 +60,18 @@ function hangingDoor(door: TransitionDoor): {
 }
 
 test('hand-outs that could not be written are tried again each minute, those of one token hold up no other, and what is lost is told', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
-  const desk = await openTokenDesk({ appKeys: ['app-1', 'app-2'] });
-  await desk.add('cards', 'app-1');
-  await desk.add('others', 'app-2');
-  const [cards, others] = [(await desk.row('cards')).id, (await desk.row('others')).id];
+  const harness = await openTokenHarness({ appKeys: ['app-1', 'app-2'] });
+  await harness.add('cards', 'app-1');
+  await harness.add('others', 'app-2');
+  const [cards, others] = [(await harness.row('cards')).id, (await harness.row('others')).id];
   const told: { handOuts: readonly HandOut[]; isLost: boolean }[] = [];
   const fault = { isOn: false, hang: Promise.resolve() };
-  const { door } = desk.dependencies;
+  const { door } = harness.dependencies;
   const log = createHandOutLog({
-    ...desk.dependencies,
+    ...harness.dependencies,
     door: {
       ...door,
       async apply(request) {
@@ -82,7 +82,7 @@ test('hand-outs that could not be written are tried again each minute, those of 
     },
     onUnwritten: (handOuts, _error, isLost) => told.push({ handOuts, isLost }),
   });
-  const audited = async (...wanted: string[]): Promise<void> => await untilAudited(desk, wanted);
+  const audited = async (...wanted: string[]): Promise<void> => await untilAudited(harness, wanted);
   // A token whose row hangs holds up no other.
   const hung = Promise.withResolvers<void>();
   fault.hang = hung.promise;
@@ -116,14 +116,14 @@ test('hand-outs that could not be written are tried again each minute, those of 
 });
 
 test('what waits for the same token, generation and backend is added up', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
-  const desk = await openTokenDesk();
-  await desk.add('cards', 'app-1');
-  const { id } = await desk.row('cards');
-  const { door, hang, release } = hangingDoor(desk.dependencies.door);
-  const log = createHandOutLog({ ...desk.dependencies, door });
+  const harness = await openTokenHarness();
+  await harness.add('cards', 'app-1');
+  const { id } = await harness.row('cards');
+  const { door, hang, release } = hangingDoor(harness.dependencies.door);
+  const log = createHandOutLog({ ...harness.dependencies, door });
   hang();
   log.count(id, 0, shop);
   for (let minute = 1; minute <= 3; minute += 1) {
@@ -132,21 +132,21 @@ test('what waits for the same token, generation and backend is added up', async 
     vi.advanceTimersByTime(60_000);
   }
   release();
-  await untilAudited(desk, ['shop 1', 'till 3', 'till 1', 'till 1', 'till 1']);
+  await untilAudited(harness, ['shop 1', 'till 3', 'till 1', 'till 1', 'till 1']);
   await log.close();
 });
 
 test('what is being written when the process ends, and is not, is told of as lost', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  const desk = await openTokenDesk();
-  await desk.add('cards', 'app-1');
-  const { id } = await desk.row('cards');
-  const { door, hang, release } = hangingDoor(desk.dependencies.door);
+  const harness = await openTokenHarness();
+  await harness.add('cards', 'app-1');
+  const { id } = await harness.row('cards');
+  const { door, hang, release } = hangingDoor(harness.dependencies.door);
   const told: unknown[] = [];
   const log = createHandOutLog({
-    ...desk.dependencies,
+    ...harness.dependencies,
     door,
     onUnwritten: (handOuts, _error, isLost) =>
       told.push([isLost, handOuts.map(({ actor, reads }) => `${actor.id} ${reads}`)]),
@@ -160,24 +160,24 @@ test('what is being written when the process ends, and is not, is told of as los
   release();
   await closing;
   vi.useRealTimers();
-  await untilAudited(desk, ['shop 1', 'till 1']);
+  await untilAudited(harness, ['shop 1', 'till 1']);
 });
 
 test('whoever is told and throws ends neither the process nor the hand-outs of a token, and is told of what is lost', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
-  const desk = await openTokenDesk();
-  await desk.add('cards', 'app-1');
-  const { id } = await desk.row('cards');
+  const harness = await openTokenHarness();
+  await harness.add('cards', 'app-1');
+  const { id } = await harness.row('cards');
   const unhandled = vi.fn<(reason: unknown) => void>();
   process.on('unhandledRejection', unhandled);
   onTestFinished(() => void process.off('unhandledRejection', unhandled));
-  const { door } = desk.dependencies;
+  const { door } = harness.dependencies;
   const fault = { isOn: true };
   const told: unknown[] = [];
   const log = createHandOutLog({
-    ...desk.dependencies,
+    ...harness.dependencies,
     door: {
       ...door,
       async apply(request) {
@@ -194,9 +194,9 @@ test('whoever is told and throws ends neither the process nor the hand-outs of a
   await eventually('told', () => told.length === 1);
   fault.isOn = false;
   log.count(id, 0, till);
-  await untilAudited(desk, ['till 1']);
+  await untilAudited(harness, ['till 1']);
   vi.advanceTimersByTime(60_000);
-  await untilAudited(desk, ['till 1', 'shop 1']);
+  await untilAudited(harness, ['till 1', 'shop 1']);
 
   fault.isOn = true;
   log.count(id, 0, till);
@@ -209,13 +209,13 @@ test('whoever is told and throws ends neither the process nor the hand-outs of a
 });
 
 test('beyond the backends that are remembered for their tokens, hand-outs are counted and written within the minute', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
-  const desk = await openTokenDesk();
-  await desk.add('cards', 'app-1');
-  const { id } = await desk.row('cards');
-  const log = createHandOutLog({ ...desk.dependencies, firstsMax: 2 });
+  const harness = await openTokenHarness();
+  await harness.add('cards', 'app-1');
+  const { id } = await harness.row('cards');
+  const log = createHandOutLog({ ...harness.dependencies, firstsMax: 2 });
   const phone = { type: 'backend', id: 'phone' } as const;
   for (let round = 0; round < 3; round += 1) {
     for (const actor of [shop, till, phone]) log.count(id, 1, actor);
@@ -223,24 +223,24 @@ test('beyond the backends that are remembered for their tokens, hand-outs are co
   // For those that are remembered a new generation is written at once, whatever waits for the minute.
   log.count(id, 2, till);
   const atOnce = ['shop 1', 'till 1', 'till 1'];
-  await untilAudited(desk, atOnce);
+  await untilAudited(harness, atOnce);
   vi.advanceTimersByTime(60_000);
-  await untilAudited(desk, [...atOnce, 'phone 3', 'shop 2', 'till 2']);
+  await untilAudited(harness, [...atOnce, 'phone 3', 'shop 2', 'till 2']);
   await log.close();
 });
 
 test('a backend is remembered once for a token, whatever the number of generations', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
-  const desk = await openTokenDesk();
-  await desk.add('cards', 'app-1');
-  const { id } = await desk.row('cards');
-  const log = createHandOutLog({ ...desk.dependencies, firstsMax: 2 });
+  const harness = await openTokenHarness();
+  await harness.add('cards', 'app-1');
+  const { id } = await harness.row('cards');
+  const log = createHandOutLog({ ...harness.dependencies, firstsMax: 2 });
   for (let generation = 1; generation <= 3; generation += 1) log.count(id, generation, shop);
   // A read that was on its way while the token was renewed is no first one.
   log.count(id, 1, shop);
   log.count(id, 3, till);
-  await untilAudited(desk, ['shop 1', 'shop 1', 'shop 1', 'till 1']);
+  await untilAudited(harness, ['shop 1', 'shop 1', 'shop 1', 'till 1']);
   await log.close();
 });
 
@@ -272,15 +272,15 @@ withoutTrail(
 );
 
 test('a hand-out steps back, further each time, from whoever changes the row at the same moment', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
-  const desk = await openTokenDesk();
-  await desk.add('cards', 'app-1');
-  const { id } = await desk.row('cards');
-  const { door } = desk.dependencies;
+  const harness = await openTokenHarness();
+  await harness.add('cards', 'app-1');
+  const { id } = await harness.row('cards');
+  const { door } = harness.dependencies;
   const pauses: number[] = [];
   const log = createHandOutLog({
-    ...desk.dependencies,
+    ...harness.dependencies,
     door: {
       ...door,
       apply: async (request) =>
@@ -289,7 +289,7 @@ test('a hand-out steps back, further each time, from whoever changes the row at 
     pause: async (ms) => await Promise.resolve(pauses.push(ms)),
   });
   log.count(id, 0, shop);
-  await untilAudited(desk, ['shop 1']);
+  await untilAudited(harness, ['shop 1']);
   const longest = [5, 10, 20, 40, 80, 100, 100];
   expect(pauses).toHaveLength(longest.length);
   for (const [index, ms] of longest.entries()) {
@@ -300,27 +300,27 @@ test('a hand-out steps back, further each time, from whoever changes the row at 
 });
 
 test('a direct client tells who got what when it can not write it down', async ({
-  openTokenDesk,
+  openTokenHarness,
   databaseUrl,
 }) => {
-  const desk = await openTokenDesk();
-  await desk.add('cards', 'app-1');
-  await desk.renew('cards');
+  const harness = await openTokenHarness();
+  await harness.add('cards', 'app-1');
+  await harness.renew('cards');
   const proxy = await openPostgresProxy(databaseUrl);
   const faults: unknown[] = [];
   const client = await openDirectTokenClient({
     databaseUrl: proxy.url,
-    encryptionKeys: desk.env['ENCRYPTION_KEYS'] ?? '',
+    encryptionKeys: harness.env['ENCRYPTION_KEYS'] ?? '',
     name: 'till',
     onFault: (fault) => faults.push(fault),
   });
   await client.getAccessToken('cards');
-  await untilAudited(desk, ['till 1']);
+  await untilAudited(harness, ['till 1']);
   await proxy.close();
   await client.getAccessToken('cards');
   await client.getAccessToken('cards');
   await client.close();
-  const { id: rowId } = await desk.row('cards');
+  const { id: rowId } = await harness.row('cards');
   const told = faults.filter((fault) => fault instanceof UnwrittenHandOutsError);
   expect(told).toMatchObject([
     { isLost: true, handOuts: [{ rowId, generation: 1, reads: 2, backend: 'till' }] },

@@ -11,17 +11,17 @@ import { holdDueToken, test } from '../../support/harness/token-harness.ts';
 import { shop, withReader } from '../../support/harness/token-reader.ts';
 
 describe('a reader', () => {
-  test('gets a valid token at once in every state of its renewal', async ({ openTokenDesk }) => {
-    const desk = await openTokenDesk();
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
-    const { id } = await desk.row('cards');
-    const { db, door } = desk.dependencies;
+  test('gets a valid token at once in every state of its renewal', async ({ openTokenHarness }) => {
+    const harness = await openTokenHarness();
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
+    const { id } = await harness.row('cards');
+    const { db, door } = harness.dependencies;
     // Nobody may have to wait here, so there is nobody who could renew; states are set by hand, so nothing is written down.
     const reader = createAccessTokenReader({
-      ...desk.dependencies,
+      ...harness.dependencies,
       door: { ...door, apply: async () => await Promise.resolve({ isApplied: false }) },
-      isHearing: () => false,
+      isSubscribed: () => false,
       waitMsMax: 0,
     });
     for (const state of accessTokenStates) {
@@ -30,24 +30,24 @@ describe('a reader', () => {
         db,
       );
       const token = await reader.read('cards', shop);
-      expect(token.accessToken.reveal()).toBe(await desk.accessToken('cards'));
+      expect(token.accessToken.reveal()).toBe(await harness.accessToken('cards'));
       expect(token.secondsLeft).toBeGreaterThan(3_500);
     }
     await sql`update access_token set state = 'fresh' where id = ${id}`.execute(db);
   });
 
   test('asks Postgres once and then its memory, until a new token is committed elsewhere', async ({
-    openTokenDesk,
+    openTokenHarness,
     databaseUrl,
   }) => {
-    const desk = await openTokenDesk();
-    const { reader, outcomes } = await withReader(desk, databaseUrl);
+    const harness = await openTokenHarness();
+    const { reader, outcomes } = await withReader(harness, databaseUrl);
     outcomes.length = 0;
     for (let reads = 0; reads < 100; reads += 1) await reader.read('cards', shop);
     expect(new Set(outcomes)).toEqual(new Set(['memory']));
 
-    await desk.makeDue('cards');
-    expect(await desk.renew('cards')).toBe('refreshed');
+    await harness.makeDue('cards');
+    expect(await harness.renew('cards')).toBe('refreshed');
     // Heard of: by its age alone it would be looked at anew after ten seconds.
     const heardWithinMs = 5_000;
     const newer = async () => {
@@ -55,23 +55,23 @@ describe('a reader', () => {
       return read.generation === 2 && read;
     };
     const token = await eventually('the new generation', newer, heardWithinMs);
-    expect(token.accessToken.reveal()).toBe(await desk.accessToken('cards'));
+    expect(token.accessToken.reveal()).toBe(await harness.accessToken('cards'));
     await reader.close();
   });
 
   test('does not trust its memory while it cannot hear, and hears again by itself', async ({
-    openTokenDesk,
+    openTokenHarness,
     databaseUrl,
     database,
   }) => {
-    const desk = await openTokenDesk();
-    const { reader, outcomes } = await withReader(desk, databaseUrl);
+    const harness = await openTokenHarness();
+    const { reader, outcomes } = await withReader(harness, databaseUrl);
     await sql`select pg_terminate_backend(pid) from pg_stat_activity
       where application_name = 'token_lifecycle_access_token' and datname = current_database()`
       .execute(database.db)
       .catch(() => undefined);
-    await desk.makeDue('cards');
-    await desk.renew('cards');
+    await harness.makeDue('cards');
+    await harness.renew('cards');
     await eventually(
       'generation 2',
       async () => (await reader.read('cards', shop)).generation === 2,
@@ -84,17 +84,17 @@ describe('a reader', () => {
     await reader.close();
   });
 
-  test('keeps a valid token while Postgres is away', async ({ openTokenDesk, databaseUrl }) => {
-    const desk = await openTokenDesk();
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
+  test('keeps a valid token while Postgres is away', async ({ openTokenHarness, databaseUrl }) => {
+    const harness = await openTokenHarness();
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
     const own = await openDatabase({ url: databaseUrl, poolSizeMax: 2 });
     const outcomes: string[] = [];
     const lost: HandOut[] = [];
     const reader = createAccessTokenReader({
-      ...desk.dependencies,
+      ...harness.dependencies,
       db: own.db,
-      isHearing: () => false,
+      isSubscribed: () => false,
       onRead: (outcome) => outcomes.push(outcome),
       onUnwritten: (handOuts, _error, isLost) => isLost && lost.push(...handOuts),
     });
@@ -103,7 +103,7 @@ describe('a reader', () => {
     await own.close();
     // Nor is it lost by what may have changed: nobody can say any more.
     reader.forgetAll();
-    reader.forget((await desk.row('cards')).id);
+    reader.forget((await harness.row('cards')).id);
     reader.doubt('cards', before.generation);
     expect(await reader.read('cards', shop)).toMatchObject({ generation: before.generation });
     expect(outcomes).toEqual(['database', 'outage']);
@@ -113,16 +113,16 @@ describe('a reader', () => {
   });
 
   test('waits only when the token has run out, all readers for the same renewal', async ({
-    openTokenDesk,
+    openTokenHarness,
     databaseUrl,
     database,
   }) => {
-    const desk = await openTokenDesk();
-    const { reader, outcomes } = await withReader(desk, databaseUrl);
-    await desk.makeDue('cards');
-    await desk.expire('cards');
+    const harness = await openTokenHarness();
+    const { reader, outcomes } = await withReader(harness, databaseUrl);
+    await harness.makeDue('cards');
+    await harness.expire('cards');
     // What another process remembers is over as well: nobody has told it, the clock has.
-    const late = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
+    const late = createAccessTokenReader({ ...harness.dependencies, isSubscribed: () => false });
     outcomes.length = 0;
     const reads = Array.from({ length: 50 }, async () => await late.read('cards', shop));
     const asked = await eventually('a renewal was asked for', async () => {
@@ -131,33 +131,33 @@ describe('a reader', () => {
       return ofPresent.length > 0 && ofPresent;
     });
     expect(asked).toMatchObject([{ job_name: 'access-token.refresh' }]);
-    await desk.renew('cards');
+    await harness.renew('cards');
     const tokens = await Promise.all(reads);
     expect(new Set(tokens.map(({ generation }) => generation))).toEqual(new Set([2]));
-    expect(desk.sandbox.state().calls['oauth-refresh']).toBe(1);
+    expect(harness.sandbox.state().calls['oauth-refresh']).toBe(1);
     await late.close();
     await reader.close();
   });
 
   test('gets a typed error worth a retry when the wait is over, and at once when nobody will try before', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
-    await holdDueToken(desk, 'cards', 'app-1');
-    await desk.expire('cards');
+    const harness = await openTokenHarness();
+    await holdDueToken(harness, 'cards', 'app-1');
+    await harness.expire('cards');
     const patient = createAccessTokenReader({
-      ...desk.dependencies,
-      isHearing: () => false,
+      ...harness.dependencies,
+      isSubscribed: () => false,
       waitMsMax: 150,
     });
     await expect(patient.read('cards', shop)).rejects.toMatchObject({
       code: 'access_token_unavailable',
     });
-    desk.sandbox.setFaults({ refreshRejectRate: 1, createRejectRate: 1 });
-    expect(await desk.renew('cards')).toBe('suspended');
+    harness.sandbox.setFaults({ refreshRejectRate: 1, createRejectRate: 1 });
+    expect(await harness.renew('cards')).toBe('suspended');
     const endless = createAccessTokenReader({
-      ...desk.dependencies,
-      isHearing: () => false,
+      ...harness.dependencies,
+      isSubscribed: () => false,
       waitMsMax: 3_600_000 / 4,
     });
     await expect(endless.read('cards', shop)).rejects.toMatchObject({
@@ -171,23 +171,23 @@ describe('a reader', () => {
 
 describe('a backend that was refused with a token', () => {
   test('brings its renewal forward, once, and an older generation is ignored', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
-    const { id } = await desk.row('cards');
+    const harness = await openTokenHarness();
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
+    const { id } = await harness.row('cards');
     await sql`update access_token set issued_at = issued_at - interval '5 minutes' where id = ${id}`.execute(
-      desk.dependencies.db,
+      harness.dependencies.db,
     );
     const report = async (generation: number) =>
-      await reportInvalidToken(desk.dependencies, 'cards', generation, shop);
+      await reportInvalidToken(harness.dependencies, 'cards', generation, shop);
     expect(await report(0)).toBe('ignored');
     expect(await report(1)).toBe('renewal_brought_forward');
     expect(await report(1)).toBe('ignored');
-    expect(await desk.renew('cards', { generation: 1 })).toBe('refreshed');
+    expect(await harness.renew('cards', { generation: 1 })).toBe('refreshed');
     expect(await report(1)).toBe('ignored');
-    expect(await desk.events('cards')).toEqual([
+    expect(await harness.events('cards')).toEqual([
       'registered',
       'issue_intent',
       'issued',
@@ -197,52 +197,55 @@ describe('a backend that was refused with a token', () => {
     ]);
   });
 
-  test('can not make the worker hammer the gateway', async ({ openTokenDesk }) => {
-    const desk = await openTokenDesk();
-    await desk.add('cards', 'app-1');
-    await desk.renew('cards');
+  test('can not make the worker hammer the gateway', async ({ openTokenHarness }) => {
+    const harness = await openTokenHarness();
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
     const results: string[] = [];
     for (let loop = 0; loop < 50; loop += 1) {
-      const { generation } = await desk.row('cards');
-      results.push(await reportInvalidToken(desk.dependencies, 'cards', generation, shop));
-      expect(await desk.renew('cards', { generation })).toBe('too_soon');
+      const { generation } = await harness.row('cards');
+      results.push(await reportInvalidToken(harness.dependencies, 'cards', generation, shop));
+      expect(await harness.renew('cards', { generation })).toBe('too_soon');
     }
     // One audit row and one job for the generation, and what is due is not put off by the reports that follow.
     expect(results.filter((result) => result !== 'ignored')).toEqual(['renewal_brought_forward']);
-    expect(await desk.events('cards')).toEqual([
+    expect(await harness.events('cards')).toEqual([
       'registered',
       'issue_intent',
       'issued',
       'reported_invalid',
     ]);
-    expect(desk.sandbox.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 0 });
+    expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 0 });
   });
 });
 
 test('each hand-out is in the audit trail, counted, and never disturbs a renewal', async ({
-  openTokenDesk,
+  openTokenHarness,
   databaseUrl,
   database,
 }) => {
-  const desk = await openTokenDesk({
+  const harness = await openTokenHarness({
     wrapGateway: (gateway) => ({
       ...gateway,
       // While the gateway thinks, a backend reads: the row's version moves under the intent.
       refreshAccessToken: async (...call) => {
-        const other = createAccessTokenReader({ ...desk.dependencies, isHearing: () => false });
+        const other = createAccessTokenReader({
+          ...harness.dependencies,
+          isSubscribed: () => false,
+        });
         await other.read('cards', { type: 'backend', id: 'during' });
         await other.close();
         return await gateway.refreshAccessToken(...call);
       },
     }),
   });
-  const { reader } = await withReader(desk, databaseUrl);
+  const { reader } = await withReader(harness, databaseUrl);
   for (let reads = 0; reads < 10; reads += 1) {
     await reader.read('cards', { type: 'backend', id: 'till' });
   }
   await reader.close();
-  await desk.makeDue('cards');
-  expect(await desk.renew('cards')).toBe('refreshed');
+  await harness.makeDue('cards');
+  expect(await harness.renew('cards')).toBe('refreshed');
 
   const rows = await database.db
     .selectFrom('audit_event')
@@ -261,11 +264,11 @@ test('each hand-out is in the audit trail, counted, and never disturbs a renewal
 });
 
 test('hand-outs without end at the very moment of the commit lose no renewal', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
-  const desk = await openTokenDesk();
-  await holdDueToken(desk, 'cards', 'app-1');
-  const { door } = desk.dependencies;
+  const harness = await openTokenHarness();
+  await holdDueToken(harness, 'cards', 'app-1');
+  const { door } = harness.dependencies;
   let handOutsLeft = 50;
   const busyDoor: TransitionDoor = {
     ...door,
@@ -274,7 +277,7 @@ test('hand-outs without end at the very moment of the commit lose no renewal', a
         handOutsLeft -= 1;
         await door.apply({
           entity: 'access_token',
-          row: await desk.row('cards'),
+          row: await harness.row('cards'),
           event: 'access_token.handed_out',
           audit: { actor: shop, detail: { generation: 1, reads: 1 } },
         });
@@ -282,6 +285,6 @@ test('hand-outs without end at the very moment of the commit lose no renewal', a
       return await door.apply(request);
     },
   };
-  expect(await desk.renew('cards', { as: { door: busyDoor } })).toBe('refreshed');
+  expect(await harness.renew('cards', { as: { door: busyDoor } })).toBe('refreshed');
   expect(handOutsLeft).toBe(0);
 });

@@ -109,7 +109,7 @@ describe.each(backends)('with queues on %s', (backend) => {
         operations.db,
       );
       // Two places, 800 ms each: the others need more than a minute.
-      const reader = createAccessTokenReader({ ...operations, isHearing: () => false });
+      const reader = createAccessTokenReader({ ...operations, isSubscribed: () => false });
       const actor = { type: 'backend', id: 'shop' } as const;
       expect(await reader.read('present-0', actor)).toMatchObject({ generation: 2 });
       await reader.close();

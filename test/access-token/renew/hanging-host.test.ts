@@ -16,18 +16,20 @@ const callsAtOnceMax = 2;
 const hangingCount = 12;
 
 test('a gateway host that hangs keeps three quarters of the jobs at most, and the tokens of the other host are renewed meanwhile', async ({
-  openTokenDesk,
+  openTokenHarness,
   redis,
 }) => {
-  const desk = await openTokenDesk({ env: { CONCURRENCY_ACCESS_TOKEN: String(concurrency) } });
-  const { dependencies } = desk;
+  const harness = await openTokenHarness({
+    env: { CONCURRENCY_ACCESS_TOKEN: String(concurrency) },
+  });
+  const { dependencies } = harness;
   const hanging = await startSandbox({ faults: { hangRate: 1 } });
   const gateway = createGatewayClient({
-    checkoutUrl: desk.sandbox.checkoutUrl,
-    openApiUrl: desk.sandbox.openApiUrl,
+    checkoutUrl: harness.sandbox.checkoutUrl,
+    openApiUrl: harness.sandbox.openApiUrl,
     otherPlace: hanging,
     oauthCallsPerSecondMax: 1_000,
-    oauthLimits: oauthLimits(loadConfig(desk.env)),
+    oauthLimits: oauthLimits(loadConfig(harness.env)),
     timeoutMs: 60_000,
   });
   const backend = await openQueueBackend(
@@ -65,10 +67,10 @@ test('a gateway host that hangs keeps three quarters of the jobs at most, and th
   await eventually('the host is full', () => calls() === callsAtOnceMax);
   await eventually('the others have come', () => runs.length >= hangingCount - callsAtOnceMax);
 
-  await desk.add('cards', 'app-1');
+  await harness.add('cards', 'app-1');
   await enqueue('cards');
   await eventually('the token of the other host', async () => {
-    return (await desk.row('cards')).generation === 1;
+    return (await harness.row('cards')).generation === 1;
   });
   expect(calls()).toBe(callsAtOnceMax);
 });

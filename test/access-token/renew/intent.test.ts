@@ -3,112 +3,105 @@ import { describe, expect, onTestFinished, vi } from 'vitest';
 import type { GatewayClient } from '../../../src/gateway/client.ts';
 import { eventually } from '../../support/eventually.ts';
 import { runJob, wordOf } from '../../support/harness/run-job.ts';
-import { holdDueToken, test, type TokenDesk } from '../../support/harness/token-harness.ts';
+import { holdDueToken, test, type TokenHarness } from '../../support/harness/token-harness.ts';
 
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
 
-/** The gateway of a desk, with some of its calls replaced. */
-function gatewayWith({ gateway }: TokenDesk, calls: Partial<GatewayClient>) {
+/** The gateway of a harness, with some of its calls replaced. */
+function gatewayWith({ gateway }: TokenHarness, calls: Partial<GatewayClient>) {
   return { as: { gateway: { ...gateway, ...calls } } };
 }
 
 /** Milliseconds until the next attempt, on the database's clock. */
-async function dueInMs({ row }: TokenDesk): Promise<number> {
+async function dueInMs({ row }: TokenHarness): Promise<number> {
   const { read_at: now, due_at: dueAt } = await row('cards');
   return (dueAt?.getTime() ?? Infinity) - now.getTime();
 }
 
 describe('a job for a generation', () => {
   test('that is over does nothing, whether it is found so before its turn or after it', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
-    await holdDueToken(desk, 'cards', 'app-1');
-    const overtaken = gatewayWith(desk, {
+    const harness = await openTokenHarness();
+    await holdDueToken(harness, 'cards', 'app-1');
+    const overtaken = gatewayWith(harness, {
       async oauthTurn(...turn) {
-        await desk.renew('cards');
-        await desk.makeDue('cards');
-        return await desk.gateway.oauthTurn(...turn);
+        await harness.renew('cards');
+        await harness.makeDue('cards');
+        return await harness.gateway.oauthTurn(...turn);
       },
     });
-    expect(await desk.renew('cards', { generation: 1, ...overtaken })).toBe(
-      'somebody_else_is_at_it',
-    );
-    expect(await desk.renew('cards', { generation: 1 })).toBe('already_renewed');
-    expect(await desk.row('cards')).toMatchObject({ generation: 2 });
-    expect(desk.sandbox.state().calls).toMatchObject({ 'oauth-refresh': 1 });
+    expect(await harness.renew('cards', { generation: 1, ...overtaken })).toBe('lease_held');
+    expect(await harness.renew('cards', { generation: 1 })).toBe('already_renewed');
+    expect(await harness.row('cards')).toMatchObject({ generation: 2 });
+    expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-refresh': 1 });
   });
 });
 
 describe('while a renewal is under way', () => {
   test('nothing is due before its lease is over, by the clock of the database alone', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
-    await holdDueToken(desk, 'cards', 'app-1');
+    const harness = await openTokenHarness();
+    await holdDueToken(harness, 'cards', 'app-1');
     onTestFinished(() => void vi.useRealTimers());
     const results: string[] = [];
-    const observed = gatewayWith(desk, {
+    const observed = gatewayWith(harness, {
       async refreshAccessToken(...call) {
-        const { leaseMs } = desk.dependencies.settings.accessToken;
-        expect(Math.abs((await dueInMs(desk)) - leaseMs)).toBeLessThan(2_000);
-        const { due_at: dueAt, lease_until: leaseUntil } = await desk.row('cards');
+        const { leaseMs } = harness.dependencies.settings.accessToken;
+        expect(Math.abs((await dueInMs(harness)) - leaseMs)).toBeLessThan(2_000);
+        const { due_at: dueAt, lease_until: leaseUntil } = await harness.row('cards');
         expect(dueAt).toEqual(leaseUntil);
         // Whatever a worker's own clock says.
         for (const days of [-1, 1]) {
           vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + days * dayMs });
-          results.push(await desk.renew('cards'));
-          await sql`update access_token set due_at = now()`.execute(desk.dependencies.db);
-          results.push(await desk.renew('cards'));
-          await sql`update access_token set due_at = lease_until`.execute(desk.dependencies.db);
+          results.push(await harness.renew('cards'));
+          await sql`update access_token set due_at = now()`.execute(harness.dependencies.db);
+          results.push(await harness.renew('cards'));
+          await sql`update access_token set due_at = lease_until`.execute(harness.dependencies.db);
           vi.useRealTimers();
         }
-        return await desk.gateway.refreshAccessToken(...call);
+        return await harness.gateway.refreshAccessToken(...call);
       },
     });
-    expect(await desk.renew('cards', observed)).toBe('refreshed');
-    expect(results).toEqual([
-      'too_soon',
-      'somebody_else_is_at_it',
-      'too_soon',
-      'somebody_else_is_at_it',
-    ]);
+    expect(await harness.renew('cards', observed)).toBe('refreshed');
+    expect(results).toEqual(['too_soon', 'lease_held', 'too_soon', 'lease_held']);
   });
 
   test('a stop ends its call, counts as no failure, and is followed by the same call soon', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk({
+    const harness = await openTokenHarness({
       faults: { hangRate: 1, faultEndpoints: ['oauth-refresh'] },
     });
-    await holdDueToken(desk, 'cards', 'app-1');
-    await desk.dependencies.db.updateTable('access_token').set({ failures: 3 }).execute();
+    await holdDueToken(harness, 'cards', 'app-1');
+    await harness.dependencies.db.updateTable('access_token').set({ failures: 3 }).execute();
     const stopping = new AbortController();
     const run = runJob(
       'access-token.refresh',
       { credential: 'cards' },
-      desk.dependencies,
+      harness.dependencies,
       stopping.signal,
     );
-    await eventually('the call', () => desk.sandbox.state().calls['oauth-refresh'] === 1);
+    await eventually('the call', () => harness.sandbox.state().calls['oauth-refresh'] === 1);
     stopping.abort();
     expect(wordOf(await run)).toBe('outcome_unknown');
-    expect(await desk.row('cards')).toMatchObject({ state: 'ambiguous', failures: 3 });
-    expect(await dueInMs(desk)).toBeLessThanOrEqual(1_000);
+    expect(await harness.row('cards')).toMatchObject({ state: 'ambiguous', failures: 3 });
+    expect(await dueInMs(harness)).toBeLessThanOrEqual(1_000);
   });
 });
 
 describe('a turn at the gateway', () => {
   test('that comes later puts the job off for so long, or leaves to the scan what is due', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
-    await holdDueToken(desk, 'cards', 'app-1');
+    const harness = await openTokenHarness();
+    await holdDueToken(harness, 'cards', 'app-1');
     const runWith = async (inMs: number) => {
       const later = async () => await Promise.resolve({ kind: 'later', inMs } as const);
-      const gateway = { ...desk.gateway, oauthTurn: later };
-      const dependencies = { ...desk.dependencies, gateway };
+      const gateway = { ...harness.gateway, oauthTurn: later };
+      const dependencies = { ...harness.dependencies, gateway };
       return await runJob('access-token.refresh', { credential: 'cards' }, dependencies);
     };
     expect(await runWith(1_234.5)).toEqual({
@@ -118,18 +111,18 @@ describe('a turn at the gateway', () => {
     });
     expect(await runWith(Infinity)).toEqual({ kind: 'done', result: 'left_to_the_scan' });
     // Somebody asks for a renewal that is not due: the scan would never bring it.
-    await desk.renew('cards');
-    await desk.pass('cards', 2 * minuteMs);
+    await harness.renew('cards');
+    await harness.pass('cards', 2 * minuteMs);
     expect(await runWith(Infinity)).toMatchObject({ kind: 'snooze', delayMs: 10_000 });
   });
 
   test('is not used by a worker that is stopping, and is given back whatever happens', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
-    await holdDueToken(desk, 'cards', 'app-1');
+    const harness = await openTokenHarness();
+    await holdDueToken(harness, 'cards', 'app-1');
     let taken = 0;
-    const counting = gatewayWith(desk, {
+    const counting = gatewayWith(harness, {
       async oauthTurn() {
         taken += 1;
         return await Promise.resolve({ kind: 'turn', end: () => void (taken -= 1) });
@@ -139,60 +132,60 @@ describe('a turn at the gateway', () => {
     const stopped = await runJob(
       'access-token.refresh',
       { credential: 'cards' },
-      { ...desk.dependencies, ...counting.as },
+      { ...harness.dependencies, ...counting.as },
       AbortSignal.abort(),
     );
     expect(wordOf(stopped)).toBe('no_time_left');
-    expect(await desk.row('cards')).toMatchObject({ state: 'fresh' });
-    await expect(desk.renew('cards', counting)).rejects.toThrow('broken');
+    expect(await harness.row('cards')).toMatchObject({ state: 'fresh' });
+    await expect(harness.renew('cards', counting)).rejects.toThrow('broken');
     expect(taken).toBe(0);
   });
 });
 
 describe('after a failure', () => {
   test('nobody holds the row, and a refused refresh token is never tried again', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk({
+    const harness = await openTokenHarness({
       faults: { refreshRejectRate: 1, faultEndpoints: ['oauth-create'] },
     });
-    await holdDueToken(desk, 'cards', 'app-1');
-    desk.sandbox.setFaults({ errorRate5xx: 1 });
+    await holdDueToken(harness, 'cards', 'app-1');
+    harness.sandbox.setFaults({ errorRate5xx: 1 });
     for (let attempts = 0; attempts < 4; attempts += 1) {
-      await desk.makeDue('cards');
-      expect(await desk.renew('cards')).toBe('outcome_unknown');
-      expect(await desk.row('cards')).toMatchObject({
+      await harness.makeDue('cards');
+      expect(await harness.renew('cards')).toBe('outcome_unknown');
+      expect(await harness.row('cards')).toMatchObject({
         state: 'none',
         lease_owner: null,
         lease_until: null,
         refresh_token_sealed: null,
       });
     }
-    expect(desk.sandbox.state().calls).toMatchObject({ 'oauth-refresh': 1, 'oauth-create': 5 });
+    expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-refresh': 1, 'oauth-create': 5 });
   });
 
   test('a token that has run out is asked for every ten seconds at least', async ({
-    openTokenDesk,
+    openTokenHarness,
   }) => {
-    const desk = await openTokenDesk();
-    await holdDueToken(desk, 'cards', 'app-1');
-    await desk.expire('cards');
-    desk.sandbox.setFaults({ errorRate5xx: 1 });
+    const harness = await openTokenHarness();
+    await holdDueToken(harness, 'cards', 'app-1');
+    await harness.expire('cards');
+    harness.sandbox.setFaults({ errorRate5xx: 1 });
     for (let attempts = 0; attempts < 8; attempts += 1) {
-      await desk.makeDue('cards');
-      expect(await desk.renew('cards', { as: { random: () => 0.999 } })).toBe('outcome_unknown');
+      await harness.makeDue('cards');
+      expect(await harness.renew('cards', { as: { random: () => 0.999 } })).toBe('outcome_unknown');
     }
-    const waitMs = await dueInMs(desk);
+    const waitMs = await dueInMs(harness);
     expect(waitMs).toBeGreaterThan(8_000);
     expect(waitMs).toBeLessThanOrEqual(10_000);
   });
 });
 
-test('a token is looked for in the environment of its credential', async ({ openTokenDesk }) => {
-  const desk = await openTokenDesk();
-  await desk.add('cards', 'app-1', { environment: 'production' });
-  expect(await desk.row('cards')).toMatchObject({ environment: 'production' });
-  await desk.add('cards', 'app-1', { environment: 'sandbox' });
-  expect(await desk.renew('cards')).toBe('issued');
-  expect(await desk.row('cards')).toMatchObject({ environment: 'sandbox' });
+test('a token is looked for in the environment of its credential', async ({ openTokenHarness }) => {
+  const harness = await openTokenHarness();
+  await harness.add('cards', 'app-1', { environment: 'production' });
+  expect(await harness.row('cards')).toMatchObject({ environment: 'production' });
+  await harness.add('cards', 'app-1', { environment: 'sandbox' });
+  expect(await harness.renew('cards')).toBe('issued');
+  expect(await harness.row('cards')).toMatchObject({ environment: 'sandbox' });
 });

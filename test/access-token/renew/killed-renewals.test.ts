@@ -11,13 +11,13 @@ import {
   standing,
   startMortalRenewals,
 } from '../../support/faults/killable-renewal.ts';
-import { holdDueToken, test, type TokenDesk } from '../../support/harness/token-harness.ts';
+import { holdDueToken, test, type TokenHarness } from '../../support/harness/token-harness.ts';
 
 /** One way through a renewal. */
 interface Path {
   readonly name: string;
   /** Brings a credential to where the path begins. */
-  readonly prepare: (desk: TokenDesk, credential: string, appKey: string) => Promise<void>;
+  readonly prepare: (harness: TokenHarness, credential: string, appKey: string) => Promise<void>;
   /** Whether it begins with a valid token, generation 1. */
   readonly hasToken: boolean;
   readonly gateway?: 'answers 5xx' | 'refuses everything';
@@ -51,9 +51,9 @@ const paths: readonly Path[] = [
   {
     name: 'a refused refresh is followed by a create',
     hasToken: true,
-    async prepare(desk, credential, appKey) {
-      await holdDueToken(desk, credential, appKey);
-      await spendRefreshToken(desk, credential);
+    async prepare(harness, credential, appKey) {
+      await holdDueToken(harness, credential, appKey);
+      await spendRefreshToken(harness, credential);
     },
     result: 'issued',
     operations: [...refresh, ...rejected, ...create, 'access_token.issued'],
@@ -61,7 +61,7 @@ const paths: readonly Path[] = [
   {
     name: 'the first token is issued',
     hasToken: false,
-    prepare: async (desk, credential, appKey) => await desk.add(credential, appKey),
+    prepare: async (harness, credential, appKey) => await harness.add(credential, appKey),
     result: 'issued',
     operations: [...begin, ...intent('issue'), 'createAccessToken', 'access_token.issued'],
   },
@@ -85,10 +85,10 @@ const paths: readonly Path[] = [
   {
     name: 'a lease that was lost is taken over',
     hasToken: true,
-    async prepare(desk, credential, appKey) {
-      await holdDueToken(desk, credential, appKey);
-      await dieWhileCalling(desk, credential);
-      await desk.makeDue(credential);
+    async prepare(harness, credential, appKey) {
+      await holdDueToken(harness, credential, appKey);
+      await dieWhileCalling(harness, credential);
+      await harness.makeDue(credential);
     },
     result: 'refreshed',
     operations: [
@@ -133,12 +133,12 @@ const paths: readonly Path[] = [
   {
     name: 'whoever overtook a late pair has died',
     hasToken: true,
-    async prepare(desk, credential, appKey) {
-      await holdDueToken(desk, credential, appKey);
+    async prepare(harness, credential, appKey) {
+      await holdDueToken(harness, credential, appKey);
       const died = async () => await Promise.reject(new Error('killed'));
-      const overtaker = await keepCandidate(desk, credential, died);
+      const overtaker = await keepCandidate(harness, credential, died);
       await expect(overtaker.end()).rejects.toThrow('killed');
-      await desk.makeDue(credential);
+      await harness.makeDue(credential);
     },
     result: 'candidate_adopted',
     operations: [
@@ -176,47 +176,54 @@ const paths: readonly Path[] = [
 ];
 
 /** As if an answer had been lost: the gateway has rotated the refresh token, and we hold the old one. */
-async function spendRefreshToken(desk: TokenDesk, credential: string): Promise<void> {
-  await desk.gateway.refreshAccessToken({}, new Secret(await desk.refreshToken(credential)));
+async function spendRefreshToken(harness: TokenHarness, credential: string): Promise<void> {
+  await harness.gateway.refreshAccessToken({}, new Secret(await harness.refreshToken(credential)));
 }
 
 /** Leaves an intent without a result. */
-async function dieWhileCalling(desk: TokenDesk, credential: string): Promise<void> {
+async function dieWhileCalling(harness: TokenHarness, credential: string): Promise<void> {
   const gateway = {
-    ...desk.gateway,
+    ...harness.gateway,
     refreshAccessToken: async () => await Promise.reject(new Error('killed')),
   };
-  await expect(desk.renew(credential, { as: { gateway } })).rejects.toThrow('killed');
+  await expect(harness.renew(credential, { as: { gateway } })).rejects.toThrow('killed');
 }
 
 /** Stores the credential as a process does that is killed before its second commit. */
-async function addWithoutRow(desk: TokenDesk, name: string, appKey: string): Promise<void> {
-  await expect(desk.add(name, appKey, { diesBefore: 'access_token.registered' })).rejects.toThrow(
-    'killed',
-  );
+async function addWithoutRow(harness: TokenHarness, name: string, appKey: string): Promise<void> {
+  await expect(
+    harness.add(name, appKey, { diesBefore: 'access_token.registered' }),
+  ).rejects.toThrow('killed');
 }
 
 /** Works as the next worker does once the leases of the dead one are over, until there is a token of a newer generation. */
-async function recover(desk: TokenDesk, credential: string, generation: number): Promise<void> {
+async function recover(
+  harness: TokenHarness,
+  credential: string,
+  generation: number,
+): Promise<void> {
   const runsMax = 3;
   for (let run = 0; run < runsMax; run += 1) {
-    const row = await desk.findRow(credential);
+    const row = await harness.findRow(credential);
     if (row?.state === 'fresh' && row.generation > generation) return;
-    if (row !== undefined) await desk.makeDue(credential);
-    await desk.renew(credential);
+    if (row !== undefined) await harness.makeDue(credential);
+    await harness.renew(credential);
   }
-  expect(await desk.row(credential)).toMatchObject({ state: 'fresh', generation: generation + 1 });
+  expect(await harness.row(credential)).toMatchObject({
+    state: 'fresh',
+    generation: generation + 1,
+  });
 }
 
 test('killed at any point of any path, a renewal leaves the valid token readable, and the next worker brings the next one', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
   const appKeys = Array.from({ length: 500 }, (_, index) => `app-${index}`);
-  const desk = await openTokenDesk({ appKeys });
+  const harness = await openTokenHarness({ appKeys });
   const failing = await startSandbox({ faults: { errorRate5xx: 1 } });
   const refusing = await startSandbox({ opcardApps: [] });
   const gateways = { 'answers 5xx': failing, 'refuses everything': refusing };
-  const mortal = await startMortalRenewals(desk.env);
+  const mortal = await startMortalRenewals(harness.env);
   onTestFinished(async () => {
     await mortal.kill();
     await failing.close();
@@ -230,7 +237,7 @@ test('killed at any point of any path, a renewal leaves the valid token readable
 
   // Every path, walked once to its end: these are the points, all of them.
   for (const [index, { prepare }] of paths.entries()) {
-    await prepare(desk, `whole-${index}`, `app-${index}`);
+    await prepare(harness, `whole-${index}`, `app-${index}`);
   }
   const walks = await mortal.renew(paths.map((path, index) => orderOf(path, `whole-${index}`)));
   for (const { credential, result, operations } of walks) {
@@ -245,7 +252,7 @@ test('killed at any point of any path, a renewal leaves the valid token readable
   // A credential for each point: the process stands at all of them when it is killed.
   const victims = listVictims(paths.length);
   await inLanes(victims, async ({ path, credential, appKey }) => {
-    await path.prepare(desk, credential, appKey);
+    await path.prepare(harness, credential, appKey);
   });
   const stands = await mortal.renew(
     victims.map(({ path, point, credential }) => ({
@@ -257,19 +264,19 @@ test('killed at any point of any path, a renewal leaves the valid token readable
   await mortal.kill();
 
   const reader = createAccessTokenReader({
-    ...desk.dependencies,
-    isHearing: () => false,
+    ...harness.dependencies,
+    isSubscribed: () => false,
     waitMsMax: 0,
   });
   await inLanes(victims, async (victim) => {
     try {
-      await checkAfterwards(desk, reader, victim);
+      await checkAfterwards(harness, reader, victim);
     } catch (error) {
       throw new Error(victim.place, { cause: error });
     }
   });
   await reader.close();
-  await checkLostRotations(desk, victims);
+  await checkLostRotations(harness, victims);
 }, 90_000);
 
 /** A credential whose renewal is killed at one point. */
@@ -297,30 +304,33 @@ function listVictims(appKeysTaken: number): readonly Victim[] {
 }
 
 async function checkAfterwards(
-  desk: TokenDesk,
+  harness: TokenHarness,
   reader: AccessTokenReader,
   { path, credential }: Victim,
 ): Promise<void> {
-  const row = await desk.findRow(credential);
+  const row = await harness.findRow(credential);
   const generation = path.hasToken ? 1 : 0;
   if (path.hasToken) {
     const { accessToken } = await reader.read(credential, { type: 'backend', id: 'shop' });
-    expect(await desk.isGood(accessToken.reveal())).toBe(true);
+    expect(await harness.isGood(accessToken.reveal())).toBe(true);
     expect(row?.generation).toBeGreaterThanOrEqual(generation);
   }
-  await recover(desk, credential, generation);
-  expect(await desk.isGood((await desk.accessToken(credential)) ?? '')).toBe(true);
+  await recover(harness, credential, generation);
+  expect(await harness.isGood((await harness.accessToken(credential)) ?? '')).toBe(true);
 }
 
 /** The gateway has rotated the refresh token and its answer died with the process: a create makes the loss good. */
-async function checkLostRotations(desk: TokenDesk, victims: readonly Victim[]): Promise<void> {
+async function checkLostRotations(
+  harness: TokenHarness,
+  victims: readonly Victim[],
+): Promise<void> {
   const places = ['after refreshAccessToken', 'before access_token.refreshed'];
   const lost = victims.filter(
     ({ path, place }) => path === paths[0] && places.some((end) => place.endsWith(end)),
   );
   expect(lost).toHaveLength(places.length);
   for (const { credential } of lost) {
-    const events = await desk.events(credential);
+    const events = await harness.events(credential);
     expect(events.filter((event) => event !== 'handed_out').slice(3)).toEqual([
       'refresh_intent',
       'lease_lost',

@@ -12,17 +12,17 @@ const cards = { name: 'cards', family: 'opcard' } as const;
 const shop = { type: 'backend', id: 'shop' } as const;
 
 test('the access token of one environment is neither read nor renewed in the other, by whatever digest an older version knew it', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
   const other = await startSandbox({ opcardApps: [{ appKey: 'app-1', appSecret }] });
-  const desk = await openTokenDesk({
+  const harness = await openTokenHarness({
     wrapGateway: (gateway) => ({
       ...gateway,
       refreshAccessToken: async () =>
         await Promise.resolve({ kind: 'unknown', cause: 'timeout' } as const),
     }),
   });
-  const { dependencies, sandbox } = desk;
+  const { dependencies, sandbox } = harness;
   const { db, keyring } = dependencies;
   const gateway = createGatewayClient({
     environment: 'sandbox',
@@ -31,13 +31,13 @@ test('the access token of one environment is neither read nor renewed in the oth
     otherPlace: { checkoutUrl: other.checkoutUrl, openApiUrl: other.openApiUrl },
     timeoutMs: 2_000,
   });
-  await desk.add('cards', 'app-1');
-  await desk.renew('cards');
+  await harness.add('cards', 'app-1');
+  await harness.renew('cards');
   const older = { app_key_index: keyring.blindIndex('app_key', 'app-1') };
-  await desk.makeDue('cards');
-  expect(await desk.renew('cards')).toBe('outcome_unknown');
+  await harness.makeDue('cards');
+  expect(await harness.renew('cards')).toBe('outcome_unknown');
   // A late loser has left its pair too.
-  const { id } = await desk.row('cards');
+  const { id } = await harness.row('cards');
   const pair = { accessToken: 'late' };
   const candidate = { generation: 2, call: 'issue', startedAt: new Date(), pair };
   const late = JSON.stringify({ ...candidate, appKeyIndex: older.app_key_index });
@@ -49,7 +49,7 @@ test('the access token of one environment is neither read nor renewed in the oth
   await db.updateTable('credential').set(older).execute();
   const reader = createAccessTokenReader({
     ...dependencies,
-    isHearing: () => false,
+    isSubscribed: () => false,
     waitMsMax: 0,
   });
   const tokenIsNotRead = async (): Promise<void> =>
@@ -68,9 +68,9 @@ test('the access token of one environment is neither read nor renewed in the oth
   // An older version kept the digest.
   await db.updateTable('credential').set(older).execute();
   await tokenIsNotRead();
-  await desk.makeDue('cards');
-  expect(await desk.renew('cards', { as: { gateway } })).toBe('issued');
-  expect(await desk.row('cards')).toMatchObject({ environment: 'production', generation: 2 });
+  await harness.makeDue('cards');
+  expect(await harness.renew('cards', { as: { gateway } })).toBe('issued');
+  expect(await harness.row('cards')).toMatchObject({ environment: 'production', generation: 2 });
   expect(other.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 0 });
   expect(await reader.read('cards', shop)).toMatchObject({ generation: 2 });
   await reader.close();

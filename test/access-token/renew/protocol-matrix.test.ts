@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { FaultSwitches } from '../../../src/sandbox/sandbox.ts';
-import { test, type TokenDesk } from '../../support/harness/token-harness.ts';
+import { test, type TokenHarness } from '../../support/harness/token-harness.ts';
 
 type Switches = Partial<FaultSwitches>;
 
@@ -50,17 +50,17 @@ const combinations: readonly Combination[] = product(unknowns)
 const lanes = 12;
 
 test('in every combination of what is unknown and what may fail, a good token is never given up and a new one comes as soon as the gateway lets it', async ({
-  openTokenDesk,
+  openTokenHarness,
 }) => {
   expect(combinations.length).toBe(16 * (1 + 5 * 4) * 2);
   const queue = [...combinations.entries()].values();
   await Promise.all(
     Array.from({ length: lanes }, async (_, lane) => {
       const appKeys = combinations.map((__, index) => `app-${index}`);
-      const desk = await openTokenDesk({ appKeys });
+      const harness = await openTokenHarness({ appKeys });
       for (const [index, combination] of queue) {
         try {
-          await play(desk, `c${index}`, `app-${index}`, combination);
+          await play(harness, `c${index}`, `app-${index}`, combination);
         } catch (error) {
           throw new Error(`lane ${lane}: ${JSON.stringify(combination)}`, { cause: error });
         }
@@ -70,38 +70,38 @@ test('in every combination of what is unknown and what may fail, a good token is
 }, 300_000);
 
 async function play(
-  desk: TokenDesk,
+  harness: TokenHarness,
   name: string,
   appKey: string,
   { unknown, refresh, create, runsOut }: Combination,
 ): Promise<void> {
-  desk.sandbox.setFaults({ ...healthy, ...unknown });
-  await desk.add(name, appKey);
-  expect(await desk.renew(name)).toBe('issued');
-  const first = (await desk.accessToken(name)) ?? '';
-  desk.sandbox.setFaults(faultsOf(refresh, create));
+  harness.sandbox.setFaults({ ...healthy, ...unknown });
+  await harness.add(name, appKey);
+  expect(await harness.renew(name)).toBe('issued');
+  const first = (await harness.accessToken(name)) ?? '';
+  harness.sandbox.setFaults(faultsOf(refresh, create));
 
   for (let run = 1; run <= 3; run += 1) {
-    await desk.makeDue(name);
-    if (run === 2 && runsOut) await desk.expire(name);
+    await harness.makeDue(name);
+    if (run === 2 && runsOut) await harness.expire(name);
     const isHanging = refresh === 'no answer after effect';
-    const result = await desk.renew(
+    const result = await harness.renew(
       name,
-      isHanging ? { as: { gateway: desk.impatientGateway } } : {},
+      isHanging ? { as: { gateway: harness.impatientGateway } } : {},
     );
     // What a reader gets is never taken away, whatever the gateway says.
-    expect(await desk.accessToken(name)).toBeTypeOf('string');
+    expect(await harness.accessToken(name)).toBeTypeOf('string');
     if (run === 1) expect(result).toBe(firstResult(refresh, create));
   }
 
-  desk.sandbox.setFaults({ ...healthy, ...unknown });
-  const { generation } = await desk.row(name);
-  await desk.makeDue(name);
-  expect(['refreshed', 'issued']).toContain(await desk.renew(name));
-  const row = await desk.row(name);
+  harness.sandbox.setFaults({ ...healthy, ...unknown });
+  const { generation } = await harness.row(name);
+  await harness.makeDue(name);
+  expect(['refreshed', 'issued']).toContain(await harness.renew(name));
+  const row = await harness.row(name);
   expect(row).toMatchObject({ state: 'fresh', generation: generation + 1, failures: 0 });
-  const last = (await desk.accessToken(name)) ?? '';
-  expect(await desk.isGood(last)).toBe(true);
+  const last = (await harness.accessToken(name)) ?? '';
+  expect(await harness.isGood(last)).toBe(true);
   expect(last).not.toBe(first);
   expect(row.refresh_token_sealed).not.toBeNull();
 }

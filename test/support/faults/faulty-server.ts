@@ -26,7 +26,7 @@ export interface SeenRequest {
 }
 
 /** A place between client and worker, until the test ends: in these troubles first, and from then on it gives `well`. */
-export async function placeInTrouble(
+export async function openFaultyServer(
   troubles: readonly Trouble[],
   well: Trouble = { status: 200, body: { ok: true } },
 ): Promise<{ readonly seen: readonly SeenRequest[]; readonly url: string }> {

@@ -1,14 +1,14 @@
 import { sql } from 'kysely';
 import pg from 'pg';
 import { loadConfig } from '../../../src/config/config.ts';
-import { applicationRole, openDatabase, survivesBreaks } from '../../../src/db/database.ts';
+import { applicationRole, openDatabase, handlePoolErrors } from '../../../src/db/database.ts';
 import { createTransitionDoor } from '../../../src/db/transition-door.ts';
 import { createGatewayClient, type GatewayClient } from '../../../src/gateway/client.ts';
 import { jobSettings } from '../../../src/job-settings.ts';
 import type { JobDependencies } from '../../../src/execution/dependencies.ts';
 import { createLogger } from '../../../src/observability/logger.ts';
 import { createKeyring } from '../../../src/security/keyring.ts';
-import { createSharedAnswers } from '../../../src/gateway/shared-answers.ts';
+import { createCoalescedQueries } from '../../../src/gateway/coalesced-queries.ts';
 import { runJob, wordOf } from '../harness/run-job.ts';
 import { watchAwaitPoints } from './await-points.ts';
 import { type RenewalOrder, type RenewalReport, standing } from './killable-renewal.ts';
@@ -21,7 +21,7 @@ const pool = new pg.Pool({
   max: 8,
   options: `-c search_path=token_lifecycle${database.isRestricted ? ` -c role=${applicationRole}` : ''}`,
 });
-survivesBreaks(pool, () => undefined);
+handlePoolErrors(pool, () => undefined);
 const gateway = createGatewayClient(config.gateway);
 const common = {
   keyring: createKeyring(config.encryptionKeys),
@@ -29,7 +29,7 @@ const common = {
   webhooks: undefined,
   logger: createLogger({ level: 'silent' }),
   random: () => 0.5,
-  sharedAnswers: createSharedAnswers(),
+  coalescedQueries: createCoalescedQueries(),
   enqueue: async () => await Promise.resolve(),
 };
 const otherWorker: JobDependencies = {

@@ -1,13 +1,13 @@
 import { expect } from 'vitest';
 import type { GatewayClient } from '../../../src/gateway/client.ts';
 import type { JobDependencies } from '../../../src/execution/dependencies.ts';
-import type { TokenDesk } from '../harness/token-harness.ts';
+import type { TokenHarness } from '../harness/token-harness.ts';
 
 type Refresh = GatewayClient['refreshAccessToken'];
 
 /** A worker whose refresh takes effect, but whose reply comes only after `meanwhile`. */
 export function slow(
-  { gateway }: TokenDesk,
+  { gateway }: TokenHarness,
   meanwhile: () => Promise<void>,
   refresh: Refresh = gateway.refreshAccessToken,
 ): Partial<JobDependencies> {
@@ -29,24 +29,24 @@ export function slow(
  * gives its result.
  */
 export async function keepCandidate(
-  desk: TokenDesk,
+  harness: TokenHarness,
   credential: string,
   reply: () => ReturnType<Refresh>,
   refresh?: Refresh,
 ): Promise<{ readonly end: () => Promise<string> }> {
-  const other = standing(desk, reply);
+  const other = standing(harness, reply);
   let overtaking = Promise.resolve('not begun');
   const late = slow(
-    desk,
+    harness,
     async () => {
-      await desk.makeDue(credential);
-      overtaking = desk.renew(credential, { as: other.dependencies });
+      await harness.makeDue(credential);
+      overtaking = harness.renew(credential, { as: other.dependencies });
       await other.called;
     },
     refresh,
   );
-  expect(await desk.renew(credential, { as: late })).toBe('overtaken');
-  expect(await desk.row(credential)).toMatchObject({ state: 'refreshing', generation: 1 });
+  expect(await harness.renew(credential, { as: late })).toBe('overtaken');
+  expect(await harness.row(credential)).toMatchObject({ state: 'refreshing', generation: 1 });
   return {
     async end() {
       other.letGo();
@@ -60,7 +60,7 @@ export const isUnknown = async () =>
   await Promise.resolve({ kind: 'unknown', cause: 'timeout' } as const);
 
 /** Another worker that stands in its call until it is let go. */
-function standing({ gateway }: TokenDesk, reply: () => ReturnType<Refresh>) {
+function standing({ gateway }: TokenHarness, reply: () => ReturnType<Refresh>) {
   const [called, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const dependencies: Partial<JobDependencies> = {
     workerId: 'other',

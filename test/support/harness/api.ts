@@ -79,11 +79,11 @@ export interface TestApi {
 /** One for all APIs of a file, since they may share a database. */
 const encryptionKey = `k1:${generateEncryptionKey('k1').key.reveal()}`;
 
-/** Starts it with one key of all scopes in its environment; `env` is added to that. With `isHearing` its reader trusts its memory, though it hears nothing. */
+/** Starts it with one key of all scopes in its environment; `env` is added to that. With `isSubscribed` its reader trusts its memory, though it hears nothing. */
 export async function startTestApi(
   place: { readonly db: Db; readonly door: TransitionDoor },
   env: Readonly<Record<string, string>> = {},
-  { isHearing = false }: { readonly isHearing?: boolean } = {},
+  { isSubscribed = false }: { readonly isSubscribed?: boolean } = {},
 ): Promise<TestApi> {
   const { key, entry } = makeKey('main');
   const config = loadConfig({
@@ -120,7 +120,7 @@ export async function startTestApi(
     operations,
     accessTokens: createAccessTokenReader({
       ...operations,
-      isHearing: () => isHearing,
+      isSubscribed: () => isSubscribed,
       waitMsMax: 0,
     }),
     observeApiRequest: () => undefined,

@@ -1,24 +1,26 @@
 import { expect } from 'vitest';
 import { findAuditBreaks } from '../../../src/db/audit.ts';
-import { type Desk, openDesk } from './job-harness.ts';
+import { type JobHarness, openJobHarness } from './job-harness.ts';
 import { test as base } from './fixtures.ts';
 
-/** Opens the test's desk. */
-export type OpenDesk = (options?: Parameters<typeof openDesk>[1]) => Promise<Desk>;
+/** Opens the test's harness. */
+export type OpenJobHarness = (
+  options?: Parameters<typeof openJobHarness>[1],
+) => Promise<JobHarness>;
 
-/** Tests with a desk of their own; when one ends, the audit trail of its database has to be without a break. */
+/** Tests with a harness of their own; when one ends, the audit trail of its database has to be without a break. */
 export const test = base.extend(
-  'openDesk',
-  async ({ database, door, databaseUrl }, { onCleanup }): Promise<OpenDesk> => {
-    const desks: Desk[] = [];
+  'openJobHarness',
+  async ({ database, door, databaseUrl }, { onCleanup }): Promise<OpenJobHarness> => {
+    const harnesses: JobHarness[] = [];
     onCleanup(async () => {
-      for (const desk of desks) await desk.close();
+      for (const harness of harnesses) await harness.close();
       expect(await findAuditBreaks(database.db)).toEqual([]);
     });
     return async (options = {}) => {
-      const desk = await openDesk({ db: database.db, door, databaseUrl }, options);
-      desks.push(desk);
-      return desk;
+      const harness = await openJobHarness({ db: database.db, door, databaseUrl }, options);
+      harnesses.push(harness);
+      return harness;
     };
   },
 );

@@ -11,7 +11,7 @@ import { jobSettings } from '../../../src/job-settings.ts';
 import { acceptCallback } from '../../../src/callback/accept.ts';
 import { acceptTokenization } from '../../../src/tokenization/request/accept.ts';
 import type { JobDependencies, JobSettings } from '../../../src/execution/dependencies.ts';
-import { createSharedAnswers } from '../../../src/gateway/shared-answers.ts';
+import { createCoalescedQueries } from '../../../src/gateway/coalesced-queries.ts';
 import { storeCredential } from '../../../src/credential/store.ts';
 import { createLogger } from '../../../src/observability/logger.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../../src/sandbox/sandbox.ts';
@@ -32,7 +32,7 @@ export interface Said {
  * Jobs by hand: the real jobs against real PostgreSQL and the gateway sandbox, run one at a time, without queues and
  * without waiting. Pushes count as proven when they are signed.
  */
-export interface Desk {
+export interface JobHarness {
   readonly sandbox: Sandbox;
   readonly gateway: GatewayClient;
   readonly dependencies: JobDependencies;
@@ -47,7 +47,7 @@ export interface Desk {
     isTaken?: boolean,
     referenceId?: string,
   ) => Promise<TokenizationRow>;
-  /** Runs one job; `as` takes the place of the desk's own dependencies. */
+  /** Runs one job; `as` takes the place of the harness's own dependencies. */
   readonly run: (
     name: string,
     payload: Readonly<Record<string, unknown>>,
@@ -75,15 +75,15 @@ export interface Desk {
 
 const fieldList = signatureFields.Q1;
 
-/** Opens a desk on a database of the test's own. */
-export async function openDesk(
+/** Opens a harness on a database of the test's own. */
+export async function openJobHarness(
   place: { readonly db: Db; readonly door: TransitionDoor; readonly databaseUrl: string },
   options: {
     readonly settings?: Partial<JobSettings>;
     readonly faults?: SandboxOptions['faults'];
     readonly wrapGateway?: (gateway: GatewayClient) => GatewayClient;
   } = {},
-): Promise<Desk> {
+): Promise<JobHarness> {
   const { db, door, databaseUrl } = place;
   const account = {
     account: String(randomInt(100_000, 1_000_000)),
@@ -106,7 +106,7 @@ export async function openDesk(
   });
   const plain = createGatewayClient(config.gateway);
   const gateway = options.wrapGateway?.(plain) ?? plain;
-  let sharedAnswers = createSharedAnswers();
+  let coalescedQueries = createCoalescedQueries();
   const dependencies: JobDependencies = {
     db,
     door,
@@ -122,9 +122,9 @@ export async function openDesk(
     gateway,
     webhooks: undefined,
     logger: createLogger({ level: 'silent' }),
-    workerId: 'desk',
+    workerId: 'harness',
     random: () => 0.5,
-    sharedAnswers: { ask: async (...question) => await sharedAnswers.ask(...question) },
+    coalescedQueries: { ask: async (...question) => await coalescedQueries.ask(...question) },
     enqueue: async () => await Promise.resolve(),
   };
   await storeCredential(
@@ -151,11 +151,11 @@ export async function openDesk(
   };
   const secureCode = new Secret(account.secureCode);
 
-  const run: Desk['run'] = async (name, payload, as = dependencies) =>
+  const run: JobHarness['run'] = async (name, payload, as = dependencies) =>
     wordOf(await runJob(name, payload, as));
-  const row: Desk['row'] = async (id) =>
+  const row: JobHarness['row'] = async (id) =>
     await db.selectFrom('tokenization').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
-  const alter: Desk['alter'] = async (id, text) =>
+  const alter: JobHarness['alter'] = async (id, text) =>
     await withClient(databaseUrl, async (client) => {
       await client.query(`update token_lifecycle.tokenization set ${text} where id = $1`, [id]);
     });
@@ -237,7 +237,7 @@ export async function openDesk(
         id,
         `deadline_at = now() - interval '1 second', reconcile_at = now() - interval '1 second'`,
       ),
-    forgetAnswers: () => (sharedAnswers = createSharedAnswers()),
+    forgetAnswers: () => (coalescedQueries = createCoalescedQueries()),
     alter,
     async close() {
       await gateway.close();

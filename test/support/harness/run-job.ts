@@ -15,7 +15,7 @@ export async function runJob(
   return await executeJob(
     job,
     {
-      job: { queue: job.queue, name, id: 'desk', attempt: 1 },
+      job: { queue: job.queue, name, id: 'harness', attempt: 1 },
       payload: { v: 1, ...payload },
       signal,
       replacePayload: async () => await Promise.resolve(),

@@ -1,9 +1,9 @@
 import { runJob } from './run-job.ts';
-import type { TokenDesk } from './token-harness.ts';
+import type { TokenHarness } from './token-harness.ts';
 import type { OutboxJob } from '../../../src/domain/outbox-job.ts';
 
 /** Runs `access-token.scan` once and gives the jobs that it put on their queue. */
-export async function scan({ dependencies }: TokenDesk): Promise<readonly OutboxJob[]> {
+export async function scan({ dependencies }: TokenHarness): Promise<readonly OutboxJob[]> {
   const enqueued: OutboxJob[] = [];
   await runJob(
     'access-token.scan',

@@ -12,7 +12,7 @@ import { createGatewayClient, type GatewayClient } from '../../../src/gateway/cl
 import { jobSettings } from '../../../src/job-settings.ts';
 import { tokenPlace } from '../../../src/access-token/row.ts';
 import type { JobDependencies } from '../../../src/execution/dependencies.ts';
-import { createSharedAnswers } from '../../../src/gateway/shared-answers.ts';
+import { createCoalescedQueries } from '../../../src/gateway/coalesced-queries.ts';
 import { removeCredential } from '../../../src/credential/remove.ts';
 import { storeCredential } from '../../../src/credential/store.ts';
 import { createLogger } from '../../../src/observability/logger.ts';
@@ -24,15 +24,15 @@ import { runJob, wordOf } from './run-job.ts';
 
 /**
  * Renewals by hand: the real job against real PostgreSQL and the gateway sandbox, one run at a time, without queues and without
- * waiting. One desk may serve many credentials, one after the other.
+ * waiting. One harness may serve many credentials, one after the other.
  */
-export interface TokenDesk {
+export interface TokenHarness {
   readonly sandbox: Sandbox;
   readonly gateway: GatewayClient;
   /** The same gateway, given up on after 150 ms. */
   readonly impatientGateway: GatewayClient;
   readonly dependencies: JobDependencies;
-  /** The configuration, for a process that works beside the desk. */
+  /** The configuration, for a process that works beside the harness. */
   readonly env: Readonly<Record<string, string>>;
   readonly logs: readonly string[];
   /** Stores the application under a name of its own, as an operator would; `diesBefore` this change is committed, throwing `killed`. */
@@ -74,22 +74,22 @@ interface SealedCandidate {
   readonly pair: { readonly accessToken: string };
 }
 
-/** The secret of every application of a desk. */
+/** The secret of every application of a harness. */
 export const appSecret = randomBytes(12).toString('hex');
 
-/** What a desk may differ in. */
-export interface TokenDeskOptions {
+/** What a harness may differ in. */
+export interface TokenHarnessOptions {
   readonly appKeys?: readonly string[];
   readonly faults?: SandboxOptions['faults'];
   readonly env?: Readonly<Record<string, string>>;
   readonly wrapGateway?: (gateway: GatewayClient) => GatewayClient;
 }
 
-/** Opens a desk on a database of the test's own. */
-export async function openTokenDesk(
+/** Opens a harness on a database of the test's own. */
+export async function openTokenHarness(
   place: { readonly db: Db; readonly door: TransitionDoor; readonly databaseUrl: string },
-  { appKeys = ['app-1'], faults, env, wrapGateway }: TokenDeskOptions = {},
-): Promise<TokenDesk> {
+  { appKeys = ['app-1'], faults, env, wrapGateway }: TokenHarnessOptions = {},
+): Promise<TokenHarness> {
   const { db, door, databaseUrl } = place;
   const sandbox = await startSandbox({
     opcardApps: appKeys.map((appKey) => ({ appKey, appSecret })),
@@ -116,16 +116,16 @@ export async function openTokenDesk(
     gateway,
     webhooks: undefined,
     logger: createLogger({ level: 'info', destination: { write: (line) => logs.push(line) } }),
-    workerId: 'desk',
+    workerId: 'harness',
     random: () => 0.5,
-    sharedAnswers: createSharedAnswers(),
+    coalescedQueries: createCoalescedQueries(),
     enqueue: async () => await Promise.resolve(),
   };
-  const findRow: TokenDesk['findRow'] = async (name) => {
+  const findRow: TokenHarness['findRow'] = async (name) => {
     const credential = await findCredential(db, name, 'opcard');
     return credential && (await findAccessToken(db, credential.id));
   };
-  const row: TokenDesk['row'] = async (name) => {
+  const row: TokenHarness['row'] = async (name) => {
     const found = await findRow(name);
     if (found === undefined) throw new Error(`no access token is kept for ${name}`);
     return found;
@@ -225,13 +225,13 @@ export function dyingDoor(door: TransitionDoor, event: string | undefined): Tran
 
 /** Stores an application whose first token, generation 1, has to be renewed. */
 export async function holdDueToken(
-  desk: TokenDesk,
+  harness: TokenHarness,
   credential: string,
   appKey: string,
 ): Promise<void> {
-  await desk.add(credential, appKey);
-  expect(await desk.renew(credential)).toBe('issued');
-  await desk.makeDue(credential);
+  await harness.add(credential, appKey);
+  expect(await harness.renew(credential)).toBe('issued');
+  await harness.makeDue(credential);
 }
 
 /** Whether the sandbox takes an access token on a protected call. */
@@ -244,22 +244,22 @@ export async function probe({ url }: Pick<Sandbox, 'url'>, accessToken: string):
   return response.ok;
 }
 
-/** Opens the test's desk. */
-export type OpenTokenDesk = (options?: TokenDeskOptions) => Promise<TokenDesk>;
+/** Opens the test's harness. */
+export type OpenTokenHarness = (options?: TokenHarnessOptions) => Promise<TokenHarness>;
 
-/** Tests with desks; when one ends, the audit trail of its database has to be without a break. */
+/** Tests with harnesses; when one ends, the audit trail of its database has to be without a break. */
 export const test = base.extend(
-  'openTokenDesk',
-  async ({ database, door, databaseUrl }, { onCleanup }): Promise<OpenTokenDesk> => {
-    const desks: TokenDesk[] = [];
+  'openTokenHarness',
+  async ({ database, door, databaseUrl }, { onCleanup }): Promise<OpenTokenHarness> => {
+    const harnesses: TokenHarness[] = [];
     onCleanup(async () => {
-      for (const desk of desks) await desk.close();
+      for (const harness of harnesses) await harness.close();
       expect(await findAuditBreaks(database.db)).toEqual([]);
     });
     return async (options = {}) => {
-      const desk = await openTokenDesk({ db: database.db, door, databaseUrl }, options);
-      desks.push(desk);
-      return desk;
+      const harness = await openTokenHarness({ db: database.db, door, databaseUrl }, options);
+      harnesses.push(harness);
+      return harness;
     };
   },
 );

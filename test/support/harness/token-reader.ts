@@ -3,23 +3,23 @@ import {
   openListeningReader,
 } from '../../../src/access-token/read/reader.ts';
 import { eventually } from '../eventually.ts';
-import type { TokenDesk } from './token-harness.ts';
+import type { TokenHarness } from './token-harness.ts';
 
 /** A backend that reads. */
 export const shop = { type: 'backend', id: 'shop' } as const;
 
-/** A desk with one issued token, and a reader whose outcomes are kept, and the faults of its ears. */
+/** A harness with one issued token, and a reader whose outcomes are kept, and the faults of its ears. */
 export async function withReader(
-  desk: TokenDesk,
+  harness: TokenHarness,
   databaseUrl: string,
   waitMsMax = 5_000,
 ): Promise<{ reader: AccessTokenReader; outcomes: string[]; faults: unknown[] }> {
-  await desk.add('cards', 'app-1');
-  await desk.renew('cards');
+  await harness.add('cards', 'app-1');
+  await harness.renew('cards');
   const outcomes: string[] = [];
   const faults: unknown[] = [];
   const reader = openListeningReader({
-    ...desk.dependencies,
+    ...harness.dependencies,
     databaseUrl,
     waitMsMax,
     onRead: (outcome) => outcomes.push(outcome),

@@ -16,7 +16,7 @@ export type SharedAnswer =
   | { readonly waitMs: number };
 
 /** Answers of the gateway that many messages share. */
-export interface SharedAnswers {
+export interface CoalescedQueries {
   readonly ask: (question: SharedQuestion, ask: () => Promise<Answer>) => Promise<SharedAnswer>;
 }
 
@@ -30,7 +30,7 @@ interface Asked {
  * answer counts for every message that came before it was asked, and the same question is asked once in `spacingMs` by
  * one process; messages that come in between wait, and are then answered together.
  */
-export function createSharedAnswers(spacingMs = 30_000): SharedAnswers {
+export function createCoalescedQueries(spacingMs = 30_000): CoalescedQueries {
   const asked = new Map<string, Asked>();
 
   function forgetBefore(now: Date): void {

@@ -1,5 +1,5 @@
 /** What `work` gives, or throws `late()` after `ms` milliseconds; the work goes on and its fault is then nobody's. */
-export async function inTime<Value>(
+export async function withTimeout<Value>(
   work: Promise<Value>,
   ms: number,
   late: () => Error,

@@ -1,10 +1,10 @@
 import { variables } from './variables.ts';
 
-/** Prefixes that are ours alone: a variable under one of them that we don't know is a misspelt one. */
+/** Prefixes that are ours alone: a variable under one of them that we don't know is a findMisspelledVariables one. */
 const ownPrefixes = /^(?:OCEANPAYMENT|OPCARD|OPCCOUNT|AWAITING_CUSTOMER|MERCHANT_WEBHOOK)_/;
 /**
  * Prefixes that others use too: systemd sets NOTIFY_SOCKET, and Kubernetes CALLBACK_SERVICE_HOST for a service named
- * `callback`. Under these, only what is nearly one of our names counts as misspelt.
+ * `callback`. Under these, only what is nearly one of our names counts as findMisspelledVariables.
  */
 const sharedPrefixes =
   /^(?:ACCESS_TOKEN|RECONCILE|CALLBACK|NOTIFY|REDIRECT|CONCURRENCY|ENCRYPTION|QUEUE|GATEWAY)_/;
@@ -12,7 +12,7 @@ const ownDistanceMax = 6;
 const sharedDistanceMax = 3;
 
 /** Misspelt variables, each with the name it was probably meant to be. */
-export function misspelt(names: readonly string[]): readonly string[] {
+export function findMisspelledVariables(names: readonly string[]): readonly string[] {
   return names
     .filter((name) => !Object.hasOwn(variables, name))
     .flatMap((name) => {

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { createSharedAnswers } from '../../src/gateway/shared-answers.ts';
+import { createCoalescedQueries } from '../../src/gateway/coalesced-queries.ts';
 import type { Answer } from '../../src/gateway/answer.ts';
 
 const at = (ms: number): Date => new Date(1_800_000_000_000 + ms);
 const answer: Answer = { says: 'none', isOtherToken: false, word: 'none' };
 
 test('an answer counts for what came before it was asked for; what came later waits until it may be asked for again', async () => {
-  const { ask } = createSharedAnswers(30_000);
+  const { ask } = createCoalescedQueries(30_000);
   let asked = 0;
   const look = async (since: number, now: number, name = 'a') =>
     await ask({ name, since: at(since), now: at(now) }, async () => {
@@ -23,7 +23,7 @@ test('an answer counts for what came before it was asked for; what came later wa
 });
 
 test('a question that could not be put is no answer for anybody else', async () => {
-  const { ask } = createSharedAnswers(30_000);
+  const { ask } = createCoalescedQueries(30_000);
   const question = { name: 'a', since: at(0), now: at(1) };
   const failing = ask(question, async () => await Promise.reject(new Error('no database')));
   await expect(failing).rejects.toThrow('no database');

@@ -35,7 +35,7 @@ export interface MortalRenewals {
 export async function startMortalRenewals(
   env: Readonly<Record<string, string>>,
 ): Promise<MortalRenewals> {
-  const child = fork(new URL('mortal-renewals-process.ts', import.meta.url), [], {
+  const child = fork(new URL('killable-renewal-process.ts', import.meta.url), [], {
     execArgv: [],
     env: { PATH: process.env['PATH'], ...env },
   });

@@ -150,6 +150,10 @@ function speakProblemJson(v1: FastifyInstance, logger: Logger): void {
  * broken JSON.
  */
 function acceptJsonOnly(v1: FastifyInstance): void {
+  v1.addHook('onRequest', async ({ headers }) => {
+    // HTTP clients name a form as the type of a POST without a body; there is nothing to refuse.
+    if (headers['content-length'] === '0') delete headers['content-type'];
+  });
   v1.removeContentTypeParser('text/plain');
   const parse = v1.getDefaultJsonParser('error', 'error');
   v1.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {

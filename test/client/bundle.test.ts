@@ -7,8 +7,9 @@ import { describe, expect, test } from 'vitest';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const entry = 'virtual:backend';
 const entries: Readonly<Record<string, string>> = {
-  'token-lifecycle-worker/client': `${root}src/client/client.ts`,
-  'token-lifecycle-worker/client/direct': `${root}src/direct-client/direct-client.ts`,
+  'token-lifecycle-client': `${root}src/client/client.ts`,
+  'token-lifecycle-client/direct': `${root}src/direct-client/direct-client.ts`,
+  'token-lifecycle-client/enqueue': `${root}src/direct-client/enqueue.ts`,
 };
 /** Packages of the direct client that a server leaves to its `node_modules`. */
 const serverPackages = ['pg', 'kysely', 'zod', 'fast-xml-parser', 'lossless-json'];
@@ -54,7 +55,7 @@ async function bundle(
 describe('a backend that bundles', () => {
   test('the client gets the client, the schemas, ky and zod, and nothing else', async () => {
     const { modules, imports, text } = await bundle(
-      `import { createTokenClient } from 'token-lifecycle-worker/client';
+      `import { createTokenClient } from 'token-lifecycle-client';
        globalThis.client = createTokenClient({ url: 'http://127.0.0.1:1', apiKey: 'x' });`,
     );
     expect(modules).toEqual(expect.arrayContaining(['src/client/client.ts']));
@@ -67,7 +68,7 @@ describe('a backend that bundles', () => {
     expect(globalThis).toHaveProperty('client.requestTokenization');
   });
 
-  test('the error alone gets little more than that, from either entry', async () => {
+  test('the error alone gets little more than that, from each entry', async () => {
     for (const name of Object.keys(entries)) {
       const { modules, imports, text } = await bundle(
         `import { TokenClientError } from '${name}';
@@ -82,11 +83,12 @@ describe('a backend that bundles', () => {
 
   test('the direct client gets the operations that it calls, and no server, queue, job or gateway call', async () => {
     const { modules, imports } = await bundle(
-      `import { openDirectTokenClient } from 'token-lifecycle-worker/client/direct';
+      `import { openDirectTokenClient } from 'token-lifecycle-client/direct';
        globalThis.open = openDirectTokenClient;`,
       { isServer: true },
     );
-    const allowed = /^src\/(?:client|direct-client|domain|security|db|jobs|gateway)\//;
+    const allowed =
+      /^src\/(?:client|direct-client|domain|security|db|gateway|account|tokenization|access-token|callback|credential)\//;
     expect(modules.filter((path) => !allowed.test(path))).toEqual([]);
     expect(imports.filter((name) => !isBuiltin(name) && !serverPackages.includes(name))).toEqual(
       [],
@@ -101,7 +103,7 @@ describe('a backend that bundles', () => {
 
   test('the enqueue in its own transaction alone gets schemas, and neither a database client nor keys', async () => {
     const { modules, imports } = await bundle(
-      `import { addToQueue, enqueueIn } from 'token-lifecycle-worker/client/direct';
+      `import { addToQueue, enqueueIn } from 'token-lifecycle-client/enqueue';
        globalThis.ways = [addToQueue, enqueueIn];`,
       { isServer: true },
     );

@@ -8,9 +8,9 @@ import {
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import {
   type DirectTokenClient,
-  enqueueIn,
   openDirectTokenClient,
 } from '../../src/direct-client/direct-client.ts';
+import { enqueueIn } from '../../src/direct-client/enqueue.ts';
 import { makeKey } from '../support/harness/api.ts';
 import { requestPayload } from '../support/builders.ts';
 import { faultOf } from '../support/harness/client-fault.ts';

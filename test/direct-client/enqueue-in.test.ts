@@ -3,11 +3,7 @@ import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { describe, expect } from 'vitest';
-import {
-  addToQueue,
-  enqueueIn,
-  type SqlTransaction,
-} from '../../src/direct-client/direct-client.ts';
+import { addToQueue, enqueueIn, type SqlTransaction } from '../../src/direct-client/enqueue.ts';
 import { requestPayload } from '../support/builders.ts';
 import { faultOf } from '../support/harness/client-fault.ts';
 import { connectEnqueuer, type Enqueuer } from '../support/harness/enqueuer.ts';

@@ -1,7 +1,8 @@
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
-import { enqueueIn, openDirectTokenClient } from '../../src/direct-client/direct-client.ts';
+import { openDirectTokenClient } from '../../src/direct-client/direct-client.ts';
+import { enqueueIn } from '../../src/direct-client/enqueue.ts';
 import { requestPayload } from '../support/builders.ts';
 import { faultOf } from '../support/harness/client-fault.ts';
 import { openShop } from '../support/harness/shop.ts';

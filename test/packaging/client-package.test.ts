@@ -1,0 +1,197 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makeKey } from '../support/harness/api.ts';
+import { redisPlace } from '../support/harness/fixtures.ts';
+import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
+import { createTestDatabase, type TestDatabase } from '../support/services/database.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const packageDirectory = join(root, 'packages/client');
+const compiler = join(root, 'node_modules/typescript/bin/tsc');
+const bundler = join(root, 'node_modules/tsdown/dist/run.mjs');
+const peers = ['pg', 'kysely', 'fast-xml-parser', 'lossless-json'];
+
+const run = async (cwd: string, command: string, ...args: readonly string[]) =>
+  await promisify(execFile)(command, args, { cwd, maxBuffer: 1 << 26 });
+const runNode = async (cwd: string, ...args: readonly string[]) =>
+  await run(cwd, process.execPath, ...args);
+
+let directory: string;
+/** A backend outside the project that installed the packed client and nothing else. */
+let consumer: string;
+let installed: string;
+
+async function pack(source: string): Promise<string> {
+  const { stdout } = await run(directory, 'npm', 'pack', source, '--ignore-scripts', '--silent');
+  return join(directory, stdout.trim());
+}
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'token-lifecycle-client-'));
+  const staging = join(directory, 'staging');
+  await mkdir(staging);
+  for (const name of ['package.json', 'README.md']) {
+    await cp(join(packageDirectory, name), join(staging, name));
+  }
+  await runNode(packageDirectory, bundler, '--out-dir', join(staging, 'dist'), '--logLevel=error');
+  const tarballs = await Promise.all(
+    [staging, join(root, 'node_modules/ky'), join(root, 'node_modules/zod')].map(pack),
+  );
+  consumer = join(directory, 'backend');
+  await mkdir(consumer);
+  await writeFile(join(consumer, 'package.json'), '{"private":true}');
+  const flags = ['--offline', '--no-audit', '--no-fund', '--ignore-scripts', '--silent'];
+  await run(consumer, 'npm', 'install', ...flags, ...tarballs);
+  installed = join(consumer, 'node_modules/token-lifecycle-client');
+}, 120_000);
+
+afterAll(async () => {
+  await rm(directory, { recursive: true, force: true });
+});
+
+describe('the packed client', () => {
+  test('installs as three packages', async () => {
+    const { stdout } = await run(consumer, 'npm', 'ls', '--all', '--parseable');
+    const names = stdout.trim().split('\n').slice(1);
+    expect(names.map((path) => path.split('node_modules/')[1] ?? '').toSorted()).toEqual([
+      'ky',
+      'token-lifecycle-client',
+      'zod',
+    ]);
+  });
+
+  test('holds its build and its manual alone', async () => {
+    expect((await readdir(installed)).toSorted()).toEqual(['README.md', 'dist', 'package.json']);
+    const files = await readdir(join(installed, 'dist'));
+    expect(files.filter((name) => !/\.(?:js|d\.ts)$/.test(name))).toEqual([]);
+  });
+
+  const use = `
+    const client = createTokenClient({ url: 'http://127.0.0.1:1', apiKey: 'x' });
+    client.getTokenization('not-an-id').catch((error) => {
+      console.log(error instanceof TokenClientError, error.code);
+    });`;
+  test.for([
+    ['an ES module', 'esm.mjs', `import { createTokenClient, TokenClientError } from`, ''],
+    ['CommonJS', 'cjs.cjs', 'const { createTokenClient, TokenClientError } = require(', ')'],
+  ])('works from %s', async ([, file = '', before = '', after = '']) => {
+    await writeFile(join(consumer, file), `${before} 'token-lifecycle-client'${after};${use}`);
+    const { stdout, stderr } = await runNode(consumer, file);
+    expect(stdout).toBe('true payload_invalid\n');
+    expect(stderr).toBe('');
+  });
+
+  test('works from strict TypeScript that checks its declarations and has no types of Node', async () => {
+    const code = `
+      import { createTokenClient, type TokenizationView } from 'token-lifecycle-client';
+      const client = createTokenClient({ url: 'http://127.0.0.1:1', apiKey: 'x' });
+      export const found: Promise<TokenizationView | undefined> =
+        client.findTokenization({ merchantReferenceId: 'order-1' });
+      // @ts-expect-error an amount is text, so no money is lost in a floating-point number
+      export const refused = client.requestTokenization({ order: { amount: 12.5 } });`;
+    await writeFile(join(consumer, 'strict.mts'), code);
+    const flags = '--strict --skipLibCheck false --noEmit --module nodenext --target es2022';
+    const libraries = ['--lib', 'es2022,dom,dom.iterable', '--types', ''];
+    const compile = runNode(consumer, compiler, ...flags.split(' '), ...libraries, 'strict.mts');
+    await expect(compile).resolves.toMatchObject({ stdout: '' });
+  });
+
+  test('enqueues without a database client, and names the peer that the direct client lacks', async () => {
+    const load = async (entry: string) =>
+      await runNode(consumer, '--eval', `console.log(Object.keys(require('${entry}')).join())`);
+    expect((await load('token-lifecycle-client/enqueue')).stdout).toBe(
+      'TokenClientError,addToQueue,enqueueIn\n',
+    );
+    await expect(load('token-lifecycle-client/direct')).rejects.toMatchObject({
+      stderr: expect.stringMatching(/Cannot find package '(?:pg|kysely|fast-xml-parser)'/),
+    });
+  });
+});
+
+describe('docs/client.md', () => {
+  let database: TestDatabase;
+  let worker: TestWorker;
+  /** Inside the project, so that the direct client finds its peers. */
+  const backend = join(root, `node_modules/.cache/backend-${process.pid}`);
+  const shop = makeKey('shop');
+  const redis = redisPlace();
+  const callbackPublicUrl = 'https://pay.example';
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    const started = await startTestWorker({
+      databaseUrl: database.url,
+      backend: redis === undefined ? 'postgres' : 'redis',
+      env: { API_KEYS: shop.entry, CALLBACK_PUBLIC_URL: callbackPublicUrl },
+    });
+    if (started === undefined) throw new Error('the worker did not start');
+    worker = started;
+    await mkdir(join(backend, 'node_modules'), { recursive: true });
+    await cp(installed, join(backend, 'node_modules/token-lifecycle-client'), { recursive: true });
+    await writeFile(join(backend, 'package.json'), '{"type":"module"}');
+    const examples = await readExamples();
+    await Promise.all(
+      examples.map(async (code, index) => {
+        await writeFile(join(backend, `example-${index}.mts`), code);
+      }),
+    );
+  });
+
+  afterAll(async () => {
+    await rm(backend, { recursive: true, force: true });
+    await worker.close();
+    await database.drop();
+  });
+
+  test('holds programs that compile without one unchecked type and do what they say', async ({
+    skip,
+  }) => {
+    const examples = await readExamples();
+    expect(examples).toHaveLength(5);
+    const sources = examples.map((_, index) => `example-${index}.mts`);
+    const flags =
+      '--ignoreConfig --strict --listFiles --module nodenext --target es2024 --types node';
+    const { stdout: files } = await runNode(backend, compiler, ...flags.split(' '), ...sources);
+    // The declarations lead to none of a peer's: a backend needs no types of the worker's own packages.
+    const read = files.split('\n');
+    expect(read.filter((path) => path.includes('/token-lifecycle-client/dist/'))).not.toEqual([]);
+    const isOfPeer = (path: string) => peers.some((name) => path.includes(`/${name}/`));
+    expect(read.filter((path) => isOfPeer(path) && !path.includes('/pg/'))).toEqual([]);
+
+    const env = {
+      TOKEN_WORKER_URL: worker.app.urls?.private,
+      TOKEN_WORKER_KEY: shop.key,
+      DATABASE_URL: database.url,
+      ENCRYPTION_KEYS: worker.encryptionKeys,
+      CALLBACK_PUBLIC_URL: callbackPublicUrl,
+      REDIS_URL: redis?.url,
+      QUEUE_PREFIX: worker.prefix,
+    };
+    const outputOf = async (index: number): Promise<string> => {
+      const example = [`example-${index}.mjs`];
+      const output = await promisify(execFile)(process.execPath, example, { cwd: backend, env });
+      expect(output.stderr).toBe('');
+      return output.stdout;
+    };
+    // The second program looks for what the first one requested.
+    const [first, direct, enqueued] = await Promise.all([0, 2, 3].map(outputOf));
+    const customer = new RegExp(`^send the customer to ${worker.sandbox.checkoutUrl}`);
+    for (const output of [first, direct, enqueued]) expect(output).toMatch(customer);
+    expect(await outputOf(1)).toMatch(
+      /^now awaiting_customer\nseen before false\naccess token \d+ true\n$/,
+    );
+    if (redis === undefined) return skip('there is no Redis for the example on BullMQ');
+    expect(await outputOf(4)).toBe('renewal asked for\n');
+  });
+});
+
+/** The programs of docs/client.md, in order. */
+async function readExamples(): Promise<readonly string[]> {
+  const text = await readFile(join(root, 'docs/client.md'), 'utf8');
+  return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = '']) => code);
+}

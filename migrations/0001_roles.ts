@@ -1,14 +1,26 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * The application role, which may never change or remove an audit row.
+ * Schema `token_lifecycle` and the roles that an administrator grants to logins.
  *
- * Lock: none on tables. Safe while old code runs: yes, it only adds a role. Roles belong to the whole database server, so
- * another database may have made it already. Where the login may not create roles the migration goes on: the
- * triggers of 0006 then stand alone, and `token-worker doctor` says so.
+ * The worker runs as `token_lifecycle_app`, which can't change or remove an audit row. A backend
+ * that only enqueues gets `token_lifecycle_enqueue`, which sees no table. Roles belong to the whole
+ * server, so the migration of another database may have created them.
+ *
+ * Where the login may not create roles, the migration goes on without them. Triggers alone then
+ * guard the audit table, and `token-worker doctor` says so; the owner grants the right to enqueue
+ * by hand.
+ *
+ * Lock: none on tables.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`create schema if not exists token_lifecycle`.execute(db);
+  await createApplicationRole(db);
+  await createEnqueueRole(db);
+}
+
+/** Each later table gets its grants from the default privileges; the few exceptions say so. */
+async function createApplicationRole(db: Kysely<unknown>): Promise<void> {
   await sql`
     do $$
     begin
@@ -34,6 +46,28 @@ export async function up(db: Kysely<unknown>): Promise<void> {
           grant select, insert, update on tables to token_lifecycle_app;
         alter default privileges in schema token_lifecycle
           grant usage, select on sequences to token_lifecycle_app;
+      end if;
+    end $$`.execute(db);
+}
+
+async function createEnqueueRole(db: Kysely<unknown>): Promise<void> {
+  await sql`
+    do $$
+    begin
+      if not exists (select from pg_roles where rolname = 'token_lifecycle_enqueue') then
+        create role token_lifecycle_enqueue nologin;
+      end if;
+    exception
+      when insufficient_privilege then
+        raise notice 'token_lifecycle_enqueue could not be created: grant EXECUTE on token_lifecycle.enqueue by hand';
+      when duplicate_object or unique_violation then
+        null;
+    end $$`.execute(db);
+  await sql`
+    do $$
+    begin
+      if exists (select from pg_roles where rolname = 'token_lifecycle_enqueue') then
+        grant usage on schema token_lifecycle to token_lifecycle_enqueue;
       end if;
     end $$`.execute(db);
 }

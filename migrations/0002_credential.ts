@@ -1,9 +1,14 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * API keys of the three families; every secret part is inside `secrets_sealed`.
+ * API keys of the three families. Every secret part is inside `secrets_sealed`.
  *
- * Lock: none, the table is new. Safe while old code runs: yes.
+ * `app_key_index` is a keyed digest of an OPCard app key. Its unique index lets one active
+ * credential hold an application in an environment: two would invalidate each other's access
+ * tokens. `configured_index` holds a keyed digest of each field that the environment named when
+ * the credential was last stored from there.
+ *
+ * Lock: none, the table is new.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
@@ -19,9 +24,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       version integer not null check (version > 0),
       created_at timestamptz not null,
       updated_at timestamptz not null,
+      app_key_index text,
+      configured_index jsonb,
       unique (name, family)
     )`.execute(db);
   await sql`
     create unique index credential_account on token_lifecycle.credential (account, terminal)
     where family = 'accept_payments' and state = 'active'`.execute(db);
+  await sql`
+    create unique index credential_app_key on token_lifecycle.credential (environment, app_key_index)
+    where family = 'opcard' and state = 'active'`.execute(db);
 }

@@ -1,13 +1,16 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * Requests for QuickPay IDs. The vendor's body (billing, customer, device) rests in `request_sealed`, the QuickPay ID in
- * `quickpay_id_sealed` with a blind index beside it.
+ * Requests for QuickPay IDs. `request_sealed` holds the request body (billing, customer, device),
+ * `quickpay_id_sealed` the QuickPay ID. The `*_index` columns are keyed digests for look-ups.
  *
- * `reconcile_at` is when somebody has to look next; finished rows have none, so the partial index holds open rows only
- * and the cost of the due-scan does not grow with history.
+ * `reconcile_at` is when the scan takes the row up next. A finished row has none, so the partial
+ * index `tokenization_due` holds open rows only and the scan does not slow down with history.
+ * `expiry_notice_days` names the last expiry notice sent, in days before expiry, so that each
+ * notice is sent once. `tokenization_merchant_reference` and `tokenization_state` serve the HTTP
+ * API: a reference at any terminal, and a state, newest first.
  *
- * Lock: none, the table is new. Safe while old code runs: yes.
+ * Lock: none, the table is new.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
@@ -45,6 +48,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       version integer not null check (version > 0),
       created_at timestamptz not null,
       updated_at timestamptz not null,
+      expiry_notice_days smallint,
       unique (account, terminal, merchant_reference_id)
     )`.execute(db);
   await sql`
@@ -67,4 +71,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create index tokenization_customer
     on token_lifecycle.tokenization (customer_index) where customer_index is not null`.execute(db);
+  await sql`
+    create index tokenization_merchant_reference
+    on token_lifecycle.tokenization (merchant_reference_id)`.execute(db);
+  await sql`
+    create index tokenization_state
+    on token_lifecycle.tokenization (state, created_at desc, id desc)`.execute(db);
 }

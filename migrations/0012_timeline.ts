@@ -1,9 +1,9 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * `timeline`, the view for people: every change of a tokenization and of the callbacks about it, in order.
+ * `timeline`, a view for people: every change of a tokenization and of the callbacks about it.
  *
- * Lock: none. Safe while old code runs: yes.
+ * Lock: none.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`

@@ -1,16 +1,18 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * An Accept Payments credential is neither removed while tokenizations of it owe a result, nor given another account, terminal or
- * environment while one of them is not over: their calls would go elsewhere. The worker looks first and says so; this is for what is
- * committed between that look and the change, which is then left undone, like any change of a row that has moved.
+ * Refuses two changes of an Accept Payments credential that would send later calls to the wrong
+ * place: its removal while one of its tokenizations still owes a result, and a new account,
+ * terminal or environment while one of them is not over. The worker checks first and says why; this
+ * trigger covers what is committed between that check and the change. The change is then skipped,
+ * which the worker reads as a stale version.
  *
- * The foreign key of each new tokenization holds its credential with KEY SHARE until it is committed. FOR UPDATE waits for that, and each
- * statement of the function sees what was committed by then. New tokenizations wait for the moment in turn, and are refused by their own
- * statement, which looks at the credential under that same lock. The look goes by the indexes on state.
+ * A new tokenization holds its credential with FOR KEY SHARE, through the foreign key, until it
+ * commits. FOR UPDATE waits for that, and each statement of the function sees what was committed by
+ * then. Tokenizations that begin later wait in turn, and their own statement refuses them, since it
+ * reads the credential under the same lock. The function searches by the indexes on state.
  *
- * Lock: a trigger takes SHARE ROW EXCLUSIVE on a small table for an instant. Safe while old code runs: yes, it takes a change that was left
- * undone for a stale one; tokenizations that it begins meanwhile may still come too late to be seen.
+ * Lock: none, credential is new.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`

@@ -1,13 +1,15 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * Events on their way to the merchant's backend. A row is thin: which tokenization, which of its versions, which state; what
- * the receiver wants to know beyond that it asks for. A replay is a row of its own with the `event_id` of the original.
+ * Events on their way to the merchant backend. A row names a tokenization, its version and its
+ * state; the backend reads everything else through the API. A replay is a row of its own with the
+ * `event_id` of the original.
  *
- * `webhook_endpoint` remembers since when an address fails and whether it was disabled; its id follows from the address, which is
- * not stored, since it may hold a secret.
+ * `held_at` is when an event was first held, because the webhook is disabled or no worker knows its
+ * address. It stays set: it bounds how long an event is kept, and it keeps later events of the same
+ * token behind this one. The index `delivery_held` holds only what is held now.
  *
- * Lock: none, the tables are new. Safe while old code runs: yes.
+ * Lock: none, the table is new.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
@@ -25,7 +27,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       state text not null,
       version integer not null check (version > 0),
       created_at timestamptz not null,
-      updated_at timestamptz not null
+      updated_at timestamptz not null,
+      held_at timestamptz
     )`.execute(db);
   await sql`
     create index delivery_due on token_lifecycle.delivery (due_at) where due_at is not null`.execute(
@@ -34,13 +37,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create index delivery_tokenization on token_lifecycle.delivery (tokenization_id)`.execute(db);
   await sql`
-    create table token_lifecycle.webhook_endpoint (
-      id uuid primary key,
-      host text not null,
-      failing_since timestamptz,
-      state text not null,
-      version integer not null check (version > 0),
-      created_at timestamptz not null,
-      updated_at timestamptz not null
-    )`.execute(db);
+    create index delivery_held on token_lifecycle.delivery (held_at) where state = 'held'`.execute(
+    db,
+  );
 }

@@ -1,10 +1,10 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * Keys of the HTTP API that are added and revoked while the worker runs. Only the SHA-256 of a key is kept: it has 32 random
- * bytes, so its digest can't be guessed back.
+ * Keys of the HTTP API that an operator adds and revokes while the worker runs. Only the SHA-256 of
+ * a key is stored: a key has 32 random bytes, so its digest can't be reversed by guessing.
  *
- * Lock: none, the table is new. Safe while old code runs: yes.
+ * Lock: none, the table is new.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`

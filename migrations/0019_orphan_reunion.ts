@@ -1,27 +1,17 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * Looking for due callbacks and for orphans costs the same however many orphans there are.
+ * A trigger enqueues the job of each orphan that a tokenization makes matchable: a new row, or a
+ * reference that the gateway assigned. The job enters the outbox in the same transaction, so no
+ * scan has to search the orphans. An orphan that is being stored at that moment is not seen here;
+ * its own job looks a second time a few seconds later.
  *
- * Due callbacks are found state by state, so a backlog of orphans that are given up can't hide a lost verdict behind its limit. Orphans are
- * no longer looked for: whatever makes one matchable, a new tokenization or a reference of the gateway that was learned, puts
- * its job into the outbox, in the same transaction. An orphan that is being parked meanwhile is not seen here; its own job looks once
- * more a few seconds later.
+ * At most a thousand orphans of one reference are taken up, proven ones first, then the oldest:
+ * unverified senders can store any number of them. The rest are judged when their time is over.
  *
- * Of many orphans with one reference a thousand are taken up, proven ones first, then the oldest; strangers can park any number of
- * them, and the others are judged when their time is over.
- *
- * `is_believed` says whether a message's signature proved its sender, or the message changed anything. Null: not judged so far.
- *
- * Lock: `create index` takes SHARE on callback, which blocks writes while the index is built; `create trigger` takes SHARE ROW
- * EXCLUSIVE on tokenization for an instant. Safe while old code runs: yes; its own scan only gets slower.
+ * Lock: none, tokenization is new.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
-  await sql`alter table token_lifecycle.callback add column is_believed boolean`.execute(db);
-  await sql`drop index token_lifecycle.callback_due`.execute(db);
-  await sql`
-    create index callback_due on token_lifecycle.callback (state, due_at)
-    where due_at is not null`.execute(db);
   await sql`
     create function token_lifecycle.reunite_orphans() returns trigger language plpgsql
     set search_path = pg_catalog, pg_temp as $$

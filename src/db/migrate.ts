@@ -1,5 +1,5 @@
 import { Kysely, PostgresDialect } from 'kysely';
-import { Migrator } from 'kysely/migration';
+import { type MigrationResultSet, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { AppError } from '../domain/errors.ts';
 import { handlePoolErrors, withClient } from './database.ts';
@@ -11,18 +11,20 @@ export interface MigrationReport {
   readonly applied: readonly string[];
 }
 
-const lockWaitMs = 60_000;
+/** Bounds each statement, and so the wait for a lock as much as the building of an index. */
+const statementTimeoutMs = 60_000;
 
 /**
- * Brings schema `token_lifecycle` up to date, as the owner that the URL logs in as. All pending migrations commit together
- * or not at all, under an advisory lock: any number of processes may call this at once.
+ * Brings schema `token_lifecycle` up to date, as the owner that the URL logs in as. All pending
+ * migrations commit together or not at all, under an advisory lock: any number of processes may
+ * call this at once. Throws `database_schema_outdated` with the reason of a failure.
  */
 export async function migrate(databaseUrl: string): Promise<MigrationReport> {
   await withClient(databaseUrl, async () => undefined);
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: 2,
-    statement_timeout: lockWaitMs,
+    statement_timeout: statementTimeoutMs,
     application_name: 'token-lifecycle-migrate',
   });
   handlePoolErrors(pool, () => undefined);
@@ -33,17 +35,27 @@ export async function migrate(databaseUrl: string): Promise<MigrationReport> {
       provider: { getMigrations: async () => migrations },
       migrationTableSchema: 'token_lifecycle',
     });
-    const { error, results } = await migrator.migrateToLatest();
-    if (error !== undefined) {
-      const failed = results?.find((result) => result.status === 'Error')?.migrationName;
-      throw new AppError(
-        'database_schema_outdated',
-        `Migration ${failed ?? 'set-up'} failed; nothing was changed.`,
-        { cause: error },
-      );
-    }
-    return { applied: (results ?? []).map((result) => result.migrationName) };
+    const outcome = await migrator.migrateToLatest();
+    if (outcome.error !== undefined) throw migrationFault(outcome);
+    return { applied: (outcome.results ?? []).map((result) => result.migrationName) };
   } finally {
     await db.destroy();
   }
+}
+
+/**
+ * Tells the operator which migration failed and why. PostgreSQL's message names tables, roles and
+ * constraints; its `detail` may hold the values of a row, so it is left out.
+ */
+function migrationFault({ error, results }: MigrationResultSet): AppError {
+  const reason = (error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
+  const failed = results?.find((result) => result.status === 'Error')?.migrationName;
+  const step = failed === undefined ? 'Preparing the migrations' : `Migration ${failed}`;
+  // Kysely starts with these words when the database has other migrations, or in another order.
+  const advice = reason.startsWith('corrupted migrations:')
+    ? 'Another version of token-lifecycle-worker made this database: use that version, or migrate an empty database.'
+    : 'No migration was applied.';
+  return new AppError('database_schema_outdated', `${step} failed: ${reason}. ${advice}`, {
+    cause: error,
+  });
 }

@@ -9,6 +9,7 @@ import { migrate } from '../../src/db/migrate.ts';
 import { migrations } from '../../src/db/migrations.ts';
 import { onServer, urlOf } from '../support/services/database.ts';
 import { test as base } from '../support/harness/fixtures.ts';
+import { runCli } from '../support/harness/run-cli.ts';
 
 const test = base.extend('bareUrl', async ({}, { onCleanup }) => {
   const adminUrl = inject('adminUrl');
@@ -80,4 +81,92 @@ test('a database that lacks the latest migration alone is refused, and taken onc
   expect((await migrate(bareUrl)).applied).toHaveLength(1);
   const database = await openDatabase({ url: bareUrl, poolSizeMax: 1 });
   await database.close();
+});
+
+describe('a migration that fails shows its reason to the operator', () => {
+  const anotherVersion =
+    'Another version of token-lifecycle-worker made this database: use that version, or migrate an empty database.';
+
+  test('an unknown migration: the database is of another version', async ({ databaseUrl }) => {
+    await onServer(databaseUrl, async (client) => {
+      await client.query(
+        `insert into token_lifecycle.kysely_migration values ('0035_expiry_notice', '2026-01-01T00:00:00Z')`,
+      );
+    });
+    expect(await runCli(['migrate'], { DATABASE_URL: databaseUrl })).toEqual({
+      code: 1,
+      output: `Preparing the migrations failed: corrupted migrations: previously executed migration 0035_expiry_notice is missing. ${anotherVersion}\n`,
+    });
+  });
+
+  test('known migrations in another order: the database is of another version', async ({
+    databaseUrl,
+  }) => {
+    await onServer(databaseUrl, async (client) => {
+      await client.query(`delete from token_lifecycle.kysely_migration where name like '0002%'`);
+    });
+    await expect(migrate(databaseUrl)).rejects.toMatchObject({
+      code: 'database_schema_outdated',
+      message: expect.stringMatching(
+        /expected previously executed migration 0003_tokenization to be at index 1 but 0002_credential was found .* Another version of/,
+      ),
+    });
+  });
+
+  test('a login without CREATE on the database', async ({ bareUrl }) => {
+    const role = `tlw_test_plain_${randomBytes(6).toString('hex')}`;
+    const url = new URL(bareUrl);
+    url.username = role;
+    url.password = 'hunter2';
+    await onServer(bareUrl, async (client) => {
+      await client.query(`create role ${role} login password 'hunter2'`);
+      try {
+        expect(await runCli(['migrate'], { DATABASE_URL: url.href })).toEqual({
+          code: 1,
+          output: `Preparing the migrations failed: permission denied for database ${url.pathname.slice(1)}. No migration was applied.\n`,
+        });
+      } finally {
+        await client.query(`drop role ${role}`);
+      }
+    });
+  });
+
+  test('a table that is there already', async ({ bareUrl }) => {
+    await onServer(bareUrl, async (client) => {
+      await client.query('create schema token_lifecycle');
+      await client.query('create table token_lifecycle.credential ()');
+      await expect(migrate(bareUrl)).rejects.toThrow(
+        'Migration 0002_credential failed: relation "credential" already exists. No migration was applied.',
+      );
+      const { rows } = await client.query('select from token_lifecycle.kysely_migration');
+      expect(rows).toEqual([]);
+    });
+  });
+
+  test('another session that holds the migration lock', async ({ databaseUrl }) => {
+    await onServer(databaseUrl, async (client) => {
+      // The lock of Kysely's migrator.
+      await client.query('select pg_advisory_lock(3853314791062309107)');
+      await expect(migrate(`${databaseUrl}?statement_timeout=500`)).rejects.toThrow(
+        'Preparing the migrations failed: canceling statement due to statement timeout.',
+      );
+    });
+  });
+
+  test('a violated constraint, without the values of the row', async ({ bareUrl }) => {
+    await onServer(bareUrl, async (client) => {
+      await client.query('create schema token_lifecycle');
+      await client.query(
+        `create table token_lifecycle.kysely_migration (
+          name varchar(255) primary key, timestamp varchar(255) not null,
+          secret text not null default 'hunter2' constraint nothing_fits check (secret is null))`,
+      );
+    });
+    const ended = await runCli(['migrate'], { DATABASE_URL: bareUrl });
+    expect(ended).toEqual({
+      code: 1,
+      output:
+        'Migration 0001_roles failed: new row for relation "kysely_migration" violates check constraint "nothing_fits". No migration was applied.\n',
+    });
+  });
 });

@@ -35,7 +35,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       reason text,
       gateway_code text,
       trace_id text,
-      policy_version integer not null,
       detail jsonb not null
     ) partition by range (occurred_at)`.execute(db);
   await sql`

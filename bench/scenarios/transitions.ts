@@ -94,9 +94,9 @@ function perTransaction({ db }: Database): Round {
         if (next === undefined) throw new Error('a transition was not applied');
         await sql`
           insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type,
-            actor_id, queue, policy_version, detail)
+            actor_id, queue, detail)
           values ('tokenization', ${id}, ${next}, 'reconcile.pending', 'awaiting_customer', 'awaiting_customer',
-            'worker', 'bench', 'reconciliation', 1, ${JSON.stringify({ reconcileStep: version })}::jsonb)`.execute(
+            'worker', 'bench', 'reconciliation', ${JSON.stringify({ reconcileStep: version })}::jsonb)`.execute(
           trx,
         );
         await sql`

@@ -201,6 +201,5 @@ interface AuditEventTable {
   readonly reason: string | null;
   readonly gateway_code: string | null;
   readonly trace_id: string | null;
-  readonly policy_version: number;
   readonly detail: Record<string, unknown>;
 }

@@ -78,7 +78,6 @@ interface Pending {
 
 const statementsMaxDefault = 2;
 const batchMaxDefault = 500;
-const policyVersion = 1;
 
 /**
  * Creates the transition door. Changes that concurrent jobs ask for within one turn of the event loop are gathered into one statement;
@@ -224,7 +223,6 @@ function auditColumns(audit: AuditContext): Readonly<Record<string, unknown>> {
     reason: audit.reason,
     gateway_code: audit.gatewayCode,
     trace_id: audit.traceId,
-    policy_version: policyVersion,
     detail: audit.detail ?? {},
   };
 }

@@ -58,10 +58,10 @@ export async function commitTransitions(
     ), written as (${sql.raw(written)}), audited as (
       insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type, actor_id,
         queue, job_id, attempt, channel, evidence_id, evidence_digest, reason, gateway_code, trace_id,
-        policy_version, detail)
+        detail)
       select ${entity}, i.id, w.version, i.event, i.from_state, i.to_state, a.actor_type, a.actor_id,
         a.queue, a.job_id, a.attempt, a.channel, a.evidence_id, a.evidence_digest, a.reason, a.gateway_code, a.trace_id,
-        a.policy_version, a.detail
+        a.detail
       from written w join input i on i.id = w.id
       cross join lateral jsonb_populate_record(null::audit_event, i.audit) a
     ), queued as (
@@ -88,9 +88,9 @@ const announcedRows = `, announced as (
       cross join lateral jsonb_to_recordset(i.deliveries) as d(id uuid, event_type text)
     ), announced_audit as (
       insert into audit_event (entity_type, entity_id, version, event, to_state, actor_type, actor_id,
-        queue, job_id, attempt, trace_id, policy_version, detail)
+        queue, job_id, attempt, trace_id, detail)
       select 'delivery', d.id, 1, 'delivery.created', 'pending', a.actor_type, a.actor_id,
-        a.queue, a.job_id, a.attempt, a.trace_id, a.policy_version, jsonb_build_object('eventType', d.event_type)
+        a.queue, a.job_id, a.attempt, a.trace_id, jsonb_build_object('eventType', d.event_type)
       from written w join input i on i.id = w.id
       cross join lateral jsonb_populate_record(null::audit_event, i.audit) a
       cross join lateral jsonb_to_recordset(i.deliveries) as d(id uuid, event_type text)

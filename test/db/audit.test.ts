@@ -46,8 +46,8 @@ describe('the audit table', () => {
     const id = await addTokenization(door, await addCredential(door));
     await sql`
       insert into audit_event (entity_type, entity_id, version, event, to_state, actor_type, actor_id,
-        policy_version, detail, evidence_id)
-      select 'tokenization', gen_random_uuid(), 1, 'x', 'x', 'worker', 'x', 1, '{}', gen_random_uuid()
+        detail, evidence_id)
+      select 'tokenization', gen_random_uuid(), 1, 'x', 'x', 'worker', 'x', '{}', gen_random_uuid()
       from generate_series(1, 5000)`.execute(db);
     const callbackId = randomUUID();
     const pages = await pagesRead(databaseUrl, async (read) => {
@@ -102,22 +102,22 @@ describe('the audit table', () => {
     ],
     [
       'an audit row that was made up',
-      `insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type, actor_id, policy_version, detail)
-       select 'tokenization', gen_random_uuid(), 1, 'x', null, 'active', 'operator', 'x', 1, '{}'`,
+      `insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type, actor_id, detail)
+       select 'tokenization', gen_random_uuid(), 1, 'x', null, 'active', 'operator', 'x', '{}'`,
       'entity_missing',
     ],
     [
       'a chain whose links do not meet',
       `with bumped as (update tokenization set version = 2, state = 'active' returning id)
-       insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type, actor_id, policy_version, detail)
-       select 'tokenization', id, 2, 'x', 'failed', 'active', 'operator', 'x', 1, '{}' from bumped`,
+       insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type, actor_id, detail)
+       select 'tokenization', id, 2, 'x', 'failed', 'active', 'operator', 'x', '{}' from bumped`,
       'from_differs',
     ],
     [
       'a gap in the versions',
       `with bumped as (update tokenization set version = 2 returning id)
-       insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type, actor_id, policy_version, detail)
-       select 'tokenization', id, 3, 'x', 'requested', 'requested', 'operator', 'x', 1, '{}' from bumped`,
+       insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type, actor_id, detail)
+       select 'tokenization', id, 3, 'x', 'requested', 'requested', 'operator', 'x', '{}' from bumped`,
       'version_gap',
     ],
   ])('the check finds %s', async ([, statement, fault], { database, door }) => {

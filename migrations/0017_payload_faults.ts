@@ -84,19 +84,19 @@ async function createPayloadFaults(db: Kysely<unknown>): Promise<void> {
         where f.shape = payload_faults.shape and to_jsonb(f.v) = payload -> 'v'
       ), fault as (
         select f.path from field f
-        cross join lateral (select payload #> f.steps as value, payload #>> f.steps as said) held
+        cross join lateral (select payload #> f.steps as value, payload #>> f.steps as text_value) held
         cross join lateral (select payload #> f.steps[:cardinality(f.steps) - 1] as holder) parent
         where case
-          -- What is wrong with an object that is absent or none is said of the object, once.
+          -- A missing or wrong object is one fault; its fields are not reported.
           when cardinality(f.steps) > 1 and jsonb_typeof(holder) is distinct from 'object' then false
           when value is null then f.is_required
           when jsonb_typeof(value) <> f.kind then true
           when f.kind = 'object' then false
-          else length(said) > f.length_max
-            or (f.pattern is not null and said collate "C" !~ f.pattern)
+          else length(text_value) > f.length_max
+            or (f.pattern is not null and text_value collate "C" !~ f.pattern)
         end
         union all
-        -- Names that do not belong are input too: only their parent is named.
+        -- An unknown name is input too, so the fault names only its parent.
         select case when parent.path = '' then '*' else parent.path || '.*' end
         from (
           select '' as path, payload as value

@@ -9,8 +9,8 @@ import {
 import { createQuickpay } from './create-call.ts';
 import type { CreationKey } from './creation-ledger.ts';
 import { findDirective } from './directive.ts';
-import { exchange } from './exchange.ts';
-import type { Strike } from './network-fault.ts';
+import { exchange } from './faults/gateway-call.ts';
+import type { Strike } from './faults/network-fault.ts';
 import type { SandboxContext } from './sandbox-context.ts';
 import type { AccountTerminal } from './secure-codes.ts';
 import { cancelQuickpay, queryQuickpay } from './token-calls.ts';

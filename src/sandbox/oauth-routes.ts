@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { answerCodes, refusal } from './answer-codes.ts';
-import { exchange } from './exchange.ts';
+import { exchange } from './faults/gateway-call.ts';
 import {
   createAccessToken,
   oauthCreateKey,

@@ -1,6 +1,6 @@
 import { type Agenda, createAgenda } from './agenda.ts';
 import { type CreationLedger, createLedger } from './creation-ledger.ts';
-import { type FaultSwitches, faultDefaults, patchFaults } from './faults.ts';
+import { type FaultSwitches, faultDefaults, patchFaults } from './faults/switches.ts';
 import { type OauthLedger, createOauthLedger } from './oauth-ledger.ts';
 import type { Endpoint } from './sandbox-event.ts';
 import type { ResolvedSandboxOptions } from './sandbox-options.ts';

@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { type Strike, findStrike, strikeCaller } from './network-fault.ts';
-import type { SandboxContext } from './sandbox-context.ts';
-import type { Endpoint } from './sandbox-event.ts';
+import type { SandboxContext } from '../sandbox-context.ts';
+import type { Endpoint } from '../sandbox-event.ts';
 
 /** One call of the gateway's API. */
 export interface Call {

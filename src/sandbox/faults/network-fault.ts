@@ -1,8 +1,8 @@
 import type { FastifyReply } from 'fastify';
-import type { FaultSwitches } from './faults.ts';
-import { deriveRandom, drawFraction } from './prng.ts';
-import type { SandboxContext } from './sandbox-context.ts';
-import type { Endpoint, StrikeKind } from './sandbox-event.ts';
+import type { FaultSwitches } from './switches.ts';
+import { deriveRandom, drawFraction } from '../prng.ts';
+import type { SandboxContext } from '../sandbox-context.ts';
+import type { Endpoint, StrikeKind } from '../sandbox-event.ts';
 
 /** A network fault and on which side of the effect it strikes. */
 export interface Strike {

@@ -7,8 +7,8 @@ import {
   findRemark,
 } from './checkout-request.ts';
 import { createQuickpay } from './create-call.ts';
-import type { CreationKey } from './creation-ledger.ts';
-import { findDirective } from './directive.ts';
+import type { CreationKey } from './creation/store.ts';
+import { findDirective } from './creation/scenario.ts';
 import { exchange } from './faults/gateway-call.ts';
 import type { Strike } from './faults/network-fault.ts';
 import type { SandboxContext } from './sandbox-context.ts';

@@ -1,9 +1,9 @@
 import { refusal } from './answer-codes.ts';
 import { directAnswer, redirectAnswer } from './checkout-answers.ts';
 import { type CreateBody, createBodySchema } from './checkout-request.ts';
-import type { Creation } from './creation.ts';
+import type { Creation } from './creation/creation.ts';
 import { decide } from './decision.ts';
-import { type Directive, findDirective } from './directive.ts';
+import { type Directive, findDirective } from './creation/scenario.ts';
 import { drawOrderReference, drawUuid } from './ids.ts';
 import { deriveRandom } from './prng.ts';
 import type { SandboxContext } from './sandbox-context.ts';

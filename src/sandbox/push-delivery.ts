@@ -1,5 +1,5 @@
 import type { Agenda } from './agenda.ts';
-import type { Creation, Push, PushAttempt } from './creation.ts';
+import type { Creation, Push, PushAttempt } from './creation/creation.ts';
 import { encodePush } from './push-body.ts';
 import { type PushMessage, firstPushDelayMs, planPushes } from './push-plan.ts';
 import { pushDateTime } from './push-time.ts';

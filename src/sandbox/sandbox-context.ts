@@ -1,5 +1,5 @@
 import { type Agenda, createAgenda } from './agenda.ts';
-import { type CreationLedger, createLedger } from './creation-ledger.ts';
+import { type CreationLedger, createLedger } from './creation/store.ts';
 import { type FaultSwitches, faultDefaults, patchFaults } from './faults/switches.ts';
 import { type OauthLedger, createOauthLedger } from './oauth-ledger.ts';
 import type { Endpoint } from './sandbox-event.ts';

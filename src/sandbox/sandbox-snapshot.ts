@@ -1,4 +1,4 @@
-import { type Creation, type CreationStatus, isToken, type Push } from './creation.ts';
+import { type Creation, type CreationStatus, isToken, type Push } from './creation/creation.ts';
 import { faultEndpoints } from './faults/switches.ts';
 import { isAccessTokenValid } from './oauth-ledger.ts';
 import type { SandboxContext } from './sandbox-context.ts';

@@ -1,7 +1,7 @@
 import { refusal } from './answer-codes.ts';
 import { type QuickpayStatus, queryAnswer, tokenNode } from './checkout-answers.ts';
 import { findCancelKey, findQueryKey } from './checkout-request.ts';
-import { type Creation, isToken, isUndecided } from './creation.ts';
+import { type Creation, isToken, isUndecided } from './creation/creation.ts';
 import type { SandboxContext } from './sandbox-context.ts';
 import type { AccountTerminal } from './secure-codes.ts';
 

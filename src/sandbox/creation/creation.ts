@@ -1,5 +1,5 @@
-import type { Directive } from './directive.ts';
-import type { PushKind } from './sandbox-event.ts';
+import type { Directive } from './scenario.ts';
+import type { PushKind } from '../sandbox-event.ts';
 
 /** Where a creation stands. `refused` ones were never accepted; `abandoned` and `waiting` ones may still be decided. */
 export type CreationStatus =

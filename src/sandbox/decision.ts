@@ -1,5 +1,5 @@
 import { type Creation, isUndecided } from './creation/creation.ts';
-import { announce } from './push-delivery.ts';
+import { announce } from './push/delivery.ts';
 import type { SandboxContext } from './sandbox-context.ts';
 import type { Decision } from './sandbox-event.ts';
 

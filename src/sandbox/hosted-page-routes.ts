@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Creation } from './creation/creation.ts';
 import { decide } from './decision.ts';
 import { authorisationPage, messagePage, pageHeaders, redirectPage } from './hosted-page.ts';
-import { secureCodeOf } from './push-plan.ts';
+import { secureCodeOf } from './push/plan.ts';
 import { type FieldPair, resultFields, signFields, trueClaim } from './creation/result-fields.ts';
 import type { SandboxContext } from './sandbox-context.ts';
 

@@ -1,4 +1,4 @@
-import type { Creation } from './creation/creation.ts';
+import type { Creation } from '../creation/creation.ts';
 
 /** The gateway's documents name no zone; its operator sits in China and Hong Kong, eight hours ahead of UTC. */
 const zoneOffsetMs = 8 * 3_600_000;

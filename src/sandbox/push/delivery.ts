@@ -1,9 +1,9 @@
-import type { Agenda } from './agenda.ts';
-import type { Creation, Push, PushAttempt } from './creation/creation.ts';
-import { encodePush } from './push-body.ts';
-import { type PushMessage, firstPushDelayMs, planPushes } from './push-plan.ts';
-import { pushDateTime } from './push-time.ts';
-import type { SandboxContext } from './sandbox-context.ts';
+import type { Agenda } from '../agenda.ts';
+import type { Creation, Push, PushAttempt } from '../creation/creation.ts';
+import { encodePush } from './body.ts';
+import { type PushMessage, firstPushDelayMs, planPushes } from './plan.ts';
+import { pushDateTime } from './date-time.ts';
+import type { SandboxContext } from '../sandbox-context.ts';
 
 /** How long the merchant may take to answer a push; the gateway's own limit is not public. */
 const answerTimeoutMs = 5_000;

@@ -1,7 +1,7 @@
-import type { Secret } from '../security/secret.ts';
-import type { Creation } from './creation/creation.ts';
-import { drawUuid } from './ids.ts';
-import type { Random } from './prng.ts';
+import type { Secret } from '../../security/secret.ts';
+import type { Creation } from '../creation/creation.ts';
+import { drawUuid } from '../ids.ts';
+import type { Random } from '../prng.ts';
 import {
   type FieldPair,
   type SignatureRule,
@@ -10,7 +10,7 @@ import {
   signFields,
   signatureList,
   trueClaim,
-} from './creation/result-fields.ts';
+} from '../creation/result-fields.ts';
 
 /** A success with a made-up token id, signed by somebody who does not know the secure code. */
 export function forgeSignature(

@@ -1,9 +1,9 @@
 import { XMLParser } from 'fast-xml-parser';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts';
-import { clientOf } from './client.ts';
-import { type Receiver, startReceiver } from './receiver.ts';
-import { signatureLists, signatureOf } from './signature.ts';
+import { type Sandbox, startSandbox } from '../../../src/sandbox/sandbox.ts';
+import { clientOf } from '../client.ts';
+import { type Receiver, startReceiver } from '../receiver.ts';
+import { signatureLists, signatureOf } from '../signature.ts';
 
 let sandbox: Sandbox;
 let client: ReturnType<typeof clientOf>;

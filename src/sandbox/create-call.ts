@@ -2,7 +2,7 @@ import { refusal } from './answer-codes.ts';
 import { directAnswer, redirectAnswer } from './checkout-answers.ts';
 import { type CreateBody, createBodySchema } from './checkout-request.ts';
 import type { Creation } from './creation/creation.ts';
-import { decide } from './decision.ts';
+import { decide } from './page/customer-decision.ts';
 import { type Directive, findDirective } from './creation/scenario.ts';
 import { drawOrderReference, drawUuid } from './ids.ts';
 import { deriveRandom } from './prng.ts';

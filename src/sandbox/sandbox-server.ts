@@ -3,7 +3,7 @@ import { AppError } from '../domain/errors.ts';
 import { refusal } from './answer-codes.ts';
 import { registerCheckoutRoutes } from './checkout-routes.ts';
 import { registerControlRoutes } from './control-routes.ts';
-import { registerHostedPageRoutes } from './hosted-page-routes.ts';
+import { registerHostedPageRoutes } from './page/routes.ts';
 import { registerOauthRoutes } from './oauth-routes.ts';
 import type { SandboxContext } from './sandbox-context.ts';
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts';
-import { clientOf } from './client.ts';
-import { signatureLists, signatureOf } from './signature.ts';
+import { type Sandbox, startSandbox } from '../../../src/sandbox/sandbox.ts';
+import { clientOf } from '../client.ts';
+import { signatureLists, signatureOf } from '../signature.ts';
 
 let sandbox: Sandbox;
 let client: ReturnType<typeof clientOf>;

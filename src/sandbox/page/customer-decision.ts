@@ -1,7 +1,7 @@
-import { type Creation, isUndecided } from './creation/creation.ts';
-import { announce } from './push/delivery.ts';
-import type { SandboxContext } from './sandbox-context.ts';
-import type { Decision } from './sandbox-event.ts';
+import { type Creation, isUndecided } from '../creation/creation.ts';
+import { announce } from '../push/delivery.ts';
+import type { SandboxContext } from '../sandbox-context.ts';
+import type { Decision } from '../sandbox-event.ts';
 
 /**
  * Records what the customer did and starts the pushes that follow. The first approval or refusal is final; after leaving the

@@ -1,11 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Creation } from './creation/creation.ts';
-import { decide } from './decision.ts';
-import { authorisationPage, messagePage, pageHeaders, redirectPage } from './hosted-page.ts';
-import { secureCodeOf } from './push/plan.ts';
-import { type FieldPair, resultFields, signFields, trueClaim } from './creation/result-fields.ts';
-import type { SandboxContext } from './sandbox-context.ts';
+import type { Creation } from '../creation/creation.ts';
+import { decide } from './customer-decision.ts';
+import { authorisationPage, messagePage, pageHeaders, redirectPage } from './templates.ts';
+import { secureCodeOf } from '../push/plan.ts';
+import { type FieldPair, resultFields, signFields, trueClaim } from '../creation/result-fields.ts';
+import type { SandboxContext } from '../sandbox-context.ts';
 
 const pageQuerySchema = z.object({ opRefId: z.string() });
 const decisionSchema = z.object({

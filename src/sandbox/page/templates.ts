@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type Creation, isUndecided } from './creation/creation.ts';
+import { type Creation, isUndecided } from '../creation/creation.ts';
 import { escapeHtml } from './html-text.ts';
-import type { FieldPair } from './creation/result-fields.ts';
+import type { FieldPair } from '../creation/result-fields.ts';
 
 const submitScript = 'document.forms[0].submit();';
 const style = `

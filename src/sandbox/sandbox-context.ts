@@ -4,7 +4,7 @@ import { type FaultSwitches, faultDefaults, patchFaults } from './faults/switche
 import { type OauthLedger, createOauthLedger } from './oauth-ledger.ts';
 import type { Endpoint } from './sandbox-event.ts';
 import type { ResolvedSandboxOptions } from './sandbox-options.ts';
-import { type SecureCodes, createSecureCodes } from './secure-codes.ts';
+import { type SecureCodes, createSecureCodes } from './checkout/secure-codes.ts';
 
 /** Everything a route of the sandbox works with. `reset` replaces the state in one step. */
 export interface SandboxContext {

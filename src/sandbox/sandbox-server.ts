@@ -1,7 +1,7 @@
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { AppError } from '../domain/errors.ts';
 import { refusal } from './answer-codes.ts';
-import { registerCheckoutRoutes } from './checkout-routes.ts';
+import { registerCheckoutRoutes } from './checkout/routes.ts';
 import { registerControlRoutes } from './control-routes.ts';
 import { registerHostedPageRoutes } from './page/routes.ts';
 import { registerOauthRoutes } from './oauth-routes.ts';

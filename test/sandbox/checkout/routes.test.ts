@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts';
-import { accountHeaders, clientOf, createBody, postJson } from './client.ts';
+import { type Sandbox, startSandbox } from '../../../src/sandbox/sandbox.ts';
+import { accountHeaders, clientOf, createBody, postJson } from '../client.ts';
 
 let sandbox: Sandbox;
 let client: ReturnType<typeof clientOf>;

@@ -1,12 +1,12 @@
-import { refusal } from './answer-codes.ts';
-import { directAnswer, redirectAnswer } from './checkout-answers.ts';
-import { type CreateBody, createBodySchema } from './checkout-request.ts';
-import type { Creation } from './creation/creation.ts';
-import { decide } from './page/customer-decision.ts';
-import { type Directive, findDirective } from './creation/scenario.ts';
-import { drawOrderReference, drawUuid } from './ids.ts';
-import { deriveRandom } from './prng.ts';
-import type { SandboxContext } from './sandbox-context.ts';
+import { refusal } from '../answer-codes.ts';
+import { directAnswer, redirectAnswer } from './answers.ts';
+import { type CreateBody, createBodySchema } from './request.ts';
+import type { Creation } from '../creation/creation.ts';
+import { decide } from '../page/customer-decision.ts';
+import { type Directive, findDirective } from '../creation/scenario.ts';
+import { drawOrderReference, drawUuid } from '../ids.ts';
+import { deriveRandom } from '../prng.ts';
+import type { SandboxContext } from '../sandbox-context.ts';
 import type { AccountTerminal } from './secure-codes.ts';
 
 /** `POST /pg/quickPay/create` for a known account: registers a creation and answers in one of the documented shapes. */

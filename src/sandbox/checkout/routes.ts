@@ -1,19 +1,14 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { answerCodes, refusal } from './answer-codes.ts';
-import {
-  findCancelKey,
-  findCreateReference,
-  findQueryKey,
-  findRemark,
-} from './checkout-request.ts';
+import { answerCodes, refusal } from '../answer-codes.ts';
+import { findCancelKey, findCreateReference, findQueryKey, findRemark } from './request.ts';
 import { createQuickpay } from './create-call.ts';
-import type { CreationKey } from './creation/store.ts';
-import { findDirective } from './creation/scenario.ts';
-import { exchange } from './faults/gateway-call.ts';
-import type { Strike } from './faults/network-fault.ts';
-import type { SandboxContext } from './sandbox-context.ts';
+import type { CreationKey } from '../creation/store.ts';
+import { findDirective } from '../creation/scenario.ts';
+import { exchange } from '../faults/gateway-call.ts';
+import type { Strike } from '../faults/network-fault.ts';
+import type { SandboxContext } from '../sandbox-context.ts';
 import type { AccountTerminal } from './secure-codes.ts';
-import { cancelQuickpay, queryQuickpay } from './token-calls.ts';
+import { cancelQuickpay, queryQuickpay } from './query-call.ts';
 
 /** The JSON "checkout" API: QuickPay create, query and cancel, and the account check. */
 export function registerCheckoutRoutes(server: FastifyInstance, context: SandboxContext): void {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { CreationKey } from './creation/store.ts';
+import type { CreationKey } from '../creation/store.ts';
 
 const text = z.string().optional().default('');
 const required = z.string().min(1).max(500);

@@ -1,5 +1,5 @@
-import { Secret } from '../security/secret.ts';
-import type { SandboxAccount } from './sandbox-options.ts';
+import { Secret } from '../../security/secret.ts';
+import type { SandboxAccount } from '../sandbox-options.ts';
 
 /** Who makes a call, once the secure code was found right. */
 export type AccountTerminal = Pick<SandboxAccount, 'account' | 'terminal'>;

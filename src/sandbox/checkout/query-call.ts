@@ -1,8 +1,8 @@
-import { refusal } from './answer-codes.ts';
-import { type QuickpayStatus, queryAnswer, tokenNode } from './checkout-answers.ts';
-import { findCancelKey, findQueryKey } from './checkout-request.ts';
-import { type Creation, isToken, isUndecided } from './creation/creation.ts';
-import type { SandboxContext } from './sandbox-context.ts';
+import { refusal } from '../answer-codes.ts';
+import { type QuickpayStatus, queryAnswer, tokenNode } from './answers.ts';
+import { findCancelKey, findQueryKey } from './request.ts';
+import { type Creation, isToken, isUndecided } from '../creation/creation.ts';
+import type { SandboxContext } from '../sandbox-context.ts';
 import type { AccountTerminal } from './secure-codes.ts';
 
 /** `POST /pg/quickPay/query` for a known account. What is unknown or not visible yet is `40004` with an empty `data`. */

@@ -1,7 +1,7 @@
 import { type Agenda, createAgenda } from './agenda.ts';
 import { type CreationLedger, createLedger } from './creation/store.ts';
 import { type FaultSwitches, faultDefaults, patchFaults } from './faults/switches.ts';
-import { type OauthLedger, createOauthLedger } from './oauth-ledger.ts';
+import { type OauthLedger, createOauthLedger } from './oauth/token-store.ts';
 import type { Endpoint } from './sandbox-event.ts';
 import type { ResolvedSandboxOptions } from './sandbox-options.ts';
 import { type SecureCodes, createSecureCodes } from './checkout/secure-codes.ts';

@@ -4,7 +4,7 @@ import { refusal } from './answer-codes.ts';
 import { registerCheckoutRoutes } from './checkout/routes.ts';
 import { registerControlRoutes } from './control-routes.ts';
 import { registerHostedPageRoutes } from './page/routes.ts';
-import { registerOauthRoutes } from './oauth-routes.ts';
+import { registerOauthRoutes } from './oauth/routes.ts';
 import type { SandboxContext } from './sandbox-context.ts';
 
 const gatewayPaths = ['/pg/', '/pinc/', '/open-api/'];

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { answerCodes, refusal } from './answer-codes.ts';
-import { drawAccessToken, drawRefreshToken } from './ids.ts';
-import { findRefreshTokenApp, revokeAccessTokens, revokeRefreshTokens } from './oauth-ledger.ts';
-import { deriveRandom, drawFraction } from './prng.ts';
-import type { SandboxContext } from './sandbox-context.ts';
+import { answerCodes, refusal } from '../answer-codes.ts';
+import { drawAccessToken, drawRefreshToken } from '../ids.ts';
+import { findRefreshTokenApp, revokeAccessTokens, revokeRefreshTokens } from './token-store.ts';
+import { deriveRandom, drawFraction } from '../prng.ts';
+import type { SandboxContext } from '../sandbox-context.ts';
 
 const createSchema = z.object({ app_key: z.string(), app_secret: z.string() });
 const refreshSchema = z.object({ refresh_token: z.string() });

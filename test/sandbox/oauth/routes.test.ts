@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { FaultSwitches } from '../../src/sandbox/sandbox.ts';
-import { type Sandbox, sandboxDefaults, startSandbox } from '../../src/sandbox/sandbox.ts';
-import { clientOf, postJson } from './client.ts';
+import type { FaultSwitches } from '../../../src/sandbox/sandbox.ts';
+import { type Sandbox, sandboxDefaults, startSandbox } from '../../../src/sandbox/sandbox.ts';
+import { clientOf, postJson } from '../client.ts';
 
 let sandbox: Sandbox;
 afterEach(() => sandbox.close());

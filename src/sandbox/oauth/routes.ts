@@ -1,14 +1,9 @@
 import type { FastifyInstance } from 'fastify';
-import { answerCodes, refusal } from './answer-codes.ts';
-import { exchange } from './faults/gateway-call.ts';
-import {
-  createAccessToken,
-  oauthCreateKey,
-  oauthRefreshKey,
-  refreshAccessToken,
-} from './oauth-calls.ts';
-import { isAccessTokenValid } from './oauth-ledger.ts';
-import type { SandboxContext } from './sandbox-context.ts';
+import { answerCodes, refusal } from '../answer-codes.ts';
+import { exchange } from '../faults/gateway-call.ts';
+import { createAccessToken, oauthCreateKey, oauthRefreshKey, refreshAccessToken } from './calls.ts';
+import { isAccessTokenValid } from './token-store.ts';
+import type { SandboxContext } from '../sandbox-context.ts';
 
 /** The OPCard OAuth calls, and one protected call that tells whether an access token is good. */
 export function registerOauthRoutes(server: FastifyInstance, context: SandboxContext): void {

@@ -1,4 +1,4 @@
-import { type Agenda, createAgenda } from './agenda.ts';
+import { type Agenda, createAgenda } from './task-scheduler.ts';
 import { type CreationLedger, createLedger } from './creation/store.ts';
 import { type FaultSwitches, faultDefaults, patchFaults } from './faults/switches.ts';
 import { type OauthLedger, createOauthLedger } from './oauth/token-store.ts';

@@ -4,8 +4,8 @@ import { type CreateBody, createBodySchema } from './request.ts';
 import type { Creation } from '../creation/creation.ts';
 import { decide } from '../page/customer-decision.ts';
 import { type Directive, findDirective } from '../creation/scenario.ts';
-import { drawOrderReference, drawUuid } from '../ids.ts';
-import { deriveRandom } from '../prng.ts';
+import { drawOrderReference, drawUuid } from '../seeded-ids.ts';
+import { deriveRandom } from '../seeded-random.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
 import type { AccountTerminal } from './secure-codes.ts';
 

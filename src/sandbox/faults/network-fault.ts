@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import type { FaultSwitches } from './switches.ts';
-import { deriveRandom, drawFraction } from '../prng.ts';
+import { deriveRandom, drawFraction } from '../seeded-random.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
 import type { Endpoint, StrikeKind } from '../sandbox-event.ts';
 

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { answerCodes, refusal } from '../answer-codes.ts';
-import { drawAccessToken, drawRefreshToken } from '../ids.ts';
+import { drawAccessToken, drawRefreshToken } from '../seeded-ids.ts';
 import { findRefreshTokenApp, revokeAccessTokens, revokeRefreshTokens } from './token-store.ts';
-import { deriveRandom, drawFraction } from '../prng.ts';
+import { deriveRandom, drawFraction } from '../seeded-random.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
 
 const createSchema = z.object({ app_key: z.string(), app_secret: z.string() });

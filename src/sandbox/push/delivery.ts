@@ -1,4 +1,4 @@
-import type { Agenda } from '../agenda.ts';
+import type { Agenda } from '../task-scheduler.ts';
 import type { Creation, Push, PushAttempt } from '../creation/creation.ts';
 import { encodePush } from './body.ts';
 import { type PushMessage, firstPushDelayMs, planPushes } from './plan.ts';

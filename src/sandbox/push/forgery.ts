@@ -1,7 +1,7 @@
 import type { Secret } from '../../security/secret.ts';
 import type { Creation } from '../creation/creation.ts';
-import { drawUuid } from '../ids.ts';
-import type { Random } from '../prng.ts';
+import { drawUuid } from '../seeded-ids.ts';
+import type { Random } from '../seeded-random.ts';
 import {
   type FieldPair,
   type SignatureRule,

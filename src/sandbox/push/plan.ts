@@ -1,7 +1,7 @@
 import type { Secret } from '../../security/secret.ts';
 import { type Creation, isUndecided } from '../creation/creation.ts';
 import { forgeSignature, shiftFields } from './forgery.ts';
-import { type Random, deriveRandom } from '../prng.ts';
+import { type Random, deriveRandom } from '../seeded-random.ts';
 import { type FieldPair, resultFields, signFields, trueClaim } from '../creation/result-fields.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
 import type { PushKind } from '../sandbox-event.ts';

@@ -1,4 +1,4 @@
-import type { Random } from './prng.ts';
+import type { Random } from './seeded-random.ts';
 
 /** A version 4 UUID drawn from the seeded stream, in the form of a QuickPay ID. */
 export function drawUuid(random: Random): string {

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { AppError } from '../domain/errors.ts';
-import { patchFaults } from './faults/switches.ts';
+import { patchFaults } from './fault-switches.ts';
 import { type SandboxContext, resetContext } from './sandbox-context.ts';
 import { takeSnapshot } from './sandbox-snapshot.ts';
 

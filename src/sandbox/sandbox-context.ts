@@ -1,10 +1,10 @@
 import { type Agenda, createAgenda } from './task-scheduler.ts';
 import { type CreationLedger, createLedger } from './creation/store.ts';
-import { type FaultSwitches, faultDefaults, patchFaults } from './faults/switches.ts';
+import { type FaultSwitches, faultDefaults, patchFaults } from './fault-switches.ts';
 import { type OauthLedger, createOauthLedger } from './oauth/token-store.ts';
 import type { Endpoint } from './sandbox-event.ts';
 import type { ResolvedSandboxOptions } from './sandbox-options.ts';
-import { type SecureCodes, createSecureCodes } from './checkout/secure-codes.ts';
+import { type SecureCodes, createSecureCodes } from './creation/secure-codes.ts';
 
 /** Everything a route of the sandbox works with. `reset` replaces the state in one step. */
 export interface SandboxContext {

@@ -1,4 +1,4 @@
-import type { faultEndpoints } from './faults/switches.ts';
+import type { faultEndpoints } from './fault-switches.ts';
 
 /** A call that the sandbox counts. */
 export type Endpoint = (typeof faultEndpoints)[number];

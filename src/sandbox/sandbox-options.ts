@@ -1,4 +1,4 @@
-import type { FaultSwitches } from './faults/switches.ts';
+import type { FaultSwitches } from './fault-switches.ts';
 import type { SandboxEvent } from './sandbox-event.ts';
 
 /** A merchant account of the sandbox. Its secure code is checked on calls and signs redirects and pushes. */

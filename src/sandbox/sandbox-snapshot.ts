@@ -1,5 +1,5 @@
 import { type Creation, type CreationStatus, isToken, type Push } from './creation/creation.ts';
-import { faultEndpoints } from './faults/switches.ts';
+import { faultEndpoints } from './fault-switches.ts';
 import { isAccessTokenValid } from './oauth/token-store.ts';
 import type { SandboxContext } from './sandbox-context.ts';
 import type { Endpoint } from './sandbox-event.ts';

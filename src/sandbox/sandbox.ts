@@ -26,12 +26,12 @@
  */
 import { buildServer } from './sandbox-server.ts';
 import { createContext } from './sandbox-context.ts';
-import { type FaultSwitches, patchFaults } from './faults/switches.ts';
+import { type FaultSwitches, patchFaults } from './fault-switches.ts';
 import { type SandboxOptions, resolveOptions } from './sandbox-options.ts';
 import { type SandboxSnapshot, takeSnapshot } from './sandbox-snapshot.ts';
 import { listen } from './sandbox-listener.ts';
 
-export { type FaultSwitches, faultDefaults, faultSwitchesSchema } from './faults/switches.ts';
+export { type FaultSwitches, faultDefaults, faultSwitchesSchema } from './fault-switches.ts';
 export type { SandboxEvent } from './sandbox-event.ts';
 export {
   type SandboxAccount,

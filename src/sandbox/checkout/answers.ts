@@ -1,6 +1,6 @@
 import { answerCodes } from '../answer-codes.ts';
 import { type Creation, isToken } from '../creation/creation.ts';
-import type { FaultSwitches } from '../faults/switches.ts';
+import type { FaultSwitches } from '../fault-switches.ts';
 
 /** Status of a token as the gateway writes it: 1 usable, 0 failed or disabled, -1 pending. */
 export type QuickpayStatus = '1' | '0' | '-1';

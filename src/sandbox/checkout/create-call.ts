@@ -7,7 +7,7 @@ import { type Directive, findDirective } from '../creation/scenario.ts';
 import { drawOrderReference, drawUuid } from '../seeded-ids.ts';
 import { deriveRandom } from '../seeded-random.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
-import type { AccountTerminal } from './secure-codes.ts';
+import type { AccountTerminal } from '../creation/secure-codes.ts';
 
 /** `POST /pg/quickPay/create` for a known account: registers a creation and answers in one of the documented shapes. */
 export function createQuickpay(

@@ -3,7 +3,7 @@ import { type QuickpayStatus, queryAnswer, tokenNode } from './answers.ts';
 import { findCancelKey, findQueryKey } from './request.ts';
 import { type Creation, isToken, isUndecided } from '../creation/creation.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
-import type { AccountTerminal } from './secure-codes.ts';
+import type { AccountTerminal } from '../creation/secure-codes.ts';
 
 /** `POST /pg/quickPay/query` for a known account. What is unknown or not visible yet is `40004` with an empty `data`. */
 export function queryQuickpay(

@@ -7,7 +7,7 @@ import { findDirective } from '../creation/scenario.ts';
 import { exchange } from '../faults/gateway-call.ts';
 import type { Strike } from '../faults/network-fault.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
-import type { AccountTerminal } from './secure-codes.ts';
+import type { AccountTerminal } from '../creation/secure-codes.ts';
 import { cancelQuickpay, queryQuickpay } from './query-call.ts';
 
 /** The JSON "checkout" API: QuickPay create, query and cancel, and the account check. */

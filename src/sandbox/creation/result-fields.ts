@@ -3,7 +3,7 @@ import { signatureFields } from '../../gateway/signature-fields.ts';
 import { Secret } from '../../security/secret.ts';
 import { answerCodes } from '../answer-codes.ts';
 import type { Creation } from './creation.ts';
-import type { FaultSwitches } from '../faults/switches.ts';
+import type { FaultSwitches } from '../fault-switches.ts';
 
 /** One field of a form; names may repeat, as they do in the gateway's redirect. */
 export type FieldPair = readonly [name: string, value: string];

@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import type { FaultSwitches } from './switches.ts';
+import type { FaultSwitches } from '../fault-switches.ts';
 import { deriveRandom, drawFraction } from '../seeded-random.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
 import type { Endpoint, StrikeKind } from '../sandbox-event.ts';

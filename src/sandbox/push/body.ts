@@ -1,5 +1,5 @@
 import { XMLBuilder } from 'fast-xml-parser';
-import type { FaultSwitches } from '../faults/switches.ts';
+import type { FaultSwitches } from '../fault-switches.ts';
 import { type FieldPair, lastValues } from '../creation/result-fields.ts';
 
 /** An encoded message with its content type. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AppError } from '../../domain/errors.ts';
+import { AppError } from '../domain/errors.ts';
 
 /** The calls that network faults can strike, as counted in the snapshot. */
 export const faultEndpoints = [

@@ -1,6 +1,7 @@
 /**
- * The codes of the sandbox's answers. Only `000` / `SUCCESS` and the message `PARAM_ERROR` are published; every
- * other code and message is invented here, five digits like the gateway's other codes but in a range it does not use.
+ * Codes and messages of the sandbox's answers. Oceanpayment publishes only `000` with `SUCCESS`,
+ * and the message `PARAM_ERROR`. All others are invented: five digits like the gateway's codes, in
+ * a range that the gateway does not use.
  */
 export const answerCodes = {
   success: { code: '000', message: 'SUCCESS' },
@@ -14,10 +15,10 @@ export const answerCodes = {
   'access-token': { code: '40012', message: 'ACCESS_TOKEN_INVALID' },
 } as const;
 
-/** Why a call was refused. */
+/** Why the gateway refuses a call. */
 export type RefusalReason = Exclude<keyof typeof answerCodes, 'success'>;
 
-/** A refusal in the documented envelope: an empty `data`, and the message under `message`. */
+/** A refusal in the documented envelope, with an empty `data`. */
 export function refusal(reason: RefusalReason): object {
   return { ...answerCodes[reason], data: {} };
 }

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { AppError } from '../domain/errors.ts';
 
-/** The calls that network faults can strike, as counted in the snapshot. */
-export const faultEndpoints = [
+/** The gateway calls that network faults can hit. The snapshot counts each of them. */
+export const gatewayEndpoints = [
   'create',
   'query',
   'cancel',
@@ -11,78 +11,88 @@ export const faultEndpoints = [
   'oauth-refresh',
 ] as const;
 
+/** One of the gateway calls that network faults can hit. */
+export type GatewayEndpoint = (typeof gatewayEndpoints)[number];
+
 const rate = z.number().min(0).max(1);
 const timeMs = z.number().int().min(0).max(86_400_000);
 const pushCount = z.number().int().min(0).max(20);
 const signatureRule = z.enum(['Q1', 'Q2', 'Q3', 'none', 'wrong']);
 
 /**
- * Every switch of the sandbox. The descriptions are the documentation: the command line and `GET /sandbox/faults` are
- * built on them. Each rate is a share of calls between 0 and 1, drawn from the seed, the call's key (the merchant
- * reference or the application) and the number of that key's call, so other traffic does not change what a key meets.
+ * All fault switches, each documented by its description. A rate from 0 to 1 is the share of calls
+ * that the fault hits. Each draw depends only on the seed, the call's key (merchant reference or
+ * app key) and the number of calls with that key, so other traffic does not change it.
  */
 export const faultSwitchesSchema = z.strictObject({
-  latencyMs: timeMs.describe('wait before the effect; it still happens when the caller has gone'),
+  latencyMs: timeMs.describe('wait before the effect, which happens even if the caller hangs up'),
   errorRate5xx: rate.describe('answer 503 without effect'),
   errorAfterEffectRate: rate.describe('take effect, then answer 502'),
   resetBeforeEffectRate: rate.describe('destroy the connection without effect'),
-  resetAfterEffectRate: rate.describe('take effect, then destroy the connection before the reply'),
+  resetAfterEffectRate: rate.describe('take effect, then destroy the connection before the answer'),
   hangRate: rate.describe('hold the connection without effect and never answer'),
   hangAfterEffectRate: rate.describe('take effect, then hold the connection and never answer'),
-  faultEndpoints: z.array(z.enum(faultEndpoints)).describe('the calls the faults above apply to'),
+  faultEndpoints: z.array(z.enum(gatewayEndpoints)).describe('the calls that the faults above hit'),
   faultAttemptsMax: z
     .number()
     .int()
     .min(0)
     .nullable()
-    .describe('strike only the first n calls of a key to an endpoint; null: all of them'),
+    .describe('hit only the first n calls of a key to an endpoint; null: every call'),
 
-  duplicatePushes: pushCount.describe('further copies of each genuine push'),
+  duplicatePushes: pushCount.describe('extra copies of each genuine push'),
   reorderPushes: z
     .boolean()
-    .describe('send the pushes of a creation backwards and let creations overtake each other'),
+    .describe('send the pushes of a creation in reverse and let creations overtake each other'),
   forgedPushes: pushCount.describe(
-    'forged pushes per decision: in turn a wrong signature and two right ones over shifted fields',
+    'forged pushes per decision: in turn a wrong signature and two valid ones over shifted fields',
   ),
   latePushMs: timeMs.describe('wait before the first push'),
   contradictingPush: z
     .boolean()
-    .describe('after the success, push a signed failure; queries still say success'),
-  dropPushes: z.boolean().describe('send no genuine push at all'),
+    .describe('after the success, push a signed failure; queries still answer success'),
+  dropPushes: z.boolean().describe('send no genuine push'),
   pushFormat: z.enum(['xml', 'json', 'form']).describe('encoding of pushes'),
   pushSignature: signatureRule.describe('signature list of pushes'),
   redirectSignature: signatureRule.describe('signature list of the browser redirect'),
 
   autoDecisionMs: timeMs.describe('wait before sandbox:approve and sandbox:decline decide'),
-  queryVisibilityDelayMs: timeMs.describe('how long a query does not see a creation or a decision'),
-  pendingVisible: z.boolean().describe('queries show an undecided creation (-1); off: not found'),
+  queryVisibilityDelayMs: timeMs.describe('how long queries miss a new creation or decision'),
+  pendingVisible: z
+    .boolean()
+    .describe('queries show an undecided creation as -1; false: not found'),
   customerQuery: z
     .enum(['latest', 'array'])
-    .describe('what a query by customer answers: the latest token, or an array of all'),
+    .describe('answer to a query by customer: the latest token, or an array of all'),
   createIdempotency: z
     .enum(['same-result', 'duplicate-error', 'second-token'])
-    .describe('what a second create with the same merchant reference does'),
+    .describe('answer to a second create with the same merchant reference'),
   cancelStatus: z.enum(['0', '1']).describe('status in the answer to cancel'),
-  queryStatusAfterCancel: z.enum(['0', '1']).describe('status that queries show after a cancel'),
+  queryStatusAfterCancel: z.enum(['0', '1']).describe('status in queries after a cancel'),
   expiryTime: z.iso.date().describe('expiryTime of every token, a date without a zone'),
 
-  refreshRotates: z.boolean().describe('a refresh answers a new refresh token and ends the old'),
-  oldRefreshGraceMs: timeMs.describe('how long a rotated refresh token still works'),
-  oldAccessTokenDies: z.boolean().describe('a refresh ends the former access tokens at once'),
-  createInvalidates: z.boolean().describe('a create ends all former tokens of the application'),
-  refreshRejectRate: rate.describe('refuse a refresh although its token is good'),
-  createRejectRate: rate.describe('refuse an OAuth create although app key and secret are good'),
-  omitExpiresIn: z.boolean().describe('leave the lifetime out of OAuth answers'),
+  refreshRotates: z
+    .boolean()
+    .describe('a refresh returns a new refresh token and revokes the old one'),
+  oldRefreshGraceMs: timeMs.describe('how long a rotated refresh token stays valid'),
+  oldAccessTokenDies: z.boolean().describe('a refresh revokes the earlier access tokens at once'),
+  createInvalidates: z.boolean().describe('a create revokes all earlier tokens of the application'),
+  refreshRejectRate: rate.describe('refuse a refresh although its refresh token is valid'),
+  createRejectRate: rate.describe('refuse an OAuth create although app key and secret are valid'),
+  omitExpiresIn: z.boolean().describe('omit the token lifetime from OAuth answers'),
   oauthShape: z
     .enum(['data.access_token', 'data.accessToken', 'access_token'])
     .describe('where OAuth answers hold the tokens'),
   oauthSuccessCode: z.enum(['000', '200']).describe('code of a successful OAuth answer'),
 });
 
-/** The state of every switch. */
+/** The value of every fault switch. */
 export type FaultSwitches = Readonly<z.infer<typeof faultSwitchesSchema>>;
 
-/** A gateway that works and, where its documentation is silent, behaves as most of the public code expects. */
+/**
+ * A healthy gateway. Where Oceanpayment's documentation is silent, it behaves as most public
+ * integrations expect.
+ */
 export const faultDefaults: FaultSwitches = {
   latencyMs: 0,
   errorRate5xx: 0,
@@ -91,7 +101,7 @@ export const faultDefaults: FaultSwitches = {
   resetAfterEffectRate: 0,
   hangRate: 0,
   hangAfterEffectRate: 0,
-  faultEndpoints: [...faultEndpoints],
+  faultEndpoints: [...gatewayEndpoints],
   faultAttemptsMax: null,
   duplicatePushes: 0,
   reorderPushes: false,
@@ -107,7 +117,7 @@ export const faultDefaults: FaultSwitches = {
   pendingVisible: true,
   customerQuery: 'latest',
   createIdempotency: 'same-result',
-  // The vendor's sample shows 1 after a cancel; that it means "accepted" and not "active" is our reading.
+  // Oceanpayment's sample answers a cancel with 1; we read it as "accepted", not as "active".
   cancelStatus: '1',
   queryStatusAfterCancel: '0',
   expiryTime: '2030-10-01',
@@ -122,14 +132,18 @@ export const faultDefaults: FaultSwitches = {
   oauthSuccessCode: '000',
 };
 
-/** The switches after a patch. Throws `config_invalid` with the names of unknown or wrong switches. */
+/** Applies a patch. Throws `config_invalid` with the names of unknown and invalid switches. */
 export function patchFaults(current: FaultSwitches, patch: object): FaultSwitches {
   const parsed = faultSwitchesSchema.safeParse({ ...current, ...patch });
   if (parsed.success) return parsed.data;
   const paths = parsed.error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys' ? issue.keys : [issue.path.join('.')],
   );
-  throw new AppError('config_invalid', `Wrong sandbox fault switches: ${paths.join(', ')}.`, {
-    paths,
-  });
+  throw new AppError(
+    'config_invalid',
+    `Unknown or invalid sandbox fault switches: ${paths.join(', ')}.`,
+    {
+      paths,
+    },
+  );
 }

@@ -1,29 +1,33 @@
-import { type Agenda, createAgenda } from './task-scheduler.ts';
-import { type CreationLedger, createLedger } from './creation/store.ts';
-import { type FaultSwitches, faultDefaults, patchFaults } from './fault-switches.ts';
-import { type OauthLedger, createOauthLedger } from './oauth/token-store.ts';
-import type { Endpoint } from './sandbox-event.ts';
-import type { ResolvedSandboxOptions } from './sandbox-options.ts';
 import { type SecureCodes, createSecureCodes } from './creation/secure-codes.ts';
+import { type CreationStore, createCreationStore } from './creation/store.ts';
+import {
+  type FaultSwitches,
+  type GatewayEndpoint,
+  faultDefaults,
+  patchFaults,
+} from './fault-switches.ts';
+import { type OauthTokenStore, createOauthTokenStore } from './oauth/token-store.ts';
+import type { ResolvedSandboxOptions } from './sandbox-options.ts';
+import { type TaskScheduler, createTaskScheduler } from './task-scheduler.ts';
 
-/** Everything a route of the sandbox works with. `reset` replaces the state in one step. */
+/** The options and the state of a sandbox, passed to every route. A reset replaces the state. */
 export interface SandboxContext {
   readonly options: ResolvedSandboxOptions;
   readonly secureCodes: SecureCodes;
-  /** Base of the hosted page's address; known once the server listens. */
+  /** Base URL of the hosted page for browsers. Empty until the server listens. */
   publicUrl: string;
   seed: number;
   faults: FaultSwitches;
-  creations: CreationLedger;
-  oauth: OauthLedger;
-  agenda: Agenda;
+  creations: CreationStore;
+  oauthTokens: OauthTokenStore;
+  scheduler: TaskScheduler;
   /** Calls per endpoint. */
-  calls: Map<Endpoint, number>;
-  /** Calls per endpoint and key, for faults that depend on the attempt. */
-  attempts: Map<string, number>;
+  callCounts: Map<GatewayEndpoint, number>;
+  /** Calls per endpoint and key, which the fault draws depend on. */
+  attemptCounts: Map<string, number>;
 }
 
-/** A context with empty state. Throws `config_invalid` for wrong fault switches. */
+/** A context without creations and tokens. Throws `config_invalid` for invalid fault switches. */
 export function createContext(options: ResolvedSandboxOptions): SandboxContext {
   return {
     options,
@@ -35,9 +39,9 @@ export function createContext(options: ResolvedSandboxOptions): SandboxContext {
   };
 }
 
-/** Forgets all creations, tokens, counts and pending pushes and returns the switches to those of the start. */
+/** Clears all state, drops pending pushes, and restores the initial fault switches. */
 export function resetContext(context: SandboxContext, seed: number): void {
-  context.agenda.close();
+  context.scheduler.close();
   Object.assign(context, {
     seed,
     faults: patchFaults(faultDefaults, context.options.faults),
@@ -47,13 +51,13 @@ export function resetContext(context: SandboxContext, seed: number): void {
 
 function emptyState(): Pick<
   SandboxContext,
-  'creations' | 'oauth' | 'agenda' | 'calls' | 'attempts'
+  'creations' | 'oauthTokens' | 'scheduler' | 'callCounts' | 'attemptCounts'
 > {
   return {
-    creations: createLedger(),
-    oauth: createOauthLedger(),
-    agenda: createAgenda(),
-    calls: new Map(),
-    attempts: new Map(),
+    creations: createCreationStore(),
+    oauthTokens: createOauthTokenStore(),
+    scheduler: createTaskScheduler(),
+    callCounts: new Map(),
+    attemptCounts: new Map(),
   };
 }

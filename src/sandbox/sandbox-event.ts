@@ -1,41 +1,41 @@
-import type { faultEndpoints } from './fault-switches.ts';
+import type { GatewayEndpoint } from './fault-switches.ts';
 
-/** A call that the sandbox counts. */
-export type Endpoint = (typeof faultEndpoints)[number];
-
-/** What a person or a script did on the hosted page. */
-export type Decision = 'approve' | 'decline' | 'abandon';
+/** What the customer did on the hosted page. */
+export type CustomerDecision = 'approve' | 'decline' | 'abandon';
 
 /** Why a push was sent. */
 export type PushKind = 'result' | 'duplicate' | 'forged' | 'contradicting';
 
-/** How a network fault showed itself to the caller. */
-export type StrikeKind = 'error' | 'reset' | 'hang';
+/** What the caller sees of a network fault. */
+export type NetworkFaultKind = 'error' | 'reset' | 'hang';
 
-/** Something that happened in the sandbox, for live output. Holds references, never secrets. */
+/**
+ * Something that happened in the sandbox, for live output. It names references and never a secret.
+ */
 export type SandboxEvent =
   | {
       readonly type: 'call';
-      readonly endpoint: Endpoint;
-      /** The merchant reference or the application; `invalid` when the call named none. */
+      readonly endpoint: GatewayEndpoint;
+      /** The merchant reference or the app key; `invalid` when the call has none. */
       readonly key: string;
-      /** How many calls this key has made to this endpoint, from 1. */
+      /** How many calls this key has made to this endpoint, this one included. */
       readonly attempt: number;
-      readonly strike: StrikeKind | null;
+      /** The injected network fault, null for none. */
+      readonly strike: NetworkFaultKind | null;
       readonly isAfterEffect: boolean;
     }
   | {
       readonly type: 'decision';
       readonly orderReferenceId: string;
       readonly merchantReferenceId: string;
-      readonly decision: Decision;
+      readonly decision: CustomerDecision;
     }
   | {
       readonly type: 'push';
       readonly orderReferenceId: string;
       readonly merchantReferenceId: string;
       readonly kind: PushKind;
-      /** From 1. */
+      /** Starts at 1. */
       readonly attempt: number;
       readonly httpStatus: number | null;
       readonly isAcknowledged: boolean;

@@ -1,35 +1,40 @@
 /**
- * A stand-in for the payment gateway, for demos, tests and a merchant's own CI: QuickPay create, query and cancel, the
- * hosted authorisation page with its signed redirect, push notifications, and OPCard OAuth. All state is in memory.
+ * A stand-in for the payment gateway, for demos, tests and a merchant's own CI: QuickPay create,
+ * query and cancel, the hosted authorisation page with its signed redirect, push notifications,
+ * and OPCard OAuth. All state is in memory.
  *
- * What becomes of a creation is written in its `order.remark`, so that scripts are deterministic:
+ * The remark of a create (`order.remark`) selects its scenario, so that a test is deterministic:
  *
- *     sandbox:redirect        answers a url and waits for a decision on the page (the default)
- *     sandbox:direct          answers the finished token, without a url (the default for method `Credit Card`)
- *     sandbox:direct-failed   answers code 000 without a url and with status 0
- *     sandbox:refuse          answers a refusal; nothing is created
- *     sandbox:approve         answers a url, then approves by itself; only a push tells
- *     sandbox:decline         answers a url, then declines by itself; only a push tells
+ *     sandbox:redirect        answers a url and waits for the customer's decision (the default)
+ *     sandbox:direct          answers the token without a url (the default of `Credit Card`)
+ *     sandbox:direct-failed   answers code 000 with status 0, without a url
+ *     sandbox:refuse          answers a refusal and creates nothing
+ *     sandbox:approve         answers a url, then approves by itself; only a push reports it
+ *     sandbox:decline         answers a url, then declines by itself; only a push reports it
  *
- * A behaviour may be followed, or the default be changed, by modifiers, for example `sandbox:approve+duplicated` or
+ * Modifiers follow a behaviour or change the default one, as in `sandbox:approve+duplicated` or
  * `sandbox:late+forged`:
  *
- *     duplicated      the push comes twice            forged       three forged pushes come before
- *     contradicting   a signed failure follows        dropped      no genuine push comes
- *     late            the push comes two seconds late lost-reply   the first create call takes effect, then the
- *                                                                  connection is reset before the reply
+ *     duplicated      sends the push twice
+ *     forged          sends three forged pushes first
+ *     contradicting   sends a signed failure after the success
+ *     dropped         sends no genuine push
+ *     late            sends the push two seconds late
+ *     lost-reply      resets the connection after the effect of the first create call
  *
- * Faults for all traffic are in `faults.ts`; change them with `setFaults` or `PUT /sandbox/faults`. Other controls:
- * `GET /sandbox/state`, `POST /sandbox/reset`, `PUT /sandbox/seed`. A script plays the browser by `POST
- * /bank/quickPay/decide` with `Accept: application/json`; the answer `{redirectUrl, fields}` holds name-value pairs ready
- * for `new URLSearchParams(fields)`. `POST /card-api/v1/probe` tells whether an access token is good.
+ * Fault switches change all traffic. `faultSwitchesSchema` describes them; `setFaults` and
+ * `PUT /sandbox/faults` set them. The other controls are `GET /sandbox/state`,
+ * `POST /sandbox/reset` and `PUT /sandbox/seed`.
+ *
+ * A script plays the browser with `POST /bank/quickPay/decide` and `Accept: application/json`. The
+ * answer is `{redirectUrl, fields}`, with fields as pairs for `new URLSearchParams(fields)`.
+ * `POST /card-api/v1/probe` shows whether an access token is valid.
  */
-import { buildServer } from './sandbox-server.ts';
-import { createContext } from './sandbox-context.ts';
 import { type FaultSwitches, patchFaults } from './fault-switches.ts';
+import { createContext } from './sandbox-context.ts';
 import { type SandboxOptions, resolveOptions } from './sandbox-options.ts';
+import { buildServer, listen } from './sandbox-server.ts';
 import { type SandboxSnapshot, takeSnapshot } from './sandbox-snapshot.ts';
-import { listen } from './sandbox-listener.ts';
 
 export { type FaultSwitches, faultDefaults, faultSwitchesSchema } from './fault-switches.ts';
 export type { SandboxEvent } from './sandbox-event.ts';
@@ -43,24 +48,27 @@ export type { CreationSnapshot, SandboxSnapshot } from './sandbox-snapshot.ts';
 
 /** A running sandbox. */
 export interface Sandbox {
-  /** The listening address, without a slash at the end. */
+  /** The listening address, without a trailing slash. */
   readonly url: string;
-  /** Base of the JSON API; the same as `url`. */
+  /** Base of the JSON API, equal to `url`. */
   readonly checkoutUrl: string;
-  /** Base of the OAuth calls; ends in `/open-api/v1`. */
+  /** Base of the OAuth calls. It ends in `/open-api/v1`. */
   readonly openApiUrl: string;
   readonly port: number;
-  /** Changes the named switches. Throws `config_invalid`. */
+  /** Changes only the switches in the patch. Throws `config_invalid` for an invalid one. */
   setFaults(patch: Partial<FaultSwitches>): void;
-  /** What happened so far, copied. */
+  /** A copy of the current state. */
   state(): SandboxSnapshot;
-  /** Resolves when no decision or push is under way or scheduled. */
+  /** Resolves when no decision or push is scheduled or running. */
   settled(): Promise<void>;
-  /** Drops connections, ends pushes and clears every timer. */
+  /** Closes all connections, aborts pushes and clears all timers. */
   close(): Promise<void>;
 }
 
-/** Starts a sandbox. Throws `config_invalid` for wrong switches and `port_taken` when the port is in use. */
+/**
+ * Starts a sandbox. Throws `config_invalid` for an invalid fault switch and `port_taken` when the
+ * port is in use.
+ */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const resolved = resolveOptions(options);
   const context = createContext(resolved);
@@ -76,9 +84,9 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       context.faults = patchFaults(context.faults, patch);
     },
     state: () => takeSnapshot(context),
-    settled: () => context.agenda.settled(),
+    settled: () => context.scheduler.settled(),
     async close() {
-      context.agenda.close();
+      context.scheduler.close();
       await server.close();
     },
   };

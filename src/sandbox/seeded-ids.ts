@@ -1,6 +1,6 @@
-import type { Random } from './seeded-random.ts';
+import { type Random, drawBytes } from './seeded-random.ts';
 
-/** A version 4 UUID drawn from the seeded stream, in the form of a QuickPay ID. */
+/** A version 4 UUID, the form of a QuickPay ID. */
 export function drawUuid(random: Random): string {
   const bytes = drawBytes(random, 16);
   bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x40, 6);
@@ -9,8 +9,8 @@ export function drawUuid(random: Random): string {
 }
 
 /**
- * An order reference: 21 digits. The gateway's own look like a time and a counter; a real time would make two runs with
- * the same seed differ, so the leading date is fixed.
+ * An order reference of 21 digits. The gateway's references look like a time and a counter; the
+ * time here is fixed, because the real time would make two runs with the same seed differ.
  */
 export function drawOrderReference(random: Random): string {
   const high = String(random() % 10_000_000).padStart(7, '0');
@@ -24,18 +24,13 @@ export function drawAccessToken(random: Random): string {
 }
 
 /**
- * A refresh token that looks like the gateway's sample: a JWT with `op_id` and `sign_date` only, so no expiry can be read
- * from it. `sign_date` counts issues instead of seconds, for the sake of equal runs.
+ * A refresh token like the gateway's sample: a JWT with `op_id` and `sign_date` only, so that its
+ * expiry cannot be read from it. `sign_date` counts issues instead of seconds, because the real
+ * time would make two runs with the same seed differ.
  */
 export function drawRefreshToken(random: Random, opId: string, issueNumber: number): string {
   const header = Buffer.from('{"alg":"HS512"}').toString('base64url');
   const payload = { op_id: opId, sign_date: 1_753_920_000 + issueNumber };
   const body = Buffer.from(JSON.stringify(payload)).toString('base64url');
   return `${header}.${body}.${drawBytes(random, 64).toString('base64url')}`;
-}
-
-function drawBytes(random: Random, length: number): Buffer {
-  const bytes = Buffer.alloc(length);
-  for (let offset = 0; offset < length; offset += 4) bytes.writeUInt32LE(random(), offset);
-  return bytes;
 }

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 
-/** A stream of unsigned 32-bit integers. The same start always gives the same stream. */
+/** A stream of unsigned 32-bit integers. Equal seeds give equal streams. */
 export type Random = () => number;
 
 /**
- * A random stream of its own for every (seed, labels) pair, so that what one creation gets does not depend on which
- * others came before it. The labels are hashed to the full 128 bits of the generator's state: with a 32-bit state two of
- * a hundred thousand creations would already be likely to share their ids.
+ * An independent random stream for each (seed, labels) pair, so that the ids of a creation do not
+ * depend on the creations before it. The labels are hashed to the generator's full state of 128
+ * bits: with 32 bits, two of a hundred thousand creations would probably share their ids.
  */
 export function deriveRandom(seed: number, ...labels: readonly string[]): Random {
   const digest = createHash('sha256')
@@ -20,12 +20,19 @@ export function deriveRandom(seed: number, ...labels: readonly string[]): Random
   );
 }
 
-/** A number in [0, 1), for comparing with a rate. */
+/** A number in [0, 1), to compare with a rate. */
 export function drawFraction(random: Random): number {
   return random() / 2 ** 32;
 }
 
-/** `sfc32` (Small Fast Counter) by Chris Doty-Humphrey, from PractRand, public domain. Not for cryptography. */
+/** Random bytes. The length is a multiple of four. */
+export function drawBytes(random: Random, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  for (let offset = 0; offset < length; offset += 4) bytes.writeUInt32LE(random(), offset);
+  return bytes;
+}
+
+/** `sfc32` (Small Fast Counter) by Chris Doty-Humphrey, public domain. Not for cryptography. */
 function sfc32(a: number, b: number, c: number, counter: number): Random {
   return () => {
     const sum = (((a + b) | 0) + counter) | 0;

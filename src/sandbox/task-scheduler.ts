@@ -1,30 +1,33 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Work that waits for its time or is under way. */
-export interface Agenda {
+/** Runs delayed tasks until it is closed. */
+export interface TaskScheduler {
   /** Aborted by `close`. */
   readonly signal: AbortSignal;
-  /** Runs the task after `delayMs`; does nothing on a closed agenda. The task must not throw. */
-  after(delayMs: number, task: () => void | Promise<void>): void;
-  /** Waits `delayMs`; false when the agenda was closed meanwhile. */
+  /** Runs the task after `delayMs`; ignored once closed. The task must not throw. */
+  schedule(delayMs: number, task: () => void | Promise<void>): void;
+  /** Waits `delayMs`. False when `close` cut the wait short. */
   wait(delayMs: number): Promise<boolean>;
-  /** Resolves as soon as nothing is waiting or under way. */
+  /** Resolves as soon as no task is pending or running. */
   settled(): Promise<void>;
-  /** Clears every timer and aborts what is under way. */
+  /** Cancels pending tasks and waits, and aborts `signal` for running ones. */
   close(): void;
 }
 
-/** A new, empty agenda. A reset closes the old one and starts another, so nothing old reaches the new state. */
-export function createAgenda(): Agenda {
+/**
+ * A scheduler without tasks. A reset closes it and creates another, so that no old task changes the
+ * new state.
+ */
+export function createTaskScheduler(): TaskScheduler {
   const abort = new AbortController();
   let openCount = 0;
-  let waiters: (() => void)[] = [];
+  let settledWaiters: (() => void)[] = [];
 
-  const finish = (): void => {
+  const finishTask = (): void => {
     openCount -= 1;
     if (openCount > 0) return;
-    for (const resolve of waiters) resolve();
-    waiters = [];
+    for (const resolve of settledWaiters) resolve();
+    settledWaiters = [];
   };
 
   const wait = async (delayMs: number): Promise<boolean> => {
@@ -36,27 +39,27 @@ export function createAgenda(): Agenda {
     }
   };
 
-  const run = async (delayMs: number, task: () => void | Promise<void>): Promise<void> => {
+  const runTask = async (delayMs: number, task: () => void | Promise<void>): Promise<void> => {
     try {
       if (await wait(delayMs)) await task();
     } finally {
-      finish();
+      finishTask();
     }
   };
 
   return {
     signal: abort.signal,
     wait,
-    after(delayMs, task) {
+    schedule(delayMs, task) {
       if (abort.signal.aborted) return;
       openCount += 1;
-      void run(delayMs, task);
+      void runTask(delayMs, task);
     },
     settled: () =>
       openCount === 0
         ? Promise.resolve()
         : new Promise((resolve) => {
-            waiters.push(resolve);
+            settledWaiters.push(resolve);
           }),
     close: () => abort.abort(),
   };

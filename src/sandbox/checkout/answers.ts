@@ -1,11 +1,11 @@
 import { answerCodes } from '../answer-codes.ts';
-import { type Creation, isToken } from '../creation/creation.ts';
+import { type Creation, hasToken } from '../creation/creation.ts';
 import type { FaultSwitches } from '../fault-switches.ts';
 
-/** Status of a token as the gateway writes it: 1 usable, 0 failed or disabled, -1 pending. */
+/** Token status of the gateway: 1 is usable, 0 failed or disabled, -1 pending. */
 export type QuickpayStatus = '1' | '0' | '-1';
 
-/** Create's answer with a `url`: the customer must authorise. Message key `msg`. */
+/** The answer to a create that the customer must authorise at `url`. Its message key is `msg`. */
 export function redirectAnswer(creation: Creation, publicUrl: string): object {
   const { code, message: msg } = answerCodes.success;
   const { account, terminal } = creation;
@@ -14,11 +14,14 @@ export function redirectAnswer(creation: Creation, publicUrl: string): object {
   return { msg, code, data: { account, terminal, order: orderNode(creation), url, merchant } };
 }
 
-/** Create's answer without a `url`: final. Key `quickPay` in camel case, status a number, amount and currency present. */
+/**
+ * The final answer to a create, without a `url`. Unlike the answer to a query, it spells
+ * `quickPay` in camel case, gives the status as a number, and holds amount and currency.
+ */
 export function directAnswer(creation: Creation): object {
   const { code, message: msg } = answerCodes.success;
   const { account, terminal, currency, amount } = creation;
-  const quickPay = isToken(creation) ? { id: creation.quickpayId, status: 1 } : { status: 0 };
+  const quickPay = hasToken(creation) ? { id: creation.quickpayId, status: 1 } : { status: 0 };
   return {
     msg,
     code,
@@ -33,14 +36,17 @@ export function directAnswer(creation: Creation): object {
   };
 }
 
-/** What query and cancel tell about one creation: key `quickpay` in lower case, status a string. */
+/**
+ * One creation in the answer to a query or cancel, which spells `quickpay` in lower case and gives
+ * the status as a string.
+ */
 export function tokenNode(
   creation: Creation,
   status: QuickpayStatus,
   faults: FaultSwitches,
 ): object {
   const quickpay =
-    status === '-1' || !isToken(creation)
+    status === '-1' || !hasToken(creation)
       ? { status }
       : { id: creation.quickpayId, status, expiryTime: faults.expiryTime };
   return {
@@ -53,7 +59,7 @@ export function tokenNode(
   };
 }
 
-/** The envelope of query and cancel: message key `message`. */
+/** The envelope of query and cancel. Its message key is `message`. */
 export function queryAnswer(data: object): object {
   const { code, message } = answerCodes.success;
   return { message, code, data };

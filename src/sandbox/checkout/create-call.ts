@@ -1,61 +1,64 @@
 import { refusal } from '../answer-codes.ts';
-import { directAnswer, redirectAnswer } from './answers.ts';
-import { type CreateBody, createBodySchema } from './request.ts';
-import type { Creation } from '../creation/creation.ts';
-import { decide } from '../page/customer-decision.ts';
-import { type Directive, findDirective } from '../creation/scenario.ts';
+import type { AccountTerminal, Creation } from '../creation/creation.ts';
+import { type Scenario, parseScenario } from '../creation/scenario.ts';
+import { recordDecision } from '../page/customer-decision.ts';
+import type { SandboxContext } from '../sandbox-context.ts';
 import { drawOrderReference, drawUuid } from '../seeded-ids.ts';
 import { deriveRandom } from '../seeded-random.ts';
-import type { SandboxContext } from '../sandbox-context.ts';
-import type { AccountTerminal } from '../creation/secure-codes.ts';
+import { directAnswer, redirectAnswer } from './answers.ts';
+import { type CreateBody, createBodySchema } from './request.ts';
 
-/** `POST /pg/quickPay/create` for a known account: registers a creation and answers in one of the documented shapes. */
+/** A create call that passed the checks. */
+interface CreateRequest {
+  readonly account: AccountTerminal;
+  readonly body: CreateBody;
+  readonly scenario: Scenario;
+  /** Earlier creations with the same merchant reference. */
+  readonly previous: readonly Creation[];
+}
+
+/** `POST /pg/quickPay/create` of an authenticated account. */
 export function createQuickpay(
   context: SandboxContext,
   account: AccountTerminal,
-  body: unknown,
+  rawBody: unknown,
 ): object {
-  const parsed = createBodySchema.safeParse(body);
+  const parsed = createBodySchema.safeParse(rawBody);
   if (!parsed.success) return refusal('param');
-  const { remark, methods } = parsed.data.order;
-  const directive = findDirective(remark, methods);
-  if (directive === undefined) return refusal('param');
-  const former = listFormer(context, account, parsed.data.merchant.referenceId);
-  const accepted = former.findLast((creation) => creation.status !== 'refused');
+  const body = parsed.data;
+  const scenario = parseScenario(body.order.remark, body.order.methods);
+  if (scenario === undefined) return refusal('param');
+  const previous = context.creations.listByKey(account, {
+    by: 'merchant',
+    value: body.merchant.referenceId,
+  });
+  const accepted = previous.findLast((creation) => creation.status !== 'refused');
   if (accepted !== undefined && context.faults.createIdempotency !== 'second-token') {
     return context.faults.createIdempotency === 'duplicate-error'
       ? refusal('duplicate')
-      : answerOf(context, accepted);
+      : createAnswer(context, accepted);
   }
-  const creation = newCreation(context, account, parsed.data, directive, former.length + 1);
+  const creation = newCreation(context, { account, body, scenario, previous });
   context.creations.add(creation);
-  settleAtOnce(context, creation);
-  return creation.status === 'refused' ? refusal('refused') : answerOf(context, creation);
+  playScenario(context, creation);
+  return creation.status === 'refused' ? refusal('refused') : createAnswer(context, creation);
 }
 
-function listFormer(
-  context: SandboxContext,
-  { account, terminal }: AccountTerminal,
-  merchantReferenceId: string,
-): readonly Creation[] {
-  return context.creations.listBy(account, terminal, {
-    by: 'merchant',
-    value: merchantReferenceId,
-  });
-}
-
-function settleAtOnce(context: SandboxContext, creation: Creation): void {
-  const later = (decision: 'approve' | 'decline'): void =>
-    context.agenda.after(context.faults.autoDecisionMs, () => decide(context, creation, decision));
-  switch (creation.directive.behaviour) {
+/** Decides the creation, now or later, unless its scenario leaves that to the hosted page. */
+function playScenario(context: SandboxContext, creation: Creation): void {
+  const decideLater = (decision: 'approve' | 'decline'): void =>
+    context.scheduler.schedule(context.faults.autoDecisionMs, () =>
+      recordDecision(context, creation, decision),
+    );
+  switch (creation.scenario.behaviour) {
     case 'direct':
-      return decide(context, creation, 'approve');
+      return recordDecision(context, creation, 'approve');
     case 'direct-failed':
-      return decide(context, creation, 'decline');
+      return recordDecision(context, creation, 'decline');
     case 'approve':
-      return later('approve');
+      return decideLater('approve');
     case 'decline':
-      return later('decline');
+      return decideLater('decline');
     case 'refuse':
       creation.status = 'refused';
       return;
@@ -64,40 +67,19 @@ function settleAtOnce(context: SandboxContext, creation: Creation): void {
   }
 }
 
-function answerOf(context: SandboxContext, creation: Creation): object {
-  const { behaviour } = creation.directive;
+function createAnswer(context: SandboxContext, creation: Creation): object {
+  const { behaviour } = creation.scenario;
   return behaviour === 'direct' || behaviour === 'direct-failed'
     ? directAnswer(creation)
     : redirectAnswer(creation, context.publicUrl);
 }
 
-function newCreation(
-  context: SandboxContext,
-  { account, terminal }: AccountTerminal,
-  { order, merchant, billing, customer }: CreateBody,
-  directive: Directive,
-  ordinal: number,
-): Creation {
-  const { referenceId } = merchant;
-  const random = deriveRandom(
-    context.seed,
-    'creation',
-    account,
-    terminal,
-    referenceId,
-    String(ordinal),
-  );
-  const quickpayId = drawUuid(random);
-  let orderReferenceId = drawOrderReference(random);
-  while (context.creations.hasOrderReference(orderReferenceId)) {
-    orderReferenceId = drawOrderReference(random);
-  }
+function newCreation(context: SandboxContext, request: CreateRequest): Creation {
+  const { order, merchant, billing, customer } = request.body;
   return {
-    account,
-    terminal,
-    merchantReferenceId: referenceId,
-    orderReferenceId,
-    quickpayId,
+    ...request.account,
+    ...drawIds(context, request),
+    merchantReferenceId: merchant.referenceId,
     customerId: customer.id,
     currency: order.currency,
     amount: order.amount,
@@ -107,11 +89,26 @@ function newCreation(
     description: order.description,
     redirectUrl: order.redirectUrl,
     notifyUrl: order.notifyUrl,
-    directive,
+    scenario: request.scenario,
     createdAtMs: Date.now(),
     pushes: [],
     status: 'waiting',
     decidedAtMs: null,
     lastPushSecond: 0,
   };
+}
+
+function drawIds(
+  context: SandboxContext,
+  { account: { account, terminal }, body, previous }: CreateRequest,
+): Pick<Creation, 'quickpayId' | 'orderReferenceId'> {
+  const { referenceId } = body.merchant;
+  const ordinal = String(previous.length + 1);
+  const random = deriveRandom(context.seed, 'creation', account, terminal, referenceId, ordinal);
+  const quickpayId = drawUuid(random);
+  let orderReferenceId = drawOrderReference(random);
+  while (context.creations.findByOrderReference(orderReferenceId) !== undefined) {
+    orderReferenceId = drawOrderReference(random);
+  }
+  return { quickpayId, orderReferenceId };
 }

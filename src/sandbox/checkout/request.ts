@@ -6,8 +6,9 @@ const required = z.string().min(1).max(500);
 const httpUrl = z.url({ protocol: /^https?$/ }).max(500);
 
 /**
- * Body of `POST /pg/quickPay/create`. Strict where the gateway is documented to be (nodes, types, an amount of at most two
- * decimals), tolerant elsewhere: unknown fields pass. URLs must be http or https, since one becomes a form's action.
+ * Body of `POST /pg/quickPay/create`. It is strict where the gateway is documented to be: nodes,
+ * types and an amount of at most two decimals. Unknown fields pass. URLs must be http or https,
+ * because the hosted page uses `redirectUrl` as the action of a form.
  */
 export const createBodySchema = z.object({
   order: z.object({
@@ -32,7 +33,7 @@ export const createBodySchema = z.object({
   customer: z.object({ id: text }),
 });
 
-/** A create call that passed the checks. */
+/** A valid create body. */
 export type CreateBody = z.infer<typeof createBodySchema>;
 
 const keyNode = z.object({ referenceId: z.string().min(1) });
@@ -46,8 +47,8 @@ const queryBodySchema = z.object({
 const cancelBodySchema = z.object({ quickpay: idNode });
 
 /**
- * The key in a query. The page asks for one of four, but its own example fills three, so the narrowest one counts: order,
- * merchant, quickpay, customer. Undefined when there is none.
+ * The key of a query, undefined without one. Oceanpayment's page asks for one of four keys, but its
+ * example fills three, so the first one counts: order, merchant, quickpay, customer.
  */
 export function findQueryKey(body: unknown): CreationKey | undefined {
   const parsed = queryBodySchema.safeParse(body);
@@ -60,19 +61,19 @@ export function findQueryKey(body: unknown): CreationKey | undefined {
   return undefined;
 }
 
-/** The key in a cancel; undefined when there is none. */
+/** The key of a cancel, undefined without one. */
 export function findCancelKey(body: unknown): CreationKey | undefined {
   const parsed = cancelBodySchema.safeParse(body);
   return parsed.success ? { by: 'quickpay', value: parsed.data.quickpay.id } : undefined;
 }
 
-/** The merchant reference of a create call, also of one that fails the checks. */
+/** The merchant reference of a create, even of an invalid one. */
 export function findCreateReference(body: unknown): string | undefined {
   const parsed = z.object({ merchant: keyNode }).safeParse(body);
   return parsed.success ? parsed.data.merchant.referenceId : undefined;
 }
 
-/** The remark of a create call, also of one that fails the checks; empty when there is none. */
+/** The remark of a create, even of an invalid one. Empty without a remark. */
 export function findRemark(body: unknown): string {
   const parsed = z.object({ order: z.object({ remark: z.string() }) }).safeParse(body);
   return parsed.success ? parsed.data.order.remark : '';

@@ -1,7 +1,7 @@
-import type { Directive } from './scenario.ts';
 import type { PushKind } from '../sandbox-event.ts';
+import type { Scenario } from './scenario.ts';
 
-/** Where a creation stands. `refused` ones were never accepted; `abandoned` and `waiting` ones may still be decided. */
+/** `waiting` and `abandoned` can still be decided. `refused` was never accepted. */
 export type CreationStatus =
   | 'waiting'
   | 'approved'
@@ -10,32 +10,36 @@ export type CreationStatus =
   | 'refused'
   | 'disabled';
 
-/** One attempt to deliver one push. */
+/** One attempt to deliver a push. */
 export interface PushAttempt {
   /** ISO 8601. */
   readonly at: string;
-  /** `push_dateTime` of this attempt; it differs from attempt to attempt. */
+  /** `push_dateTime` in the body; each attempt has its own. */
   readonly pushDateTime: string;
-  /** Null when there was no HTTP answer. */
+  /** Null without an HTTP answer. */
   readonly httpStatus: number | null;
   /** The first 200 characters of the answer's body. */
   readonly answer: string;
   readonly isAcknowledged: boolean;
 }
 
-/** One message to `notifyUrl` and what became of it. */
+/** One message to `notifyUrl` with its delivery attempts. */
 export interface Push {
   readonly kind: PushKind;
   readonly attempts: PushAttempt[];
 }
 
-/** One accepted or refused create call. */
-export interface Creation {
+/** A merchant's account and terminal. Each pair has its own secure code and creations. */
+export interface AccountTerminal {
   readonly account: string;
   readonly terminal: string;
+}
+
+/** One recorded create call, accepted or refused. */
+export interface Creation extends AccountTerminal {
   readonly merchantReferenceId: string;
   readonly orderReferenceId: string;
-  /** Drawn at once, shown only after approval. */
+  /** Drawn with the creation. Answers show it only after approval. */
   readonly quickpayId: string;
   readonly customerId: string;
   readonly currency: string;
@@ -45,23 +49,23 @@ export interface Creation {
   readonly remark: string;
   readonly description: string;
   readonly redirectUrl: string;
-  /** Empty: nothing is pushed. */
+  /** Empty when the merchant wants no pushes. */
   readonly notifyUrl: string;
-  readonly directive: Directive;
+  readonly scenario: Scenario;
   readonly createdAtMs: number;
   readonly pushes: Push[];
   status: CreationStatus;
   decidedAtMs: number | null;
-  /** The second in the last `push_dateTime`, so that the next one is later. */
+  /** Unix time of the last `push_dateTime` in seconds; the next one has to be later. */
   lastPushSecond: number;
 }
 
-/** Whether a token exists, usable or disabled. */
-export function isToken(creation: Creation): boolean {
+/** Whether the creation has a token, usable or disabled. */
+export function hasToken(creation: Creation): boolean {
   return creation.status === 'approved' || creation.status === 'disabled';
 }
 
-/** Whether a decision can still be made. */
+/** Whether the customer can still approve or decline. */
 export function isUndecided(creation: Creation): boolean {
   return creation.status === 'waiting' || creation.status === 'abandoned';
 }

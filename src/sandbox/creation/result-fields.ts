@@ -5,14 +5,14 @@ import { answerCodes } from '../answer-codes.ts';
 import type { Creation } from './creation.ts';
 import type { FaultSwitches } from '../fault-switches.ts';
 
-/** One field of a form; names may repeat, as they do in the gateway's redirect. */
+/** One field of a message. Names may repeat, as they do in the gateway's redirect. */
 export type FieldPair = readonly [name: string, value: string];
 
-/** A signature list, none at all, or a wrong secret under the default list. */
+/** A signature list; `none` for no signature; `wrong` for list Q1 with a wrong secure code. */
 export type SignatureRule = FaultSwitches['redirectSignature'];
 
-/** What a result message claims; it need not be true. */
-export interface Claim {
+/** The result that a message reports. A forged or contradicting message reports a false one. */
+export interface ReportedResult {
   readonly status: '1' | '0';
   /** Empty for a failure. */
   readonly quickpayId: string;
@@ -21,11 +21,12 @@ export interface Claim {
 const wrongSecureCode = new Secret('not-the-secure-code');
 
 /**
- * The fields of the redirect result in the vendor's order, without the signature. `card_number`, `card_type` and
- * `order_amount` appear twice with the sample's oddities: a masked number and then nothing, a currency and then the text `null`.
+ * The fields of a result message, in the order of Oceanpayment's sample and without the signature.
+ * Like the sample, it repeats `card_number`, `card_type` and `order_amount`, and holds a currency
+ * and then the text `null` as card types.
  */
-export function resultFields(creation: Creation, claim: Claim): FieldPair[] {
-  const { code, message } = claim.status === '1' ? answerCodes.success : answerCodes.declined;
+export function resultFields(creation: Creation, result: ReportedResult): FieldPair[] {
+  const { code, message } = result.status === '1' ? answerCodes.success : answerCodes.declined;
   const isCard = creation.methods === 'Credit Card';
   return [
     ['code', code],
@@ -45,19 +46,19 @@ export function resultFields(creation: Creation, claim: Claim): FieldPair[] {
     ['order_methods', creation.methods],
     ['order_reference_id', creation.orderReferenceId],
     ['merchant_reference_id', creation.merchantReferenceId],
-    ['quickpay_id', claim.quickpayId],
-    ['quickpay_status', claim.status],
+    ['quickpay_id', result.quickpayId],
+    ['quickpay_status', result.status],
   ];
 }
 
-/** What the gateway really has to say about a decided creation. */
-export function trueClaim(creation: Creation): Claim {
+/** The true result of a decided creation. */
+export function actualResult(creation: Creation): ReportedResult {
   return creation.status === 'declined'
     ? { status: '0', quickpayId: '' }
     : { status: '1', quickpayId: creation.quickpayId };
 }
 
-/** The fields with `signature` in its place, in upper case as in the vendor's samples; unchanged under `none`. */
+/** Adds `signature` after `terminal`, in upper case, as in Oceanpayment's samples. */
 export function signFields(
   fields: readonly FieldPair[],
   rule: SignatureRule,
@@ -65,17 +66,21 @@ export function signFields(
 ): FieldPair[] {
   if (rule === 'none') return [...fields];
   const key = rule === 'wrong' ? wrongSecureCode : secureCode;
-  const signature = computeSignature(signatureList(rule), lastValues(fields), key).toUpperCase();
+  const signature = computeSignature(
+    signatureList(rule),
+    lastValueByName(fields),
+    key,
+  ).toUpperCase();
   const place = fields.findIndex(([name]) => name === 'terminal') + 1;
   return fields.toSpliced(place, 0, ['signature', signature]);
 }
 
-/** The ordered names a rule signs; the default list where the rule has none of its own. */
+/** The names of the signed fields, in order. */
 export function signatureList(rule: SignatureRule): readonly string[] {
   return rule === 'none' || rule === 'wrong' ? signatureFields.Q1 : signatureFields[rule];
 }
 
-/** One value per name: the last one counts, as in PHP. */
-export function lastValues(fields: readonly FieldPair[]): Record<string, string> {
+/** One value per name. The last one counts, as in PHP's form parsing. */
+export function lastValueByName(fields: readonly FieldPair[]): Record<string, string> {
   return Object.fromEntries(fields);
 }

@@ -1,7 +1,7 @@
-/** What becomes of a creation. */
+/** How a create call is answered, and how its creation is decided. */
 export type Behaviour = 'redirect' | 'direct' | 'direct-failed' | 'refuse' | 'approve' | 'decline';
 
-/** What else happens to this creation only. */
+/** A fault of one creation only. */
 export type Modifier =
   | 'duplicated'
   | 'forged'
@@ -10,8 +10,8 @@ export type Modifier =
   | 'late'
   | 'lost-reply';
 
-/** The instructions in a creation's remark. */
-export interface Directive {
+/** What the sandbox plays for one creation. */
+export interface Scenario {
   readonly behaviour: Behaviour;
   readonly modifiers: ReadonlySet<Modifier>;
 }
@@ -35,18 +35,21 @@ const modifiers: ReadonlySet<string> = new Set<Modifier>([
 const prefix = 'sandbox:';
 
 /**
- * Reads `sandbox:<behaviour>[+<modifier>...]` from the remark; any other remark means: by method, where `Credit Card` is
- * settled at once, as the vendor's page shows, and everything else goes through the hosted page. A misspelt
- * directive gives `undefined`, which the sandbox answers with PARAM_ERROR instead of testing something else silently.
+ * Reads `sandbox:<behaviour>[+<modifier>...]` from an order's remark. Without a behaviour the
+ * method decides: the gateway approves `Credit Card` at once, as in Oceanpayment's sample, and
+ * sends every other method to the hosted page. Undefined for a misspelt scenario, which the
+ * sandbox refuses, because a test would otherwise run another scenario unnoticed.
  */
-export function findDirective(remark: string, methods: string): Directive | undefined {
-  const byMethod: Behaviour = methods === 'Credit Card' ? 'direct' : 'redirect';
-  if (!remark.startsWith(prefix)) return { behaviour: byMethod, modifiers: new Set() };
+export function parseScenario(remark: string, methods: string): Scenario | undefined {
+  const behaviourOfMethod: Behaviour = methods === 'Credit Card' ? 'direct' : 'redirect';
+  if (!remark.startsWith(prefix)) return { behaviour: behaviourOfMethod, modifiers: new Set() };
   const words = remark.slice(prefix.length).split('+');
-  const chosen = words.filter(isBehaviour);
-  const changes = words.filter(isModifier);
-  if (chosen.length > 1 || chosen.length + changes.length !== words.length) return undefined;
-  return { behaviour: chosen[0] ?? byMethod, modifiers: new Set(changes) };
+  const namedBehaviours = words.filter(isBehaviour);
+  const namedModifiers = words.filter(isModifier);
+  const knownCount = namedBehaviours.length + namedModifiers.length;
+  if (namedBehaviours.length > 1 || knownCount !== words.length) return undefined;
+  const behaviour = namedBehaviours[0] ?? behaviourOfMethod;
+  return { behaviour, modifiers: new Set(namedModifiers) };
 }
 
 function isBehaviour(word: string): word is Behaviour {

@@ -1,33 +1,30 @@
 import { Secret } from '../../security/secret.ts';
+import type { AccountTerminal } from './creation.ts';
 import type { SandboxAccount } from '../sandbox-options.ts';
 
-/** Who makes a call, once the secure code was found right. */
-export type AccountTerminal = Pick<SandboxAccount, 'account' | 'terminal'>;
-
-/** The accounts' secure codes, unprintable from the start. */
+/** The accounts' secure codes. */
 export interface SecureCodes {
-  /** Whether the code belongs to the account and terminal. */
-  isRight(account: string, terminal: string, secureCode: string): boolean;
-  /** The code of a known account and terminal. Throws for an unknown one, which no creation has. */
-  get(account: string, terminal: string): Secret;
+  /** Whether the secure code belongs to the account and terminal. */
+  isValid(account: AccountTerminal, secureCode: string): boolean;
+  /** The secure code of a known account. Throws for an unknown one, which no creation has. */
+  get(account: AccountTerminal): Secret;
 }
 
-/** Reads the accounts once. */
+/** Copies the accounts' secure codes. */
 export function createSecureCodes(accounts: readonly SandboxAccount[]): SecureCodes {
   const codes = new Map(
-    accounts.map(({ account, terminal, secureCode }) => [
-      JSON.stringify([account, terminal]),
-      new Secret(secureCode),
-    ]),
+    accounts.map((account) => [nameOf(account), new Secret(account.secureCode)]),
   );
-  const find = (account: string, terminal: string): Secret | undefined =>
-    codes.get(JSON.stringify([account, terminal]));
   return {
-    isRight: (account, terminal, secureCode) => find(account, terminal)?.reveal() === secureCode,
-    get(account, terminal) {
-      const secureCode = find(account, terminal);
-      if (secureCode === undefined) throw new Error('The sandbox does not have this account.');
+    isValid: (account, secureCode) => codes.get(nameOf(account))?.reveal() === secureCode,
+    get(account) {
+      const secureCode = codes.get(nameOf(account));
+      if (secureCode === undefined) throw new Error('The sandbox does not know this account.');
       return secureCode;
     },
   };
+}
+
+function nameOf({ account, terminal }: AccountTerminal): string {
+  return JSON.stringify([account, terminal]);
 }

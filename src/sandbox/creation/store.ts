@@ -1,45 +1,44 @@
-import type { Creation } from './creation.ts';
+import type { AccountTerminal, Creation } from './creation.ts';
 
-/** Which creation a query asks for, and under which account. */
+/** The key that a merchant looks up creations by. */
 export interface CreationKey {
   readonly by: 'order' | 'merchant' | 'quickpay' | 'customer';
   readonly value: string;
 }
 
-/** All creations of a run, in memory. */
-export interface CreationLedger {
+/** All creations since the start or the last reset, in memory. */
+export interface CreationStore {
+  /** Oldest first. */
   readonly all: readonly Creation[];
   add(creation: Creation): void;
-  hasOrderReference(orderReferenceId: string): boolean;
   findByOrderReference(orderReferenceId: string): Creation | undefined;
   /** The creations of one account and terminal with this key, oldest first. */
-  listBy(account: string, terminal: string, key: CreationKey): readonly Creation[];
+  listByKey(account: AccountTerminal, key: CreationKey): readonly Creation[];
 }
 
-/** A new, empty ledger. */
-export function createLedger(): CreationLedger {
+/** An empty store. */
+export function createCreationStore(): CreationStore {
   const all: Creation[] = [];
-  const byOrder = new Map<string, Creation>();
-  const byKey = new Map<string, Creation[]>();
+  const byOrderReference = new Map<string, Creation>();
+  const byAccountAndKey = new Map<string, Creation[]>();
 
-  const indexName = (account: string, terminal: string, key: CreationKey): string =>
-    JSON.stringify([account, terminal, key.by, key.value]);
+  const indexName = ({ account, terminal }: AccountTerminal, { by, value }: CreationKey): string =>
+    JSON.stringify([account, terminal, by, value]);
 
   return {
     all,
     add(creation) {
       all.push(creation);
-      byOrder.set(creation.orderReferenceId, creation);
+      byOrderReference.set(creation.orderReferenceId, creation);
       for (const key of keysOf(creation)) {
-        const name = indexName(creation.account, creation.terminal, key);
-        const list = byKey.get(name);
-        if (list === undefined) byKey.set(name, [creation]);
+        const name = indexName(creation, key);
+        const list = byAccountAndKey.get(name);
+        if (list === undefined) byAccountAndKey.set(name, [creation]);
         else list.push(creation);
       }
     },
-    hasOrderReference: (orderReferenceId) => byOrder.has(orderReferenceId),
-    findByOrderReference: (orderReferenceId) => byOrder.get(orderReferenceId),
-    listBy: (account, terminal, key) => byKey.get(indexName(account, terminal, key)) ?? [],
+    findByOrderReference: (orderReferenceId) => byOrderReference.get(orderReferenceId),
+    listByKey: (account, key) => byAccountAndKey.get(indexName(account, key)) ?? [],
   };
 }
 

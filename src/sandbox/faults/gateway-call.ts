@@ -1,54 +1,67 @@
 import type { FastifyReply } from 'fastify';
-import { type Strike, findStrike, strikeCaller } from './network-fault.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
-import type { Endpoint } from '../sandbox-event.ts';
+import { type NetworkFault, drawNetworkFault, sendNetworkFault } from './network-fault.ts';
+import type { GatewayEndpoint } from '../fault-switches.ts';
 
 /** One call of the gateway's API. */
-export interface Call {
-  readonly endpoint: Endpoint;
-  /** What faults are drawn by: the merchant reference or the application. */
+export interface GatewayCall {
+  readonly endpoint: GatewayEndpoint;
+  /** Seeds the fault draws: the merchant reference or the app key. */
   readonly key: string;
-  /** Changes the state and gives the answer's JSON. */
+  /** Changes the state and returns the JSON answer. */
   readonly effect: () => object;
-  /** A fault that this call meets whatever the switches say. */
-  readonly findStrikeOfItsOwn?: (attempt: number) => Strike | undefined;
+  /** The fault that the call's scenario asks for; fault switches take precedence. */
+  readonly findScenarioFault?: (attempt: number) => NetworkFault | undefined;
 }
 
 /**
- * Answers a call, with the network faults around its effect. HTTP is 200 whenever the gateway itself answers: its status only
- * tells that a request was delivered, the code in the body decides.
+ * Runs a call and injects its network fault before or after the effect. The gateway answers HTTP
+ * 200 to every request that reaches it; only the code in the body says whether the call succeeded.
  */
-export async function exchange(
+export async function answerGatewayCall(
   context: SandboxContext,
   reply: FastifyReply,
-  call: Call,
+  call: GatewayCall,
 ): Promise<FastifyReply> {
   const { endpoint, key } = call;
-  const attempt = countCall(context, endpoint, key);
-  const strike = findStrike(context, endpoint, key, attempt) ?? call.findStrikeOfItsOwn?.(attempt);
+  const attempt = countAttempt(context, endpoint, key);
+  const fault =
+    drawNetworkFault(context, endpoint, key, attempt) ?? call.findScenarioFault?.(attempt);
   const { latencyMs, faultEndpoints } = context.faults;
   if (latencyMs > 0 && faultEndpoints.includes(endpoint)) {
-    const isStillOpen = await context.agenda.wait(latencyMs);
-    if (!isStillOpen) return strikeCaller(reply, { kind: 'reset', isAfterEffect: false });
+    const isStillOpen = await context.scheduler.wait(latencyMs);
+    if (!isStillOpen) return sendNetworkFault(reply, { kind: 'reset', isAfterEffect: false });
   }
   context.options.onEvent({
     type: 'call',
     endpoint,
     key,
     attempt,
-    strike: strike?.kind ?? null,
-    isAfterEffect: strike?.isAfterEffect ?? false,
+    strike: fault?.kind ?? null,
+    isAfterEffect: fault?.isAfterEffect ?? false,
   });
-  if (strike?.isAfterEffect === false) return strikeCaller(reply, strike);
+  if (fault?.isAfterEffect === false) return sendNetworkFault(reply, fault);
   const answer = call.effect();
-  if (strike !== undefined) return strikeCaller(reply, strike);
+  if (fault !== undefined) return sendNetworkFault(reply, fault);
   return reply.header('cache-control', 'no-store').send(answer);
 }
 
-function countCall(context: SandboxContext, endpoint: Endpoint, key: string): number {
-  context.calls.set(endpoint, (context.calls.get(endpoint) ?? 0) + 1);
-  const name = JSON.stringify([endpoint, key]);
-  const attempt = (context.attempts.get(name) ?? 0) + 1;
-  context.attempts.set(name, attempt);
+/** How many calls this key has made to this endpoint. */
+export function attemptCountOf(
+  context: SandboxContext,
+  endpoint: GatewayEndpoint,
+  key: string,
+): number {
+  return context.attemptCounts.get(attemptName(endpoint, key)) ?? 0;
+}
+
+function countAttempt(context: SandboxContext, endpoint: GatewayEndpoint, key: string): number {
+  context.callCounts.set(endpoint, (context.callCounts.get(endpoint) ?? 0) + 1);
+  const attempt = attemptCountOf(context, endpoint, key) + 1;
+  context.attemptCounts.set(attemptName(endpoint, key), attempt);
   return attempt;
+}
+
+function attemptName(endpoint: GatewayEndpoint, key: string): string {
+  return JSON.stringify([endpoint, key]);
 }

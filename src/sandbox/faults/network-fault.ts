@@ -1,51 +1,55 @@
 import type { FastifyReply } from 'fastify';
-import type { FaultSwitches } from '../fault-switches.ts';
-import { deriveRandom, drawFraction } from '../seeded-random.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
-import type { Endpoint, StrikeKind } from '../sandbox-event.ts';
+import type { NetworkFaultKind } from '../sandbox-event.ts';
+import { deriveRandom, drawFraction } from '../seeded-random.ts';
+import type { FaultSwitches, GatewayEndpoint } from '../fault-switches.ts';
 
-/** A network fault and on which side of the effect it strikes. */
-export interface Strike {
-  readonly kind: StrikeKind;
+/** A network fault that hits a call before or after its effect. */
+export interface NetworkFault {
+  readonly kind: NetworkFaultKind;
   readonly isAfterEffect: boolean;
 }
 
-type RateName = Extract<keyof FaultSwitches, `${string}Rate` | 'errorRate5xx'>;
-
-/** In this order; the first rate that hits decides. */
-const strikes: readonly (readonly [
-  Exclude<RateName, 'refreshRejectRate' | 'createRejectRate'>,
-  Strike,
-])[] = [
+/** The faults in the order of their draws; the first hit wins. */
+const faultsByRate = [
   ['resetBeforeEffectRate', { kind: 'reset', isAfterEffect: false }],
   ['resetAfterEffectRate', { kind: 'reset', isAfterEffect: true }],
   ['hangRate', { kind: 'hang', isAfterEffect: false }],
   ['hangAfterEffectRate', { kind: 'hang', isAfterEffect: true }],
   ['errorRate5xx', { kind: 'error', isAfterEffect: false }],
   ['errorAfterEffectRate', { kind: 'error', isAfterEffect: true }],
-];
+] as const satisfies readonly (readonly [keyof FaultSwitches, NetworkFault])[];
 
-/** The fault that this call meets, if any. Each switch draws for itself, so turning one does not move the others. */
-export function findStrike(
+/**
+ * Draws the network fault of one call. Each rate has its own random stream, so changing one rate
+ * does not change the draws of another.
+ */
+export function drawNetworkFault(
   { seed, faults }: SandboxContext,
-  endpoint: Endpoint,
+  endpoint: GatewayEndpoint,
   key: string,
   attempt: number,
-): Strike | undefined {
+): NetworkFault | undefined {
   if (!faults.faultEndpoints.includes(endpoint)) return undefined;
   if (faults.faultAttemptsMax !== null && attempt > faults.faultAttemptsMax) return undefined;
-  const hit = strikes.find(([name]) => {
-    const random = deriveRandom(seed, 'strike', name, endpoint, key, String(attempt));
-    return drawFraction(random) < faults[name];
+  const hit = faultsByRate.find(([rate]) => {
+    const random = deriveRandom(seed, 'strike', rate, endpoint, key, String(attempt));
+    return drawFraction(random) < faults[rate];
   });
   return hit?.[1];
 }
 
-/** Lets the caller feel the fault. A hanging connection ends with the caller or with the sandbox. */
-export async function strikeCaller(reply: FastifyReply, strike: Strike): Promise<FastifyReply> {
-  switch (strike.kind) {
+/**
+ * Shows the fault to the caller. A hanging connection stays open until the caller or the sandbox
+ * closes it.
+ */
+export async function sendNetworkFault(
+  reply: FastifyReply,
+  fault: NetworkFault,
+): Promise<FastifyReply> {
+  switch (fault.kind) {
     case 'error': {
-      const status = strike.isAfterEffect ? 502 : 503;
+      const status = fault.isAfterEffect ? 502 : 503;
       return reply.code(status).type('text/html').send(`<h1>${status}</h1>\n`);
     }
     case 'reset':

@@ -1,92 +1,96 @@
 import { z } from 'zod';
 import { answerCodes, refusal } from '../answer-codes.ts';
-import { drawAccessToken, drawRefreshToken } from '../seeded-ids.ts';
-import { findRefreshTokenApp, revokeAccessTokens, revokeRefreshTokens } from './token-store.ts';
-import { deriveRandom, drawFraction } from '../seeded-random.ts';
+import { attemptCountOf } from '../faults/gateway-call.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
+import { drawAccessToken, drawRefreshToken } from '../seeded-ids.ts';
+import { deriveRandom, drawFraction } from '../seeded-random.ts';
+import { findRefreshTokenAppKey, revokeAccessTokens, revokeRefreshTokens } from './token-store.ts';
 
-const createSchema = z.object({ app_key: z.string(), app_secret: z.string() });
-const refreshSchema = z.object({ refresh_token: z.string() });
+const createBodySchema = z.object({ app_key: z.string(), app_secret: z.string() });
+const refreshBodySchema = z.object({ refresh_token: z.string() });
 
-/** The key under which an OAuth create call is counted. */
-export function oauthCreateKey(body: unknown): string {
-  const parsed = createSchema.safeParse(body);
+/** The app key of a create call, `invalid` without one. */
+export function createCallKey(body: unknown): string {
+  const parsed = createBodySchema.safeParse(body);
   return parsed.success ? parsed.data.app_key : 'invalid';
 }
 
-/** The key under which an OAuth refresh call is counted: the application, also of a token that is over. */
-export function oauthRefreshKey(context: SandboxContext, body: unknown): string {
-  const parsed = refreshSchema.safeParse(body);
+/**
+ * The app key of a refresh call, even of an expired refresh token; `invalid` for an unknown one.
+ */
+export function refreshCallKey(context: SandboxContext, body: unknown): string {
+  const parsed = refreshBodySchema.safeParse(body);
   if (!parsed.success) return 'invalid';
-  return context.oauth.refreshTokens.get(parsed.data.refresh_token)?.appKey ?? 'invalid';
+  return context.oauthTokens.refreshTokens.get(parsed.data.refresh_token)?.appKey ?? 'invalid';
 }
 
-/** `POST /open-api/v1/oauth/token/create`: a first pair for an application. */
+/** `POST /open-api/v1/oauth/token/create`: issues a pair for an app key and secret. */
 export function createAccessToken(context: SandboxContext, body: unknown): object {
-  const parsed = createSchema.safeParse(body);
+  const parsed = createBodySchema.safeParse(body);
   if (!parsed.success) return refusal('param');
   const { app_key: appKey, app_secret: appSecret } = parsed.data;
   const app = context.options.opcardApps.find((known) => known.appKey === appKey);
   if (app?.appSecret !== appSecret) return refusal('credentials');
-  if (isRejected(context, 'oauth-create', appKey)) return refusal('credentials');
+  if (isRandomlyRejected(context, 'oauth-create', appKey)) return refusal('credentials');
   if (context.faults.createInvalidates) {
-    revokeAccessTokens(context.oauth, appKey);
-    revokeRefreshTokens(context.oauth, appKey, Date.now());
+    revokeAccessTokens(context.oauthTokens, appKey);
+    revokeRefreshTokens(context.oauthTokens, appKey, Date.now());
   }
-  return issuePair(context, appKey, true);
+  return issueTokens(context, appKey, true);
 }
 
-/** `POST /open-api/v1/oauth/token/refresh`: the next access token, with or without a new refresh token. */
+/**
+ * `POST /open-api/v1/oauth/token/refresh`: issues the next access token, and a new refresh token
+ * under `refreshRotates`.
+ */
 export function refreshAccessToken(context: SandboxContext, body: unknown): object {
-  const parsed = refreshSchema.safeParse(body);
+  const parsed = refreshBodySchema.safeParse(body);
   if (!parsed.success) return refusal('param');
-  const { oauth, faults } = context;
-  const presented = parsed.data.refresh_token;
+  const { oauthTokens, faults } = context;
+  const refreshToken = parsed.data.refresh_token;
   const nowMs = Date.now();
-  const appKey = findRefreshTokenApp(oauth, presented, nowMs);
-  if (appKey === undefined || isRejected(context, 'oauth-refresh', appKey))
+  const appKey = findRefreshTokenAppKey(oauthTokens, refreshToken, nowMs);
+  if (appKey === undefined || isRandomlyRejected(context, 'oauth-refresh', appKey)) {
     return refusal('refresh-token');
-  if (faults.oldAccessTokenDies) revokeAccessTokens(oauth, appKey);
-  if (faults.refreshRotates) {
-    const issued = oauth.refreshTokens.get(presented);
-    // A second use inside the grace window must not prolong it.
-    if (issued !== undefined) issued.diesAtMs ??= nowMs + faults.oldRefreshGraceMs;
   }
-  return issuePair(context, appKey, faults.refreshRotates);
+  if (faults.oldAccessTokenDies) revokeAccessTokens(oauthTokens, appKey);
+  if (faults.refreshRotates) {
+    const issued = oauthTokens.refreshTokens.get(refreshToken);
+    // Only the first use starts the grace time: a second one must not extend it.
+    if (issued !== undefined) issued.expiresAtMs ??= nowMs + faults.oldRefreshGraceMs;
+  }
+  return issueTokens(context, appKey, faults.refreshRotates);
 }
 
-/** Whether a call is refused whatever it presents. Each call draws for itself. */
-function isRejected(
-  { attempts, faults, seed }: SandboxContext,
+/** Whether the reject rate refuses this call although its credentials are valid. */
+function isRandomlyRejected(
+  context: SandboxContext,
   endpoint: 'oauth-create' | 'oauth-refresh',
   appKey: string,
 ): boolean {
-  const attempt = String(attempts.get(JSON.stringify([endpoint, appKey])) ?? 0);
-  const isRefresh = endpoint === 'oauth-refresh';
-  const random = deriveRandom(
-    seed,
-    isRefresh ? 'refresh-reject' : 'create-reject',
-    appKey,
-    attempt,
-  );
-  return drawFraction(random) < (isRefresh ? faults.refreshRejectRate : faults.createRejectRate);
+  const [label, rate] =
+    endpoint === 'oauth-refresh'
+      ? ['refresh-reject', context.faults.refreshRejectRate]
+      : ['create-reject', context.faults.createRejectRate];
+  const attempt = attemptCountOf(context, endpoint, appKey);
+  return drawFraction(deriveRandom(context.seed, label, appKey, String(attempt))) < rate;
 }
 
-function issuePair(context: SandboxContext, appKey: string, hasRefreshToken: boolean): object {
-  const { oauth, options } = context;
-  const issueNumber = (oauth.issuedCounts.get(appKey) ?? 0) + 1;
-  oauth.issuedCounts.set(appKey, issueNumber);
+function issueTokens(context: SandboxContext, appKey: string, hasRefreshToken: boolean): object {
+  const { oauthTokens, options } = context;
+  const issueNumber = (oauthTokens.issuedCounts.get(appKey) ?? 0) + 1;
+  oauthTokens.issuedCounts.set(appKey, issueNumber);
   const random = deriveRandom(context.seed, 'oauth', appKey, String(issueNumber));
   const accessToken = drawAccessToken(random);
   const expiresAtMs = Date.now() + options.accessTokenTtlMs;
-  oauth.accessTokens.set(accessToken, { appKey, expiresAtMs, isRevoked: false });
-  if (!hasRefreshToken) return answerPair(context, accessToken, undefined);
+  oauthTokens.accessTokens.set(accessToken, { appKey, expiresAtMs, isRevoked: false });
+  if (!hasRefreshToken) return tokenAnswer(context, accessToken, undefined);
   const refreshToken = drawRefreshToken(random, appKey, issueNumber);
-  oauth.refreshTokens.set(refreshToken, { appKey, diesAtMs: null });
-  return answerPair(context, accessToken, refreshToken);
+  oauthTokens.refreshTokens.set(refreshToken, { appKey, expiresAtMs: null });
+  return tokenAnswer(context, accessToken, refreshToken);
 }
 
-function answerPair(
+function tokenAnswer(
   context: SandboxContext,
   accessToken: string,
   refreshToken: string | undefined,

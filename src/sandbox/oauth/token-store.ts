@@ -1,57 +1,69 @@
-/** An access token that was issued. */
+/** An issued access token. */
 export interface IssuedAccessToken {
   readonly appKey: string;
   readonly expiresAtMs: number;
   isRevoked: boolean;
 }
 
-/** A refresh token that was issued. */
+/** An issued refresh token. */
 export interface IssuedRefreshToken {
   readonly appKey: string;
-  /** From this time on it is refused; null: never. */
-  diesAtMs: number | null;
+  /** Null until the token is rotated or revoked. */
+  expiresAtMs: number | null;
 }
 
-/** All OAuth tokens of a run, in memory, by their text. */
-export interface OauthLedger {
+/** All OAuth tokens since the start or the last reset, in memory. */
+export interface OauthTokenStore {
+  /** By token text. */
   readonly accessTokens: Map<string, IssuedAccessToken>;
+  /** By token text. */
   readonly refreshTokens: Map<string, IssuedRefreshToken>;
-  /** Pairs issued per application, which makes the next one's text. */
+  /** Token pairs issued per app key. The count seeds the text of the next pair. */
   readonly issuedCounts: Map<string, number>;
 }
 
-/** A new, empty ledger. */
-export function createOauthLedger(): OauthLedger {
+/** An empty store. */
+export function createOauthTokenStore(): OauthTokenStore {
   return { accessTokens: new Map(), refreshTokens: new Map(), issuedCounts: new Map() };
 }
 
-/** Whether an access token opens the protected calls at this time. */
-export function isAccessTokenValid(ledger: OauthLedger, token: string, nowMs: number): boolean {
-  const issued = ledger.accessTokens.get(token);
+/** Whether a protected call accepts the access token at this time. */
+export function isAccessTokenValid(
+  { accessTokens }: OauthTokenStore,
+  token: string,
+  nowMs: number,
+): boolean {
+  const issued = accessTokens.get(token);
   return issued !== undefined && !issued.isRevoked && nowMs < issued.expiresAtMs;
 }
 
-/** The application of a refresh token that still works; undefined when it is unknown or over. */
-export function findRefreshTokenApp(
-  ledger: OauthLedger,
+/** The app key of a valid refresh token; undefined for an unknown or expired one. */
+export function findRefreshTokenAppKey(
+  { refreshTokens }: OauthTokenStore,
   token: string,
   nowMs: number,
 ): string | undefined {
-  const issued = ledger.refreshTokens.get(token);
+  const issued = refreshTokens.get(token);
   if (issued === undefined) return undefined;
-  return issued.diesAtMs === null || nowMs < issued.diesAtMs ? issued.appKey : undefined;
+  return issued.expiresAtMs === null || nowMs < issued.expiresAtMs ? issued.appKey : undefined;
 }
 
-/** Ends every access token of an application. */
-export function revokeAccessTokens(ledger: OauthLedger, appKey: string): void {
-  for (const issued of ledger.accessTokens.values()) {
+/** Revokes all access tokens of an application. */
+export function revokeAccessTokens({ accessTokens }: OauthTokenStore, appKey: string): void {
+  for (const issued of accessTokens.values()) {
     if (issued.appKey === appKey) issued.isRevoked = true;
   }
 }
 
-/** Ends every refresh token of an application. */
-export function revokeRefreshTokens(ledger: OauthLedger, appKey: string, atMs: number): void {
-  for (const issued of ledger.refreshTokens.values()) {
-    if (issued.appKey === appKey) issued.diesAtMs = Math.min(issued.diesAtMs ?? atMs, atMs);
+/** Revokes all refresh tokens of an application, also those within their grace time. */
+export function revokeRefreshTokens(
+  { refreshTokens }: OauthTokenStore,
+  appKey: string,
+  nowMs: number,
+): void {
+  for (const issued of refreshTokens.values()) {
+    if (issued.appKey === appKey) {
+      issued.expiresAtMs = Math.min(issued.expiresAtMs ?? nowMs, nowMs);
+    }
   }
 }

@@ -1,13 +1,17 @@
 import { type Creation, isUndecided } from '../creation/creation.ts';
-import { announce } from '../push/delivery.ts';
+import { schedulePushes } from '../push/delivery.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
-import type { Decision } from '../sandbox-event.ts';
+import type { CustomerDecision } from '../sandbox-event.ts';
 
 /**
- * Records what the customer did and starts the pushes that follow. The first approval or refusal is final; after leaving the
- * page a customer may still come back. A repeated decision changes and pushes nothing.
+ * Records the customer's decision and schedules its pushes. The first approval or refusal is final:
+ * a later decision changes nothing and sends no push. A customer who left may come back and decide.
  */
-export function decide(context: SandboxContext, creation: Creation, decision: Decision): void {
+export function recordDecision(
+  context: SandboxContext,
+  creation: Creation,
+  decision: CustomerDecision,
+): void {
   if (!isUndecided(creation)) return;
   if (decision === 'abandon') creation.status = 'abandoned';
   else {
@@ -16,5 +20,5 @@ export function decide(context: SandboxContext, creation: Creation, decision: De
   }
   const { orderReferenceId, merchantReferenceId } = creation;
   context.options.onEvent({ type: 'decision', orderReferenceId, merchantReferenceId, decision });
-  announce(context, creation);
+  schedulePushes(context, creation);
 }

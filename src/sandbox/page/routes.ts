@@ -1,11 +1,15 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Creation } from '../creation/creation.ts';
-import { decide } from './customer-decision.ts';
-import { authorisationPage, messagePage, pageHeaders, redirectPage } from './templates.ts';
-import { secureCodeOf } from '../push/plan.ts';
-import { type FieldPair, resultFields, signFields, trueClaim } from '../creation/result-fields.ts';
+import {
+  type FieldPair,
+  actualResult,
+  resultFields,
+  signFields,
+} from '../creation/result-fields.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
+import { recordDecision } from './customer-decision.ts';
+import { authorisationPage, messagePage, pageHeaders, redirectPage } from './templates.ts';
 
 const pageQuerySchema = z.object({ opRefId: z.string() });
 const decisionSchema = z.object({
@@ -14,11 +18,11 @@ const decisionSchema = z.object({
 });
 
 /** The hosted authorisation page and the form behind its buttons. */
-export function registerHostedPageRoutes(server: FastifyInstance, context: SandboxContext): void {
+export function registerPageRoutes(server: FastifyInstance, context: SandboxContext): void {
   server.get('/bank/quickPay/create', (request, reply) => {
     const query = pageQuerySchema.safeParse(request.query);
-    const creation = query.success ? findOnPage(context, query.data.opRefId) : undefined;
-    if (creation === undefined) return sendUnknown(request, reply);
+    const creation = query.success ? findPageCreation(context, query.data.opRefId) : undefined;
+    if (creation === undefined) return sendNotFound(request, reply);
     return reply.headers(pageHeaders).send(authorisationPage(creation));
   });
 
@@ -26,22 +30,23 @@ export function registerHostedPageRoutes(server: FastifyInstance, context: Sandb
     const body = decisionSchema.safeParse(request.body);
     if (!body.success) {
       const text = 'Send opRefId and decision: approve, decline or abandon.';
-      return sendMessage(request, reply.code(400), 'Unclear decision', text);
+      return sendMessage(request, reply.code(400), 'Invalid decision', text);
     }
-    const creation = findOnPage(context, body.data.opRefId);
-    if (creation === undefined) return sendUnknown(request, reply);
-    decide(context, creation, body.data.decision);
-    return sendOutcome(context, request, reply, creation);
+    const creation = findPageCreation(context, body.data.opRefId);
+    if (creation === undefined) return sendNotFound(request, reply);
+    recordDecision(context, creation, body.data.decision);
+    return sendDecided(context, request, reply, creation);
   });
 }
 
-function findOnPage(context: SandboxContext, opRefId: string): Creation | undefined {
+/** A refused creation has no page. */
+function findPageCreation(context: SandboxContext, opRefId: string): Creation | undefined {
   const creation = context.creations.findByOrderReference(opRefId);
   return creation?.status === 'refused' ? undefined : creation;
 }
 
-/** Sends the browser back with the result; who left gets no redirect, since a closed window makes none. */
-function sendOutcome(
+/** Redirects the browser to the merchant with the result, unless the customer left the page. */
+function sendDecided(
   context: SandboxContext,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -60,12 +65,13 @@ function sendOutcome(
 }
 
 function signedResult(context: SandboxContext, creation: Creation): FieldPair[] {
-  const fields = resultFields(creation, trueClaim(creation));
-  return signFields(fields, context.faults.redirectSignature, secureCodeOf(context, creation));
+  const fields = resultFields(creation, actualResult(creation));
+  const secureCode = context.secureCodes.get(creation);
+  return signFields(fields, context.faults.redirectSignature, secureCode);
 }
 
-function sendUnknown(request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const text = 'There is no authorisation under this opRefId.';
+function sendNotFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const text = 'There is no authorisation with this opRefId.';
   return sendMessage(request, reply.code(404), 'Not found', text);
 }
 

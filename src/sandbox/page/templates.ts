@@ -1,8 +1,14 @@
 import { createHash } from 'node:crypto';
 import { type Creation, isUndecided } from '../creation/creation.ts';
-import { escapeHtml } from './html-text.ts';
 import type { FieldPair } from '../creation/result-fields.ts';
 
+const htmlEntities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
 const submitScript = 'document.forms[0].submit();';
 const style = `
 :root{color-scheme:light dark;--line:#8884}
@@ -17,7 +23,7 @@ button[value=approve]{background:#0a6847;border-color:#0a6847;color:#fff}
 small{display:block;margin-top:1rem;opacity:.7}
 `;
 
-/** Headers of every page: never stored, no script or style but our own, in no frame. */
+/** Headers of every page. No cache, no frame, and no script or style except the page's own. */
 export const pageHeaders = {
   'content-type': 'text/html; charset=utf-8',
   'cache-control': 'no-store',
@@ -27,7 +33,7 @@ export const pageHeaders = {
     `style-src '${sourceHash(style)}'; base-uri 'none'; frame-ancestors 'none'`,
 } as const;
 
-/** The page on which a person approves, declines or leaves. */
+/** The page on which the customer approves, declines or leaves. */
 export function authorisationPage(creation: Creation): string {
   if (!isUndecided(creation)) {
     return messagePage('Already decided', 'This authorisation has been completed.');
@@ -38,13 +44,13 @@ export function authorisationPage(creation: Creation): string {
     ['Reference', creation.merchantReferenceId],
     ['Order', creation.orderReferenceId],
   ];
-  const list = rows
+  const details = rows
     .filter(([, value]) => value !== '')
     .map(([term, value]) => `<dt>${term}</dt><dd>${escapeHtml(value)}</dd>`);
   return page(
     'Authorise a payment token',
     `<dl><dt>Amount</dt><dd class="amount">${escapeHtml(`${creation.amount} ${creation.currency}`)}</dd>
-${list.join('\n')}</dl>
+${details.join('\n')}</dl>
 <form method="post" action="decide">
 <input type="hidden" name="opRefId" value="${escapeHtml(creation.orderReferenceId)}">
 <button name="decision" value="approve">Approve</button>
@@ -55,7 +61,7 @@ ${list.join('\n')}</dl>
   );
 }
 
-/** A form that carries the signed result to the merchant at once, or by a button where scripts are off. */
+/** A form that sends the signed result to the merchant. Without scripts, a button submits it. */
 export function redirectPage(redirectUrl: string, fields: readonly FieldPair[]): string {
   const inputs = fields.map(
     ([name, value]) =>
@@ -71,7 +77,7 @@ ${inputs.join('\n')}
   );
 }
 
-/** A page that only says something. */
+/** A page with a message and nothing to do. */
 export function messagePage(title: string, text: string): string {
   return page(title, `<p>${escapeHtml(text)}</p>`);
 }
@@ -88,6 +94,12 @@ ${body}
 `;
 }
 
+/** Escapes text for use between tags and in quoted attributes. */
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => htmlEntities[character] ?? character);
+}
+
+/** The hash by which the content security policy allows an inline script or style. */
 function sourceHash(source: string): string {
   return `sha256-${createHash('sha256').update(source).digest('base64')}`;
 }

@@ -1,16 +1,16 @@
 import { XMLBuilder } from 'fast-xml-parser';
+import { type FieldPair, lastValueByName } from '../creation/result-fields.ts';
 import type { FaultSwitches } from '../fault-switches.ts';
-import { type FieldPair, lastValues } from '../creation/result-fields.ts';
 
-/** An encoded message with its content type. */
+/** An encoded push with its content type. */
 export interface PushBody {
   readonly contentType: string;
   readonly text: string;
 }
 
 /**
- * Encodes a push. The gateway's token push is not documented; these are the three likely forms. Only the form
- * encoding keeps the repeated names of the redirect.
+ * Encodes a push. Oceanpayment does not document the encoding of token pushes; these three are
+ * likely. Only the form encoding keeps repeated names.
  */
 export function encodePush(
   fields: readonly FieldPair[],
@@ -22,7 +22,7 @@ export function encodePush(
     case 'json':
       return {
         contentType: 'application/json; charset=utf-8',
-        text: JSON.stringify(lastValues(fields)),
+        text: JSON.stringify(lastValueByName(fields)),
       };
     case 'form':
       return {
@@ -32,7 +32,6 @@ export function encodePush(
   }
 }
 
-/** Form encoding that keeps order and repeated names. */
 function encodeForm(fields: readonly FieldPair[]): string {
   const form = new URLSearchParams();
   for (const [name, value] of fields) form.append(name, value);
@@ -40,6 +39,6 @@ function encodeForm(fields: readonly FieldPair[]): string {
 }
 
 function encodeXml(fields: readonly FieldPair[]): string {
-  const response = lastValues(fields);
+  const response = lastValueByName(fields);
   return `<?xml version="1.0" encoding="UTF-8"?>\n${new XMLBuilder().build({ response })}`;
 }

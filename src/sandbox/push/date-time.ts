@@ -1,13 +1,13 @@
 import type { Creation } from '../creation/creation.ts';
 
-/** The gateway's documents name no zone; its operator sits in China and Hong Kong, eight hours ahead of UTC. */
+/** Oceanpayment documents no time zone. It works from China and Hong Kong, which are at UTC+8. */
 const zoneOffsetMs = 8 * 3_600_000;
 
 /**
- * The `push_dateTime` of the next attempt, to the second. Attempts within one second would look alike, and a receiver
- * must not be able to count on that, so each one of a creation gets a second of its own.
+ * The `push_dateTime` of the next attempt, in whole seconds. Each attempt for a creation gets a
+ * second of its own, so that a receiver cannot recognise a repeated push by an equal time.
  */
-export function pushDateTime(creation: Creation, nowMs: number): string {
+export function nextPushDateTime(creation: Creation, nowMs: number): string {
   const second = Math.max(Math.floor(nowMs / 1_000), creation.lastPushSecond + 1);
   creation.lastPushSecond = second;
   const local = new Date(second * 1_000 + zoneOffsetMs).toISOString();

@@ -1,44 +1,44 @@
-import type { Agenda } from '../task-scheduler.ts';
 import type { Creation, Push, PushAttempt } from '../creation/creation.ts';
-import { encodePush } from './body.ts';
-import { type PushMessage, firstPushDelayMs, planPushes } from './plan.ts';
-import { pushDateTime } from './date-time.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
+import type { TaskScheduler } from '../task-scheduler.ts';
+import { encodePush } from './body.ts';
+import { nextPushDateTime } from './date-time.ts';
+import { type PushMessage, firstPushDelayMs, planPushes } from './plan.ts';
 
-/** How long the merchant may take to answer a push; the gateway's own limit is not public. */
+/** Time limit for the merchant's answer to a push. The gateway's own limit is not public. */
 const answerTimeoutMs = 5_000;
 const acknowledgement = 'receive-ok';
 
-interface Delivery {
+interface PushDelivery {
   readonly context: SandboxContext;
-  /** The agenda at the time of the decision: after a reset a delivery of the old state does nothing more. */
-  readonly agenda: Agenda;
+  /** The scheduler at the time of the decision: a reset closes it and so ends the delivery. */
+  readonly scheduler: TaskScheduler;
   readonly creation: Creation;
   readonly message: PushMessage;
   readonly push: Push;
   readonly firstAtMs: number;
 }
 
-/** Starts the pushes that follow a decision. First attempts go out one after another, in the planned order. */
-export function announce(context: SandboxContext, creation: Creation): void {
+/** Schedules the pushes of a decision. Their first attempts go out one by one in planned order. */
+export function schedulePushes(context: SandboxContext, creation: Creation): void {
   if (creation.notifyUrl === '') return;
   const messages = planPushes(context, creation);
   if (messages.length === 0) return;
-  const { agenda } = context;
-  agenda.after(firstPushDelayMs(context, creation), async () => {
+  const { scheduler } = context;
+  scheduler.schedule(firstPushDelayMs(context, creation), async () => {
     for (const message of messages) {
       const push: Push = { kind: message.kind, attempts: [] };
       creation.pushes.push(push);
-      await deliver({ context, agenda, creation, message, push, firstAtMs: Date.now() });
+      await deliverPush({ context, scheduler, creation, message, push, firstAtMs: Date.now() });
     }
   });
 }
 
-/** Makes one attempt and, unless it was acknowledged, puts the next one on the agenda. */
-async function deliver(delivery: Delivery): Promise<void> {
-  const { context, agenda, creation, message, push, firstAtMs } = delivery;
-  const attempt = await attemptPush(delivery);
-  if (agenda.signal.aborted) return;
+/** Makes one attempt. Schedules the next one unless the merchant acknowledged this one. */
+async function deliverPush(delivery: PushDelivery): Promise<void> {
+  const { context, scheduler, creation, message, push, firstAtMs } = delivery;
+  const attempt = await sendPush(delivery);
+  if (scheduler.signal.aborted) return;
   push.attempts.push(attempt);
   const { orderReferenceId, merchantReferenceId } = creation;
   context.options.onEvent({
@@ -54,29 +54,29 @@ async function deliver(delivery: Delivery): Promise<void> {
   const schedule = context.options.pushScheduleMs;
   const dueAfterMs = (schedule[push.attempts.length] ?? 0) - (schedule[0] ?? 0);
   const delayMs = Math.max(0, firstAtMs + dueAfterMs - Date.now());
-  agenda.after(delayMs, () => deliver(delivery));
+  scheduler.schedule(delayMs, () => deliverPush(delivery));
 }
 
-async function attemptPush(delivery: Delivery): Promise<PushAttempt> {
-  const { context, agenda, creation, message } = delivery;
+async function sendPush(delivery: PushDelivery): Promise<PushAttempt> {
+  const { context, scheduler, creation, message } = delivery;
   const nowMs = Date.now();
-  const sentAt = pushDateTime(creation, nowMs);
-  const fields = [['push_dateTime', sentAt] as const, ...message.fields];
+  const pushDateTime = nextPushDateTime(creation, nowMs);
+  const fields = [['push_dateTime', pushDateTime] as const, ...message.fields];
   const { contentType, text } = encodePush(fields, context.faults.pushFormat);
-  const base = { at: new Date(nowMs).toISOString(), pushDateTime: sentAt };
+  const base = { at: new Date(nowMs).toISOString(), pushDateTime };
   try {
     const response = await fetch(creation.notifyUrl, {
       method: 'POST',
       headers: { 'content-type': contentType },
       body: text,
       redirect: 'manual',
-      signal: AbortSignal.any([agenda.signal, AbortSignal.timeout(answerTimeoutMs)]),
+      signal: AbortSignal.any([scheduler.signal, AbortSignal.timeout(answerTimeoutMs)]),
     });
     const answer = (await response.text()).slice(0, 200);
     const isAcknowledged = response.status === 200 && answer.trim() === acknowledgement;
     return { ...base, httpStatus: response.status, answer, isAcknowledged };
   } catch {
-    // Refused, reset, timed out or ended by close: for the gateway all the same, nobody acknowledged.
+    // Refused, reset, timed out or aborted: the merchant has not acknowledged the push.
     return { ...base, httpStatus: null, answer: '', isAcknowledged: false };
   }
 }

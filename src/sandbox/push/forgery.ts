@@ -1,61 +1,58 @@
 import type { Secret } from '../../security/secret.ts';
 import type { Creation } from '../creation/creation.ts';
-import { drawUuid } from '../seeded-ids.ts';
-import type { Random } from '../seeded-random.ts';
 import {
   type FieldPair,
   type SignatureRule,
-  lastValues,
+  actualResult,
+  lastValueByName,
   resultFields,
   signFields,
   signatureList,
-  trueClaim,
 } from '../creation/result-fields.ts';
+import { drawUuid } from '../seeded-ids.ts';
+import type { Random } from '../seeded-random.ts';
 
-/** A success with a made-up token id, signed by somebody who does not know the secure code. */
-export function forgeSignature(
-  creation: Creation,
-  random: Random,
-  secureCode: Secret,
-): FieldPair[] {
-  const claim = { status: '1', quickpayId: drawUuid(random) } as const;
-  return signFields(resultFields(creation, claim), 'wrong', secureCode);
+/** An approval with an invented token id, signed with a wrong secure code. */
+export function forgeApproval(creation: Creation, random: Random, secureCode: Secret): FieldPair[] {
+  const result = { status: '1', quickpayId: drawUuid(random) } as const;
+  return signFields(resultFields(creation, result), 'wrong', secureCode);
 }
 
 /**
- * A message with a genuine signature over other values: the gateway joins values without separators, so a character can be
- * moved across the border of two neighbours in the list and the hash stays right. Needs no secret, only a genuine message.
+ * A message whose genuine signature covers different values. The gateway joins the signed values
+ * without separators, so an attacker can move a character from one field to the next and keep the
+ * signature. This takes one genuine message and no secret.
  */
-export function shiftFields(
+export function shiftSignedFields(
   creation: Creation,
   rule: SignatureRule,
   secureCode: Secret,
   side: 'left' | 'right',
 ): FieldPair[] {
-  const genuine = signFields(resultFields(creation, trueClaim(creation)), rule, secureCode);
-  const values = lastValues(genuine);
-  const [giver, taker] = borderOf(signatureList(rule), values, side);
-  const given = values[giver] ?? '';
-  const taken = values[taker] ?? '';
+  const genuine = signFields(resultFields(creation, actualResult(creation)), rule, secureCode);
+  const values = lastValueByName(genuine);
+  const [loser, gainer] = fieldsToShift(signatureList(rule), values, side);
+  const shortened = values[loser] ?? '';
   const changed: Record<string, string> = {
-    [giver]: given.slice(0, -1),
-    [taker]: given.slice(-1) + taken,
+    [loser]: shortened.slice(0, -1),
+    [gainer]: shortened.slice(-1) + (values[gainer] ?? ''),
   };
   return genuine.map(([name, value]) => [name, changed[name] ?? value]);
 }
 
 /**
- * The border to shift at: on the right the token id loses a character to its neighbour, on the left it gains one, which leaves
- * every field well formed. Without a token id there is nothing to lose.
+ * The field that loses its last character and the field that gains it. On the right the token id
+ * loses it; on the left the token id gains it, which leaves every field well formed. Without a
+ * token id only the left side is possible.
  */
-function borderOf(
+function fieldsToShift(
   list: readonly string[],
   values: Record<string, string>,
   side: 'left' | 'right',
-): [string, string] {
-  const at = list.indexOf('quickpay_id');
-  const hasId = (values['quickpay_id'] ?? '') !== '';
-  return side === 'right' && hasId
-    ? ['quickpay_id', list[at + 1] ?? 'quickpay_status']
-    : [list[at - 1] ?? 'merchant_reference_id', 'quickpay_id'];
+): [loser: string, gainer: string] {
+  const index = list.indexOf('quickpay_id');
+  const hasTokenId = (values['quickpay_id'] ?? '') !== '';
+  return side === 'right' && hasTokenId
+    ? ['quickpay_id', list[index + 1] ?? 'quickpay_status']
+    : [list[index - 1] ?? 'merchant_reference_id', 'quickpay_id'];
 }

@@ -1,22 +1,22 @@
 import { type Sandbox, sandboxDefaults } from '../../src/sandbox/sandbox.ts';
 
-/** Headers of the account that every sandbox has by default. */
+/** Headers of the default account. */
 export const accountHeaders = {
   account: sandboxDefaults.account,
   terminal: sandboxDefaults.terminal,
   secureCode: sandboxDefaults.secureCode,
 };
 
-/** An answer in the gateway's envelope, read loosely: the tests look at what the wire holds. */
+/** An answer in the gateway's envelope. */
 export interface Answer {
   readonly code: string;
   readonly msg?: string;
   readonly message?: string;
-  // oxlint-disable-next-line typescript/no-explicit-any -- each call answers another shape, and that is what is tested
+  // oxlint-disable-next-line typescript/no-explicit-any -- tests assert each call's own shape
   readonly data: any;
 }
 
-/** Sends JSON and reads JSON. */
+/** Posts JSON and reads a JSON answer. */
 export async function postJson(
   url: string,
   body: unknown,
@@ -27,11 +27,11 @@ export async function postJson(
     headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
   });
-  // The wire's word; assertions follow in the tests.
+  // Unchecked: the tests assert the shape.
   return (await response.json()) as Answer;
 }
 
-/** A create body that the sandbox accepts. */
+/** A valid create body. */
 export function createBody(
   referenceId: string,
   order: Record<string, string> = {},
@@ -64,7 +64,10 @@ export function createBody(
   };
 }
 
-/** The calls of one sandbox, as a merchant's backend and browser would make them. */
+/** The calls that a merchant's backend and a customer's browser make. */
+export type MerchantClient = ReturnType<typeof clientOf>;
+
+/** A client of the sandbox's default account and application. */
 export function clientOf(sandbox: Sandbox) {
   const gateway = (path: string, body: unknown): Promise<Answer> =>
     postJson(`${sandbox.checkoutUrl}${path}`, body, accountHeaders);

@@ -1,16 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Sandbox, faultDefaults, startSandbox } from '../../src/sandbox/sandbox.ts';
-import { clientOf } from './client.ts';
+import { describe, expect, it } from 'vitest';
+import { faultDefaults } from '../../src/sandbox/sandbox.ts';
+import { useSandbox } from './harness.ts';
 
-let sandbox: Sandbox;
-let client: ReturnType<typeof clientOf>;
-
-beforeAll(async () => {
-  sandbox = await startSandbox({ seed: 3, faults: { duplicatePushes: 1 } });
-  client = clientOf(sandbox);
-});
-afterEach(() => fetch(`${sandbox.url}/sandbox/reset`, { method: 'POST' }));
-afterAll(() => sandbox.close());
+const { sandbox, client } = await useSandbox({ seed: 3, faults: { duplicatePushes: 1 } });
 
 function send(method: string, path: string, body?: unknown): Promise<Response> {
   return fetch(`${sandbox.url}${path}`, {
@@ -22,7 +14,7 @@ function send(method: string, path: string, body?: unknown): Promise<Response> {
 }
 
 describe('/sandbox/faults', () => {
-  it('shows every switch and changes those that are named', async () => {
+  it('GET shows every switch, and PUT changes only the named ones', async () => {
     const expected = { ...faultDefaults, duplicatePushes: 1 };
     expect(await (await send('GET', '/sandbox/faults')).json()).toStrictEqual(expected);
     const answer = await send('PUT', '/sandbox/faults', { createIdempotency: 'duplicate-error' });
@@ -37,7 +29,7 @@ describe('/sandbox/faults', () => {
     [{ hangRate: 2 }, ['hangRate']],
     [{ pushFormat: 'yaml' }, ['pushFormat']],
     [{ latencyMs: -1, hangrate: 1 }, ['latencyMs', 'hangrate']],
-  ])('refuses %o by name and changes nothing', async (patch, paths) => {
+  ])('PUT names the invalid switches of %o and changes none', async (patch, paths) => {
     const before: unknown = await (await send('GET', '/sandbox/faults')).json();
     const answer = await send('PUT', '/sandbox/faults', patch);
     expect(answer.status).toBe(400);
@@ -45,14 +37,14 @@ describe('/sandbox/faults', () => {
     expect(await (await send('GET', '/sandbox/faults')).json()).toStrictEqual(before);
   });
 
-  it('refuses what is no object', async () => {
+  it('PUT refuses a body that is not an object', async () => {
     expect((await send('PUT', '/sandbox/faults', [])).status).toBe(400);
     expect((await send('PUT', '/sandbox/faults', 1)).status).toBe(400);
   });
 });
 
 describe('/sandbox/state', () => {
-  it('counts calls and shows creations and tokens, but no token text and no secret', async () => {
+  it('shows call counts, creations and token counts, but no token text and no secret', async () => {
     const { data } = await client.create('ref-1', { remark: 'sandbox:direct' });
     await client.queryReference('ref-1');
     await client.cancel(data.quickPay.id);
@@ -81,7 +73,7 @@ describe('/sandbox/state', () => {
 });
 
 describe('/sandbox/reset and /sandbox/seed', () => {
-  it('reset forgets everything and returns to the switches of the start', async () => {
+  it('reset clears all state and restores the initial switches', async () => {
     await client.create('ref-1');
     await send('PUT', '/sandbox/faults', { duplicatePushes: 5 });
     expect((await send('POST', '/sandbox/reset')).status).toBe(200);
@@ -90,13 +82,13 @@ describe('/sandbox/reset and /sandbox/seed', () => {
     expect(faults).toMatchObject({ duplicatePushes: 1 });
   });
 
-  it('a reset run repeats the first one', async () => {
+  it('after a reset the same calls give the same ids', async () => {
     const first = await client.create('ref-1', { remark: 'sandbox:direct' });
     await send('POST', '/sandbox/reset');
     expect(await client.create('ref-1', { remark: 'sandbox:direct' })).toStrictEqual(first);
   });
 
-  it('another seed starts over with other ids', async () => {
+  it('another seed clears all state and gives other ids', async () => {
     const first = await client.create('ref-1', { remark: 'sandbox:direct' });
     expect(await (await send('PUT', '/sandbox/seed', { seed: 4 })).json()).toStrictEqual({
       seed: 4,

@@ -2,21 +2,22 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 
-/** One push that arrived. */
+/** A push that the receiver got. */
 export interface ReceivedPush {
   readonly contentType: string;
   readonly body: string;
 }
 
-/** A merchant's notify endpoint that records what comes and answers what it is told. */
+/** A merchant's notify endpoint that records every push. */
 export interface Receiver {
   readonly url: string;
   readonly pushes: ReceivedPush[];
+  /** The answer to each push, an acknowledgement unless a test changes it. */
   answer: { status: number; body: string };
   close(): Promise<void>;
 }
 
-/** Starts one on a free port; it acknowledges unless told otherwise. */
+/** Starts a receiver on a free port. */
 export async function startReceiver(): Promise<Receiver> {
   const pushes: ReceivedPush[] = [];
   const receiver = { answer: { status: 200, body: 'receive-ok' } };
@@ -29,7 +30,7 @@ export async function startReceiver(): Promise<Receiver> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no address');
+  if (address === null || typeof address === 'string') throw new Error('The receiver has no port.');
   return Object.assign(receiver, {
     url: `http://127.0.0.1:${address.port}/notify`,
     pushes,

@@ -3,23 +3,23 @@ import { type Sandbox, type SandboxEvent, startSandbox } from '../../src/sandbox
 import { accountHeaders, clientOf, createBody } from './client.ts';
 
 const references = Array.from({ length: 20 }, (_, index) => `ref-${index}`);
-const open: Sandbox[] = [];
+const openSandboxes: Sandbox[] = [];
 
 afterEach(async () => {
-  await Promise.all(open.splice(0).map((sandbox) => sandbox.close()));
+  await Promise.all(openSandboxes.splice(0).map((sandbox) => sandbox.close()));
 });
 
-/** Creates every reference under half-and-half faults, in the given order, then asks for two OAuth tokens. */
-async function run(seed: number, order: readonly string[]) {
-  const strikes = new Map<string, SandboxEvent>();
+/** Creates every reference in this order, with a fault in half of the calls, and an OAuth pair. */
+async function runCalls(seed: number, order: readonly string[]) {
+  const lastCalls = new Map<string, SandboxEvent>();
   const sandbox = await startSandbox({
     seed,
     faults: { errorAfterEffectRate: 0.5, refreshRejectRate: 0.5 },
     onEvent(event) {
-      if (event.type === 'call') strikes.set(`${event.endpoint} ${event.key}`, event);
+      if (event.type === 'call') lastCalls.set(`${event.endpoint} ${event.key}`, event);
     },
   });
-  open.push(sandbox);
+  openSandboxes.push(sandbox);
   for (const referenceId of order) {
     const response = await fetch(`${sandbox.url}/pg/quickPay/create`, {
       method: 'POST',
@@ -33,28 +33,31 @@ async function run(seed: number, order: readonly string[]) {
   const creations = sandbox
     .state()
     .creations.toSorted((a, b) => a.merchantReferenceId.localeCompare(b.merchantReferenceId));
-  return { creations, strikes, oauth };
+  return { creations, lastCalls, oauth };
 }
 
 it('the same seed and the same calls give the same ids, tokens and faults', async () => {
-  const [first, second] = [await run(7, references), await run(7, references)];
+  const [first, second] = [await runCalls(7, references), await runCalls(7, references)];
   expect(second).toStrictEqual(first);
-  const kinds = [...first.strikes.values()].map((event) => event.type === 'call' && event.strike);
+  const kinds = [...first.lastCalls.values()].map((event) => event.type === 'call' && event.strike);
   expect(new Set(kinds)).toStrictEqual(new Set([null, 'error']));
 });
 
-it('what a creation gets does not depend on the order of the others', async () => {
-  const [forwards, backwards] = [await run(7, references), await run(7, references.toReversed())];
+it('the ids and faults of a creation do not depend on the order of other creates', async () => {
+  const [forwards, backwards] = [
+    await runCalls(7, references),
+    await runCalls(7, references.toReversed()),
+  ];
   expect(backwards.creations).toStrictEqual(forwards.creations);
-  expect(backwards.strikes).toStrictEqual(forwards.strikes);
+  expect(backwards.lastCalls).toStrictEqual(forwards.lastCalls);
 });
 
 it('another seed gives other ids, tokens and faults', async () => {
-  const [first, second] = [await run(7, references), await run(8, references)];
+  const [first, second] = [await runCalls(7, references), await runCalls(8, references)];
   const ids = [...first.creations, ...second.creations].map(({ quickpayId }) => quickpayId);
   const orders = [...first.creations, ...second.creations].map((c) => c.orderReferenceId);
   expect(new Set(ids).size).toBe(2 * references.length);
   expect(new Set(orders).size).toBe(2 * references.length);
   expect(second.oauth).not.toStrictEqual(first.oauth);
-  expect(second.strikes).not.toStrictEqual(first.strikes);
+  expect(second.lastCalls).not.toStrictEqual(first.lastCalls);
 });

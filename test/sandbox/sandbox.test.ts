@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { sandboxDefaults, startSandbox } from '../../src/sandbox/sandbox.ts';
 import { accountHeaders, clientOf, postJson } from './client.ts';
 
-it('a taken port is refused in one sentence that names it', async () => {
+it('startSandbox refuses a port in use and names it', async () => {
   const first = await startSandbox();
   await expect(startSandbox({ port: first.port })).rejects.toMatchObject({
     code: 'port_taken',
@@ -11,14 +11,14 @@ it('a taken port is refused in one sentence that names it', async () => {
   await first.close();
 });
 
-it('wrong switches are refused by name before anything listens', async () => {
+it('startSandbox refuses invalid fault switches and names them', async () => {
   await expect(startSandbox({ faults: { hangRate: 7 } })).rejects.toMatchObject({
     code: 'config_invalid',
     paths: ['hangRate'],
   });
 });
 
-it('addresses end without a slash and the page is found under the public one', async () => {
+it('addresses have no trailing slash, and the hosted page uses publicUrl', async () => {
   const sandbox = await startSandbox({ publicUrl: 'https://sandbox.example/' });
   expect(sandbox.url).toBe(`http://127.0.0.1:${sandbox.port}`);
   expect(sandbox.checkoutUrl).toBe(sandbox.url);
@@ -28,7 +28,7 @@ it('addresses end without a slash and the page is found under the public one', a
   await sandbox.close();
 });
 
-it('accounts are told apart: one does not see the tokens of another', async () => {
+it('an account does not see the tokens of another account', async () => {
   const other = { account: '995150', terminal: '99515001', secureCode: 'another-secret' };
   const sandbox = await startSandbox({ accounts: [sandboxDefaults, other] });
   await clientOf(sandbox).create('ref-1', { remark: 'sandbox:direct' });
@@ -39,7 +39,7 @@ it('accounts are told apart: one does not see the tokens of another', async () =
   await sandbox.close();
 });
 
-it('nothing is open in a sandbox that did nothing', async () => {
+it('settled resolves in a sandbox without calls', async () => {
   const sandbox = await startSandbox();
   await expect(sandbox.settled()).resolves.toBeUndefined();
   await sandbox.close();

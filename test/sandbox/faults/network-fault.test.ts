@@ -1,16 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Sandbox, startSandbox } from '../../../src/sandbox/sandbox.ts';
+import { describe, expect, it } from 'vitest';
+import { startSandbox } from '../../../src/sandbox/sandbox.ts';
 import { accountHeaders, clientOf, createBody } from '../client.ts';
+import { useSandbox } from '../harness.ts';
 
-let sandbox: Sandbox;
-let client: ReturnType<typeof clientOf>;
-
-beforeAll(async () => {
-  sandbox = await startSandbox();
-  client = clientOf(sandbox);
-});
-afterEach(() => fetch(`${sandbox.url}/sandbox/reset`, { method: 'POST' }));
-afterAll(() => sandbox.close());
+const { sandbox, client } = await useSandbox();
 
 function sendCreate(referenceId: string, init: RequestInit = {}): Promise<Response> {
   return fetch(`${sandbox.url}/pg/quickPay/create`, {
@@ -21,7 +14,7 @@ function sendCreate(referenceId: string, init: RequestInit = {}): Promise<Respon
   });
 }
 
-async function existsAfterwards(referenceId: string): Promise<boolean> {
+async function hasTakenEffect(referenceId: string): Promise<boolean> {
   sandbox.setFaults({ faultEndpoints: [] });
   return (await client.queryReference(referenceId)).code === '000';
 }
@@ -30,12 +23,12 @@ describe('a server error', () => {
   it.each([
     ['errorRate5xx', 503, false],
     ['errorAfterEffectRate', 502, true],
-  ] as const)('by %s answers %i without JSON, effect: %s', async (name, status, hasEffect) => {
+  ] as const)('under %s answers %i without JSON, effect: %s', async (name, status, hasEffect) => {
     sandbox.setFaults({ [name]: 1 });
     const response = await sendCreate('ref-1');
     expect(response.status).toBe(status);
     expect(response.headers.get('content-type')).toContain('text/html');
-    expect(await existsAfterwards('ref-1')).toBe(hasEffect);
+    expect(await hasTakenEffect('ref-1')).toBe(hasEffect);
   });
 });
 
@@ -43,13 +36,16 @@ describe('a reset', () => {
   it.each([
     ['resetBeforeEffectRate', false],
     ['resetAfterEffectRate', true],
-  ] as const)('by %s ends the connection without a reply, effect: %s', async (name, hasEffect) => {
-    sandbox.setFaults({ [name]: 1 });
-    await expect(sendCreate('ref-1')).rejects.toMatchObject({ cause: { code: 'ECONNRESET' } });
-    expect(await existsAfterwards('ref-1')).toBe(hasEffect);
-  });
+  ] as const)(
+    'under %s closes the connection without a reply, effect: %s',
+    async (name, hasEffect) => {
+      sandbox.setFaults({ [name]: 1 });
+      await expect(sendCreate('ref-1')).rejects.toMatchObject({ cause: { code: 'ECONNRESET' } });
+      expect(await hasTakenEffect('ref-1')).toBe(hasEffect);
+    },
+  );
 
-  it('by the modifier lost-reply hits the first create of this creation only', async () => {
+  it('under the modifier lost-reply hits only the first create of its creation', async () => {
     const order = { remark: 'sandbox:direct+lost-reply' };
     await expect(client.create('ref-1', order)).rejects.toThrow('fetch failed');
     const again = await client.create('ref-1', order);
@@ -63,20 +59,11 @@ describe('a hang', () => {
   it.each([
     ['hangRate', false],
     ['hangAfterEffectRate', true],
-  ] as const)('by %s never answers, effect: %s', async (name, hasEffect) => {
+  ] as const)('under %s sends no answer, effect: %s', async (name, hasEffect) => {
     sandbox.setFaults({ [name]: 1 });
     const signal = AbortSignal.timeout(150);
     await expect(sendCreate('ref-1', { signal })).rejects.toMatchObject({ name: 'TimeoutError' });
-    expect(await existsAfterwards('ref-1')).toBe(hasEffect);
-  });
-
-  it('does not keep close from ending', async () => {
-    const own = await startSandbox({ faults: { hangRate: 1 } });
-    const call = clientOf(own).create('ref-1');
-    const isRejected = expect(call).rejects.toThrow('fetch failed');
-    await expect.poll(() => own.state().calls.create).toBe(1);
-    await own.close();
-    await isRejected;
+    expect(await hasTakenEffect('ref-1')).toBe(hasEffect);
   });
 });
 
@@ -88,33 +75,36 @@ describe('latency', () => {
     expect(performance.now() - startedAtMs).toBeGreaterThanOrEqual(99);
   });
 
-  it('lets the effect happen after the caller has gone', async () => {
+  it('does not prevent the effect when the caller hangs up', async () => {
     sandbox.setFaults({ latencyMs: 400, faultEndpoints: ['create'] });
     const signal = AbortSignal.timeout(50);
     await expect(sendCreate('ref-1', { signal })).rejects.toMatchObject({ name: 'TimeoutError' });
     expect((await client.queryReference('ref-1')).code).toBe('40004');
     await expect.poll(async () => (await client.queryReference('ref-1')).code).toBe('000');
   });
+});
 
-  it('does not keep close from ending', async () => {
-    const own = await startSandbox({ faults: { latencyMs: 60_000 } });
+it.each([{ hangRate: 1 }, { latencyMs: 60_000 }])(
+  'close does not wait for a call under %o',
+  async (faults) => {
+    const own = await startSandbox({ faults });
     const call = clientOf(own).create('ref-1');
     const isRejected = expect(call).rejects.toThrow('fetch failed');
     await expect.poll(() => own.state().calls.create).toBe(1);
     await own.close();
     await isRejected;
-  });
-});
+  },
+);
 
-describe('the reach of faults', () => {
-  it('is the chosen endpoints', async () => {
+describe('faults hit', () => {
+  it('only the calls in faultEndpoints', async () => {
     sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query', 'oauth-create'] });
     expect((await sendCreate('ref-1')).status).toBe(200);
     await expect(client.queryReference('ref-1')).rejects.toThrow(SyntaxError);
     await expect(client.oauthCreate()).rejects.toThrow(SyntaxError);
   });
 
-  it('is the first calls of each key under faultAttemptsMax', async () => {
+  it('only the first calls of each key under faultAttemptsMax', async () => {
     sandbox.setFaults({ errorRate5xx: 1, faultAttemptsMax: 1 });
     const statuses = [];
     for (const referenceId of ['ref-1', 'ref-2', 'ref-1', 'ref-2']) {

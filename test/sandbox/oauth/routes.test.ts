@@ -1,6 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { FaultSwitches } from '../../../src/sandbox/sandbox.ts';
-import { type Sandbox, sandboxDefaults, startSandbox } from '../../../src/sandbox/sandbox.ts';
+import {
+  type FaultSwitches,
+  type Sandbox,
+  sandboxDefaults,
+  startSandbox,
+} from '../../../src/sandbox/sandbox.ts';
 import { clientOf, postJson } from '../client.ts';
 
 let sandbox: Sandbox;
@@ -12,7 +16,7 @@ async function start(faults: Partial<FaultSwitches> = {}, accessTokenTtlMs = 3_6
 }
 
 describe('OAuth create', () => {
-  it('answers a pair whose access token opens the protected call', async () => {
+  it('answers a token pair with a valid access token', async () => {
     const client = await start();
     const answer = await client.oauthCreate();
     expect(answer).toMatchObject({ code: '000', msg: 'SUCCESS', data: { expires_in: 3600 } });
@@ -26,18 +30,22 @@ describe('OAuth create', () => {
     expect(await client.probe(answer.data.access_token)).toBe(200);
   });
 
-  it('refuses a wrong secret, and the protected call refuses no, foreign and Bearer-prefixed tokens', async () => {
-    const client = await start();
+  it('refuses a wrong app secret', async () => {
+    await start();
     const url = `${sandbox.openApiUrl}/oauth/token/create`;
     const body = { app_key: sandboxDefaults.appKey, app_secret: 'wrong' };
     expect(await postJson(url, body)).toMatchObject({ code: '40001', data: {} });
+  });
+
+  it('answers a bare access token, which the probe refuses with the prefix Bearer', async () => {
+    const client = await start();
     const { data } = await client.oauthCreate();
     expect(await client.probe('')).toBe(401);
     expect(await client.probe('foreign')).toBe(401);
     expect(await client.probe(`Bearer ${data.access_token}`)).toBe(401);
   });
 
-  it('leaves former tokens alone, unless createInvalidates', async () => {
+  it('keeps earlier tokens valid, and revokes them under createInvalidates', async () => {
     const client = await start();
     const first = await client.oauthCreate();
     await client.oauthCreate();
@@ -49,14 +57,14 @@ describe('OAuth create', () => {
     expect(sandbox.state().accessTokens).toStrictEqual({ issued: 3, valid: 1 });
   });
 
-  it('ends an access token when its time is over', async () => {
+  it('answers an access token that expires after accessTokenTtlMs', async () => {
     const client = await start({}, 0);
     expect(await client.probe((await client.oauthCreate()).data.access_token)).toBe(401);
   });
 });
 
 describe('OAuth refresh', () => {
-  it('rotates: the answer holds a new refresh token and the old one is over', async () => {
+  it('rotates: it answers a new refresh token and revokes the old one', async () => {
     const client = await start();
     const first = await client.oauthCreate();
     const second = await client.oauthRefresh(first.data.refresh_token);
@@ -67,14 +75,14 @@ describe('OAuth refresh', () => {
     expect((await client.oauthRefresh(second.data.refresh_token)).code).toBe('000');
   });
 
-  it('keeps a rotated refresh token good for the grace time', async () => {
+  it('keeps a rotated refresh token valid within oldRefreshGraceMs', async () => {
     const client = await start({ oldRefreshGraceMs: 60_000 });
     const { data } = await client.oauthCreate();
     await client.oauthRefresh(data.refresh_token);
     expect((await client.oauthRefresh(data.refresh_token)).code).toBe('000');
   });
 
-  it('answers no refresh token without rotation and the old one stays good', async () => {
+  it('answers no refresh token without refreshRotates, and the old one stays valid', async () => {
     const client = await start({ refreshRotates: false });
     const { data } = await client.oauthCreate();
     const second = await client.oauthRefresh(data.refresh_token);
@@ -82,7 +90,7 @@ describe('OAuth refresh', () => {
     expect((await client.oauthRefresh(data.refresh_token)).code).toBe('000');
   });
 
-  it('ends the former access token under oldAccessTokenDies', async () => {
+  it('revokes the earlier access token under oldAccessTokenDies', async () => {
     const client = await start({ oldAccessTokenDies: true });
     const first = await client.oauthCreate();
     const second = await client.oauthRefresh(first.data.refresh_token);
@@ -90,7 +98,7 @@ describe('OAuth refresh', () => {
     expect(await client.probe(second.data.access_token)).toBe(200);
   });
 
-  it('refuses a good refresh token under refreshRejectRate and does not use it up', async () => {
+  it('refuses a valid refresh token under refreshRejectRate without using it up', async () => {
     const client = await start({ refreshRejectRate: 1 });
     const { data } = await client.oauthCreate();
     expect((await client.oauthRefresh(data.refresh_token)).code).toBe('40011');
@@ -100,7 +108,7 @@ describe('OAuth refresh', () => {
 });
 
 describe('OAuth answer shapes', () => {
-  it('holds the tokens in camel case or at the top, with another success code, without a lifetime', async () => {
+  it('follow oauthShape, oauthSuccessCode and omitExpiresIn', async () => {
     const client = await start({ oauthShape: 'data.accessToken', oauthSuccessCode: '200' });
     expect(await client.oauthCreate()).toStrictEqual({
       code: '200',

@@ -1,18 +1,9 @@
 import { createHash } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Sandbox, startSandbox } from '../../../src/sandbox/sandbox.ts';
-import { clientOf } from '../client.ts';
+import { describe, expect, it } from 'vitest';
+import { useSandbox } from '../harness.ts';
 import { signatureLists, signatureOf } from '../signature.ts';
 
-let sandbox: Sandbox;
-let client: ReturnType<typeof clientOf>;
-
-beforeAll(async () => {
-  sandbox = await startSandbox();
-  client = clientOf(sandbox);
-});
-afterEach(() => fetch(`${sandbox.url}/sandbox/reset`, { method: 'POST' }));
-afterAll(() => sandbox.close());
+const { sandbox, client } = await useSandbox();
 
 async function openPage(url: string): Promise<string> {
   const response = await fetch(url);
@@ -29,8 +20,8 @@ async function decideAsBrowser(opRefId: string, decision: string): Promise<strin
   return response.text();
 }
 
-describe('the page for a person', () => {
-  it('shows amount and method and three buttons that send the decision', async () => {
+describe('the authorisation page', () => {
+  it('shows amount, method and a button for each decision', async () => {
     const { data } = await client.create('ref-1');
     const html = await openPage(data.url);
     expect(html).toContain('12.50 EUR');
@@ -41,9 +32,9 @@ describe('the page for a person', () => {
     expect(html).toContain('<form method="post" action="decide">');
   });
 
-  it('escapes what the merchant sent, on the page and in the redirect', async () => {
-    const nasty = `"><script>alert('x')</script>&`;
-    const { data } = await client.create('ref-1', { description: nasty, remark: nasty });
+  it('escapes merchant text, as does the redirect', async () => {
+    const markup = `"><script>alert('x')</script>&`;
+    const { data } = await client.create('ref-1', { description: markup, remark: markup });
     const page = await openPage(data.url);
     expect(page).not.toContain('<script>');
     expect(page).toContain('&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;');
@@ -51,7 +42,7 @@ describe('the page for a person', () => {
     expect(redirect).not.toContain('<script>alert');
   });
 
-  it('allows its own script and style and nothing else', async () => {
+  it('allows no script and no style except its own', async () => {
     const { data } = await client.create('ref-1');
     const response = await fetch(data.url);
     const policy = response.headers.get('content-security-policy') ?? '';
@@ -62,7 +53,7 @@ describe('the page for a person', () => {
     expect(response.headers.get('cache-control')).toBe('no-store');
   });
 
-  it('says that it is over once it is decided, and 404 for an unknown one', async () => {
+  it('says that it is already decided, and answers 404 to an unknown reference', async () => {
     const { data } = await client.create('ref-1');
     await client.decide(data.order.referenceId, 'approve');
     expect(await openPage(data.url)).toContain('Already decided');
@@ -71,8 +62,8 @@ describe('the page for a person', () => {
   });
 });
 
-describe('a decision', () => {
-  it('sends the browser on with a form that submits itself', async () => {
+describe('a customer decision', () => {
+  it('redirects the browser with a form that submits itself', async () => {
     const { data } = await client.create('ref-1');
     const html = await decideAsBrowser(data.order.referenceId, 'approve');
     expect(html).toContain('<form method="post" action="http://merchant.example/return">');
@@ -80,7 +71,7 @@ describe('a decision', () => {
     expect(html).toContain('<input type="hidden" name="quickpay_status" value="1">');
   });
 
-  it('answers a script the signed fields of the redirect in order, repeated names included', async () => {
+  it('answers JSON with the signed fields in order, repeated names included', async () => {
     const { data } = await client.create('ref-1', { remark: 'sub-77' });
     const { redirectUrl, fields } = await client.decide(data.order.referenceId, 'approve');
     expect(redirectUrl).toBe('http://merchant.example/return');
@@ -106,7 +97,7 @@ describe('a decision', () => {
     expect(values['quickpay_id']).toBe(token.id);
   });
 
-  it('is refused without a token after decline', async () => {
+  it('to decline gives a signed failure without a token', async () => {
     const { data } = await client.create('ref-1');
     const { fields } = await client.decide(data.order.referenceId, 'decline');
     const values = Object.fromEntries(fields);
@@ -115,7 +106,7 @@ describe('a decision', () => {
     expect((await client.queryReference('ref-1')).data.quickpay).toStrictEqual({ status: '0' });
   });
 
-  it('makes no redirect when the customer leaves, who may come back and approve', async () => {
+  it('to leave gives no redirect, and the customer may come back and approve', async () => {
     const { data } = await client.create('ref-1');
     const opRefId = data.order.referenceId;
     expect(await client.decide(opRefId, 'abandon')).toStrictEqual({
@@ -127,13 +118,13 @@ describe('a decision', () => {
     expect((await client.queryReference('ref-1')).data.quickpay.status).toBe('1');
   });
 
-  it('stands once made: a second one is answered with the first', async () => {
+  it('is final: a second one gets the answer of the first', async () => {
     const { data } = await client.create('ref-1');
     const first = await client.decide(data.order.referenceId, 'approve');
     expect(await client.decide(data.order.referenceId, 'decline')).toStrictEqual(first);
   });
 
-  it('that is unknown or about nothing is refused', async () => {
+  it('is refused when it is invalid or its reference is unknown', async () => {
     const { data } = await client.create('ref-1');
     const decide = (opRefId: string, decision: string) =>
       fetch(`${sandbox.url}/bank/quickPay/decide`, {
@@ -145,8 +136,8 @@ describe('a decision', () => {
   });
 });
 
-describe('the redirect signature', () => {
-  it.each(['Q1', 'Q2', 'Q3'] as const)('is right by list %s when switched so', async (rule) => {
+describe('redirectSignature', () => {
+  it.each(['Q1', 'Q2', 'Q3'] as const)('%s signs by that list', async (rule) => {
     sandbox.setFaults({ redirectSignature: rule });
     const { data } = await client.create('ref-1');
     const { fields } = await client.decide(data.order.referenceId, 'approve');
@@ -154,7 +145,7 @@ describe('the redirect signature', () => {
     expect(values['signature']).toBe(signatureOf(signatureLists[rule], values));
   });
 
-  it('is right by no list under wrong', async () => {
+  it('wrong signs by none of the lists', async () => {
     sandbox.setFaults({ redirectSignature: 'wrong' });
     const { data } = await client.create('ref-1');
     const { fields } = await client.decide(data.order.referenceId, 'approve');
@@ -165,7 +156,7 @@ describe('the redirect signature', () => {
     }
   });
 
-  it('is left out under none', async () => {
+  it('none omits the signature', async () => {
     sandbox.setFaults({ redirectSignature: 'none' });
     const { data } = await client.create('ref-1');
     const { fields } = await client.decide(data.order.referenceId, 'approve');

@@ -1,10 +1,14 @@
-import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { type ChildProcessWithoutNullStreams, execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import { makeKey } from '../support/harness/api.ts';
 import { redisPlace } from '../support/harness/fixtures.ts';
 import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
@@ -113,56 +117,73 @@ describe('the packed client', () => {
   });
 });
 
-describe('docs/client.md', () => {
+describe('examples', () => {
   let database: TestDatabase;
   let worker: TestWorker;
-  /** Inside the project, so that the direct client finds its peers. */
-  const backend = join(root, `node_modules/.cache/backend-${process.pid}`);
+  /** A backend with the packed client, and every package that an example imports. */
+  let backend: string;
   const shop = makeKey('shop');
   const redis = redisPlace();
   const callbackPublicUrl = 'https://pay.example';
+  const webhookSecret = `whsec_${randomBytes(32).toString('base64')}`;
+  let receiver: ChildProcessWithoutNullStreams;
+  let received = '';
 
   beforeAll(async () => {
+    backend = join(directory, 'examples');
+    await cp(join(root, 'examples'), backend, { recursive: true });
+    const modules = join(backend, 'node_modules');
+    await mkdir(modules);
+    await cp(installed, join(modules, 'token-lifecycle-client'), { recursive: true });
+    for (const name of ['ky', 'zod', '@types', 'bullmq', 'standardwebhooks', ...peers]) {
+      await symlink(join(root, 'node_modules', name), join(modules, name));
+    }
+    await writeFile(join(backend, 'package.json'), '{"type":"module"}');
+    const port = await freePort();
+    receiver = spawn(process.execPath, ['webhook-receiver.ts'], {
+      cwd: backend,
+      env: { MERCHANT_WEBHOOK_SECRET: webhookSecret, PORT: String(port) },
+    });
+    receiver.stdout.on('data', (chunk: Buffer) => {
+      received += chunk.toString();
+    });
     database = await createTestDatabase();
     const started = await startTestWorker({
       databaseUrl: database.url,
       backend: redis === undefined ? 'postgres' : 'redis',
-      env: { API_KEYS: shop.entry, CALLBACK_PUBLIC_URL: callbackPublicUrl },
+      env: {
+        API_KEYS: shop.entry,
+        CALLBACK_PUBLIC_URL: callbackPublicUrl,
+        MERCHANT_WEBHOOK_URL: `http://127.0.0.1:${port}/`,
+        MERCHANT_WEBHOOK_SECRETS: webhookSecret,
+        MERCHANT_WEBHOOK_ALLOW_PRIVATE: 'true',
+      },
     });
     if (started === undefined) throw new Error('the worker did not start');
     worker = started;
-    await mkdir(join(backend, 'node_modules'), { recursive: true });
-    await cp(installed, join(backend, 'node_modules/token-lifecycle-client'), { recursive: true });
-    await writeFile(join(backend, 'package.json'), '{"type":"module"}');
-    const examples = await readExamples();
-    await Promise.all(
-      examples.map(async (code, index) => {
-        await writeFile(join(backend, `example-${index}.mts`), code);
-      }),
-    );
   });
 
   afterAll(async () => {
-    await rm(backend, { recursive: true, force: true });
+    receiver.kill();
     await worker.close();
     await database.drop();
   });
 
-  test('holds programs that compile without one unchecked type and do what they say', async ({
-    skip,
-  }) => {
-    const examples = await readExamples();
-    expect(examples).toHaveLength(5);
-    const sources = examples.map((_, index) => `example-${index}.mts`);
+  test('compile without one unchecked type', async () => {
+    const sources = (await readdir(backend)).filter((name) => name.endsWith('.ts'));
+    expect(sources).toHaveLength(6);
     const flags =
-      '--ignoreConfig --strict --listFiles --module nodenext --target es2024 --types node';
+      '--ignoreConfig --strict --noEmit --listFiles --module nodenext --target es2024 --types node';
     const { stdout: files } = await runNode(backend, compiler, ...flags.split(' '), ...sources);
-    // The declarations lead to none of a peer's: a backend needs no types of the worker's own packages.
+    // The declarations lead to none of a peer's: a backend needs no types of the worker's packages.
     const read = files.split('\n');
     expect(read.filter((path) => path.includes('/token-lifecycle-client/dist/'))).not.toEqual([]);
-    const isOfPeer = (path: string) => peers.some((name) => path.includes(`/${name}/`));
-    expect(read.filter((path) => isOfPeer(path) && !path.includes('/pg/'))).toEqual([]);
+    const isOfPeer = (path: string) =>
+      peers.some((name) => name !== 'pg' && path.includes(`/${name}/`));
+    expect(read.filter(isOfPeer)).toEqual([]);
+  });
 
+  test('do what they say', async ({ skip }) => {
     const env = {
       TOKEN_WORKER_URL: worker.app.urls?.private,
       TOKEN_WORKER_KEY: shop.key,
@@ -172,26 +193,48 @@ describe('docs/client.md', () => {
       REDIS_URL: redis?.url,
       QUEUE_PREFIX: worker.prefix,
     };
-    const outputOf = async (index: number): Promise<string> => {
-      const example = [`example-${index}.mjs`];
-      const output = await promisify(execFile)(process.execPath, example, { cwd: backend, env });
+    const outputOf = async (name: string): Promise<string> => {
+      const output = await promisify(execFile)(process.execPath, [`${name}.ts`], {
+        cwd: backend,
+        env,
+      });
       expect(output.stderr).toBe('');
       return output.stdout;
     };
-    // The second program looks for what the first one requested.
-    const [first, direct, enqueued] = await Promise.all([0, 2, 3].map(outputOf));
+    const requests = ['request-over-http', 'request-on-postgres', 'enqueue-in-transaction'];
     const customer = new RegExp(`^send the customer to ${worker.sandbox.checkoutUrl}`);
-    for (const output of [first, direct, enqueued]) expect(output).toMatch(customer);
-    expect(await outputOf(1)).toMatch(
+    for (const output of await Promise.all(requests.map(outputOf))) {
+      expect(output).toMatch(customer);
+    }
+    // Looks for what request-over-http asked for.
+    expect(await outputOf('follow-up')).toMatch(
       /^now awaiting_customer\nseen before false\naccess token \d+ true\n$/,
     );
+    await eventually(
+      'three webhooks are received',
+      () => received.match(/^tokenization\.redirect_issued \S+$/gm)?.length === 3,
+    );
     if (redis === undefined) return skip('there is no Redis for the example on BullMQ');
-    expect(await outputOf(4)).toBe('renewal asked for\n');
+    expect(await outputOf('add-to-queue')).toBe('renewal asked for\n');
+  });
+
+  test('stand in docs/client.md as they are', async () => {
+    const text = await readFile(join(root, 'docs/client.md'), 'utf8');
+    const blocks = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = '']) => code);
+    const names = (await readdir(join(root, 'examples'))).filter((name) => name.endsWith('.ts'));
+    const programs = await Promise.all(
+      names.map(async (name) => await readFile(join(root, 'examples', name), 'utf8')),
+    );
+    expect(blocks).toHaveLength(5);
+    expect(programs).toEqual(expect.arrayContaining(blocks));
   });
 });
 
-/** The programs of docs/client.md, in order. */
-async function readExamples(): Promise<readonly string[]> {
-  const text = await readFile(join(root, 'docs/client.md'), 'utf8');
-  return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = '']) => code);
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  if (address === null || typeof address === 'string') throw new Error('no port was given');
+  return address.port;
 }

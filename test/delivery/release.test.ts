@@ -68,7 +68,7 @@ test('an event without an address is held, and sent in the order of its token on
   // What happens meanwhile queues up behind what is held, whoever comes first.
   await harness.run('token.disable', { tokenizationId: row.id });
   const expected = [
-    ['delivered', 'not_due', 'held_behind_held'],
+    ['delivered', 'not_due', 'held_blocked_by_earlier'],
     ['already_settled', 'delivered', 'not_due'],
     ['already_settled', 'already_settled', 'delivered'],
   ];

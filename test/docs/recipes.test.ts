@@ -176,9 +176,9 @@ async function installPackages(directory: string, bullmq: string): Promise<void>
   await writeFile(join(ours, 'client.ts'), `export * from '${root}src/client/client.ts';`);
   await writeFile(
     join(ours, 'package.json'),
-    JSON.stringify({ type: 'module', exports: { './client': './client.ts' } }),
+    JSON.stringify({ type: 'module', exports: './client.ts' }),
   );
-  await symlink(ours, join(modules, 'token-lifecycle-worker'));
+  await symlink(ours, join(modules, 'token-lifecycle-client'));
   await symlink(join(root, 'node_modules', bullmq), join(modules, 'bullmq'));
   await writeFile(join(directory, 'package.json'), JSON.stringify({ type: 'module' }));
 }

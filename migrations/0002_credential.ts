@@ -5,8 +5,7 @@ import { type Kysely, sql } from 'kysely';
  *
  * `app_key_index` is a keyed digest of an OPCard app key. Its unique index lets one active
  * credential hold an application in an environment: two would invalidate each other's access
- * tokens. `configured_index` holds a keyed digest of each field that the environment named when
- * the credential was last stored from there.
+ * tokens.
  *
  * Lock: none, the table is new.
  */
@@ -17,6 +16,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       name text not null check (name ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
       family text not null check (family in ('accept_payments', 'opcard', 'opccount')),
       environment text not null check (environment in ('sandbox', 'production')),
+      managed_by text not null default 'command' check (managed_by in ('environment', 'command')),
       account text,
       terminal text,
       secrets_sealed text not null,
@@ -25,7 +25,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       created_at timestamptz not null,
       updated_at timestamptz not null,
       app_key_index text,
-      configured_index jsonb,
       unique (name, family)
     )`.execute(db);
   await sql`

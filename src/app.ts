@@ -19,7 +19,7 @@ import { createCoalescedQueries } from './gateway/coalesced-queries.ts';
 import { repeatingJobs } from './jobs/registry.ts';
 import { receiveCallback } from './callback/receive.ts';
 import { registerWebhookEndpoint } from './delivery/endpoint.ts';
-import { storeConfiguredCredentials } from './credential/sync-environment.ts';
+import { storeEnvironmentCredentials } from './credential/environment.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import type { Logger } from './observability/logger.ts';
 import { jobSettings, oauthLimits } from './job-settings.ts';
@@ -97,11 +97,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
     settings: jobSettings(config),
   };
   if (config.webhook !== undefined) await registerWebhookEndpoint(operations, config.webhook.url);
-  await storeConfiguredCredentials(
-    { ...operations, logger },
-    config.credentials,
-    config.gateway.environment,
-  );
+  await storeEnvironmentCredentials(operations, config.credentials, config.gateway.environment);
 
   const backend = await openQueueBackend(
     config.queue.backend === 'redis'

@@ -3,13 +3,13 @@ import type { AcceptPaymentsAccount, GatewayClient } from '../gateway/client.ts'
 import { openAccount } from './open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 
-/** What the gateway thinks of an account; the sentence says what to change. */
+/** Whether the gateway accepts an account, and what to change when it does not. */
 export interface AccountCheck {
   readonly isGood: boolean;
   readonly sentence: string;
 }
 
-/** Asks the gateway whether it takes the default account. Undefined when there is none. */
+/** Asks the gateway whether it accepts the default account. Undefined when there is none. */
 export async function checkDefaultAccount(
   { db, keyring }: Pick<OperationDependencies, 'db' | 'keyring'>,
   gateway: Pick<GatewayClient, 'checkAccount'>,
@@ -19,7 +19,7 @@ export async function checkDefaultAccount(
   return await checkAccount(openAccount(keyring, row), gateway);
 }
 
-/** Asks the gateway whether it takes an account. */
+/** Asks the gateway whether it accepts an account. */
 export async function checkAccount(
   account: AcceptPaymentsAccount,
   gateway: Pick<GatewayClient, 'checkAccount'>,
@@ -27,7 +27,7 @@ export async function checkAccount(
   const reply = await gateway.checkAccount(account);
   switch (reply.kind) {
     case 'done':
-      return { isGood: true, sentence: 'the gateway takes the account' };
+      return { isGood: true, sentence: 'the gateway accepts the account' };
     case 'refused':
       return {
         isGood: false,

@@ -2,14 +2,14 @@ import { formerCodeFields } from '../domain/credential.ts';
 
 type Secrets = Readonly<Record<string, string | undefined>>;
 
-/** The former secure codes of the running overlap, the latest first. */
+/** The former secure codes of the current overlap, the latest first. */
 export function formerCodesOf(secrets: Secrets): readonly string[] {
   return formerCodeFields.map((field) => secrets[field]).filter((code) => code !== undefined);
 }
 
 /**
- * These secrets with other former codes, the latest first. Where there are too many, the first one of the overlap stays, which the gateway
- * may not have given up yet whatever was tried since, and so do the latest ones.
+ * The secrets with these former codes, the latest first. Of too many codes, the oldest and the
+ * latest ones stay: the gateway may still sign with the oldest, whatever was tried since.
  */
 export function withFormerCodes(secrets: Secrets, codes: readonly string[]): Secrets {
   const former = [...new Set(codes)].filter((code) => code !== secrets['secureCode']);

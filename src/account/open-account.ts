@@ -10,12 +10,12 @@ import { Secret } from '../security/secret.ts';
 import { formerCodesOf } from './former-codes.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 
-/** Not strict: a later version may have sealed more beside it. */
+/** Not strict: a later version may seal further fields. */
 const signingSecrets = credentialContent.accept_payments.pick({ secureCode: true }).strip();
 
-/** An account at the gateway with every secure code that its signatures may have been made with. */
+/** An account with each secure code that the gateway may sign with. */
 export interface SigningAccount extends AcceptPaymentsAccount {
-  /** The current secure code, then the former ones while a rotation is under way. */
+  /** The current secure code, then the former ones of an overlap. */
   readonly secureCodes: readonly Secret[];
 }
 
@@ -39,8 +39,8 @@ export function openOpcard(keyring: Keyring, row: CredentialRow): OpcardApp {
 }
 
 /**
- * The account that a tokenization belongs to. Throws `credential_not_found`, also where its credential has moved to another account: what
- * that one knows by the same reference is somebody else's.
+ * The account of a tokenization. Throws `credential_not_found`, also when its credential now holds
+ * another account: the same reference there belongs to another payment.
  */
 export async function getAccountOf(
   { db, keyring }: Pick<OperationDependencies, 'db' | 'keyring'>,
@@ -50,13 +50,16 @@ export async function getAccountOf(
   if (row === undefined) {
     throw new AppError(
       'credential_not_found',
-      'The credential of a tokenization is gone, or stands for another account by now.',
+      'The credential of a tokenization is gone, or holds another account now.',
     );
   }
   return openAccount(keyring, row);
 }
 
-/** The credential of a tokenization, removed ones included; undefined where it stands for another account or terminal by now. */
+/**
+ * The credential of a tokenization, even a removed one. Undefined when it now holds another account
+ * or terminal.
+ */
 export async function findCredentialOf(
   db: Db,
   { credential_id: id, account, terminal }: TokenizationRow,
@@ -65,12 +68,12 @@ export async function findCredentialOf(
   return row?.account === account && row.terminal === terminal ? row : undefined;
 }
 
-/** The place that a credential's secrets are bound to. */
+/** The place that the sealed secrets of a credential are bound to. */
 export function credentialPlace(rowId: string): SealedPlace {
   return { table: 'credential', column: 'secrets_sealed', rowId };
 }
 
-/** The sealed parts of a credential, opened; an object of texts, whatever the family. */
+/** Opens the sealed fields of a credential of any family. */
 export function openSecrets(
   keyring: Keyring,
   row: Pick<CredentialRow, 'id' | 'secrets_sealed'>,

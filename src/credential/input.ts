@@ -1,35 +1,37 @@
-import type { CredentialFamily, CredentialEnvironment } from '../domain/credential.ts';
-import type { CredentialRow } from '../db/rows.ts';
+import type { z } from 'zod';
+import type {
+  CredentialEnvironment,
+  CredentialFamily,
+  CredentialManager,
+} from '../domain/credential.ts';
+import { AppError } from '../domain/errors.ts';
+import { pathsOf } from '../domain/payload-paths.ts';
 
-/** Which credential is meant. */
+/** The name and family that identify a credential. */
 export interface CredentialKey {
   readonly name: string;
   readonly family: CredentialFamily;
 }
 
-/** A credential as an operator or the environment names it. `secrets` has the shape of its family. */
-export interface CredentialInput {
-  readonly name: string;
-  readonly family: CredentialFamily;
+/** The sealed fields of a credential, in the shape of its family. */
+export type CredentialSecrets = Readonly<Record<string, string | undefined>>;
+
+/** Everything that is stored of a credential. */
+export interface CredentialInput extends CredentialKey {
   readonly environment: CredentialEnvironment;
+  /** `command` when left out. */
+  readonly managedBy?: CredentialManager;
   readonly account?: string | undefined;
   readonly terminal?: string | undefined;
-  readonly secrets: Readonly<Record<string, string | undefined>>;
-  /** Digests by field of what the environment says, where it is the environment that says it. */
-  readonly configured?: Readonly<Record<string, string>>;
+  readonly secrets: CredentialSecrets;
 }
 
-/** A stored credential with these secrets, as input. */
-export function inputOf(
-  { name, family, environment, account, terminal }: CredentialRow,
-  secrets: CredentialInput['secrets'],
-): CredentialInput {
-  return {
-    name,
-    family,
-    environment,
-    account: account ?? undefined,
-    terminal: terminal ?? undefined,
-    secrets,
-  };
+/** Parses what an operator typed. Throws `payload_invalid` with the paths that failed, and without values. */
+export function parseContent(schema: z.ZodType, content: unknown): CredentialSecrets {
+  const parsed = schema.safeParse(content);
+  // The schema of each family is an object of strings.
+  if (parsed.success) return parsed.data as CredentialSecrets;
+  throw new AppError('payload_invalid', 'The content does not fit this family of credentials.', {
+    paths: pathsOf(parsed.error.issues),
+  });
 }

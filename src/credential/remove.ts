@@ -1,4 +1,4 @@
-import { countOpenTokenizations, findCredential } from '../db/credentials.ts';
+import { countOpenTokenizations } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
@@ -8,14 +8,16 @@ import { retryOnStaleVersion } from '../db/retry-stale.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { refreshJob } from '../domain/outbox-job.ts';
 import type { CredentialKey } from './input.ts';
+import { getCredentialOfCommands } from './managed-by.ts';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
 
 /**
- * Removes a credential: nothing is begun with it any more, its access token is forgotten at once. The secrets of OPCard and OPCCOUNT are
- * wiped; those of Accept Payments stay sealed, since tokens that were made with them may have to be disabled.
+ * Removes a credential and clears its access token at once. The secrets of OPCard and OPCCOUNT are
+ * wiped. Those of Accept Payments stay sealed: they may be needed to disable tokens.
  *
- * Throws `credential_not_found`, or `state_forbids` while tokenizations of the credential owe a result.
+ * Throws `credential_not_found`, or `state_forbids` when the environment manages the credential or
+ * its tokenizations still owe a result.
  */
 export async function removeCredential(
   dependencies: Dependencies,
@@ -26,19 +28,14 @@ export async function removeCredential(
   if (row.family === 'opcard') await clearForRemovedCredential(dependencies, row, actor);
 }
 
-/** The row as it was; undefined where it has changed meanwhile, or a tokenization has begun. */
+/** The row before it was removed. Undefined when it is stale, or a tokenization has begun. */
 async function tryToRemove(
   { db, door, keyring }: Dependencies,
-  { name, family }: CredentialKey,
+  key: CredentialKey,
   actor: Actor,
 ): Promise<CredentialRow | undefined> {
-  const row = await findCredential(db, name, family);
-  if (row?.state !== 'active') {
-    throw new AppError(
-      'credential_not_found',
-      'There is no active credential of this name and family.',
-    );
-  }
+  const row = await getCredentialOfCommands(db, key);
+  const { name, family } = key;
   const open = family === 'accept_payments' ? await countOpenTokenizations(db, row.id) : 0;
   if (open > 0) {
     throw new AppError(
@@ -57,7 +54,7 @@ async function tryToRemove(
       }),
     },
     audit: { actor },
-    // Its access token is forgotten also where the process dies before it can do that itself.
+    // Clears the access token even when this process dies right after the commit.
     jobs: family === 'opcard' ? [refreshJob(row.id, row.version + 1, name)] : [],
   });
   return outcome.isApplied ? row : undefined;

@@ -8,9 +8,9 @@ import { openSecrets } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 
 /**
- * Opens an OPCCOUNT credential (protocol section 10) for whoever `audit` names. OPCCOUNT has no token that could be handed out in its place: each call is signed with
- * the private key. The audit row is committed before anything is opened. No other family is ever opened for a
- * backend. Throws `credential_not_found`.
+ * Opens an OPCCOUNT credential (protocol section 10) for the backend in `audit`. OPCCOUNT has no
+ * tokens: the backend signs each call with the private key. The audit row is committed before the
+ * secrets are opened. No other family is opened for a backend. Throws `credential_not_found`.
  */
 export async function revealOpccount(
   { db, door, keyring }: Pick<OperationDependencies, 'db' | 'door' | 'keyring'>,

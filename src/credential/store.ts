@@ -1,43 +1,28 @@
 import { randomUUID } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
+import { resetIfAppChanged, retryAccessToken } from '../access-token/registration.ts';
+import { credentialPlace, openSecrets } from '../account/open-account.ts';
 import { findCredential } from '../db/credentials.ts';
 import { isUniqueViolation } from '../db/faults.ts';
-import type { CredentialRow } from '../db/rows.ts';
-import type { TransitionOutcome, TransitionRequest } from '../db/transition-door.ts';
-import type { Actor } from '../domain/audit-entry.ts';
-import { AppError, errorCodeOf } from '../domain/errors.ts';
-import type { Keyring } from '../security/keyring.ts';
-import {
-  resetIfAppChanged,
-  registerAccessToken,
-  retryAccessToken,
-} from '../access-token/registration.ts';
 import { retryOnStaleVersion } from '../db/retry-stale.ts';
-import { formerCodesOf, withFormerCodes } from '../account/former-codes.ts';
-import { credentialPlace, openSecrets } from '../account/open-account.ts';
-import type { OperationDependencies } from '../execution/dependencies.ts';
-import {
-  appKeyIndexes,
-  assertUnique,
-  withUniquenessLock,
-  assertCanChangeAccount,
-} from './uniqueness.ts';
+import type { CredentialRow } from '../db/rows.ts';
+import type { TransitionDoor, TransitionRequest } from '../db/transition-door.ts';
+import type { Actor } from '../domain/audit-entry.ts';
+import { errorCodeOf } from '../domain/errors.ts';
 import { refreshJob } from '../domain/outbox-job.ts';
-import type { CredentialInput } from './input.ts';
-import { changedPaths, isSame, isSamePlace, isSameHolder } from './changes.ts';
+import type { OperationDependencies } from '../execution/dependencies.ts';
+import type { Keyring } from '../security/keyring.ts';
+import { changedFields } from './changed-fields.ts';
+import type { CredentialInput, CredentialSecrets } from './input.ts';
+import { appKeyIndexes, assertCanStore, withUniquenessLock } from './uniqueness.ts';
 
-/** What storing a credential came to. */
-export type StoreResult = 'added' | 'restored' | 'rotated' | 'unchanged';
+/** What storing a credential did; `resealed`: only its manager or its encryption key is another. */
+export type StoreResult = 'added' | 'restored' | 'rotated' | 'resealed' | 'unchanged';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
 
 /**
- * Seals a credential: adds it, or rotates the one of that name and family when its content differs. Repeating it changes
- * nothing. An OPCard credential gets its access-token row, due at once; another application under its name starts anew.
- *
- * Throws `credential_conflict` when another credential holds this account and terminal, or this application: two that
- * renew one application's tokens would end each other's. Throws `state_forbids` for a removed name, and for another account while
- * tokenizations need the present one.
+ * Stores a credential under its name and family: adds it, restores a removed one, or replaces what
+ * differs. Repeating it changes nothing. Throws as `assertCanStore` does.
  */
 export async function storeCredential(
   dependencies: Dependencies,
@@ -45,190 +30,114 @@ export async function storeCredential(
   actor: Actor,
 ): Promise<StoreResult> {
   return await retryOnStaleVersion(async () => {
-    const present = await findCredential(dependencies.db, input.name, input.family);
-    if (present === undefined) return await createCredential(dependencies, input, actor);
-    if (present.state === 'removed') {
-      throw new AppError(
-        'state_forbids',
-        `The credential "${input.name}" was removed; store it again with "token-worker credentials add".`,
-      );
-    }
-    return await replaceCredential(dependencies, present, input, actor);
+    const stored = await findCredential(dependencies.db, input.name, input.family);
+    return await writeCredential(dependencies, stored, input, actor);
   });
 }
 
 /**
- * Stores the input under a name that is free. Undefined where somebody was first with the name, the account or the application: what is
- * stored is theirs, so the caller looks again. Throws `credential_conflict`.
+ * Writes the input over the stored row, or adds it. Undefined when that row is stale. An OPCard
+ * credential gets an access token that is due at once; another app key under its name resets it.
+ * Throws as `assertCanStore` does.
  */
-export async function createCredential(
+export async function writeCredential(
   dependencies: Dependencies,
+  stored: CredentialRow | undefined,
   input: CredentialInput,
   actor: Actor,
 ): Promise<StoreResult | undefined> {
-  const id = randomUUID();
-  const outcome = await withUniquenessLock(dependencies, input, async () => {
-    await assertUnique(dependencies, input);
-    return await dependencies.door.apply({
-      entity: 'credential',
-      row: { id, version: 0, state: null },
-      event: 'credential.added',
-      patch: { name: input.name, family: input.family, ...contentOf(dependencies, id, input) },
-      audit: { actor },
-      jobs: input.family === 'opcard' ? [refreshJob(id, 1, input.name)] : [],
-    });
-  });
-  if (!outcome.isApplied) return undefined;
-  if (input.family === 'opcard') await registerAccessToken(dependencies, { ...input, id }, actor);
-  return 'added';
-}
-
-/**
- * Writes the input over a stored credential. Undefined where the row has changed meanwhile, be it only that a backend got it.
- * Throws as `assertCanReplace` does.
- */
-export async function replaceCredential(
-  dependencies: Dependencies,
-  present: CredentialRow,
-  input: CredentialInput,
-  actor: Actor,
-): Promise<StoreResult | undefined> {
-  const before = secretsBefore(dependencies.keyring, present);
-  const isRestored = present.state === 'removed';
-  const isSameContent = !isRestored && isSame(present, before, input);
-  const isConfigured =
-    input.configured === undefined || isDeepStrictEqual(input.configured, present.configured_index);
-  if (isSameContent && isConfigured) {
-    if (input.family === 'opcard') await resetIfAppChanged(dependencies, present, actor);
-    return 'unchanged';
-  }
-  const isHolderKept = isSameHolder(present, before, input);
-  const content = contentOf(
-    dependencies,
-    present.id,
-    input,
-    isHolderKept ? present.app_key_index : null,
-  );
-  const isOtherApp = content['app_key_index'] !== present.app_key_index;
-  const request = {
-    entity: 'credential',
-    row: present,
-    event: isRestored
-      ? 'credential.restored'
-      : isSameContent
-        ? 'credential.configured'
-        : 'credential.rotated',
-    patch: content,
-    audit: { actor, detail: isSameContent ? {} : { paths: changedPaths(present, before, input) } },
-    // Its access token is seen to also where the process dies before it can do that itself.
-    jobs: isOtherApp ? [refreshJob(present.id, present.version + 1, input.name)] : [],
-  } as const;
-  const outcome = isHolderKept
-    ? await dependencies.door.apply(request)
-    : await withUniquenessLock(dependencies, input, async () => {
-        await assertCanBecome(dependencies, present, input);
-        return await applyUnlessTaken(dependencies, input, request);
+  const { keyring, door } = dependencies;
+  const paths = stored && changedFields(stored, openStoredSecrets(keyring, stored), input);
+  const result = resultOf(keyring, stored, paths);
+  const row = stored ?? { id: randomUUID(), version: 0, state: null };
+  if (result !== 'unchanged') {
+    const appKeyIndex = appKeyIndexOf(keyring, stored, paths, input);
+    const isNewApp = appKeyIndex !== (stored?.app_key_index ?? null);
+    const isWritten = await withUniquenessLock(dependencies, input, async () => {
+      await assertCanStore(dependencies, stored, input);
+      return await isApplied(door, {
+        entity: 'credential',
+        row,
+        event: `credential.${result}`,
+        patch: { ...columnsOf(keyring, row.id, input), app_key_index: appKeyIndex },
+        audit: { actor, detail: paths && { paths } },
+        // Renews the access token even when this process dies right after the commit.
+        jobs: isNewApp ? [refreshJob(row.id, row.version + 1, input.name)] : [],
       });
-  if (!outcome.isApplied) return undefined;
-  if (input.family === 'opcard') {
-    await resetIfAppChanged(dependencies, present, actor);
-    await retryAccessToken(dependencies, present, actor);
+    });
+    if (!isWritten) return undefined;
   }
-  return isRestored ? 'restored' : isSameContent ? 'unchanged' : 'rotated';
+  if (input.family === 'opcard') {
+    const credential = { ...input, id: row.id };
+    await resetIfAppChanged(dependencies, credential, actor);
+    if (result !== 'unchanged') await retryAccessToken(dependencies, credential, actor);
+  }
+  return result;
 }
 
-/**
- * Writes the input over a removed credential, otherwise as `replaceCredential`. Secure codes that it had for the same account go on verifying:
- * messages that were signed with them may still be under way.
- */
-export async function restoreCredential(
-  dependencies: Dependencies,
-  removed: CredentialRow,
-  input: CredentialInput,
-  actor: Actor,
-): Promise<StoreResult | undefined> {
-  return await replaceCredential(
-    dependencies,
-    removed,
-    { ...input, secrets: withCodesBefore(dependencies.keyring, removed, input) },
-    actor,
-  );
-}
-
-function withCodesBefore(
+function resultOf(
   keyring: Keyring,
-  removed: CredentialRow,
-  input: CredentialInput,
-): CredentialInput['secrets'] {
-  const { family, secrets } = input;
-  if (family !== 'accept_payments' || !isSamePlace(removed, input)) return secrets;
-  const before = secretsBefore(keyring, removed);
-  const latest = before['secureCode'] === undefined ? [] : [before['secureCode']];
-  return withFormerCodes(secrets, [...formerCodesOf(secrets), ...latest, ...formerCodesOf(before)]);
+  stored: CredentialRow | undefined,
+  paths: readonly string[] = [],
+): StoreResult {
+  if (stored === undefined) return 'added';
+  if (stored.state === 'removed') return 'restored';
+  if (paths.some((path) => path !== 'managedBy')) return 'rotated';
+  const [, sealedBy] = stored.secrets_sealed.split('.');
+  return paths.length > 0 || sealedBy !== keyring.keyIds[0] ? 'resealed' : 'unchanged';
 }
 
-/** What is sealed in a row. Nothing in a removed one whose encryption key was retired: its name can be stored again all the same. */
-function secretsBefore(keyring: Keyring, row: CredentialRow): CredentialInput['secrets'] {
+/** The same application keeps its digest, under any encryption key: its access token has it too. */
+function appKeyIndexOf(
+  keyring: Keyring,
+  stored: CredentialRow | undefined,
+  paths: readonly string[] = [],
+  { family, environment, secrets }: CredentialInput,
+): string | null {
+  if (family !== 'opcard') return null;
+  const isSameApp = !paths.includes('appKey') && !paths.includes('environment');
+  if (isSameApp && stored?.app_key_index) return stored.app_key_index;
+  return appKeyIndexes(keyring, environment, secrets['appKey'])[0] ?? null;
+}
+
+function columnsOf(
+  keyring: Keyring,
+  id: string,
+  input: CredentialInput,
+): Readonly<Record<string, unknown>> {
+  return {
+    name: input.name,
+    family: input.family,
+    environment: input.environment,
+    managed_by: input.managedBy ?? 'command',
+    account: input.account ?? null,
+    terminal: input.terminal ?? null,
+    secrets_sealed: keyring.seal(credentialPlace(id), JSON.stringify(input.secrets)),
+  };
+}
+
+/** Two concurrent writers may both find an account free; the database then refuses the second. */
+async function isApplied(
+  door: TransitionDoor,
+  request: TransitionRequest<'credential'>,
+): Promise<boolean> {
   try {
-    return openSecrets(keyring, row);
+    return (await door.apply(request)).isApplied;
   } catch (error) {
-    if (row.state === 'removed' && errorCodeOf(error) === 'key_unknown') return {};
+    if (isUniqueViolation(error)) return false;
     throw error;
   }
 }
 
 /**
- * Throws `credential_conflict` where another credential holds what the stored one comes to hold by this input, and `state_forbids` where
- * tokenizations need what it holds now.
+ * The secrets of a stored credential. Empty for a removed one whose encryption key was retired, so
+ * that its name can be used again.
  */
-export async function assertCanReplace(
-  dependencies: Pick<Dependencies, 'db' | 'keyring'>,
-  present: CredentialRow,
-  input: CredentialInput,
-): Promise<void> {
-  if (isSameHolder(present, secretsBefore(dependencies.keyring, present), input)) return;
-  await assertCanBecome(dependencies, present, input);
-}
-
-/** The same, of an input that is known to hold something else. */
-async function assertCanBecome(
-  dependencies: Pick<Dependencies, 'db' | 'keyring'>,
-  present: CredentialRow,
-  input: CredentialInput,
-): Promise<void> {
-  await assertUnique(dependencies, input);
-  await assertCanChangeAccount(dependencies, present, input);
-}
-
-/** Two that were stored at the same moment can each find the account, or the application, free: then the database refuses one. */
-async function applyUnlessTaken(
-  dependencies: Dependencies,
-  input: CredentialInput,
-  request: TransitionRequest<'credential'>,
-): Promise<TransitionOutcome> {
+export function openStoredSecrets(keyring: Keyring, stored: CredentialRow): CredentialSecrets {
   try {
-    return await dependencies.door.apply(request);
+    return openSecrets(keyring, stored);
   } catch (error) {
-    if (!isUniqueViolation(error)) throw error;
-    await assertUnique(dependencies, input);
-    return { isApplied: false };
+    if (stored.state === 'removed' && errorCodeOf(error) === 'key_unknown') return {};
+    throw error;
   }
-}
-
-/** @param keptIndex digest of the application that the input is of: it stays, whichever key made it, since the access token is known by it */
-function contentOf(
-  { keyring }: Dependencies,
-  id: string,
-  { family, environment, account, terminal, secrets, configured }: CredentialInput,
-  keptIndex: string | null = null,
-): Readonly<Record<string, unknown>> {
-  const [index] = appKeyIndexes(keyring, environment, secrets['appKey']);
-  return {
-    environment,
-    account: account ?? null,
-    terminal: terminal ?? null,
-    secrets_sealed: keyring.seal(credentialPlace(id), JSON.stringify(secrets)),
-    app_key_index: family === 'opcard' ? (keptIndex ?? index) : null,
-    ...(configured && { configured_index: configured }),
-  };
 }

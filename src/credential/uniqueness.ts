@@ -18,8 +18,8 @@ import type { CredentialRow } from '../db/rows.ts';
 type Dependencies = Pick<OperationDependencies, 'db' | 'keyring'>;
 
 /**
- * Looks for other holders and stores, in `work`, while nobody else does so for an application. Processes whose first encryption keys differ
- * have different digests of one application, so the database alone can't refuse the second; accounts it can.
+ * Serializes check and write of OPCard credentials. Processes whose first encryption keys differ
+ * have different digests of one app key, so no unique index can refuse the second one.
  */
 export async function withUniquenessLock<Result>(
   { db }: Pick<Dependencies, 'db'>,
@@ -30,13 +30,20 @@ export async function withUniquenessLock<Result>(
 }
 
 /**
- * Throws `credential_conflict` when a credential under another name holds this account and terminal, or this application. What is stored
- * under the input's own name is no conflict, whoever put it there.
+ * Throws `credential_conflict` when a credential under another name holds this account and
+ * terminal, or this app key: two that renew the tokens of one application end each other's.
+ * Throws `state_forbids` when tokenizations need the account that is stored now.
  */
-export async function assertUnique(
+export async function assertCanStore(
   dependencies: Dependencies,
+  stored: CredentialRow | undefined,
   input: CredentialInput,
 ): Promise<void> {
+  await assertUnique(dependencies, input);
+  if (stored !== undefined) await assertCanChangeAccount(dependencies, stored, input);
+}
+
+async function assertUnique(dependencies: Dependencies, input: CredentialInput): Promise<void> {
   const isOpcard = input.family === 'opcard';
   const holder = isOpcard
     ? await findHolderOfApp(dependencies, input)
@@ -59,7 +66,7 @@ async function findHolderOfAccount(
   return holder?.name === name ? undefined : holder;
 }
 
-/** By its digest, or opened where the digest is of a key that `ENCRYPTION_KEYS` no longer holds. */
+/** Searches by digest; opens only rows whose digest was made with a retired encryption key. */
 async function findHolderOfApp(
   { db, keyring }: Dependencies,
   { name, environment, secrets }: CredentialInput,
@@ -71,7 +78,7 @@ async function findHolderOfApp(
   return others.find((other) => appKeyOf(keyring, other) === secrets['appKey']);
 }
 
-/** Undefined where it can't be opened: then no worker with these keys renews its tokens either. */
+/** Undefined when it cannot be opened: a worker with these keys cannot renew its tokens either. */
 function appKeyOf(keyring: Keyring, holder: SealedHolder): string | undefined {
   try {
     return openSecrets(keyring, holder)['appKey'];
@@ -81,8 +88,8 @@ function appKeyOf(keyring: Keyring, holder: SealedHolder): string | undefined {
 }
 
 /**
- * Digests by which an application may be stored, the present form first. The same app key in the other environment is another
- * application; older rows have a digest that says nothing of the environment.
+ * Digests by which an app key may be stored, the current form first. The same app key in the other
+ * environment is another application; older rows have a digest without the environment.
  */
 export function appKeyIndexes(
   keyring: Keyring,
@@ -96,28 +103,28 @@ export function appKeyIndexes(
 }
 
 /**
- * Throws `state_forbids`, with the names of the fields, when the input is of another account, terminal or environment and tokenizations of the
- * stored credential are not over: their calls would go elsewhere, and their messages could no longer be verified. Those that failed or
- * expired are told from the next ones by account and terminal, so the environment alone does not change while there are any.
+ * A tokenization that is not over needs its account, terminal and environment for gateway calls and
+ * for signatures. One that failed or expired is recognized by account and terminal, so only the
+ * environment must stay.
  */
-export async function assertCanChangeAccount(
-  { db }: Pick<OperationDependencies, 'db'>,
-  present: CredentialRow,
+async function assertCanChangeAccount(
+  { db }: Dependencies,
+  stored: CredentialRow,
   input: CredentialInput,
 ): Promise<void> {
-  if (present.family !== 'accept_payments') return;
+  if (stored.family !== 'accept_payments') return;
   const paths = (['environment', 'account', 'terminal'] as const).filter(
-    (field) => present[field] !== (input[field] ?? null),
+    (field) => stored[field] !== (input[field] ?? null),
   );
   if (paths.length === 0) return;
   const isSameAccount = paths.every((path) => path === 'environment');
   const isNeeded =
-    (await hasOpenOrActiveTokenizations(db, present.id)) ||
-    (isSameAccount && (await hasReconcilableTokenizations(db, present.id)));
+    (await hasOpenOrActiveTokenizations(db, stored.id)) ||
+    (isSameAccount && (await hasReconcilableTokenizations(db, stored.id)));
   if (!isNeeded) return;
   throw new AppError(
     'state_forbids',
-    `The credential "${present.name}" has tokenizations that are not over, and they need its present ${paths.join(', ')}: ` +
+    `Tokenizations of the credential "${stored.name}" that are not over need its present ${paths.join(', ')}: ` +
       'store the other one under another name, with "token-worker credentials add".',
     { paths },
   );

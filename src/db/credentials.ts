@@ -4,7 +4,7 @@ import { openTokenizationStates } from '../domain/tokenization.ts';
 import type { Db } from './database.ts';
 import type { CredentialRow } from './rows.ts';
 
-/** The stored credential of this name and family, removed ones included. */
+/** The stored credential of this name and family, even a removed one. */
 export async function findCredential(
   db: Db,
   name: string,
@@ -18,7 +18,7 @@ export async function findCredential(
     .executeTakeFirst();
 }
 
-/** The credential with this id, if there is one. */
+/** The credential with this id, even a removed one. */
 export async function findCredentialById(db: Db, id: string): Promise<CredentialRow | undefined> {
   return await db.selectFrom('credential').selectAll().where('id', '=', id).executeTakeFirst();
 }
@@ -39,7 +39,10 @@ export async function findCredentialByAccount(
     .executeTakeFirst();
 }
 
-/** The active OPCard credential of an application under another name than `ownName`, by any of the blind indexes of its app key. */
+/**
+ * The active OPCard credential of an application under another name than `ownName`. Matches any of
+ * the blind indexes of its app key.
+ */
 export async function findCredentialByAppKey(
   db: Db,
   environment: CredentialRow['environment'],
@@ -57,10 +60,13 @@ export async function findCredentialByAppKey(
     .executeTakeFirst();
 }
 
-/** A credential whose application can be told by opening it. */
+/** A credential that is opened to read its app key. */
 export type SealedHolder = Pick<CredentialRow, 'id' | 'name' | 'secrets_sealed'>;
 
-/** The active OPCard credentials under other names than `ownName` whose app key has a digest of none of these encryption keys; none, as long as no key was retired. */
+/**
+ * The active OPCard credentials under other names than `ownName` whose app key digest was made with
+ * none of these encryption keys. There are none until a key is retired.
+ */
 export async function findCredentialsOfOtherKeys(
   db: Db,
   environment: CredentialRow['environment'],
@@ -78,7 +84,7 @@ export async function findCredentialsOfOtherKeys(
     .execute();
 }
 
-/** The secrets of the credential that was stored last, sealed: what keys can be tried on. Undefined without any credential. */
+/** The sealed secrets of the latest active credential, to test encryption keys on. */
 export async function findLatestSealedSecrets(
   db: Db,
 ): Promise<Pick<CredentialRow, 'id' | 'secrets_sealed'> | undefined> {
@@ -105,14 +111,14 @@ export async function findOpcardEnvironments(
   return rows.map(({ environment }) => environment);
 }
 
-/** A credential as an operator may see it: no secret, sealed or not. */
+/** A credential as an operator may see it, without secrets. */
 export interface ListedCredential extends Pick<
   CredentialRow,
-  'name' | 'family' | 'environment' | 'account' | 'terminal' | 'state' | 'version' | 'updated_at'
+  'name' | 'family' | 'environment' | 'managed_by' | 'account' | 'terminal' | 'state' | 'updated_at'
 > {
   readonly tokenState: string | null;
   readonly tokenGeneration: number | null;
-  /** In milliseconds; null where no token was issued. */
+  /** Milliseconds until the token expires; null before the first token. */
   readonly tokenLeftMs: number | null;
 }
 
@@ -125,10 +131,10 @@ export async function listCredentials(db: Db): Promise<readonly ListedCredential
       'c.name',
       'c.family',
       'c.environment',
+      'c.managed_by',
       'c.account',
       'c.terminal',
       'c.state',
-      'c.version',
       'c.updated_at',
       't.state as tokenState',
       't.generation as tokenGeneration',
@@ -143,7 +149,10 @@ export async function listCredentials(db: Db): Promise<readonly ListedCredential
     .execute();
 }
 
-/** Whether tokenizations of a credential are not over: something is owed, the token can be used, or the gateway is still asked. */
+/**
+ * Whether tokenizations of a credential are not over: a result is owed, the token can be used, or
+ * the gateway is still queried.
+ */
 export async function hasOpenOrActiveTokenizations(db: Db, credentialId: string): Promise<boolean> {
   const row = await db
     .selectFrom('tokenization')
@@ -160,7 +169,10 @@ export async function hasOpenOrActiveTokenizations(db: Db, credentialId: string)
   return row !== undefined;
 }
 
-/** Whether tokenizations of a credential failed or expired: the gateway may be asked about them again, and a late token is theirs. */
+/**
+ * Whether tokenizations of a credential failed or expired. The gateway may be queried about them
+ * again, and may report a late token.
+ */
 export async function hasReconcilableTokenizations(db: Db, credentialId: string): Promise<boolean> {
   const row = await db
     .selectFrom('tokenization')

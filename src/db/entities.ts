@@ -35,10 +35,10 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'terminal',
       'secrets_sealed',
       'app_key_index',
-      'configured_index',
+      'managed_by',
     ],
     clockColumns: [],
-    defaults: {},
+    defaults: { managed_by: 'command' },
   },
   tokenization: {
     transitions: tokenizationTransitions,

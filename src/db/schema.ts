@@ -5,6 +5,7 @@ import type { CallbackState, Channel } from '../domain/callback.ts';
 import type {
   CredentialEnvironment,
   CredentialFamily,
+  CredentialManager,
   CredentialState,
 } from '../domain/credential.ts';
 import type { DeliveryState, WebhookEndpointState } from '../domain/delivery.ts';
@@ -42,8 +43,7 @@ interface CredentialTable extends EntityColumns<CredentialState> {
   readonly terminal: string | null;
   readonly secrets_sealed: string;
   readonly app_key_index: string | null;
-  /** Digests by field of what the environment said; null where it never stored this credential. */
-  readonly configured_index: Readonly<Record<string, string>> | null;
+  readonly managed_by: CredentialManager;
 }
 
 interface TokenizationTable extends EntityColumns<TokenizationState> {

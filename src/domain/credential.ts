@@ -14,12 +14,14 @@ export type CredentialState = 'active' | 'removed';
 export const credentialTransitions = [
   { event: 'credential.added', from: [null], to: 'active' },
   { event: 'credential.rotated', from: ['active'], to: 'same' },
-  // The environment came to say what is stored already, or is remembered under a new encryption key.
-  { event: 'credential.configured', from: ['active'], to: 'same' },
-  // A backend got an OPCCOUNT credential to sign its calls with.
+  // The same content is sealed with another encryption key, or is managed by the environment now.
+  { event: 'credential.resealed', from: ['active'], to: 'same' },
+  // An operator hands a credential of the environment over to commands.
+  { event: 'credential.released', from: ['active'], to: 'same' },
+  // A backend gets an OPCCOUNT credential to sign its calls with.
   { event: 'credential.revealed', from: ['active'], to: 'same' },
   { event: 'credential.removed', from: ['active'], to: 'removed' },
-  // A name that was removed is stored again.
+  // A removed name is stored again.
   { event: 'credential.restored', from: ['removed'], to: 'active' },
 ] as const satisfies readonly Transition<CredentialState, string>[];
 
@@ -32,9 +34,12 @@ export const credentialEnvironments = ['sandbox', 'production'] as const;
 /** An environment of the gateway. */
 export type CredentialEnvironment = (typeof credentialEnvironments)[number];
 
+/** What manages a credential: the environment of the worker, or commands. */
+export type CredentialManager = 'environment' | 'command';
+
 const text = (lengthMax: number) => z.string().min(1).max(lengthMax);
 
-/** What an operator hands over for each family. Everything but account and terminal is sealed. */
+/** The content of each family. Everything but account and terminal is sealed. */
 export const credentialContent = {
   accept_payments: z.strictObject({
     account: z.string().regex(/^\d{6}$/),
@@ -44,11 +49,11 @@ export const credentialContent = {
     publicKey: text(8_192).optional(),
   }),
   opcard: z.strictObject({ appKey: text(256), appSecret: text(1_024) }),
-  // 19 digits do not survive as a JSON number, so they have to come as text.
+  // A JSON number cannot hold 19 digits, so `vaCode` is a string.
   opccount: z.strictObject({ number: text(64), vaCode: text(64), privateKey: text(16_384) }),
 } as const satisfies Readonly<Record<CredentialFamily, z.ZodType>>;
 
-/** Where the former secure codes of an overlap are sealed, the latest first. Rows of older versions have the first of these fields only. */
+/** The sealed fields of the former secure codes of an overlap, the latest first. */
 export const formerCodeFields = [
   'secureCodePrevious',
   'secureCodePrevious2',
@@ -57,7 +62,7 @@ export const formerCodeFields = [
   'secureCodePrevious5',
 ] as const;
 
-/** The parts that a rotation may replace; what is left out stays. Account, terminal and app key name the credential and stay. */
+/** The fields that a rotation may replace. Account, terminal and app key identify the credential. */
 export const credentialRotation = {
   accept_payments: z.strictObject({
     secureCode: text(64).optional(),

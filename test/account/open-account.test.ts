@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { requestConfirmation } from '../../src/tokenization/outcome/request-confirmation.ts';
-import { storeConfiguredCredentials } from '../../src/credential/sync-environment.ts';
+import { storeEnvironmentCredentials } from '../../src/credential/environment.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';
 import { type OpenJobHarness, test } from '../support/harness/harness-test.ts';
@@ -32,7 +32,7 @@ async function openExpired(openJobHarness: OpenJobHarness) {
     place: { readonly account?: string; readonly terminal?: string },
   ): Promise<void> => {
     const acceptPayments = { account, terminal, ...place, secureCode: new Secret('other') };
-    await storeConfiguredCredentials(harness.dependencies, { acceptPayments }, environment);
+    await storeEnvironmentCredentials(harness.dependencies, { acceptPayments }, environment);
   };
   return { harness, id, asked, start };
 }

@@ -126,7 +126,7 @@ describe('bad input is answered with one clear sentence, an exit code, and no st
     const right = { ...env, OCEANPAYMENT_SECURE_CODE: sandboxDefaults.secureCode };
     const taken = await runCli(['doctor'], right);
     await sandbox.close();
-    expect(taken.output).toContain('the gateway takes the account');
+    expect(taken.output).toContain('the gateway accepts the account');
     expect(taken.code).toBe(0);
   });
 

@@ -1,7 +1,9 @@
 import { userInfo } from 'node:os';
 import { describe, expect } from 'vitest';
 import type { Db } from '../../src/db/database.ts';
+import { storeEnvironmentCredentials } from '../../src/credential/environment.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
+import { Secret } from '../../src/security/secret.ts';
 import { test as base } from '../support/harness/fixtures.ts';
 import { runCli } from '../support/harness/run-cli.ts';
 import { secretsOf } from '../support/secrets-of.ts';
@@ -21,7 +23,7 @@ const test = base.extend('cli', async ({ databaseUrl, database: { db } }) => {
       env,
       input === undefined || input === null ? input : JSON.stringify(input),
     );
-  /** Runs a command with this input, and then puts out what it has left of it. */
+  /** Runs a command with this input, then prints the input that the command has not read. */
   const rest = async (line: string, input: string) =>
     await runCli(['credentials', ...line.split(' ')], env, input, '"$@" && cat');
   const secrets = async () =>
@@ -39,7 +41,7 @@ async function auditRows(db: Db) {
 }
 
 describe('credentials rotate --end-overlap', () => {
-  test('ends the overlap of what was named, and of nothing else', async ({ cli }) => {
+  test('ends the overlap of the named credential and changes nothing else', async ({ cli }) => {
     const { credentials, secrets } = cli;
     await credentials('add till --family accept_payments', account);
     await credentials('rotate till --family accept_payments', { secureCode: 'code-2' });
@@ -56,12 +58,12 @@ describe('credentials rotate --end-overlap', () => {
     expect((await credentials(`${ending} --file x`)).code).not.toBe(0);
     expect(await secrets()).toEqual(overlapping);
 
-    // A pipe that somebody holds open says nothing.
+    // It reads no input: an open pipe does not block it.
     expect(await credentials(ending, null)).toEqual({ code: 0, output: 'rotated\n' });
     expect(await secrets()).toEqual({ secureCode: 'code-2' });
   });
 
-  test('leaves standard input to whoever else reads it', async ({ cli }) => {
+  test('leaves standard input to the next command', async ({ cli }) => {
     const { credentials, rest } = cli;
     await credentials('add till --family accept_payments', account);
     await credentials('rotate till --family accept_payments', { secureCode: 'code-2' });
@@ -73,7 +75,7 @@ describe('credentials rotate --end-overlap', () => {
   });
 });
 
-test('the audit trail says who changed which fields of a credential, and never what is in them', async ({
+test('the audit trail names the operator and the changed fields, and no values', async ({
   cli,
   database: { db },
 }) => {
@@ -100,7 +102,7 @@ test('the audit trail says who changed which fields of a credential, and never w
   ]);
 });
 
-test('credentials list says nothing of the token of a removed credential', async ({ cli }) => {
+test('credentials list shows no token of a removed credential', async ({ cli }) => {
   const { credentials } = cli;
   await credentials('add cards --family opcard', { appKey: 'app-1', appSecret: 's' });
   expect((await credentials('list')).output).toContain('token none, generation 0, no token');
@@ -108,4 +110,30 @@ test('credentials list says nothing of the token of a removed credential', async
   const { output } = await credentials('list');
   expect(output).toContain('cards  opcard  sandbox  removed');
   expect(output).not.toContain('token');
+});
+
+test('a credential of the environment is changed by command only after credentials release', async ({
+  cli: { credentials },
+  database: { db },
+  door,
+}) => {
+  const acceptPayments = { ...account, secureCode: new Secret('code-1') };
+  const dependencies = { db, door, keyring: createKeyring([encryptionKey]) };
+  await storeEnvironmentCredentials(dependencies, { acceptPayments }, 'sandbox');
+  const listed = 'default  accept_payments  sandbox  123456 12345678  active  managed by';
+  expect((await credentials('list')).output).toContain(`${listed} environment  since`);
+
+  const key = 'default --family accept_payments';
+  expect(await credentials(`rotate ${key}`, { secureCode: 'code-2' })).toMatchObject({
+    code: 1,
+    output: expect.stringContaining(`"token-worker credentials release ${key}"`),
+  });
+  expect(await credentials(`release ${key}`)).toEqual({ code: 0, output: 'released\n' });
+  expect((await credentials('list')).output).toContain(`${listed} command  since`);
+  const released = (await auditRows(db)).at(-1);
+  expect(released).toMatchObject({
+    event: 'credential.released',
+    actor_id: userInfo().username,
+    detail: { paths: ['managedBy'] },
+  });
 });

@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest';
-import { addCredential } from '../../src/credential/rotate.ts';
+import { addCredential } from '../../src/credential/add.ts';
 import { removeCredential } from '../../src/credential/remove.ts';
-import { storeConfiguredCredentials } from '../../src/credential/sync-environment.ts';
+import { storeEnvironmentCredentials } from '../../src/credential/environment.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor, tokenizationColumns } from '../support/builders.ts';
@@ -11,12 +11,14 @@ import { appSecret, test, type TokenHarness } from '../support/harness/token-har
 const doctor = async ({ env }: TokenHarness, changes: Readonly<Record<string, string>> = {}) =>
   await runCli(['doctor'], { ...env, ...changes });
 
-/** The lines of what is wrong. */
+/** The lines that report a fault. */
 const complaints = (output: string): readonly string[] =>
   output.split('\n').filter((line) => line.startsWith('!!'));
 
 describe('doctor', () => {
-  test('says how long an outage may last, and that none may', async ({ openTokenHarness }) => {
+  test('reports the outage that access tokens outlast, or that they outlast none', async ({
+    openTokenHarness,
+  }) => {
     const harness = await openTokenHarness();
     const good = await doctor(harness);
     expect(good).toMatchObject({ code: 0, output: expect.stringContaining(' of 9.5 minutes,') });
@@ -28,7 +30,7 @@ describe('doctor', () => {
     ]);
   });
 
-  test('names the credentials whose access token is refused, missing or run out', async ({
+  test('names the credentials whose access token is refused, missing or expired', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness({ appKeys: ['app-1', 'app-2'] });
@@ -40,7 +42,7 @@ describe('doctor', () => {
       code: 0,
       output: expect.stringContaining('ok  every OPCard credential has a valid access token'),
     });
-    // One of the other environment is none.
+    // A token of the other environment does not count.
     const elsewhere = { environment: 'production' } as const;
     await dependencies.db.updateTable('access_token').set(elsewhere).execute();
     expect(complaints((await doctor(harness)).output)).toEqual([
@@ -70,7 +72,7 @@ describe('doctor', () => {
     expect(bad.output).not.toContain('hunter2');
   });
 
-  test('asks whether OAuth calls are answered, and creates no token', async ({
+  test('checks whether the gateway answers OAuth calls, and creates no token', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness();
@@ -90,7 +92,7 @@ describe('doctor', () => {
     }
   });
 
-  test('says that a stored account needs an encryption key that there is not, and goes on', async ({
+  test('reports a stored account whose encryption key is missing, and goes on', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness();
@@ -99,7 +101,7 @@ describe('doctor', () => {
       terminal: '12345678',
       secureCode: new Secret('code-1'),
     };
-    await storeConfiguredCredentials(harness.dependencies, { acceptPayments }, 'sandbox');
+    await storeEnvironmentCredentials(harness.dependencies, { acceptPayments }, 'sandbox');
     const { code, output } = await doctor(harness, {
       ENCRYPTION_KEYS: `k2:${generateEncryptionKey('k2').key.reveal()}`,
     });
@@ -110,7 +112,9 @@ describe('doctor', () => {
     expect(output).toContain('ok  the queues answer');
   });
 
-  test('says why a start would be refused, and so does the start', async ({ openTokenHarness }) => {
+  test('reports what manages each credential and why a start would be refused, as the start does', async ({
+    openTokenHarness,
+  }) => {
     const harness = await openTokenHarness();
     const { dependencies } = harness;
     const { db, door } = dependencies;
@@ -118,7 +122,7 @@ describe('doctor', () => {
     await harness.renew('cards');
     const account = { account: '123456', terminal: '12345678' };
     const acceptPayments = { ...account, secureCode: new Secret('code-1') };
-    await storeConfiguredCredentials(dependencies, { acceptPayments }, 'sandbox');
+    await storeEnvironmentCredentials(dependencies, { acceptPayments }, 'sandbox');
     const { id } = await db
       .selectFrom('credential')
       .select('id')
@@ -140,6 +144,8 @@ describe('doctor', () => {
     };
     const { code, output } = await doctor(harness, changes);
     expect(code).toBe(1);
+    expect(output).toContain('ok  managed by environment: "default" (accept_payments)\n');
+    expect(output).toContain('ok  managed by command: "cards" (opcard)\n');
     expect(complaints(output).slice(0, 2)).toEqual([
       expect.stringMatching(/^!! {2}a start would be refused: .* need its present account: store/),
       '!!  a start would be refused: The credential "cards" already holds this application.',

@@ -1,11 +1,12 @@
 import { describe, expect } from 'vitest';
 import { countOpenTokenizations, findCredential } from '../../src/db/credentials.ts';
-import { createTransitionDoor, type TransitionDoor } from '../../src/db/transition-door.ts';
+import { createTransitionDoor } from '../../src/db/transition-door.ts';
 import { isFinal, tokenizationStates } from '../../src/domain/tokenization.ts';
 import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
 import { removeCredential } from '../../src/credential/remove.ts';
-import { addCredential, rotateCredential } from '../../src/credential/rotate.ts';
-import { storeConfiguredCredentials } from '../../src/credential/sync-environment.ts';
+import { addCredential } from '../../src/credential/add.ts';
+import { rotateCredential } from '../../src/credential/rotate.ts';
+import { storeEnvironmentCredentials } from '../../src/credential/environment.ts';
 import { Secret } from '../../src/security/secret.ts';
 import {
   addCredential as addBare,
@@ -16,6 +17,7 @@ import {
 import { onServer } from '../support/services/database.ts';
 import type { JobHarness } from '../support/harness/job-harness.ts';
 import { test } from '../support/harness/harness-test.ts';
+import { overtakenDoor } from '../support/harness/overtaken-door.ts';
 import { eventually } from '../support/eventually.ts';
 import { test as withoutHarness } from '../support/harness/fixtures.ts';
 
@@ -29,14 +31,14 @@ interface Place {
   readonly secureCode?: string;
 }
 
-/** A start of a process whose environment says this of the harness's account. */
+/** A start of a process whose environment names the account of the harness with these changes. */
 async function start({ dependencies, account }: JobHarness, place: Place): Promise<void> {
   const acceptPayments = {
     account: place.account ?? account.account,
     terminal: place.terminal ?? account.terminal,
     secureCode: place.secureCode === undefined ? account.secureCode : new Secret(place.secureCode),
   };
-  await storeConfiguredCredentials(
+  await storeEnvironmentCredentials(
     dependencies,
     { acceptPayments },
     place.environment ?? 'sandbox',
@@ -46,21 +48,12 @@ async function start({ dependencies, account }: JobHarness, place: Place): Promi
 const accept = async ({ dependencies }: Pick<JobHarness, 'dependencies'>) =>
   await acceptTokenization(dependencies, requestPayload(), { audit });
 
-/** The harness, whose first such change is overtaken by something else. */
 function overtaken(harness: JobHarness, event: string, first: () => Promise<unknown>): JobHarness {
-  let isOver = false;
-  const apply: TransitionDoor['apply'] = async (request) => {
-    if (request.event === event && !isOver) {
-      isOver = true;
-      await first();
-    }
-    return await harness.dependencies.door.apply(request);
-  };
-  const { door } = harness.dependencies;
-  return { ...harness, dependencies: { ...harness.dependencies, door: { ...door, apply } } };
+  const door = overtakenDoor(harness.dependencies.door, event, first);
+  return { ...harness, dependencies: { ...harness.dependencies, door } };
 }
 
-/** What is stored under the name `default`. */
+/** The stored credential `default`. */
 const stored = async ({ dependencies: { db } }: JobHarness) =>
   await findCredential(db, key.name, key.family);
 
@@ -68,7 +61,7 @@ const countRows = async ({ dependencies: { db } }: JobHarness): Promise<number> 
   (await db.selectFrom('tokenization').select('id').execute()).length;
 
 describe('a credential whose tokenizations are not over', () => {
-  test('is refused another account, terminal or environment, by a start and over a removed name', async ({
+  test('keeps its account, terminal and environment, in a start and in a restore', async ({
     openJobHarness,
   }) => {
     const harness = await openJobHarness();
@@ -93,7 +86,7 @@ describe('a credential whose tokenizations are not over', () => {
       expect(await stored(harness)).toEqual(before);
     };
     await allAreRefused();
-    // One is enough, and the token that comes of it keeps it too.
+    // An open tokenization is enough, and so is its active token.
     await expect(removeCredential(dependencies, key, testActor)).rejects.toMatchObject({
       code: 'state_forbids',
       message: expect.stringContaining('1 tokenizations'),
@@ -117,17 +110,17 @@ describe('a credential whose tokenizations are not over', () => {
     expect(await stored(harness)).toMatchObject({ account: '222222', environment: 'production' });
   });
 
-  test('takes another secure code at any time', async ({ openJobHarness }) => {
+  test('accepts another secure code at any time', async ({ openJobHarness }) => {
     const harness = await openJobHarness();
     await harness.open('');
-    await start(harness, { secureCode: 'code-2' });
     expect(await rotateCredential(harness.dependencies, key, { publicKey: 'p' }, testActor)).toBe(
       'rotated',
     );
+    await start(harness, { secureCode: 'code-2' });
   });
 
   withoutHarness.for(tokenizationStates)(
-    'is guarded by the database by the same states as by the worker: %s',
+    'is guarded by the database in the same states as by the worker: %s',
     async (state, { database: { db }, door, databaseUrl }) => {
       for (const reconcileAt of ['null', 'now()']) {
         const id = await addBare(door);
@@ -168,8 +161,8 @@ describe('a credential whose tokenizations are not over', () => {
   );
 });
 
-describe('a tokenization and a change of its credential at the same moment', () => {
-  /** Does something in a transaction that is committed when somebody waits for it, and gives what that one comes to. */
+describe('a concurrent tokenization and change of its credential', () => {
+  /** Runs `first` in a transaction that commits once `second` waits for it; resolves as `second`. */
   async function beside<Result>(
     { dependencies }: JobHarness,
     databaseUrl: string,
@@ -190,7 +183,7 @@ describe('a tokenization and a change of its credential at the same moment', () 
     await db.transaction().execute(async (open) => {
       await first({ ...dependencies, db: open, door: createTransitionDoor(open) });
       waiting = second();
-      // What it comes to is told below.
+      // Its rejection is asserted below.
       waiting.catch(() => undefined);
       await eventually('the second waits for the first', isWaitedFor);
     });
@@ -198,7 +191,9 @@ describe('a tokenization and a change of its credential at the same moment', () 
     return await waiting;
   }
 
-  test('the change gives way to what was begun after it looked', async ({ openJobHarness }) => {
+  test('a change is refused when a tokenization begins after its check', async ({
+    openJobHarness,
+  }) => {
     const harness = await openJobHarness();
     const moving = overtaken(harness, 'credential.rotated', async () => await accept(harness));
     await expect(start(moving, { account: '222222' })).rejects.toMatchObject({
@@ -208,7 +203,9 @@ describe('a tokenization and a change of its credential at the same moment', () 
     expect(await stored(harness)).toMatchObject({ account: harness.account.account });
   });
 
-  test('removing gives way to what was begun after it looked', async ({ openJobHarness }) => {
+  test('a removal is refused when a tokenization begins after its check', async ({
+    openJobHarness,
+  }) => {
     const harness = await openJobHarness();
     const removing = overtaken(harness, 'credential.removed', async () => await accept(harness));
     await expect(removeCredential(removing.dependencies, key, testActor)).rejects.toMatchObject({
@@ -217,7 +214,7 @@ describe('a tokenization and a change of its credential at the same moment', () 
     expect(await stored(harness)).toMatchObject({ state: 'active' });
   });
 
-  test('removing waits for what was begun and is not committed yet', async ({
+  test('a removal waits for a tokenization that is not committed yet', async ({
     openJobHarness,
     databaseUrl,
   }) => {
@@ -232,7 +229,7 @@ describe('a tokenization and a change of its credential at the same moment', () 
     expect(await stored(harness)).toMatchObject({ state: 'active' });
   });
 
-  test('so does any statement, whichever columns it names', async ({
+  test('so does any statement, whatever columns it sets', async ({
     openJobHarness,
     databaseUrl,
   }) => {
@@ -247,7 +244,7 @@ describe('a tokenization and a change of its credential at the same moment', () 
     expect(numUpdatedRows).toBe(0n);
   });
 
-  test('none is begun with a credential that is being removed', async ({
+  test('no tokenization begins with a credential that is being removed', async ({
     openJobHarness,
     databaseUrl,
   }) => {
@@ -262,7 +259,7 @@ describe('a tokenization and a change of its credential at the same moment', () 
     expect(await countRows(harness)).toBe(0);
   });
 
-  test('one is begun with the account that the credential has by then', async ({
+  test('a tokenization begins with the account that the change commits', async ({
     openJobHarness,
     databaseUrl,
   }) => {
@@ -277,7 +274,7 @@ describe('a tokenization and a change of its credential at the same moment', () 
   });
 });
 
-test('a tokenization that an older version let slip is driven to its end although its credential was removed', async ({
+test('a tokenization is completed even when an older version removed its credential', async ({
   openJobHarness,
   databaseUrl,
 }) => {

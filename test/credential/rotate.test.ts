@@ -1,333 +1,92 @@
-import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
-import { loadConfig } from '../../src/config/config.ts';
-import { findAccessToken, findDueAccessTokens } from '../../src/db/access-tokens.ts';
-import { findCredential } from '../../src/db/credentials.ts';
-import type { CredentialRow } from '../../src/db/rows.ts';
-import { clearForRemovedCredential } from '../../src/access-token/registration.ts';
-import { createAccessTokenReader } from '../../src/access-token/read/reader.ts';
-import { removeCredential } from '../../src/credential/remove.ts';
-import { addCredential, rotateCredential } from '../../src/credential/rotate.ts';
-import { storeCredential } from '../../src/credential/store.ts';
-import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
+import { openAccount } from '../../src/account/open-account.ts';
+import { addCredential } from '../../src/credential/add.ts';
+import { revealOpccount } from '../../src/credential/reveal-opccount.ts';
+import { endOverlap, rotateCredential } from '../../src/credential/rotate.ts';
 import { testActor } from '../support/builders.ts';
+import { overtakenDoor } from '../support/harness/overtaken-door.ts';
+import { test } from '../support/harness/token-harness.ts';
 import { secretsOf } from '../support/secrets-of.ts';
-import { holdDueToken, appSecret, test } from '../support/harness/token-harness.ts';
 
-const cards = { name: 'cards', family: 'opcard' } as const;
+const account = { account: '123456', terminal: '12345678', secureCode: 'code-1' };
+const till = { name: 'till', family: 'accept_payments' } as const;
 const shop = { type: 'backend', id: 'shop' } as const;
 
-describe('the access token of a credential', () => {
-  test('that the gateway refused is tried again as soon as its secret is replaced', async ({
-    openTokenHarness,
-  }) => {
-    const harness = await openTokenHarness();
-    const wrong = { appKey: 'app-1', appSecret: 'wrong' };
-    await addCredential(harness.dependencies, cards, 'sandbox', wrong, testActor);
-    expect(await harness.renew('cards')).toBe('suspended');
-    expect(await harness.renew('cards')).toBe('too_soon');
-    await rotateCredential(harness.dependencies, cards, { appSecret }, testActor);
-    expect(await harness.row('cards')).toMatchObject({ failures: 0 });
-    expect(await harness.renew('cards')).toBe('issued');
-  });
-
-  test('is tried again at once where its secret was replaced while the gateway refused the former one', async ({
-    openTokenHarness,
-  }) => {
-    const harness = await openTokenHarness({
-      wrapGateway: (gateway) => ({
-        ...gateway,
-        createAccessToken: async (...call) => {
-          const reply = await gateway.createAccessToken(...call);
-          await rotateCredential(harness.dependencies, cards, { appSecret }, testActor);
-          return reply;
-        },
-      }),
-    });
-    const wrong = { appKey: 'app-1', appSecret: 'wrong' };
-    await addCredential(harness.dependencies, cards, 'sandbox', wrong, testActor);
-    await harness.dependencies.db.deleteFrom('outbox').execute();
-    expect(await harness.renew('cards')).toBe('corrected_meanwhile');
-    const jobs = await harness.dependencies.db.selectFrom('outbox').selectAll().execute();
-    expect(jobs).toMatchObject([{ job_name: 'access-token.refresh' }]);
-    expect(await harness.renew('cards')).toBe('issued');
-  });
-
-  test('is never one of a former application', async ({ openTokenHarness }) => {
-    const harness = await openTokenHarness({ appKeys: ['app-1', 'app-2'] });
-    await harness.add('cards', 'app-1');
-    await harness.renew('cards');
-    const former = await harness.accessToken('cards');
-    // As if the process had died between the two commits: the credential is new, the token is not.
-    const { row } = await secretsOf(harness.dependencies, cards);
-    const before = await findAccessToken(harness.dependencies.db, row.id);
-    await harness.add('cards', 'app-2');
-    await harness.dependencies.db
-      .updateTable('access_token')
-      .set({
-        access_token_sealed: before?.access_token_sealed ?? null,
-        refresh_token_sealed: before?.refresh_token_sealed ?? null,
-        issued_at: before?.issued_at ?? null,
-        expires_at: before?.expires_at ?? null,
-        app_key_index: before?.app_key_index ?? null,
-      })
-      .execute();
-    const reader = createAccessTokenReader({
-      ...harness.dependencies,
-      isSubscribed: () => false,
-      waitMsMax: 0,
-    });
-    await expect(reader.read('cards', shop)).rejects.toMatchObject({
-      code: 'access_token_unavailable',
-    });
-    expect(await harness.renew('cards')).toBe('issued');
-    expect((await reader.read('cards', shop)).accessToken.reveal()).not.toBe(former);
-    expect(harness.sandbox.state().calls['oauth-refresh']).toBe(0);
-    await reader.close();
-  });
-
-  test('survives a new encryption key and a new app secret', async ({ openTokenHarness }) => {
-    const harness = await openTokenHarness();
-    await harness.add('cards', 'app-1');
-    await harness.renew('cards');
-    const newer = `k2:${generateEncryptionKey('k2').key.reveal()}`;
-    const { encryptionKeys } = loadConfig({
-      ...harness.env,
-      ENCRYPTION_KEYS: `${newer},${harness.env['ENCRYPTION_KEYS'] ?? ''}`,
-    });
-    const dependencies = { ...harness.dependencies, keyring: createKeyring(encryptionKeys) };
-    await rotateCredential(dependencies, cards, { appSecret: 'new-secret' }, testActor);
-    const { row } = await secretsOf(dependencies, cards);
-    expect(row.secrets_sealed).toMatch(/^v1\.k2\./);
-    const reader = createAccessTokenReader({ ...dependencies, isSubscribed: () => false });
-    expect(await reader.read('cards', shop)).toMatchObject({ generation: 1 });
-    await reader.close();
-    // The same app key in the other environment is another application, and known as one.
-    await storeCredential(
-      dependencies,
-      { ...cards, environment: 'production', secrets: { appKey: 'app-1', appSecret } },
-      testActor,
-    );
-    expect((await secretsOf(dependencies, cards)).row.app_key_index).not.toBe(row.app_key_index);
-    expect(await harness.row('cards')).toMatchObject({ state: 'none', access_token_sealed: null });
-  });
-
-  test('is asked for by the application that the credential names when its turn has come', async ({
-    openTokenHarness,
-  }) => {
-    let whileWaiting: () => Promise<void> = async () => await Promise.resolve();
-    const harness = await openTokenHarness({
-      appKeys: ['app-1', 'app-2'],
-      wrapGateway: (gateway) => ({
-        ...gateway,
-        oauthTurn: async (environment) => {
-          await whileWaiting();
-          return await gateway.oauthTurn(environment);
-        },
-      }),
-    });
-    await holdDueToken(harness, 'cards', 'app-1');
-    whileWaiting = async () => await harness.add('cards', 'app-2');
-    expect(await harness.renew('cards', { generation: 1 })).toBe('issued');
-    const { row } = await secretsOf(harness.dependencies, cards);
-    expect((await harness.row('cards')).app_key_index).toBe(row.app_key_index);
-    const reader = createAccessTokenReader({ ...harness.dependencies, isSubscribed: () => false });
-    expect(await reader.read('cards', shop)).toMatchObject({ generation: 2 });
-    await reader.close();
-    whileWaiting = async () => await removeCredential(harness.dependencies, cards, testActor);
-    await harness.makeDue('cards');
-    expect(await harness.renew('cards', { generation: 2 })).toBe('lease_held');
-  });
-
-  test('begins anew at once where the process died while the application was changed', async ({
-    openTokenHarness,
-  }) => {
-    let isSilent = true;
-    const harness = await openTokenHarness({
-      appKeys: ['app-1', 'app-2', 'app-3'],
-      // A gateway may give no refresh token; the former application's is not kept in its place.
-      wrapGateway: (gateway) => ({
-        ...gateway,
-        createAccessToken: async (...call) => {
-          const reply = await gateway.createAccessToken(...call);
-          return isSilent && reply.kind === 'done' ? { ...reply, refreshToken: undefined } : reply;
-        },
-      }),
-    });
-    const { dependencies } = harness;
-    const dieWhileChangingTo = async (appKey: string): Promise<void> =>
-      await expect(
-        harness.add('cards', appKey, { diesBefore: 'access_token.cleared' }),
-      ).rejects.toThrow('killed');
-    isSilent = false;
-    await harness.add('cards', 'app-1');
-    await harness.renew('cards');
-    isSilent = true;
-    await dependencies.db.deleteFrom('outbox').execute();
-
-    // A job was committed with the credential, and is not too soon.
-    await dieWhileChangingTo('app-2');
-    const jobs = await dependencies.db.selectFrom('outbox').selectAll().execute();
-    expect(jobs).toMatchObject([{ payload: { v: 1, credential: 'cards' } }]);
-    expect(await harness.renew('cards')).toBe('issued');
-    expect(await harness.row('cards')).toMatchObject({ generation: 2, refresh_token_sealed: null });
-    expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-create': 2, 'oauth-refresh': 0 });
-
-    // A start with the same environment makes it good too, and repeating that is free.
-    await dieWhileChangingTo('app-3');
-    await harness.add('cards', 'app-3');
-    expect(await harness.row('cards')).toMatchObject({ state: 'none', access_token_sealed: null });
-    await harness.add('cards', 'app-3');
-    expect((await harness.events('cards')).filter((event) => event === 'cleared')).toHaveLength(1);
-    expect(await harness.renew('cards')).toBe('issued');
-
-    // Where somebody still asks for the former application, the job comes back when that is over.
-    await dieWhileChangingTo('app-2');
-    const { db } = dependencies;
-    const lease = sql<Date>`now() + interval '1 minute'`;
-    await db.updateTable('access_token').set({ lease_until: lease }).execute();
-    expect(await harness.renew('cards')).toBe('former_app');
-    await db.updateTable('access_token').set({ lease_until: null }).execute();
-    expect(await harness.renew('cards')).toBe('issued');
-
-    // So does the first reader, who is not told to come back when the former token would have been due.
-    await dieWhileChangingTo('app-1');
-    await dependencies.db.deleteFrom('outbox').execute();
-    const reader = createAccessTokenReader({
-      ...dependencies,
-      isSubscribed: () => false,
-      onJobsWritten: () => void harness.renew('cards', { generation: 4 }),
-    });
-    expect(await reader.read('cards', shop)).toMatchObject({ generation: 5 });
-    await reader.close();
-  });
-
-  test('is forgotten also where the process died while the credential was removed', async ({
-    openTokenHarness,
-  }) => {
-    const harness = await openTokenHarness();
-    const { db } = harness.dependencies;
-    await harness.add('cards', 'app-1');
-    await harness.renew('cards');
-    await db.deleteFrom('outbox').execute();
-    await expect(harness.remove('cards', { diesBefore: 'access_token.cleared' })).rejects.toThrow(
-      'killed',
-    );
-    expect((await harness.row('cards')).access_token_sealed).not.toBeNull();
-    const jobs = await db.selectFrom('outbox').selectAll().execute();
-    expect(jobs).toMatchObject([{ payload: { v: 1, credential: 'cards' } }]);
-    // Should the queue lose that job: the scan brings it again.
-    await harness.makeDue('cards');
-    expect(await findDueAccessTokens(db, 10, 1_000)).toMatchObject([{ credential: 'cards' }]);
-
-    for (let runs = 0; runs < 2; runs += 1) {
-      expect(await harness.renew('cards')).toBe('credential_removed');
-    }
-    expect(await harness.row('cards')).toMatchObject({
-      state: 'none',
-      access_token_sealed: null,
-      refresh_token_sealed: null,
-      due_at: null,
-    });
-    expect((await harness.events('cards')).filter((event) => event === 'cleared')).toHaveLength(1);
-  });
-
-  test('is left alone by a removal that is finished late, when the credential was restored meanwhile', async ({
-    openTokenHarness,
-  }) => {
+describe('a rotation', () => {
+  test('keeps the former secure code until the overlap is ended', async ({ openTokenHarness }) => {
     const harness = await openTokenHarness();
     const { dependencies } = harness;
-    await harness.add('cards', 'app-1');
-    await harness.renew('cards');
-    const removeHalf = async (): Promise<CredentialRow> => {
-      await expect(harness.remove('cards', { diesBefore: 'access_token.cleared' })).rejects.toThrow(
-        'killed',
-      );
-      return (await findCredential(dependencies.db, 'cards', 'opcard')) ?? expect.fail();
+    await addCredential(dependencies, till, 'sandbox', { ...account, publicKey: 'p' }, testActor);
+    const codes = async (): Promise<readonly string[]> => {
+      const { row } = await secretsOf(harness.dependencies, till);
+      return openAccount(dependencies.keyring, row).secureCodes.map((code) => code.reveal());
     };
-    const restore = async (): Promise<void> => {
-      const content = { appKey: 'app-1', appSecret };
-      await addCredential(dependencies, cards, 'sandbox', content, testActor);
-    };
-    const removed = await removeHalf();
-    await restore();
-    await clearForRemovedCredential(dependencies, removed, testActor);
-    expect(await harness.accessToken('cards')).toBeDefined();
-
-    // In the very moment between its look and its commit: the token is gone, and a new one is due.
-    const removedAgain = await removeHalf();
-    const { door } = dependencies;
-    let restoring: Promise<void> | undefined;
-    const apply: typeof door.apply = async (request) => {
-      await (restoring ??= restore());
-      return await door.apply(request);
-    };
-    await clearForRemovedCredential(
-      { ...dependencies, door: { ...door, apply } },
-      removedAgain,
-      testActor,
+    expect(await rotateCredential(dependencies, till, { secureCode: 'code-2' }, testActor)).toBe(
+      'rotated',
     );
-    expect((await harness.row('cards')).due_at).not.toBeNull();
-    expect(await harness.renew('cards')).toMatch(/issued|too_soon/);
-    expect(await harness.accessToken('cards')).toBeDefined();
+    expect(await codes()).toEqual(['code-2', 'code-1']);
+    expect((await secretsOf(harness.dependencies, till)).secrets['publicKey']).toBe('p');
+    expect(await rotateCredential(dependencies, till, { secureCode: 'code-2' }, testActor)).toBe(
+      'unchanged',
+    );
+    expect(await endOverlap(dependencies, till, testActor)).toBe('rotated');
+    expect(await codes()).toEqual(['code-2']);
+    expect(await endOverlap(dependencies, till, testActor)).toBe('unchanged');
   });
 
-  test('is forgotten when the credential is removed, even one that is on its way', async ({
+  test('keeps at most five former codes of an overlap: the oldest and the latest ones', async ({
     openTokenHarness,
   }) => {
-    const harness = await openTokenHarness({
-      wrapGateway: (gateway) => ({
-        ...gateway,
-        refreshAccessToken: async (...call) => {
-          const reply = await gateway.refreshAccessToken(...call);
-          await removeCredential(harness.dependencies, cards, testActor);
-          return reply;
-        },
-      }),
-    });
-    await holdDueToken(harness, 'cards', 'app-1');
-    expect(await harness.renew('cards')).toBe('credential_gone');
-    expect(await harness.row('cards')).toMatchObject({
-      state: 'none',
-      access_token_sealed: null,
-      refresh_token_sealed: null,
-      candidate_sealed: null,
-      due_at: null,
-    });
-    expect((await secretsOf(harness.dependencies, cards)).secrets).toEqual({});
-    expect(await harness.renew('cards')).toBe('credential_removed');
-    const reader = createAccessTokenReader({ ...harness.dependencies, isSubscribed: () => false });
-    await expect(reader.read('cards', shop)).rejects.toMatchObject({
-      code: 'credential_not_found',
-    });
-    // The environment does not bring back what an operator removed; the operator does.
-    const content = { appKey: 'app-1', appSecret };
-    await expect(harness.add('cards', 'app-1')).rejects.toMatchObject({ code: 'state_forbids' });
-    expect(await addCredential(harness.dependencies, cards, 'sandbox', content, testActor)).toBe(
-      'restored',
-    );
-    expect(await harness.renew('cards')).toBe('issued');
+    const { dependencies } = await openTokenHarness();
+    await addCredential(dependencies, till, 'sandbox', account, testActor);
+    const codes = async (): Promise<readonly string[]> => {
+      const { row } = await secretsOf(dependencies, till);
+      return openAccount(dependencies.keyring, row).secureCodes.map((code) => code.reveal());
+    };
+    const rotate = async (secureCode: string) =>
+      await rotateCredential(dependencies, till, { secureCode }, testActor);
+    await rotate('typo');
+    await rotate('right');
+    expect(await codes()).toEqual(['right', 'typo', 'code-1']);
+    // Rotating back to a former code does not list it twice.
+    await rotate('code-1');
+    expect(await codes()).toEqual(['code-1', 'right', 'typo']);
+    for (const code of ['2', '3', '4', '5', '6']) await rotate(code);
+    expect(await codes()).toEqual(['6', '5', '4', '3', '2', 'typo']);
+    await endOverlap(dependencies, till, testActor);
+    expect(await codes()).toEqual(['6']);
   });
 
-  test('is registered by its first job where the process died before it could be', async ({
+  test('succeeds although a backend reveals the credential at the same moment', async ({
     openTokenHarness,
   }) => {
-    const harness = await openTokenHarness();
-    const dying: typeof harness.dependencies.door.apply = async (request) => {
-      if (request.event === 'access_token.registered') throw new Error('killed');
-      return await harness.dependencies.door.apply(request);
-    };
-    await expect(
-      storeCredential(
-        { ...harness.dependencies, door: { ...harness.dependencies.door, apply: dying } },
-        { ...cards, environment: 'sandbox', secrets: { appKey: 'app-1', appSecret } },
-        testActor,
-      ),
-    ).rejects.toThrow('killed');
-    const outbox = await harness.dependencies.db.selectFrom('outbox').selectAll().execute();
-    expect(outbox).toMatchObject([
-      { job_name: 'access-token.refresh', payload: { v: 1, credential: 'cards' } },
-    ]);
-    expect(await harness.renew('cards')).toBe('issued');
+    const { dependencies } = await openTokenHarness();
+    const funds = { name: 'funds', family: 'opccount' } as const;
+    const content = { number: 'VA1', vaCode: '1', privateKey: 'key-1' };
+    await addCredential(dependencies, funds, 'sandbox', content, testActor);
+    const door = overtakenDoor(dependencies.door, 'credential.rotated', async () => {
+      await revealOpccount(dependencies, 'funds', { actor: shop });
+    });
+    const change = { privateKey: 'key-2' };
+    expect(await rotateCredential({ ...dependencies, door }, funds, change, testActor)).toBe(
+      'rotated',
+    );
+    const { privateKey } = await revealOpccount(dependencies, 'funds', { actor: shop });
+    expect(privateKey).toBe('key-2');
+  });
+
+  test('keeps the change of a concurrent rotation', async ({ openTokenHarness }) => {
+    const { dependencies } = await openTokenHarness();
+    await addCredential(dependencies, till, 'sandbox', account, testActor);
+    const door = overtakenDoor(dependencies.door, 'credential.rotated', async () => {
+      await rotateCredential(dependencies, till, { secureCode: 'code-2' }, testActor);
+    });
+    const overtaken = { ...dependencies, door };
+    expect(await rotateCredential(overtaken, till, { publicKey: 'p2' }, testActor)).toBe('rotated');
+    expect((await secretsOf(dependencies, till)).secrets).toEqual({
+      secureCode: 'code-2',
+      secureCodePrevious: 'code-1',
+      publicKey: 'p2',
+    });
   });
 });

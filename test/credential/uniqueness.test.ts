@@ -2,8 +2,9 @@ import { describe, expect } from 'vitest';
 import { loadConfig } from '../../src/config/config.ts';
 import type { CredentialEvent } from '../../src/domain/credential.ts';
 import { removeCredential } from '../../src/credential/remove.ts';
-import { addCredential, rotateCredential } from '../../src/credential/rotate.ts';
-import { storeConfiguredCredentials } from '../../src/credential/sync-environment.ts';
+import { addCredential } from '../../src/credential/add.ts';
+import { rotateCredential } from '../../src/credential/rotate.ts';
+import { storeEnvironmentCredentials } from '../../src/credential/environment.ts';
 import { storeCredential } from '../../src/credential/store.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { Secret } from '../../src/security/secret.ts';
@@ -11,6 +12,7 @@ import { testActor } from '../support/builders.ts';
 import { onServer } from '../support/services/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { test as withoutHarness } from '../support/harness/fixtures.ts';
+import { overtakenDoor } from '../support/harness/overtaken-door.ts';
 import { insertCredentials } from '../support/harness/many-credentials.ts';
 import { secretsOf } from '../support/secrets-of.ts';
 import { appSecret, test, type TokenHarness } from '../support/harness/token-harness.ts';
@@ -29,24 +31,15 @@ type Key = Parameters<typeof addCredential>[1];
 const add = async (dependencies: Dependencies, key: Key, content: unknown) =>
   await addCredential(dependencies, key, 'sandbox', content, testActor);
 
-/** Of which the first change of this kind is overtaken by something else. */
 function overtaken(
   dependencies: Dependencies,
   event: CredentialEvent,
   first: () => Promise<unknown>,
 ): Dependencies {
-  let isOver = false;
-  const apply: typeof dependencies.door.apply = async (request) => {
-    if (request.event === event && !isOver) {
-      isOver = true;
-      await first();
-    }
-    return await dependencies.door.apply(request);
-  };
-  return { ...dependencies, door: { ...dependencies.door, apply } };
+  return { ...dependencies, door: overtakenDoor(dependencies.door, event, first) };
 }
 
-/** Whether somebody waits for a lock of this database. */
+/** Whether a connection waits for a lock of this database. */
 async function isLockWaitedFor(databaseUrl: string): Promise<boolean> {
   let waiting: number | null = 0;
   await onServer(databaseUrl, async (client) => {
@@ -60,10 +53,10 @@ async function isLockWaitedFor(databaseUrl: string): Promise<boolean> {
 const names = async ({ db }: Dependencies): Promise<readonly string[]> =>
   (await db.selectFrom('credential').select('name').execute()).map(({ name }) => name).toSorted();
 
-describe('of two changes at the same moment', () => {
+describe('concurrent writers', () => {
   const others = { ...account, account: '654321' };
 
-  test('of many more than there are connections to the database, each is stored', async ({
+  test('are all served when they outnumber the connections of the pool', async ({
     openTokenHarness,
   }) => {
     const { dependencies } = await openTokenHarness();
@@ -76,7 +69,9 @@ describe('of two changes at the same moment', () => {
     expect(await names(dependencies)).toEqual(many.toSorted());
   });
 
-  test('one has the account, and the other is told so', async ({ openTokenHarness }) => {
+  test('cannot both store one account: the second is told which credential holds it', async ({
+    openTokenHarness,
+  }) => {
     const { dependencies } = await openTokenHarness();
     const late = overtaken(dependencies, 'credential.added', () =>
       add(dependencies, till, account),
@@ -89,7 +84,7 @@ describe('of two changes at the same moment', () => {
   });
 
   test.for(['added', 'restored', 'rotated'] as const)(
-    'one has the application, whichever encryption key comes first where the other is stored: %s',
+    'cannot both store one app key, even under different first encryption keys: %s',
     async (how, { openTokenHarness, databaseUrl }) => {
       const harness = await openTokenHarness();
       const { dependencies } = harness;
@@ -98,7 +93,7 @@ describe('of two changes at the same moment', () => {
       if (how === 'restored') await removeCredential(dependencies, twin, testActor);
       const { encryptionKeys } = loadConfig(harness.env);
       const newer = generateEncryptionKey('k2');
-      // As another process has it.
+      // The pool and the keys of another process.
       const secondPlace = {
         ...dependencies,
         db: dependencies.db.withoutPlugins(),
@@ -115,10 +110,10 @@ describe('of two changes at the same moment', () => {
         ).finally(() => {
           isOver = true;
         });
-        // What it comes to is told below.
+        // Its rejection is asserted below.
         second.catch(() => undefined);
         await eventually(
-          'the second is through, or waits for the first',
+          'the second has ended, or waits for the first',
           async () => isOver || (await isLockWaitedFor(databaseUrl)),
         );
       });
@@ -130,7 +125,7 @@ describe('of two changes at the same moment', () => {
     },
   );
 
-  test('for one name one is stored, and the other is told so or written over it', async ({
+  test('cannot both add one name; storing it replaces what the first has written', async ({
     openTokenHarness,
   }) => {
     const { dependencies } = await openTokenHarness();
@@ -150,9 +145,7 @@ describe('of two changes at the same moment', () => {
     expect((await secretsOf(dependencies, funds)).secrets).toEqual(secrets);
   });
 
-  test('over a removed name one brings it back, and the other does not write over that', async ({
-    openTokenHarness,
-  }) => {
+  test('cannot both restore a removed name', async ({ openTokenHarness }) => {
     const { dependencies } = await openTokenHarness();
     await add(dependencies, till, account);
     await removeCredential(dependencies, till, testActor);
@@ -166,7 +159,7 @@ describe('of two changes at the same moment', () => {
     expect((await secretsOf(dependencies, till)).secrets['secureCode']).toBe('code-1');
   });
 
-  test('that bring back an account, one is told who has it, and not that the database refused', async ({
+  test('cannot both restore one account: the second is told which credential holds it', async ({
     openTokenHarness,
   }) => {
     const { dependencies } = await openTokenHarness();
@@ -186,8 +179,8 @@ describe('of two changes at the same moment', () => {
   });
 });
 
-describe('an application is known', () => {
-  /** The application's secret was rotated while a new encryption key came in, and the former one is retired now. */
+describe('an application is recognized', () => {
+  /** Rotates the app secret under a new encryption key, and retires the former key. */
   async function afterNewKey(harness: TokenHarness): Promise<Dependencies> {
     const { dependencies } = harness;
     await add(dependencies, cards, app);
@@ -199,9 +192,7 @@ describe('an application is known', () => {
     return { ...dependencies, keyring: createKeyring([newer]) };
   }
 
-  test('also when the encryption key that its digest is of was retired: it has no twin', async ({
-    openTokenHarness,
-  }) => {
+  test('after the encryption key of its digest was retired', async ({ openTokenHarness }) => {
     const harness = await openTokenHarness();
     const alone = await afterNewKey(harness);
     await expect(add(alone, twin, app)).rejects.toMatchObject({
@@ -209,18 +200,18 @@ describe('an application is known', () => {
       paths: ['appKey'],
     });
     expect(await add(alone, twin, { ...app, appKey: 'app-2' })).toBe('added');
-    // Nor by way of a name that stands for another application so far, or of a removed one.
+    // The same holds for a name with another app key, and for a removed name.
     const input = { ...twin, environment: 'sandbox', secrets: app } as const;
     await expect(storeCredential(alone, input, testActor)).rejects.toMatchObject({
       code: 'credential_conflict',
     });
     await removeCredential(alone, twin, testActor);
     await expect(add(alone, twin, app)).rejects.toMatchObject({ code: 'credential_conflict' });
-    // In the other environment it is another one.
+    // In the other environment it is another application.
     expect(await addCredential(alone, twin, 'production', app, testActor)).toBe('restored');
   });
 
-  test('also then by its own token: a new secret leaves that alone', async ({
+  test('by its own access token then: a new secret does not reset it', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness();
@@ -233,7 +224,9 @@ describe('an application is known', () => {
     expect((await harness.row('cards')).access_token_sealed).not.toBeNull();
   });
 
-  test('by the digest that older versions stored', async ({ openTokenHarness }) => {
+  test('by a digest without the environment, as older versions stored it', async ({
+    openTokenHarness,
+  }) => {
     const { dependencies } = await openTokenHarness();
     const { db, keyring } = dependencies;
     await add(dependencies, cards, app);
@@ -245,7 +238,7 @@ describe('an application is known', () => {
   });
 
   withoutHarness(
-    'among ten thousand that are stored normally, none of which has to be opened',
+    'among ten thousand without opening any of them',
     async ({ database: { db }, door, databaseUrl }) => {
       await insertCredentials(databaseUrl, { to: 10_000, dueAt: 'null' });
       let opened = 0;
@@ -260,12 +253,12 @@ describe('an application is known', () => {
     },
   );
 
-  test('at a start too, which is told who has it', async ({ openTokenHarness }) => {
+  test('by a start too, which is refused and stores nothing', async ({ openTokenHarness }) => {
     const { dependencies } = await openTokenHarness();
     await add(dependencies, cards, app);
     await add(dependencies, till, account);
-    const start = async (credentials: Parameters<typeof storeConfiguredCredentials>[1]) =>
-      await storeConfiguredCredentials(dependencies, credentials, 'sandbox');
+    const start = async (credentials: Parameters<typeof storeEnvironmentCredentials>[1]) =>
+      await storeEnvironmentCredentials(dependencies, credentials, 'sandbox');
     const secret = new Secret(appSecret);
     const acceptPayments = { ...account, secureCode: new Secret('code-1') };
     const opcard = (appKey: string) => ({
@@ -273,7 +266,7 @@ describe('an application is known', () => {
     });
     await expect(start(opcard('app-1'))).rejects.toMatchObject({ code: 'credential_conflict' });
     await expect(start({ acceptPayments })).rejects.toMatchObject({ code: 'credential_conflict' });
-    // Nothing of what is named beside it is stored.
+    // The other families that this start names are not stored either.
     const others = { ...acceptPayments, account: '654321' };
     await expect(start({ ...opcard('app-1'), acceptPayments: others })).rejects.toMatchObject({
       code: 'credential_conflict',

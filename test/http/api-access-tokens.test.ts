@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished } from 'vitest';
 import { createTokenClient } from '../../src/client/client.ts';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { tokenPlace } from '../../src/access-token/row.ts';
-import { addCredential } from '../../src/credential/rotate.ts';
+import { addCredential } from '../../src/credential/add.ts';
 import { storeCredential } from '../../src/credential/store.ts';
 import { testActor } from '../support/builders.ts';
 import { callerOf, makeKey, startTestApi } from '../support/harness/api.ts';

@@ -7,42 +7,69 @@ import {
   type CredentialFamily,
 } from '../../domain/credential.ts';
 import { credentialName } from '../../domain/job-payloads.ts';
+import { addCredential } from '../../credential/add.ts';
+import { releaseCredential } from '../../credential/managed-by.ts';
 import { removeCredential } from '../../credential/remove.ts';
-import { addCredential, endOverlap, rotateCredential } from '../../credential/rotate.ts';
+import { endOverlap, rotateCredential } from '../../credential/rotate.ts';
 import { readJsonInput } from '../json-input.ts';
 import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
 
-/** `token-worker credentials`: the API keys of all three families, sealed at rest and never shown. */
+/** `token-worker credentials`: the API keys of all three families. Secrets are never printed. */
 export function registerCredentials(program: Command): void {
   const credentials = program
     .command('credentials')
     .description(
       'API keys of Accept Payments, OPCard and OPCCOUNT; secrets come on standard input',
     );
-  credentials
-    .command('add')
+  registerAdd(credentials);
+  registerList(credentials);
+  registerRotate(credentials);
+  keyCommand(credentials, 'remove')
+    .description('stop using a credential and clear its access token')
+    .action(async (name: string, { family }: KeyOptions) => {
+      await runCommand(async () => {
+        await withOperations(async (operations) => {
+          await removeCredential(operations, { name, family }, operator);
+          console.log('removed');
+        });
+      });
+    });
+  keyCommand(credentials, 'release')
+    .description('manage a credential by command that the environment no longer names')
+    .action(async (name: string, { family }: KeyOptions) => {
+      await runCommand(async () => {
+        await withOperations(async (operations) => {
+          console.log(await releaseCredential(operations, { name, family }, operator));
+        });
+      });
+    });
+}
+
+function registerAdd(credentials: Command): void {
+  keyCommand(credentials, 'add')
     .description('store a credential; its content is read as JSON')
-    .addArgument(nameArgument())
-    .addOption(familyOption())
     .addOption(
       new Option('--environment <environment>', 'where it belongs')
         .choices(credentialEnvironments)
         .default('sandbox'),
     )
     .option('--file <path>', 'the content; standard input when left out')
-    .action(async (name: string, options: AddOptions) => {
+    .action(async (name: string, { family, environment, file }: AddOptions) => {
       await runCommand(async () => {
-        const content = await readJsonInput(options.file);
+        const content = await readJsonInput(file);
         await withOperations(async (operations) => {
-          const key = { name, family: options.family };
-          console.log(await addCredential(operations, key, options.environment, content, operator));
+          const key = { name, family };
+          console.log(await addCredential(operations, key, environment, content, operator));
         });
       });
     });
+}
+
+function registerList(credentials: Command): void {
   credentials
     .command('list')
-    .description('list credentials and the state of their access tokens; never a secret')
+    .description('list credentials, what manages each, and its access token; never a secret')
     .action(async () => {
       await runCommand(async () => {
         await withOperations(async ({ db }) => {
@@ -52,16 +79,16 @@ export function registerCredentials(program: Command): void {
         });
       });
     });
-  credentials
-    .command('rotate')
-    .description('replace secrets; the former secure code verifies on until --end-overlap')
-    .addArgument(nameArgument())
-    .addOption(familyOption())
+}
+
+function registerRotate(credentials: Command): void {
+  keyCommand(credentials, 'rotate')
+    .description('replace secrets; the former secure code keeps verifying until --end-overlap')
     .option('--file <path>', 'the new secrets; standard input when left out')
     .addOption(
       new Option(
         '--end-overlap',
-        'forget the former secure codes, and nothing else: no content is read',
+        'drop the former secure codes and change nothing else; reads no content',
       ).conflicts('file'),
     )
     .action(async (name: string, { family, file, endOverlap: isEnding }: RotateOptions) => {
@@ -77,47 +104,31 @@ export function registerCredentials(program: Command): void {
         });
       });
     });
-  credentials
-    .command('remove')
-    .description('stop using a credential and forget its access token')
-    .addArgument(nameArgument())
-    .addOption(familyOption())
-    .action(async (name: string, { family }: { family: CredentialFamily }) => {
-      await runCommand(async () => {
-        await withOperations(async (operations) => {
-          await removeCredential(operations, { name, family }, operator);
-          console.log('removed');
-        });
-      });
-    });
 }
 
-interface AddOptions {
+interface KeyOptions {
   readonly family: CredentialFamily;
+}
+
+interface AddOptions extends KeyOptions {
   readonly environment: CredentialEnvironment;
   readonly file?: string;
 }
 
-interface RotateOptions {
-  readonly family: CredentialFamily;
+interface RotateOptions extends KeyOptions {
   readonly file?: string;
   readonly endOverlap?: boolean;
 }
 
-function nameArgument(): Argument {
-  return new Argument('<name>', 'name of the credential').argParser((text) => {
+/** A command on the credential of a name and family. */
+function keyCommand(credentials: Command, command: string): Command {
+  const name = new Argument('<name>', 'name of the credential').argParser((text) => {
     const parsed = credentialName.safeParse(text);
-    if (!parsed.success) {
-      throw new InvalidArgumentError('Use lower-case letters, digits, - and _, at most 63.');
-    }
-    return parsed.data;
+    if (parsed.success) return parsed.data;
+    throw new InvalidArgumentError('Use lower-case letters, digits, - and _, at most 63.');
   });
-}
-
-function familyOption(): Option {
-  return new Option('--family <family>', 'kind of API keys')
-    .choices(credentialFamilies)
-    .makeOptionMandatory();
+  const family = new Option('--family <family>', 'kind of API keys').choices(credentialFamilies);
+  return credentials.command(command).addArgument(name).addOption(family.makeOptionMandatory());
 }
 
 function lineOf(row: ListedCredential): string {
@@ -129,5 +140,6 @@ function lineOf(row: ListedCredential): string {
     tokenState === null || row.state === 'removed'
       ? ''
       : `  token ${tokenState}, generation ${tokenGeneration ?? 0}, ${left}`;
-  return `${row.name}  ${row.family}  ${row.environment}${place}  ${row.state}  since ${row.updated_at.toISOString()}${token}`;
+  const manager = row.state === 'removed' ? '' : `  managed by ${row.managed_by}`;
+  return `${row.name}  ${row.family}  ${row.environment}${place}  ${row.state}${manager}  since ${row.updated_at.toISOString()}${token}`;
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type Config, loadConfig } from '../../config/config.ts';
-import { findOpcardEnvironments } from '../../db/credentials.ts';
+import { findOpcardEnvironments, listCredentials } from '../../db/credentials.ts';
 import { type Database, type Db, openDatabase, ping } from '../../db/database.ts';
 import { listAuditPartitions } from '../../db/audit.ts';
 import { outageSurvivedMs } from '../../domain/access-token-times.ts';
@@ -13,12 +13,12 @@ import {
 } from '../../gateway/client.ts';
 import { checkAccessTokens, checkOauthPlace } from '../../access-token/check.ts';
 import { checkAccount } from '../../account/check-account.ts';
-import { findAccountAtStart, findFaultsAtStart } from '../../credential/sync-environment.ts';
+import { findAccountAtStart, findStartFaults } from '../../credential/environment.ts';
 import { openQueueBackend } from '../../queues/backend.ts';
 import { createKeyring } from '../../security/keyring.ts';
 import { databaseUrlOf, runCommand } from '../run-command.ts';
 
-/** `token-worker doctor`: looks at everything a worker needs, and says what would go wrong. */
+/** `token-worker doctor`: checks everything that a worker needs. */
 export function registerDoctor(program: Command): void {
   program
     .command('doctor')
@@ -71,13 +71,14 @@ function sayOutage({ accessToken }: Config): void {
   );
 }
 
-/** Checks what a start would make of the credentials of the environment, and what there is already. */
+/** Checks the stored credentials, and whether a start with this environment is refused. */
 async function checkCredentials(config: Config, { db }: Database): Promise<void> {
   const gateway = createGatewayClient(config.gateway);
   try {
     const operations = { db, keyring: createKeyring(config.encryptionKeys) };
     const { credentials, gateway: place } = config;
-    const faults = await findFaultsAtStart(operations, credentials, place.environment);
+    await sayManagers(db);
+    const faults = await findStartFaults(operations, credentials, place.environment);
     for (const { message } of faults) say(false, `a start would be refused: ${message}`);
     await sayAccount(
       async () => await findAccountAtStart(operations, credentials, place.environment),
@@ -89,7 +90,20 @@ async function checkCredentials(config: Config, { db }: Database): Promise<void>
   }
 }
 
-/** One that can't be opened is said, and what else there is to check goes on. */
+async function sayManagers(db: Db): Promise<void> {
+  const active = (await listCredentials(db)).filter(({ state }) => state === 'active');
+  for (const manager of ['environment', 'command'] as const) {
+    const managed = active.filter(({ managed_by: managedBy }) => managedBy === manager);
+    if (managed.length === 0) continue;
+    const names = managed.slice(0, namesMax).map(({ name, family }) => `"${name}" (${family})`);
+    const more = managed.length > namesMax ? ` and ${managed.length - namesMax} more` : '';
+    say(true, `managed by ${manager}: ${names.join(', ')}${more}`);
+  }
+}
+
+const namesMax = 5;
+
+/** A stored account that cannot be opened is reported, and the other checks go on. */
 async function sayAccount(
   find: () => Promise<AcceptPaymentsAccount | undefined>,
   gateway: GatewayClient,

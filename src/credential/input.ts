@@ -26,7 +26,7 @@ export interface CredentialInput extends CredentialKey {
   readonly secrets: CredentialSecrets;
 }
 
-/** Parses what an operator typed. Throws `payload_invalid` with the paths that failed, and without values. */
+/** Parses an operator's input. Throws `payload_invalid` with paths and without values. */
 export function parseContent(schema: z.ZodType, content: unknown): CredentialSecrets {
   const parsed = schema.safeParse(content);
   // The schema of each family is an object of strings.

@@ -18,8 +18,8 @@ async function getActiveCredential(db: Db, { name, family }: CredentialKey) {
 }
 
 /**
- * An active credential that is managed by command. Throws `credential_not_found`, or `state_forbids`
- * with what to do instead.
+ * An active credential that is managed by command. Throws `credential_not_found`, or
+ * `state_forbids` with what to do instead.
  */
 export async function getCredentialOfCommands(db: Db, key: CredentialKey): Promise<CredentialRow> {
   const row = await getActiveCredential(db, key);

@@ -5,7 +5,7 @@ import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';
 import { type OpenJobHarness, test } from '../support/harness/harness-test.ts';
 
-/** A tokenization that expired and is not asked about any more, and the accounts that were asked since. */
+/** An expired tokenization that is no longer reconciled, and the accounts queried since then. */
 async function openExpired(openJobHarness: OpenJobHarness) {
   const asked: string[] = [];
   const harness = await openJobHarness({
@@ -13,7 +13,7 @@ async function openExpired(openJobHarness: OpenJobHarness) {
       ...gateway,
       async queryQuickPay(account, lookup, options) {
         asked.push(`${account.environment} ${account.account}`);
-        // Whichever account it is, it knows the reference.
+        // The gateway finds the reference at any account.
         const known = { ...account, ...harness.account, environment: 'sandbox' as const };
         return await gateway.queryQuickPay(known, lookup, options);
       },
@@ -42,7 +42,7 @@ test.for([
   { environment: 'sandbox', place: { account: '222222' } },
   { environment: 'sandbox', place: { terminal: '22222222' } },
 ] as const)(
-  'a tokenization is never asked about at another account, also once its schedule is over: %j',
+  'a tokenization is never queried at another account, even after its schedule has ended: %j',
   async ({ environment, place }, { openJobHarness }) => {
     const { harness, id, asked, start } = await openExpired(openJobHarness);
     await start(environment, place);
@@ -51,14 +51,14 @@ test.for([
       requestConfirmation(harness.dependencies, id, { actor: testActor }),
     ).rejects.toMatchObject({ code: 'state_forbids' });
     expect((await harness.row(id)).reconcile_at).toBeNull();
-    // Nor by a job that was on its way.
+    // A job that was already queued does not query it either.
     expect(await harness.confirm(id)).toBe('cancel credential_not_found');
     expect(asked).toEqual([]);
     expect((await harness.row(id)).state).toBe('expired');
   },
 );
 
-test('an account does not change its environment while a tokenization of it may be asked about again', async ({
+test('an account keeps its environment while one of its tokenizations may be queried again', async ({
   openJobHarness,
 }) => {
   const { harness, id, start } = await openExpired(openJobHarness);

@@ -21,16 +21,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   tokenization: ['domain', 'security', 'gateway', 'db', 'execution', 'account'],
   'access-token': ['domain', 'security', 'gateway', 'db', 'execution', 'account'],
   callback: ['domain', 'security', 'gateway', 'db', 'execution', 'account', 'tokenization'],
-  credential: [
-    'domain',
-    'security',
-    'type observability',
-    'gateway',
-    'db',
-    'execution',
-    'account',
-    'access-token',
-  ],
+  credential: ['domain', 'security', 'gateway', 'db', 'execution', 'account', 'access-token'],
   // The jobs themselves, one file each: what the worker can do.
   jobs: [
     'domain',

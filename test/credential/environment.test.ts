@@ -79,7 +79,7 @@ describe('a start', () => {
     ]);
   });
 
-  test('seals anew under a new first encryption key, so that the former one can be retired', async ({
+  test('seals again under a new first encryption key, so that the former one can be retired', async ({
     openTokenHarness,
   }) => {
     const { dependencies, env } = await openTokenHarness();

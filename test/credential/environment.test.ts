@@ -5,6 +5,7 @@ import { addCredential } from '../../src/credential/add.ts';
 import {
   type EnvironmentCredentials,
   findAccountAtStart,
+  findStartFaults,
   storeEnvironmentCredentials,
 } from '../../src/credential/environment.ts';
 import { rotateCredential } from '../../src/credential/rotate.ts';
@@ -90,10 +91,10 @@ describe('a start', () => {
     const alone = await start({ ...dependencies, keyring: createKeyring([newKey]) }, {});
     expect(alone.row.version).toBe(row.version + 1);
     expect(alone.secrets).toEqual({ secureCode: 'code-1' });
-    // A process that lacks the key is refused, and changes nothing.
-    await expect(start(dependencies, { secureCode: 'code-2' })).rejects.toMatchObject({
-      code: 'key_unknown',
-    });
+    // A process that lacks the key is refused, as doctor reports in advance.
+    const fault = { code: 'key_unknown' };
+    expect(await findStartFaults(dependencies, named({}), 'sandbox')).toMatchObject([fault]);
+    await expect(start(dependencies, {})).rejects.toMatchObject(fault);
   });
 
   test('is preceded by a look at its account that stores nothing', async ({ openTokenHarness }) => {

@@ -1,58 +1,52 @@
+import { createCache } from '../cache/cache.ts';
 import type { Answer } from './answer.ts';
 
-/** What is asked of the gateway, and for whom. */
-export interface SharedQuestion {
-  /** Names what is asked: equal names have one answer. */
+/** What is asked of the gateway, and because of which message. */
+export interface CoalescedQuestion {
+  /** Names what is asked: messages with equal names share an answer. */
   readonly name: string;
-  /** When the message came that makes us ask, on the database's clock. */
+  /** When the message arrived, on the database's clock. */
   readonly since: Date;
   /** The database's clock. */
   readonly now: Date;
 }
 
-/** An answer and when it was asked for, or how long to wait until it may be asked for again; milliseconds. */
-export type SharedAnswer =
+/** An answer and when it was asked for, or how many milliseconds to wait until the question may be asked again. */
+export type CoalescedAnswer =
   | { readonly answer: Answer; readonly askedAt: Date }
   | { readonly waitMs: number };
 
-/** Answers of the gateway that many messages share. */
+/** Queries of the gateway whose answers many messages share. */
 export interface CoalescedQueries {
-  readonly ask: (question: SharedQuestion, ask: () => Promise<Answer>) => Promise<SharedAnswer>;
-}
-
-interface Asked {
-  readonly at: Date;
-  readonly answer: Promise<Answer>;
+  readonly ask: (
+    question: CoalescedQuestion,
+    query: () => Promise<Answer>,
+  ) => Promise<CoalescedAnswer>;
 }
 
 /**
- * Anybody may send a browser here with a made-up result, so what strangers say must not become one query each. The gateway's
- * answer counts for every message that came before it was asked, and the same question is asked once in `spacingMs` by
- * one process; messages that come in between wait, and are then answered together.
+ * Anyone may send a browser here with a made-up result, so unverified senders must not cause a query each. One process asks the
+ * same question at most once in `spacingMs`. An answer counts for the messages that arrived before it was asked for; later ones
+ * wait, and then share the next answer.
  */
-export function createCoalescedQueries(spacingMs = 30_000): CoalescedQueries {
-  const asked = new Map<string, Asked>();
-
-  function forgetBefore(now: Date): void {
-    for (const [name, { at }] of asked) {
-      if (now.getTime() - at.getTime() < spacingMs) return;
-      asked.delete(name);
-    }
-  }
-
+export function createCoalescedQueries(
+  spacingMs = 30_000,
+  now: () => number = () => performance.now(),
+): CoalescedQueries {
+  const cache = createCache<{ readonly answer: Answer; readonly askedAt: Date }>({ now });
+  const lifetimes = {
+    refreshAfterMs: spacingMs,
+    maxStaleMs: spacingMs,
+    maxStaleOnErrorMs: spacingMs,
+  };
   return {
-    async ask({ name, since, now }, ask) {
-      forgetBefore(now);
-      const last = asked.get(name);
-      if (last !== undefined && last.at >= since) {
-        return { answer: await last.answer, askedAt: last.at };
-      }
-      if (last !== undefined) return { waitMs: spacingMs - (now.getTime() - last.at.getTime()) };
-      const answer = ask();
-      asked.set(name, { at: now, answer });
-      // A question that could not be put is no answer for the others.
-      answer.catch(() => asked.delete(name));
-      return { answer: await answer, askedAt: now };
+    async ask({ name, since, now: askedAt }, query) {
+      const { value, startedAtMs } = await cache.get(name, async () => ({
+        value: { answer: await query(), askedAt },
+        ...lifetimes,
+      }));
+      if (value.askedAt >= since) return value;
+      return { waitMs: Math.ceil(Math.max(0, startedAtMs + spacingMs - now())) };
     },
   };
 }

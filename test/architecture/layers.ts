@@ -6,10 +6,12 @@
 export const mayImport: Readonly<Record<string, readonly string[]>> = {
   migrations: [],
   domain: [],
+  // The one cache; it imports nothing, since the client is made of it too.
+  cache: [],
   security: ['domain'],
   observability: ['domain'],
   config: ['domain', 'security'],
-  gateway: ['domain', 'security', 'observability'],
+  gateway: ['domain', 'cache', 'security', 'observability'],
   webhooks: ['domain', 'security'],
   db: ['domain', 'security', 'observability', 'migrations'],
   // What a job is.
@@ -19,7 +21,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   delivery: ['domain', 'security', 'db', 'execution'],
   'dead-letter': ['domain', 'security', 'db', 'execution'],
   tokenization: ['domain', 'security', 'gateway', 'db', 'execution', 'account'],
-  'access-token': ['domain', 'security', 'gateway', 'db', 'execution', 'account'],
+  'access-token': ['domain', 'cache', 'security', 'gateway', 'db', 'execution', 'account'],
   callback: ['domain', 'security', 'gateway', 'db', 'execution', 'account', 'tokenization'],
   credential: ['domain', 'security', 'gateway', 'db', 'execution', 'account', 'access-token'],
   // The jobs themselves, one file each: what the worker can do.
@@ -48,6 +50,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   http: [
     'domain',
+    'cache',
     'security',
     'observability',
     'db',
@@ -58,7 +61,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     'callback',
     'credential',
   ],
-  client: ['domain'],
+  client: ['domain', 'cache'],
   'direct-client': [
     'domain',
     'client',
@@ -147,6 +150,7 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
 export const onlyPackages: Readonly<Record<string, readonly string[]>> = {
   migrations: ['kysely'],
   domain: ['zod'],
+  cache: [],
   // What backends bundle: whatever else it pulled in, they would have to.
   client: ['zod', 'ky'],
 };

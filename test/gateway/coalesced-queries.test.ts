@@ -5,27 +5,58 @@ import type { Answer } from '../../src/gateway/answer.ts';
 const at = (ms: number): Date => new Date(1_800_000_000_000 + ms);
 const answer: Answer = { says: 'none', isOtherToken: false, word: 'none' };
 
-test('an answer counts for what came before it was asked for; what came later waits until it may be asked for again', async () => {
-  const { ask } = createCoalescedQueries(30_000);
-  let asked = 0;
-  const look = async (since: number, now: number, name = 'a') =>
-    await ask({ name, since: at(since), now: at(now) }, async () => {
-      asked += 1;
+/** Queries on a clock of the test's own, and how many there were. */
+function openQueries() {
+  const clock = { nowMs: 0 };
+  const queries = createCoalescedQueries(30_000, () => clock.nowMs);
+  const asked = { count: 0 };
+  /** Asks because of a message that arrived at `since`. */
+  const ask = async (since: number, nowMs: number, name = 'a') => {
+    clock.nowMs = nowMs;
+    return await queries.ask({ name, since: at(since), now: at(nowMs) }, async () => {
+      asked.count += 1;
       return await Promise.resolve(answer);
     });
-  expect(await look(0, 10)).toEqual({ answer, askedAt: at(10) });
-  expect(await look(5, 20)).toEqual({ answer, askedAt: at(10) });
-  expect(await look(15, 1_010)).toEqual({ waitMs: 29_000 });
-  expect(asked).toBe(1);
-  await look(15, 1_010, 'b');
-  expect(await look(15, 30_010)).toEqual({ answer, askedAt: at(30_010) });
-  expect(asked).toBe(3);
+  };
+  return { queries, asked, ask, clock };
+}
+
+test('an answer counts for messages that arrived before the query; later ones wait for the next query', async () => {
+  const { ask, asked } = openQueries();
+  expect(await ask(0, 10)).toEqual({ answer, askedAt: at(10) });
+  expect(await ask(5, 20)).toEqual({ answer, askedAt: at(10) });
+  expect(await ask(15, 1_010)).toEqual({ waitMs: 29_000 });
+  expect(asked.count).toBe(1);
+  await ask(15, 1_010, 'b');
+  expect(await ask(15, 30_010)).toEqual({ answer, askedAt: at(30_010) });
+  expect(asked.count).toBe(3);
 });
 
-test('a question that could not be put is no answer for anybody else', async () => {
-  const { ask } = createCoalescedQueries(30_000);
+test('messages that arrive during a query cause no other, and only the earlier ones get its answer', async () => {
+  const { queries, clock } = openQueries();
+  const running = Promise.withResolvers<Answer>();
+  let asked = 0;
+  const ask = async (since: number, nowMs: number) => {
+    clock.nowMs = nowMs;
+    return await queries.ask({ name: 'a', since: at(since), now: at(nowMs) }, async () => {
+      asked += 1;
+      return await running.promise;
+    });
+  };
+  const messages = [ask(0, 10), ask(5, 20), ask(15, 1_010)];
+  running.resolve(answer);
+  expect(await Promise.all(messages)).toEqual([
+    { answer, askedAt: at(10) },
+    { answer, askedAt: at(10) },
+    { waitMs: 29_000 },
+  ]);
+  expect(asked).toBe(1);
+});
+
+test('a query that fails is no answer: the next message asks again at once', async () => {
+  const { queries, ask } = openQueries();
   const question = { name: 'a', since: at(0), now: at(1) };
-  const failing = ask(question, async () => await Promise.reject(new Error('no database')));
+  const failing = queries.ask(question, async () => await Promise.reject(new Error('no database')));
   await expect(failing).rejects.toThrow('no database');
-  expect(await ask(question, async () => await Promise.resolve(answer))).toHaveProperty('answer');
+  expect(await ask(0, 1)).toHaveProperty('answer');
 });

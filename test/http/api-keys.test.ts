@@ -6,8 +6,8 @@ import type { Db } from '../../src/db/database.ts';
 import { apiScopes } from '../../src/domain/api-key.ts';
 import {
   createKeyLookup,
-  keysMaxAgeMs,
-  keysOutageMaxAgeMs,
+  keysMaxStaleMs,
+  keysMaxStaleOnErrorMs,
 } from '../../src/http/api/key-lookup.ts';
 import { addApiKey, revokeApiKey } from '../../src/http/api/store-api-key.ts';
 import { makeKey, startTestApi } from '../support/harness/api.ts';
@@ -116,7 +116,7 @@ describe('an API key', () => {
     expect((await lookup.find(next))?.name).toBe('shop-2');
     await revokeApiKey(operations, 'shop-1', testActor);
     await revokeApiKey(operations, 'shop-1', testActor);
-    clock.aheadMs += keysMaxAgeMs;
+    clock.aheadMs += keysMaxStaleMs;
     expect(await lookup.find(old)).toBeUndefined();
     expect((await lookup.find(next))?.name).toBe('shop-2');
     await expect(add('shop-1')).rejects.toMatchObject({ code: 'state_forbids' });
@@ -170,16 +170,16 @@ describe('an API key', () => {
     expect(await isFound()).toBe(true);
 
     database.read = away;
-    clock.aheadMs += keysOutageMaxAgeMs / 2;
+    clock.aheadMs += keysMaxStaleOnErrorMs / 2;
     expect(await isFound()).toBe(true);
     await expect(lookup.find(makeKey('unknown').key)).rejects.toThrow('away');
-    clock.aheadMs += keysOutageMaxAgeMs / 2;
+    clock.aheadMs += keysMaxStaleOnErrorMs / 2;
     await expect(isFound()).rejects.toThrow('away');
 
     database.read = async () => await Promise.resolve([key]);
     expect(await isFound()).toBe(true);
     database.read = hangs;
-    clock.aheadMs += keysMaxAgeMs;
+    clock.aheadMs += keysMaxStaleMs;
     const startedAt = performance.now();
     for (let finds = 0; finds < 50; finds += 1) expect(await isFound()).toBe(true);
     // One waits to see whether it hangs, and none after that.
@@ -200,9 +200,9 @@ describe('an API key', () => {
       () => performance.now() + clock.aheadMs,
     );
     expect(await lookup.find(stored.key)).toBeDefined();
-    clock.aheadMs += keysMaxAgeMs;
+    clock.aheadMs += keysMaxStaleMs;
     await expect(lookup.find(stored.key)).rejects.toThrow('away');
-    clock.aheadMs += keysMaxAgeMs;
+    clock.aheadMs += keysMaxStaleMs;
     await expect(lookup.find(stored.key)).rejects.toThrow('away');
   });
 });

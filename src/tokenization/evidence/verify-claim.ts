@@ -5,7 +5,7 @@ import { askAboutTokenization } from '../query-gateway.ts';
 import { type JobContext, type Outcome, snooze, committed } from '../../execution/define-job.ts';
 import type { JobSettings } from '../../execution/dependencies.ts';
 import { answerEvents, recordAnswer } from '../outcome/record-answer.ts';
-import type { SharedAnswer } from '../../gateway/coalesced-queries.ts';
+import type { CoalescedAnswer } from '../../gateway/coalesced-queries.ts';
 import { askAbout, type Contradiction } from './verify-contradiction.ts';
 import type { Answer } from '../../gateway/answer.ts';
 import { factsOf } from '../row.ts';
@@ -52,7 +52,7 @@ async function askForClaim(
   dispute: Contradiction,
   now: Date,
   context: Context,
-): Promise<SharedAnswer> {
+): Promise<CoalescedAnswer> {
   const { row, said, receivedAt: since } = dispute;
   if (said.isSigned && said.isAbandonedAttempt) {
     return { answer: await askAboutEarlier(dispute, context), askedAt: now };

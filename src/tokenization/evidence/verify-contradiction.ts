@@ -13,7 +13,7 @@ import {
   snooze,
   committed,
 } from '../../execution/define-job.ts';
-import type { SharedAnswer } from '../../gateway/coalesced-queries.ts';
+import type { CoalescedAnswer } from '../../gateway/coalesced-queries.ts';
 import type { Answer } from '../../gateway/answer.ts';
 
 /** A message that contradicts what is believed, so that the gateway is asked about it. */
@@ -84,7 +84,7 @@ async function askForAll(
   dispute: Contradiction,
   now: Date,
   context: Context,
-): Promise<SharedAnswer> {
+): Promise<CoalescedAnswer> {
   const { row, said, receivedAt: since } = dispute;
   const isAboutSecond = said.says === 'success';
   const name = `${isAboutSecond ? 'second token' : 'own token'} ${row.id}`;

@@ -32,7 +32,7 @@ import { startWorker } from './queues/worker.ts';
 import { createWebhookSender } from './webhooks/sender.ts';
 import { createKeyring } from './security/keyring.ts';
 import { createShutdown, type Shutdown } from './shutdown.ts';
-import { openListeningReader } from './access-token/read/reader.ts';
+import { openSubscribedReader } from './access-token/read/reader.ts';
 
 /** What the process is made of, besides its configuration. */
 export interface AppOptions {
@@ -191,20 +191,28 @@ async function listen(
   shutdown: Shutdown,
 ): Promise<{ public: string; private: string }> {
   const { database, backend, operations, metrics, nudgeRelay } = parts;
-  const accessTokens = openListeningReader({
+  const accessTokens = openSubscribedReader({
     ...operations,
     databaseUrl,
     onRead: metrics.countAccessTokenRead,
     onJobsWritten: nudgeRelay,
-    onFault: (error) => logger.warn({ error }, 'new access tokens are not heard of, only read'),
-    onUnwritten(handOuts, error, isLost) {
+    onFault: (error) =>
+      logger.warn(
+        { error },
+        'LISTEN connection lost; each read of an access token asks PostgreSQL',
+      ),
+    onUnrecorded(unrecorded, error, isLost) {
       if (!isLost) {
-        logger.warn({ error }, 'hand-outs are not in the audit trail yet; they are tried again');
+        logger.warn({ error }, 'reads of access tokens are not recorded yet; trying again');
         return;
       }
-      // One line each: with these, who got which generation can still be told.
-      for (const { rowId, generation, actor, reads } of handOuts) {
-        logger.error({ rowId, generation, actor, reads }, 'a hand-out is not in the audit trail');
+      metrics.countUnrecordedReads(unrecorded);
+      // One line each, so that the log still tells which backend read which generation.
+      for (const { accessTokenId, credential, generation, actor, reads } of unrecorded) {
+        logger.error(
+          { accessTokenId, credential, generation, actor, reads },
+          'reads of an access token were lost to the read audit',
+        );
       }
     },
   });

@@ -16,7 +16,7 @@ import { apiKeyDigest, generateApiKey } from '../../src/security/api-key.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { createTally, inTypeScript, keepReading, overHttp } from './token-readers.ts';
 import { startWorkerProcess, type WorkerProcess } from './worker-process.ts';
-import { openListeningReader } from '../../src/access-token/read/reader.ts';
+import { openSubscribedReader } from '../../src/access-token/read/reader.ts';
 
 /** A time during which the gateway behaves in one way. A virtual hour is one life of a token. */
 export interface SoakPhase {
@@ -193,7 +193,7 @@ interface Scene {
 async function soak(options: SoakOptions, scene: Scene): Promise<SoakReport> {
   const { app, sandbox } = scene;
   const { latencyMs = 0 } = options;
-  const reader = openListeningReader({
+  const reader = openSubscribedReader({
     ...app.operations,
     databaseUrl: options.databaseUrl,
     onFault: () => undefined,

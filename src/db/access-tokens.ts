@@ -20,11 +20,6 @@ export async function findAccessToken(
     .executeTakeFirst();
 }
 
-/** The access token with this id, if there is one. */
-export async function findAccessTokenById(db: Db, id: string): Promise<AccessTokenRow | undefined> {
-  return await db.selectFrom('access_token').selectAll().where('id', '=', id).executeTakeFirst();
-}
-
 /** What a reader has to know of an access token. Times in milliseconds, on the database's clock. */
 export interface ReadableAccessToken extends Pick<
   AccessTokenRow,

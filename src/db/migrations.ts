@@ -19,6 +19,7 @@ import * as payloadFaults from '../../migrations/0017_payload_faults.ts';
 import * as enqueue from '../../migrations/0018_enqueue.ts';
 import * as orphanReunion from '../../migrations/0019_orphan_reunion.ts';
 import * as credentialGuard from '../../migrations/0020_credential_guard.ts';
+import * as accessTokenRead from '../../migrations/0021_access_token_read.ts';
 
 /**
  * Every migration by name, in order. An explicit list works the same from sources and from the
@@ -45,4 +46,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0018_enqueue': enqueue,
   '0019_orphan_reunion': orphanReunion,
   '0020_credential_guard': credentialGuard,
+  '0021_access_token_read': accessTokenRead,
 };

@@ -18,6 +18,7 @@ export interface Schema {
   readonly tokenization: TokenizationTable;
   readonly callback: CallbackTable;
   readonly access_token: AccessTokenTable;
+  readonly access_token_read: AccessTokenReadTable;
   readonly dead_letter: DeadLetterTable;
   readonly delivery: DeliveryTable;
   readonly webhook_endpoint: WebhookEndpointTable;
@@ -119,6 +120,18 @@ interface AccessTokenTable extends EntityColumns<AccessTokenState> {
   readonly app_key_index: string | null;
   readonly alarm_percent: number | null;
   readonly renewing_since: Date | null;
+}
+
+interface AccessTokenReadTable {
+  readonly id: Generated<string>;
+  readonly access_token_id: string;
+  readonly credential: string;
+  readonly generation: number;
+  readonly actor_type: string;
+  readonly actor_id: string;
+  readonly reads: number;
+  readonly first_read_at: Date;
+  readonly last_read_at: Date;
 }
 
 interface DeadLetterTable extends EntityColumns<DeadLetterState> {

@@ -15,8 +15,8 @@ export interface DirectClientOptions {
   /** Connections at most, besides one that listens once an access token was read; default 4. */
   readonly poolSizeMax?: number;
   /**
-   * Told of what the errors of calls don't say: their causes, broken connections, which are made anew, and, as an `UnwrittenHandOutsError`, which
-   * access tokens were read without a trace. Such a fault may quote what was sent.
+   * Told of what the errors of calls keep to themselves: their causes, connections that broke, which the client opens again, and,
+   * as an `UnrecordedReadsError`, reads of access tokens that could not be recorded. A fault may quote what was sent.
    */
   readonly onFault?: (fault: unknown) => void;
 }

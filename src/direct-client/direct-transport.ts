@@ -11,7 +11,7 @@ import { inboundOf } from '../callback/raw.ts';
 import {
   type AccessTokenReader,
   accessTokenViewOf,
-  openListeningReader,
+  openSubscribedReader,
 } from '../access-token/read/reader.ts';
 import { readTimeline } from '../tokenization/read/timeline.ts';
 import { reportInvalidToken } from '../access-token/read/report-invalid.ts';
@@ -21,7 +21,7 @@ import { revealToken } from '../tokenization/token/reveal.ts';
 import { getTokenizationView } from '../tokenization/read/view.ts';
 import { awaitTokenization, createTokenizationWaiters } from '../tokenization/read/long-poll.ts';
 import { clientErrorOf, closedError } from './fault.ts';
-import { UnwrittenHandOutsError } from './unwritten-hand-outs-error.ts';
+import { UnrecordedReadsError } from './unrecorded-reads-error.ts';
 
 /** What the transport works with. */
 export interface DirectTransportOptions {
@@ -108,7 +108,7 @@ export function createDirectTransport(options: DirectTransportOptions): DirectTr
       }),
     reportInvalidAccessToken: async (credential, generation) =>
       await run(async () => {
-        reader?.doubt(credential, generation);
+        reader?.invalidate(credential, generation);
         await reportInvalidToken(dependencies, credential, generation, actor);
       }),
     revealOpccount: async (credential) =>
@@ -127,17 +127,20 @@ function openReader({
   databaseUrl,
   onFault,
 }: DirectTransportOptions): AccessTokenReader {
-  return openListeningReader({
+  return openSubscribedReader({
     ...dependencies,
     databaseUrl,
-    onUnwritten(handOuts, error, isLost) {
-      const unwritten = handOuts.map(({ rowId, generation, actor, reads }) => ({
-        rowId,
-        generation,
-        backend: actor.id,
-        reads,
-      }));
-      onFault(new UnwrittenHandOutsError(unwritten, isLost, error));
+    onUnrecorded(unrecorded, error, isLost) {
+      const ofBackends = unrecorded.map(
+        ({ accessTokenId, credential, generation, actor, reads }) => ({
+          accessTokenId,
+          credential,
+          generation,
+          backend: actor.id,
+          reads,
+        }),
+      );
+      onFault(new UnrecordedReadsError(ofBackends, isLost, error));
     },
     onFault,
   });

@@ -52,8 +52,6 @@ export const accessTokenTransitions = [
   { event: 'access_token.reported_invalid', from: accessTokenStates, to: 'same' },
   // Renewal is overdue and little of the token's life is left.
   { event: 'access_token.alarmed', from: accessTokenStates, to: 'same' },
-  // Backends read the token; one row counts the reads of a minute.
-  { event: 'access_token.handed_out', from: accessTokenStates, to: 'same' },
   // The credential got a new secret: what the gateway refused before is tried again at once.
   { event: 'access_token.retried', from: ['suspended'], to: 'same' },
   // The application is another one, or the credential was removed: its tokens are forgotten.
@@ -64,11 +62,11 @@ export const accessTokenTransitions = [
 export type AccessTokenEvent = (typeof accessTokenTransitions)[number]['event'];
 
 /**
- * What comes of a read, each in exactly one: handed out from memory, from the database, after a wait for the renewal, or from memory
- * although the database said nothing of use (`outage`); or not at all, since there is no valid token (`unavailable`), no such
- * credential (`not_found`), no database (`no_database`), or since a fault came between (`fault`).
+ * How a read ends. The reader gets a token from memory, from the database, after a wait for the renewal (`waited`), or from memory
+ * because the database did not answer (`outage`). Or it gets none: there is no valid token (`unavailable`), no such credential
+ * (`not_found`), no database (`no_database`), or another fault (`fault`).
  */
-export const accessTokenReads = [
+export const accessTokenReadOutcomes = [
   'memory',
   'database',
   'waited',
@@ -79,5 +77,5 @@ export const accessTokenReads = [
   'fault',
 ] as const;
 
-/** What came of a read. */
-export type AccessTokenRead = (typeof accessTokenReads)[number];
+/** How a read ended. */
+export type AccessTokenReadOutcome = (typeof accessTokenReadOutcomes)[number];

@@ -26,8 +26,6 @@ export const auditDetailKeys = [
   'paths',
   'query',
   'rawStatus',
-  'readers',
-  'reads',
   'reconcileStep',
   'replayOf',
   'responseStatus',

@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { type AccessTokenRead, accessTokenReads } from '../domain/access-token.ts';
+import { type AccessTokenReadOutcome, accessTokenReadOutcomes } from '../domain/access-token.ts';
 
 /** What is read from outside when metrics are scraped. */
 export interface Scraped {
@@ -51,7 +51,9 @@ export interface Metrics {
   readonly countTransition: (entity: string, event: string) => void;
   readonly observeBatch: (size: number) => void;
   readonly countCallback: (channel: string, result: string) => void;
-  readonly countAccessTokenRead: (outcome: AccessTokenRead) => void;
+  readonly countAccessTokenRead: (outcome: AccessTokenReadOutcome) => void;
+  /** Counts reads of access tokens that the read audit has lost. */
+  readonly countUnrecordedReads: (unrecorded: readonly { readonly reads: number }[]) => void;
   /** Registers what is read on each scrape. A source that fails leaves its gauges out and counts as an error. */
   readonly onScrape: (read: () => Promise<Scraped>) => void;
   readonly render: () => Promise<{ readonly contentType: string; readonly body: string }>;
@@ -73,7 +75,9 @@ export const metricTable = {
   token_worker_access_tokens: 'Access tokens of active credentials, by state',
   token_worker_access_token_least_life_seconds:
     'What is left of the access token that runs out first; 0 or less: an active credential has no valid one',
-  token_worker_access_token_reads_total: `Access tokens asked for, by what came of it: ${accessTokenReads.join(', ')}`,
+  token_worker_access_token_reads_total: `Access tokens asked for, by what came of it: ${accessTokenReadOutcomes.join(', ')}`,
+  token_worker_access_token_unrecorded_reads_total:
+    'Reads of access tokens that were never written to the read audit; each is in the log',
   token_worker_scan_age_seconds: 'How long ago each repeating job ran, by job',
   token_worker_scrape_errors_total: 'Scrapes that could not read the queues or the database',
 } as const;
@@ -120,6 +124,7 @@ export function createMetrics(): Metrics {
     ...common('token_worker_access_token_reads_total'),
     labelNames: ['outcome'],
   });
+  const unrecordedReads = new Counter(common('token_worker_access_token_unrecorded_reads_total'));
   const scrape = createScrape(common);
 
   return {
@@ -133,6 +138,8 @@ export function createMetrics(): Metrics {
     observeBatch: (size) => batches.observe(size),
     countCallback: (channel, result) => callbacks.inc({ channel, result }),
     countAccessTokenRead: (outcome) => reads.inc({ outcome }),
+    countUnrecordedReads: (unrecorded) =>
+      unrecordedReads.inc(unrecorded.reduce((sum, one) => sum + one.reads, 0)),
     onScrape: scrape.register,
     async render() {
       await scrape.read();

@@ -13,7 +13,7 @@ import { probe } from '../support/harness/token-harness.ts';
 import { startTestWorker } from '../support/harness/worker.ts';
 
 describe('access tokens over HTTP', () => {
-  test('are handed out at once, audited under the key, and renewed when one was refused', async ({
+  test('are given at once, recorded under the name of the key, and renewed after a report', async ({
     databaseUrl,
   }) => {
     const { key, entry } = makeKey('till');
@@ -28,7 +28,7 @@ describe('access tokens over HTTP', () => {
     try {
       const url = worker.app.urls?.private ?? '';
       const client = createTokenClient({ url, apiKey: key });
-      // The first one is waited for: the credential was stored a moment ago.
+      // This read waits for the first token: the credential was stored a moment ago.
       const first = await client.getAccessToken();
       expect(await probe(worker.sandbox, first.accessToken)).toBe(true);
       expect(first.secondsLeft).toBeGreaterThan(15);
@@ -44,17 +44,26 @@ describe('access tokens over HTTP', () => {
       const metrics = await (await fetch(`${url}/metrics`)).text();
       expect(metrics).toContain('token_worker_access_token_reads_total{outcome="not_found"} 1');
       expect(metrics).toMatch(/^token_worker_access_token_least_life_seconds [1-9]/m);
-      const rows = await worker.app.database.db
-        .selectFrom('audit_event')
-        .select(['actor_type', 'actor_id', 'event'])
-        .where('event', 'in', ['access_token.handed_out', 'access_token.reported_invalid'])
-        .execute();
-      expect(rows).toContainEqual({
-        actor_type: 'backend',
-        actor_id: 'till',
-        event: 'access_token.handed_out',
+      const { db } = worker.app.database;
+      const generations = await eventually('both generations are recorded', async () => {
+        const rows = await db
+          .selectFrom('access_token_read')
+          .select('generation')
+          .distinct()
+          .where('actor_type', '=', 'backend')
+          .where('actor_id', '=', 'till')
+          .where('credential', '=', 'default')
+          .orderBy('generation')
+          .execute();
+        return rows.length >= 2 && rows.map(({ generation }) => generation);
       });
-      expect(rows.filter(({ event }) => event === 'access_token.reported_invalid')).toHaveLength(1);
+      expect(generations).toEqual([first.generation, second.generation]);
+      const reports = await db
+        .selectFrom('audit_event')
+        .select(['actor_type', 'actor_id'])
+        .where('event', '=', 'access_token.reported_invalid')
+        .execute();
+      expect(reports).toEqual([{ actor_type: 'backend', actor_id: 'till' }]);
       expect(JSON.stringify(worker.logs)).not.toContain(first.accessToken);
       expect(await findAuditBreaks(worker.app.database.db)).toEqual([]);
     } finally {
@@ -62,7 +71,7 @@ describe('access tokens over HTTP', () => {
     }
   });
 
-  test('and OPCCOUNT credentials are opened by the scope reveal only, each with a trace, and an unknown one is named as such', async ({
+  test('and OPCCOUNT credentials need the scope reveal, leave a trace, and an unknown name gets credential_not_found', async ({
     databaseUrl,
   }) => {
     const all = makeKey('all');
@@ -81,7 +90,7 @@ describe('access tokens over HTTP', () => {
       expect(unknown).toMatchObject({ status: 422, body: { code: 'credential_not_found' } });
       expect(JSON.stringify(unknown.body)).not.toContain('canary-name');
 
-      // OPCCOUNT has no tokens: what is handed out is the credential itself, and no other family's.
+      // OPCCOUNT has no tokens: a reveal gives the credential itself, and none of another family.
       const opccount = { number: 'VA1', vaCode: '9435762187450928365', privateKey: 'canary-key' };
       await addCredential(
         worker.app.operations,
@@ -114,7 +123,7 @@ describe('access tokens over HTTP', () => {
     }
   });
 
-  test('are kept by no cache on the way, and looked at anew once one was refused', async ({
+  test('are cached by no proxy, and by the worker until a report of their generation', async ({
     database: { db },
     door,
   }) => {

@@ -9,6 +9,7 @@ describe('the metrics', () => {
     metrics.countTransition('tokenization', 'tokenization.activated');
     metrics.countCallback('notify', 'kept');
     metrics.countAccessTokenRead('outage');
+    metrics.countUnrecordedReads([{ reads: 2 }, { reads: 3 }]);
     metrics.observeBatch(7);
     metrics.observeJob({ queue: 'notify', job: 'notify.handle', outcome: 'done', durationMs: 30 });
     metrics.observeGatewayCall({ operation: 'create', outcome: 'unknown', durationMs: 12_000 });
@@ -18,6 +19,7 @@ describe('the metrics', () => {
       'token_worker_transitions_total{entity="tokenization",event="tokenization.activated"} 2',
       'token_worker_callbacks_total{channel="notify",result="kept"} 1',
       'token_worker_access_token_reads_total{outcome="outage"} 1',
+      'token_worker_access_token_unrecorded_reads_total 5',
       'token_worker_transition_batch_size_sum 7',
       'token_worker_job_seconds_sum{queue="notify",job="notify.handle",outcome="done"} 0.03',
       'token_worker_gateway_call_seconds_bucket{le="10",operation="create",outcome="unknown"} 0',

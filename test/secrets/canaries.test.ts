@@ -110,7 +110,7 @@ async function runLifecycles(worker: TestWorker): Promise<void> {
 }
 
 /**
- * Credentials of all families, and access tokens through an issue, a refresh on request, failures, a refusal, hand-outs and
+ * Credentials of all families, and access tokens through an issue, a refresh on request, failures, a refusal, reads and
  * reveals. Resolves to every access and refresh token that there was.
  */
 async function runRenewals(worker: TestWorker, apiKey: string): Promise<readonly string[]> {

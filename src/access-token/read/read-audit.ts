@@ -1,213 +1,164 @@
-import { setTimeout } from 'node:timers/promises';
-import { findAccessTokenById } from '../../db/access-tokens.ts';
+import { type ReadAuditEntry, insertAccessTokenReads } from '../../db/access-token-reads.ts';
+import type { Db } from '../../db/database.ts';
 import { databaseIsAway } from '../../db/faults.ts';
-import type { Actor } from '../../domain/audit-entry.ts';
-import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import { withTimeout } from '../../db/with-timeout.ts';
-import type { OperationDependencies } from '../../execution/dependencies.ts';
+import type { Actor } from '../../domain/audit-entry.ts';
 
-/** So many reads of one generation by one backend. */
-export interface HandOut {
+/** One read: who got which generation of which token. */
+export interface AuditedRead {
   /** The row in `access_token`. */
-  readonly rowId: string;
+  readonly accessTokenId: string;
+  readonly credential: string;
   readonly generation: number;
   readonly actor: Actor;
+}
+
+/** Reads by one backend of one generation that are not in the audit. */
+export interface UnrecordedReads extends AuditedRead {
   readonly reads: number;
 }
 
-/** Writes down who got which access token. */
-export interface HandOutLog {
-  /** Counts one hand-out; never waits. */
-  readonly count: (rowId: string, generation: number, actor: Actor) => void;
-  /** Writes down all that is counted, in seconds at most, and says what could not be. */
+/** Records who read which access token. */
+export interface AccessTokenReadAudit {
+  /** Counts one read; never waits and never throws. */
+  readonly record: (read: AuditedRead) => void;
+  /** Writes what is counted, in seconds at most, and reports what it could not write. */
   readonly close: () => Promise<void>;
 }
 
-/** What the log works with. */
-export interface HandOutLogOptions extends Pick<OperationDependencies, 'db' | 'door'> {
+/** What the audit works with. */
+export interface AccessTokenReadAuditOptions {
+  readonly db: Db;
   /**
-   * Told of hand-outs that are not in the audit trail. Those that are tried again, a minute later, are told of once in that
-   * minute; those that are lost, at the end of the process, all together. What it throws is dropped.
+   * Told of reads that could not be written: once per outage when they are kept and tried again, and with `isLost` when they
+   * never will be written. What it throws is dropped.
    */
-  readonly onUnwritten?: (handOuts: readonly HandOut[], error: unknown, isLost: boolean) => void;
-  /** Pairs of token and backend that are remembered, default 50,000; what any further one reads is written down within the minute, never at once. */
-  readonly firstsMax?: number;
-  /** Waits so many milliseconds; by default on the clock. */
-  readonly pause?: (ms: number) => Promise<unknown>;
+  readonly onUnrecorded?: (
+    unrecorded: readonly UnrecordedReads[],
+    error: unknown,
+    isLost: boolean,
+  ) => void;
+  /** How many rows may wait to be written, default 50,000. More are given up, so that an outage takes no more memory. */
+  readonly rowsMax?: number;
 }
 
-const everyMs = 60_000;
-const firstsMaxDefault = 50_000;
-/** Tokens whose hand-outs are written side by side: so many that the door has something to gather for one statement. */
-const lanesMax = 100;
-const closeMsMax = 5_000;
-/** The pause after somebody else has changed the row at the same moment: doubled each time, and somewhat less of it. */
-const pauseMsMin = 5;
-const pauseMsMax = 100;
+const flushIntervalMs = 1_000;
+const closeTimeoutMs = 5_000;
+const rowsMaxDefault = 50_000;
+
+/** Reads that wait to be written, by `keyOf`. Times on the clock of `performance.now()`. */
+type Counts = Map<string, Count>;
+
+interface Count extends UnrecordedReads {
+  readonly firstAtMs: number;
+  readonly lastAtMs: number;
+}
 
 /**
- * Audits hand-outs without slowing them: the first one of a generation to a backend is written down right away but behind the reader's
- * back, further ones are counted and written down once a minute, one audit row per token, generation and backend.
- * Where there are more pairs of token and backend than can be remembered, the first ones of the rest are counted too. What can't be
- * written is tried again for as long as the process lives. A process that is killed loses what it had not written yet: the
- * first hand-outs of its last moments, and the counts of its last minute.
+ * Counts reads in memory and inserts them in batches, a second after the first one. A batch that fails is kept and tried
+ * again a second later. A killed process loses the reads of its last second, or those since an outage began. A commit whose
+ * answer is lost is repeated, so a count may be too high.
  */
-export function createHandOutLog({
+export function createAccessTokenReadAudit({
   db,
-  door,
-  onUnwritten = () => undefined,
-  firstsMax = firstsMaxDefault,
-  pause = setTimeout,
-}: HandOutLogOptions): HandOutLog {
-  const counts = new Map<string, HandOut>();
-  /** The latest generation that was written at once, by token and backend. */
-  const firsts = new Map<string, number>();
-  const lanes = openLanes(writeOrKeep);
-  let isToldOf = false;
+  onUnrecorded = () => undefined,
+  rowsMax = rowsMaxDefault,
+}: AccessTokenReadAuditOptions): AccessTokenReadAudit {
+  let counts: Counts = new Map();
+  let inFlight: Counts = new Map();
+  let flushing: Promise<void> | undefined;
+  let timer: NodeJS.Timeout | undefined;
   let lastError: unknown;
-  const timer = setInterval(() => {
-    isToldOf = false;
-    writeAll();
-  }, everyMs);
-  timer.unref();
+  let isClosed = false;
 
-  function writeAll(): void {
-    const due = [...counts.values()];
-    counts.clear();
-    for (const handOut of due) lanes.add(handOut);
+  function add(count: Count): void {
+    const known = counts.get(keyOf(count));
+    if (known === undefined && counts.size >= rowsMax) {
+      report(counts, new Error('Too many reads wait to be written.'), true);
+      counts = new Map();
+    }
+    counts.set(keyOf(count), known === undefined ? count : sumOf(known, count));
   }
 
-  async function writeOrKeep(handOut: HandOut): Promise<void> {
+  /** One flush at a time: while PostgreSQL hangs, the audit holds one connection. */
+  function scheduleFlush(): void {
+    if (flushing !== undefined || counts.size === 0 || isClosed) return;
+    timer ??= setTimeout(() => void flush(), flushIntervalMs).unref();
+  }
+
+  async function flush(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    flushing ??= writeCounts().finally(() => {
+      flushing = undefined;
+      scheduleFlush();
+    });
+    await flushing;
+  }
+
+  async function writeCounts(): Promise<void> {
+    if (counts.size === 0) return;
+    const batch = counts;
+    inFlight = batch;
+    counts = new Map();
     try {
-      await write(handOut, { db, door, pause });
+      await insertAccessTokenReads(db, [...batch.values()].map(rowOf));
+      lastError = undefined;
     } catch (error) {
+      if (inFlight !== batch) return;
+      if (lastError === undefined && !isClosed) report(batch, error, false);
       lastError = error;
-      addTo(counts, handOut);
-      if (!isToldOf) tell([handOut], error, false);
-      isToldOf = true;
+      for (const count of batch.values()) add(count);
+    } finally {
+      if (inFlight === batch) inFlight = new Map();
     }
   }
 
-  function tell(...unwritten: Parameters<typeof onUnwritten>): void {
+  function report(unrecorded: Counts, error: unknown, isLost: boolean): void {
     try {
-      onUnwritten(...unwritten);
+      onUnrecorded([...unrecorded.values()], error, isLost);
     } catch {
-      // A backend's own code: its fault is no reason to stop writing, or to leave the rest of a process open that closes.
+      // A backend's own code: its fault must neither stop the audit nor end the process.
     }
-  }
-
-  /** Nobody is forgotten for somebody else: where all are read in turn, each read would be a first one then. */
-  function isFirst(handOut: HandOut): boolean {
-    const latest = firsts.get(readerOf(handOut));
-    return latest === undefined ? firsts.size < firstsMax : handOut.generation > latest;
   }
 
   return {
-    count(rowId, generation, actor) {
-      const one: HandOut = { rowId, generation, actor, reads: 1 };
-      if (!isFirst(one)) {
-        addTo(counts, one);
-        return;
-      }
-      firsts.set(readerOf(one), generation);
-      lanes.add(one);
+    record(read) {
+      const nowMs = performance.now();
+      add({ ...read, reads: 1, firstAtMs: nowMs, lastAtMs: nowMs });
+      scheduleFlush();
     },
     async close() {
-      clearInterval(timer);
-      isToldOf = true;
-      writeAll();
-      await withTimeout(lanes.untilEmpty(), closeMsMax, databaseIsAway).catch((error: unknown) => {
+      isClosed = true;
+      // The first one may join a flush that runs already and does not hold the latest reads.
+      const written = flush().then(flush);
+      await withTimeout(written, closeTimeoutMs, databaseIsAway).catch((error: unknown) => {
         lastError = error;
       });
-      const lost = [...lanes.unwritten(), ...counts.values()];
-      if (lost.length > 0) tell(lost, lastError, true);
+      // A flush that still hangs may not bring back what is reported as lost here.
+      const hanging = inFlight;
+      inFlight = new Map();
+      for (const count of hanging.values()) add(count);
+      if (counts.size > 0) report(counts, lastError, true);
+      counts = new Map();
     },
   };
 }
 
-/** Hand-outs by who got what. */
-type HandOuts = Map<string, HandOut>;
-
-function addTo(handOuts: HandOuts, handOut: HandOut): void {
-  const key = keyOf(handOut);
-  const reads = handOut.reads + (handOuts.get(key)?.reads ?? 0);
-  handOuts.set(key, { ...handOut, reads });
+function keyOf({ accessTokenId, generation, actor }: AuditedRead): string {
+  return `${accessTokenId} ${generation} ${actor.type} ${actor.id}`;
 }
 
-/**
- * Runs `work`, which never throws, on all that is added: for one token one after the other, since each is a version of the same row, and for many
- * tokens side by side. What waits already and says the same is added up, so that no more waits than there are tokens and backends.
- */
-function openLanes(work: (handOut: HandOut) => Promise<void>): {
-  readonly add: (handOut: HandOut) => void;
-  readonly unwritten: () => readonly HandOut[];
-  readonly untilEmpty: () => Promise<void>;
-} {
-  const waiting = new Map<string, HandOuts>();
-  const lanes = new Map<string, Promise<void>>();
-  const inHand = new Set<HandOut>();
-
-  function open(): void {
-    for (const [rowId, ofRow] of waiting) {
-      if (lanes.size >= lanesMax) return;
-      if (!lanes.has(rowId)) lanes.set(rowId, run(rowId, ofRow));
-    }
-  }
-
-  async function run(rowId: string, ofRow: HandOuts): Promise<void> {
-    try {
-      for (const [key, handOut] of ofRow) {
-        ofRow.delete(key);
-        inHand.add(handOut);
-        await work(handOut).finally(() => inHand.delete(handOut));
-      }
-    } finally {
-      if (ofRow.size === 0) waiting.delete(rowId);
-      lanes.delete(rowId);
-      open();
-    }
-  }
-
+function sumOf(one: Count, other: Count): Count {
   return {
-    add(handOut) {
-      const ofRow = waiting.get(handOut.rowId) ?? new Map<string, HandOut>();
-      waiting.set(handOut.rowId, ofRow);
-      addTo(ofRow, handOut);
-      open();
-    },
-    unwritten: () => [...inHand, ...[...waiting.values()].flatMap((ofRow) => [...ofRow.values()])],
-    async untilEmpty() {
-      while (lanes.size > 0) await Promise.all(lanes.values());
-    },
+    ...one,
+    reads: one.reads + other.reads,
+    firstAtMs: Math.min(one.firstAtMs, other.firstAtMs),
+    lastAtMs: Math.max(one.lastAtMs, other.lastAtMs),
   };
 }
 
-/** A hand-out can wait, whoever else is at the row can not: a renewal's commit, above all. So it steps back each time that it meets somebody. */
-async function write(
-  { rowId, generation, actor, reads }: HandOut,
-  { db, door, pause }: Required<Pick<HandOutLogOptions, 'db' | 'door' | 'pause'>>,
-): Promise<void> {
-  let pauseMs = pauseMsMin;
-  await retryOnStaleVersion(async () => {
-    const row = await findAccessTokenById(db, rowId);
-    if (row === undefined) return 'row_gone';
-    const outcome = await door.apply({
-      entity: 'access_token',
-      row,
-      event: 'access_token.handed_out',
-      audit: { actor, detail: { generation, reads } },
-    });
-    if (outcome.isApplied) return 'written';
-    await pause(pauseMs * (0.5 + Math.random() / 2));
-    pauseMs = Math.min(2 * pauseMs, pauseMsMax);
-    return undefined;
-  });
-}
-
-function keyOf(handOut: HandOut): string {
-  return `${handOut.generation} ${readerOf(handOut)}`;
-}
-
-function readerOf({ rowId, actor }: HandOut): string {
-  return `${rowId} ${actor.type} ${actor.id}`;
+function rowOf({ firstAtMs, lastAtMs, ...read }: Count): ReadAuditEntry {
+  const nowMs = performance.now();
+  return { ...read, firstAgoMs: nowMs - firstAtMs, lastAgoMs: nowMs - lastAtMs };
 }

@@ -1,26 +1,32 @@
-import type { ReadableAccessToken } from '../../db/access-tokens.ts';
+import { createCache, type Loaded } from '../../cache/cache.ts';
+import { findReadableAccessToken, type ReadableAccessToken } from '../../db/access-tokens.ts';
 import { databaseIsAway, isDatabaseOutage } from '../../db/faults.ts';
+import { listenTo } from '../../db/listen.ts';
 import { insertOutboxJobs } from '../../db/outbox.ts';
-import type { AccessTokenRead } from '../../domain/access-token.ts';
+import { withTimeout } from '../../db/with-timeout.ts';
+import type { AccessTokenReadOutcome } from '../../domain/access-token.ts';
 import type { AccessTokenView } from '../../domain/api-shapes.ts';
 import type { Actor } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
 import { jobId } from '../../domain/ids.ts';
-import { createAccessTokenMemory, type LoadedToken, type RememberedToken } from './cache.ts';
-import { createHandOutLog, type HandOut } from './read-audit.ts';
-import { withTimeout } from '../../db/with-timeout.ts';
-import type { OperationDependencies } from '../../execution/dependencies.ts';
-import { singleFlight } from './single-flight.ts';
 import { refreshJob } from '../../domain/outbox-job.ts';
-import { listenTo } from '../../db/listen.ts';
+import type { OperationDependencies } from '../../execution/dependencies.ts';
+import type { Keyring } from '../../security/keyring.ts';
+import type { Secret } from '../../security/secret.ts';
+import { tokenPlace } from '../row.ts';
+import { type AccessTokenReadAuditOptions, createAccessTokenReadAudit } from './read-audit.ts';
 
-/** A valid access token as it is handed to a backend. */
-export interface AccessToken extends Readonly<RememberedToken['token']> {
+/** A valid access token as a backend gets it. */
+export interface AccessToken {
+  readonly accessToken: Secret;
+  readonly generation: number;
+  readonly issuedAt: Date;
+  readonly expiresAt: Date;
   /** Whole seconds until it must no longer be used, rounded down. */
   readonly secondsLeft: number;
 }
 
-/** An access token in the clear, as a backend gets it. */
+/** An access token in the clear, as the API answers with it. */
 export function accessTokenViewOf(token: AccessToken): AccessTokenView {
   return {
     accessToken: token.accessToken.reveal(),
@@ -31,150 +37,189 @@ export function accessTokenViewOf(token: AccessToken): AccessTokenView {
   };
 }
 
-/** Hands out access tokens. */
+/** Reads access tokens. */
 export interface AccessTokenReader {
   /**
-   * The valid access token of a credential, at once in whatever state its renewal is: from memory, else from Postgres. Only when it has truly
-   * run out does the reader wait, together with all others who want it, for a renewal. A valid token in memory is withheld only where
-   * Postgres says that there is no such credential or no such token any more.
+   * The valid access token of a credential, at once in every state of its renewal: from memory, else from PostgreSQL. A read waits
+   * for a renewal only when the token has expired, together with all other reads of the credential. While PostgreSQL does not
+   * answer, a token in memory is given until its end.
    * Throws `credential_not_found`, or `access_token_unavailable`, which is worth a retry.
    */
   readonly read: (credential: string, actor: Actor) => Promise<AccessToken>;
-  /** A backend was refused with this generation: nobody of this process gets it, or one before it, without a look at Postgres. */
-  readonly doubt: (credential: string, generation: number) => void;
-  /** Writes down what was handed out and not yet written down. */
+  /** A backend was refused (401) with this generation: the next read in this process asks PostgreSQL for a newer one. */
+  readonly invalidate: (credential: string, generation: number) => void;
+  /** Writes the reads that are not in the read audit yet. */
   readonly close: () => Promise<void>;
 }
 
 /** What a reader works with. Times in milliseconds. */
-export interface AccessTokenReaderOptions extends Omit<OperationDependencies, 'settings'> {
-  /** Whether changes are sure to be heard through `forget`; without that, memory is for outages only. */
+export interface AccessTokenReaderOptions
+  extends Pick<OperationDependencies, 'db' | 'keyring'>, AccessTokenReadAuditOptions {
+  /** Whether the process is subscribed to new tokens; while it is not, each read asks PostgreSQL. */
   readonly isSubscribed: () => boolean;
-  /** Told what each read came to, once for each. */
-  readonly onRead?: (outcome: AccessTokenRead) => void;
-  /** Called when a renewal was asked for, so that it need not wait for the next poll. */
+  /** Told how each read ended. */
+  readonly onRead?: (outcome: AccessTokenReadOutcome) => void;
+  /** Called when a renewal was enqueued, so that the relay need not wait for its next poll. */
   readonly onJobsWritten?: () => void;
-  /** Told of hand-outs that are not in the audit trail: `isLost` when they never will be, else they are tried again. */
-  readonly onUnwritten?: (handOuts: readonly HandOut[], error: unknown, isLost: boolean) => void;
   /** The longest wait for a renewal, default 5,000. */
   readonly waitMsMax?: number;
+  /** A clock that only goes forward, by which tokens in memory age and end. */
+  readonly now?: () => number;
 }
 
-/** A reader, and the ears by which it hears that a token has changed. */
-export type ListeningReader = AccessTokenReader & {
-  /** The row of this id has changed. */
-  readonly forget: (rowId: string) => void;
-  /** Any row may have changed unheard. */
-  readonly forgetAll: () => void;
+/** A reader, and what its subscription tells it. */
+export type SubscribedReader = AccessTokenReader & {
+  /** The access token with this row id has changed. */
+  readonly onChanged: (rowId: string) => void;
+  /** Any access token may have changed while the subscription was down. */
+  readonly onSubscribed: () => void;
 };
 
-/** A token on its way out, and where it was found. */
-interface Found {
-  readonly remembered: RememberedToken;
-  readonly outcome: AccessTokenRead;
+/** What PostgreSQL holds for a credential: no row, a row without a valid token, or a row with one. */
+interface StoredToken {
+  readonly row: ReadableAccessToken | undefined;
+  readonly token: ValidToken | undefined;
 }
 
+interface ValidToken extends Omit<AccessToken, 'secondsLeft'> {
+  readonly rowId: string;
+  /** On the reader's monotonic clock: a wall clock that jumps keeps no expired token alive. */
+  readonly validUntilMs: number;
+}
+
+/** From this age on, a token in memory is loaded again in the background, in case a notification was lost. */
+const refreshAfterMs = 10_000;
+/** From this age on, a read waits for PostgreSQL. */
+const maxStaleMs = 30_000;
+/** How long a read that has a valid token in memory waits for PostgreSQL. */
+const databaseTimeoutMs = 250;
+/** How long a read waits for a renewal, or for PostgreSQL where nothing is in memory. */
 const waitMsMaxDefault = 5_000;
 const pollMs = 250;
-/** How long a reader that could be served from memory waits for Postgres to say that it need not be. */
-const patienceMs = 250;
 
-/** Creates a reader. Tokens are kept in memory by generation and doubted when Postgres notifies of a new one. */
-export function createAccessTokenReader(options: AccessTokenReaderOptions): ListeningReader {
-  const { isSubscribed, onRead = () => undefined, waitMsMax = waitMsMaxDefault } = options;
-  const memory = createAccessTokenMemory(options);
-  const handOuts = createHandOutLog(options);
-  const waits = new Map<string, Promise<RememberedToken>>();
-  let isAway = false;
+const outcomes = { cache: 'memory', load: 'database', stale: 'outage' } as const;
 
-  async function read(credential: string, actor: Actor): Promise<AccessToken> {
-    const { remembered, outcome } = await find(credential).catch((error: unknown) => {
-      onRead(outcomeOf(error));
-      throw error;
+/** Creates a reader. */
+export function createAccessTokenReader(options: AccessTokenReaderOptions): SubscribedReader {
+  const { db, keyring, isSubscribed, waitMsMax = waitMsMaxDefault } = options;
+  const { onRead = () => undefined, now = () => performance.now() } = options;
+  const tokens = createCache<StoredToken>({ loadTimeoutMs: databaseTimeoutMs, now });
+  /** Stores nothing: all reads of an expired token share one wait for its renewal. */
+  const renewals = createCache<ValidToken>();
+  const audit = createAccessTokenReadAudit(options);
+
+  const loaderOf = (credential: string) => async (startedAtMs: number) =>
+    await loadToken(credential, startedAtMs);
+
+  async function loadToken(credential: string, startedAtMs: number): Promise<Loaded<StoredToken>> {
+    const query = findReadableAccessToken(db, credential);
+    // A query that hangs is given up, so that the next one takes a connection that works.
+    const row = await withTimeout(query, waitMsMaxDefault, databaseIsAway);
+    const token = row && openToken(row, startedAtMs, keyring);
+    const maxStaleOnErrorMs = token === undefined ? 0 : token.validUntilMs - startedAtMs;
+    return { value: { row, token }, refreshAfterMs, maxStaleMs, maxStaleOnErrorMs };
+  }
+
+  async function find(credential: string): Promise<[ValidToken, AccessTokenReadOutcome]> {
+    const startedAtMs = performance.now();
+    const { value, source } = await tokens.get(credential, loaderOf(credential), {
+      mustLoad: !isSubscribed(),
     });
-    onRead(outcome);
-    return handOut(remembered, actor);
-  }
-
-  async function find(credential: string): Promise<Found> {
-    const askedAt = performance.now();
-    const known = memory.find(credential);
-    if (known?.isTrusted === true && isSubscribed()) {
-      return { remembered: known.remembered, outcome: 'memory' };
-    }
-    // A valid token is a valid token, also while Postgres is away.
-    const loaded = known ? await loadPromptly(credential) : await memory.load(credential);
-    if (loaded === undefined && known) return { remembered: known.remembered, outcome: 'outage' };
-    if (loaded?.token !== undefined) return { remembered: loaded.token, outcome: 'database' };
-    const flight = singleFlight(waits, credential, async () => await untilRenewed(credential));
-    const leftMs = askedAt + waitMsMax + pollMs - performance.now();
-    return { remembered: await withTimeout(flight, leftMs, unavailable), outcome: 'waited' };
-  }
-
-  /** What Postgres says, or undefined when it says nothing of use soon. While it is known to be away, nobody waits for it again. */
-  async function loadPromptly(credential: string): Promise<LoadedToken | undefined> {
-    const load = memory.load(credential);
-    load.then(
-      () => (isAway = false),
-      (error: unknown) => (isAway = !isAnswer(error)),
+    if (value.token !== undefined) return [value.token, outcomes[source]];
+    const renewal = renewals.get(credential, async () =>
+      notStored(await waitForRenewal(credential)),
     );
-    try {
-      return await withTimeout(load, isAway ? 0 : patienceMs, databaseIsAway);
-    } catch (error) {
-      if (isNotFound(error)) throw error;
-      isAway = !isAnswer(error);
-      return undefined;
-    }
+    const leftMs = startedAtMs + waitMsMax + pollMs - performance.now();
+    return [(await withTimeout(renewal, leftMs, unavailable)).value, 'waited'];
   }
 
-  function handOut({ token, rowId, validUntilMs }: RememberedToken, actor: Actor): AccessToken {
-    handOuts.count(rowId, token.generation, actor);
-    const secondsLeft = Math.floor(Math.max(0, validUntilMs - performance.now()) / 1_000);
-    return { ...token, secondsLeft };
-  }
-
-  async function untilRenewed(credential: string): Promise<RememberedToken> {
-    const deadline = performance.now() + waitMsMax;
-    for (let isAsked = false; ;) {
-      const { row, token } = await memory.load(credential);
+  async function waitForRenewal(credential: string): Promise<ValidToken> {
+    const deadlineMs = performance.now() + waitMsMax;
+    for (let isEnqueued = false; ;) {
+      const { row, token } = (await tokens.get(credential, loaderOf(credential))).value;
       if (token !== undefined) return token;
-      const leftMs = deadline - performance.now();
-      // Nobody will try before the wait is over: say so at once.
+      if (row === undefined) throw notFound();
+      const leftMs = deadlineMs - performance.now();
+      // No attempt begins before the wait is over: say so at once.
       if (leftMs <= 0 || row.nextAttemptInMs > leftMs) throw unavailable();
-      if (!isAsked && row.nextAttemptInMs <= 0) {
-        await askForRenewal(row, credential);
-        isAsked = true;
+      if (!isEnqueued && row.nextAttemptInMs <= 0) {
+        await enqueueRenewal(row, credential);
+        isEnqueued = true;
       }
-      await memory.untilChanged(Math.min(leftMs, pollMs));
+      await new Promise((resolve) => setTimeout(resolve, Math.min(leftMs, pollMs)));
     }
   }
 
-  async function askForRenewal(row: ReadableAccessToken, credential: string): Promise<void> {
+  async function enqueueRenewal(row: ReadableAccessToken, credential: string): Promise<void> {
     const { id, version, generation } = row;
     const job = refreshJob(id, version, credential, generation);
-    // By an id of its own: the scan's job may stand in a line of those that nobody waits for.
-    await insertOutboxJobs(options.db, [{ ...job, jobId: jobId('urgent', id, version) }]);
+    // An id of its own: the scan's job may wait behind those of tokens that are still valid.
+    await insertOutboxJobs(db, [{ ...job, jobId: jobId('urgent', id, version) }]);
     options.onJobsWritten?.();
   }
 
-  const { forget, forgetAll, doubt } = memory;
-  return { read, forget, forgetAll, doubt, close: handOuts.close };
+  return {
+    async read(credential, actor) {
+      const [found, outcome] = await find(credential).catch((error: unknown) => {
+        onRead(outcomeOf(error));
+        throw error;
+      });
+      onRead(outcome);
+      const { rowId, validUntilMs, ...token } = found;
+      audit.record({ accessTokenId: rowId, credential, generation: token.generation, actor });
+      return { ...token, secondsLeft: Math.floor(Math.max(0, validUntilMs - now()) / 1_000) };
+    },
+    invalidate(credential, generation) {
+      tokens.invalidate(
+        ({ token }, key) => key === credential && (token?.generation ?? 0) <= generation,
+      );
+    },
+    onChanged(rowId) {
+      // Loaded at once: should PostgreSQL go away next, the former token would be given until its end.
+      for (const credential of tokens.invalidate(({ row }) => row?.id === rowId)) {
+        tokens.reload(credential, loaderOf(credential)).catch(() => undefined);
+      }
+    },
+    onSubscribed: () => void tokens.invalidate(() => true),
+    close: audit.close,
+  };
 }
 
-/** Whether a load failed by what Postgres said, and not because it said nothing. */
-function isAnswer(error: unknown): boolean {
-  return error instanceof AppError && error.code !== 'database_unavailable';
+/** The row's token where it is valid. Its life counts from before the query: the network takes none of it. */
+function openToken(
+  row: ReadableAccessToken,
+  startedAtMs: number,
+  keyring: Keyring,
+): ValidToken | undefined {
+  const { id: rowId, generation, access_token_sealed: sealed, leftMs } = row;
+  const { issued_at: issuedAt, expires_at: expiresAt } = row;
+  if (sealed === null || issuedAt === null || expiresAt === null || leftMs <= 0) return undefined;
+  const accessToken = keyring.open(tokenPlace('access_token_sealed', rowId), sealed);
+  return {
+    rowId,
+    accessToken,
+    generation,
+    issuedAt,
+    expiresAt,
+    validUntilMs: startedAtMs + leftMs,
+  };
 }
 
-function isNotFound(error: unknown): boolean {
-  return error instanceof AppError && error.code === 'credential_not_found';
+function notStored<Value>(value: Value): Loaded<Value> {
+  return { value, refreshAfterMs: 0, maxStaleMs: 0, maxStaleOnErrorMs: 0 };
 }
 
-function outcomeOf(error: unknown): AccessTokenRead {
-  if (isNotFound(error)) return 'not_found';
+function outcomeOf(error: unknown): AccessTokenReadOutcome {
+  const code = error instanceof AppError ? error.code : undefined;
+  if (code === 'credential_not_found') return 'not_found';
   if (isDatabaseOutage(error)) return 'no_database';
-  const isUnavailable = error instanceof AppError && error.code === 'access_token_unavailable';
-  return isUnavailable ? 'unavailable' : 'fault';
+  return code === 'access_token_unavailable' ? 'unavailable' : 'fault';
+}
+
+function notFound(): AppError {
+  return new AppError('credential_not_found', 'No active OPCard credential has this name.', {
+    paths: ['credential'],
+  });
 }
 
 function unavailable(): AppError {
@@ -187,11 +232,11 @@ function unavailable(): AppError {
 /** The channel that a trigger on `access_token` notifies of each new token. */
 const channel = 'token_lifecycle_access_token';
 
-/** A reader that hears of new tokens on a connection of its own, which `close` ends. */
-export function openListeningReader(
+/** Opens a reader with a subscription to new tokens, on a connection of its own, which `close` ends. */
+export function openSubscribedReader(
   options: Omit<AccessTokenReaderOptions, 'isSubscribed'> & {
     readonly databaseUrl: string;
-    /** Told of each fault of the listening connection, which is made anew for ever. */
+    /** Told of each fault of the subscription, which is tried again until `close`. */
     readonly onFault: (error: unknown) => void;
   },
 ): AccessTokenReader {
@@ -199,13 +244,13 @@ export function openListeningReader(
   const listener = listenTo({
     url: options.databaseUrl,
     channel,
-    onNotification: reader.forget,
-    onLive: reader.forgetAll,
+    onNotification: reader.onChanged,
+    onLive: reader.onSubscribed,
     onFault: options.onFault,
   });
   return {
     read: reader.read,
-    doubt: reader.doubt,
+    invalidate: reader.invalidate,
     async close() {
       await listener.close();
       await reader.close();

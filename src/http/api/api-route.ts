@@ -9,7 +9,7 @@ import type { TokenizationWaiters } from '../../tokenization/read/long-poll.ts';
 /** What the handlers of the API work with. */
 export interface ApiDependencies extends OperationDependencies {
   readonly waiters: TokenizationWaiters;
-  readonly accessTokens: Pick<AccessTokenReader, 'read' | 'doubt'>;
+  readonly accessTokens: Pick<AccessTokenReader, 'read' | 'invalidate'>;
 }
 
 /** One authenticated and parsed request. */

@@ -20,7 +20,7 @@ import { createTokenizationWaiters } from '../../tokenization/read/long-poll.ts'
 /** What the API needs. */
 export interface ApiPorts {
   readonly operations: OperationDependencies;
-  readonly accessTokens: Pick<AccessTokenReader, 'read' | 'doubt'>;
+  readonly accessTokens: Pick<AccessTokenReader, 'read' | 'invalidate'>;
   readonly observeApiRequest: (request: ObservedApiRequest) => void;
 }
 

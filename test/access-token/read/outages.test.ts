@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { sql } from 'kysely';
+import { type KyselyPlugin, sql } from 'kysely';
 import { describe, expect, vi } from 'vitest';
 import { openDatabase } from '../../../src/db/database.ts';
 import { isDatabaseOutage } from '../../../src/db/faults.ts';
 import type { AppError } from '../../../src/domain/errors.ts';
-import { createAccessTokenMemory } from '../../../src/access-token/read/cache.ts';
 import { tokenPlace } from '../../../src/access-token/row.ts';
 import {
   type AccessTokenReader,
@@ -15,11 +14,11 @@ import { createKeyring, generateEncryptionKey } from '../../../src/security/keyr
 import { eventually } from '../../support/eventually.ts';
 import { holdAnswersOf } from '../../support/faults/held-answers.ts';
 import { openPostgresProxy } from '../../support/services/postgres-proxy.ts';
-import { test } from '../../support/harness/token-harness.ts';
+import { test, type TokenHarness } from '../../support/harness/token-harness.ts';
 import { shop, withReader } from '../../support/harness/token-reader.ts';
 
 describe('a reader', () => {
-  test('is not kept waiting by a Postgres that hangs, and comes back to it by itself', async ({
+  test('gives a valid token at once while PostgreSQL hangs, and asks it again once it answers', async ({
     openTokenHarness,
     databaseUrl,
   }) => {
@@ -40,14 +39,14 @@ describe('a reader', () => {
     const startedAt = performance.now();
     const unknown = expect(reader.read('others', shop)).rejects.toSatisfy(isDatabaseOutage);
     for (let reads = 0; reads < 50; reads += 1) await reader.read('cards', shop);
-    // One waits to see whether it hangs, and none after that.
+    // The first read waits 250 ms to see whether it hangs, and no other does.
     expect(performance.now() - startedAt).toBeLessThan(3_000);
     expect(outcomes).toEqual(['database', ...Array.from({ length: 50 }, () => 'outage')]);
     await unknown;
     expect(outcomes.at(-1)).toBe('no_database');
     expect(performance.now() - startedAt).toBeLessThan(8_000);
     proxy.setMode('pass');
-    await eventually('an answer of Postgres', async () => {
+    await eventually('an answer of PostgreSQL', async () => {
       await reader.read('cards', shop);
       return outcomes.at(-1) === 'database';
     });
@@ -56,7 +55,7 @@ describe('a reader', () => {
     await proxy.close();
   });
 
-  test('has a valid token in memory whatever Postgres says, unless it says that the credential is gone', async ({
+  test('gives a valid token although its row can not be opened, unless the credential was removed', async ({
     openTokenHarness,
     database,
   }) => {
@@ -90,7 +89,7 @@ describe('a reader', () => {
     await newcomer.close();
   });
 
-  test('is right without notifications: while they are lost, after they were, and once a token was refused', async ({
+  test('gives the new token where notifications were lost: after a report, a broken connection, and without any', async ({
     openTokenHarness,
     databaseUrl,
   }) => {
@@ -110,16 +109,16 @@ describe('a reader', () => {
     proxy.setMode('deaf');
     await renewed();
     expect(await read()).toEqual([1, 'memory']);
-    reader.doubt('cards', 0);
+    reader.invalidate('cards', 0);
     expect(await read()).toEqual([1, 'memory']);
-    reader.doubt('cards', 1);
+    reader.invalidate('cards', 1);
     expect(await read()).toEqual([2, 'database']);
 
     await renewed();
     expect(await read()).toEqual([2, 'memory']);
     proxy.cut();
     await eventually('the break is noticed', () => faults.length > 0);
-    // Seen by another token, so that nobody looks at this one.
+    // Seen by another token, so that this one is not loaded again.
     await eventually('it listens again', async () => {
       await reader.read('others', shop);
       return outcomes.at(-1) === 'memory';
@@ -133,7 +132,7 @@ describe('a reader', () => {
     await reader.close();
   });
 
-  test('asks for a renewal also where it is due only while the reader waits', async ({
+  test('enqueues a renewal also where it falls due only during the wait', async ({
     openTokenHarness,
     database,
   }) => {
@@ -158,7 +157,7 @@ describe('a reader', () => {
   });
 });
 
-test('a reader gives up after five seconds, also where Postgres hangs while it waits', async ({
+test('a reader of an expired token gives up after five seconds, also where PostgreSQL begins to hang', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
@@ -189,69 +188,111 @@ test('a reader gives up after five seconds, also where Postgres hangs while it w
   }
 });
 
-test('a token is remembered for no longer than it is valid, however long Postgres took to answer', async ({
+/** A reader with a subscription and a clock of the test's own. */
+async function withClock(harness: TokenHarness, db = harness.dependencies.db) {
+  await harness.add('cards', 'app-1');
+  await harness.renew('cards');
+  const clock = { nowMs: 0 };
+  const outcomes: string[] = [];
+  const reader = createAccessTokenReader({
+    ...harness.dependencies,
+    db,
+    isSubscribed: () => true,
+    onRead: (outcome) => outcomes.push(outcome),
+    now: () => clock.nowMs,
+  });
+  const read = async (): Promise<unknown> => {
+    const { generation } = await reader.read('cards', shop);
+    return [generation, outcomes.at(-1)];
+  };
+  const renew = async (): Promise<void> => {
+    await harness.makeDue('cards');
+    expect(await harness.renew('cards')).toBe('refreshed');
+  };
+  return { clock, reader, read, renew };
+}
+
+test('a token in memory ends when it expires, however long PostgreSQL took to answer', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
-  await harness.add('cards', 'app-1');
-  await harness.renew('cards');
+  const held = holdAnswersOf(harness.dependencies.db);
+  const { clock, reader } = await withClock(harness, held.db);
   const { expires_at: expiresAt, read_at: before } = await harness.row('cards');
   const leftMs = (expiresAt?.getTime() ?? 0) - before.getTime();
-  const held = holdAnswersOf(harness.dependencies.db);
-  const clock = { nowMs: 0 };
-  const memory = createAccessTokenMemory(
-    { ...harness.dependencies, db: held.db },
-    () => clock.nowMs,
-  );
   held.hold();
-  const loading = memory.load('cards');
+  const reading = reader.read('cards', shop);
   clock.nowMs = 4_000;
   held.release();
-  await loading;
-  expect(memory.find('cards')?.remembered.validUntilMs).toBeLessThanOrEqual(leftMs);
+  const { secondsLeft } = await reading;
+  expect(secondsLeft * 1_000).toBeLessThanOrEqual(leftMs - 4_000);
+  await reader.close();
 });
 
-test('memory is looked at anew as it ages, is not trusted when old, and ends with the token', async ({
+test('where a notification is lost, memory is corrected after ten seconds, and not used after thirty', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
-  await harness.add('cards', 'app-1');
-  await harness.renew('cards');
-  const clock = { nowMs: 0 };
-  const memory = createAccessTokenMemory(harness.dependencies, () => clock.nowMs);
-  const found = (): unknown => {
-    const { remembered, isTrusted } = memory.find('cards') ?? {};
-    return [remembered?.token.generation, isTrusted];
-  };
-  // A change that is heard while Postgres is asked may be newer than its answer.
-  const loading = memory.load('cards');
-  memory.forget((await harness.row('cards')).id);
-  await loading;
-  memory.forget(randomUUID());
-  const again = memory.load('cards');
-  memory.forget(randomUUID());
-  await again;
-  expect(found()).toEqual([1, false]);
-  await memory.load('cards');
-  expect(found()).toEqual([1, true]);
-
-  await harness.makeDue('cards');
-  await harness.renew('cards');
+  const { clock, reader, read, renew } = await withClock(harness);
+  expect(await read()).toEqual([1, 'database']);
+  await renew();
   clock.nowMs = 9_000;
-  expect(found()).toEqual([1, true]);
+  expect(await read()).toEqual([1, 'memory']);
   clock.nowMs = 10_000;
-  expect(found()).toEqual([1, true]);
-  await eventually('the new generation, unheard of', () => isDeepStrictEqual(found(), [2, true]));
-  // What is heard of is looked at without waiting for somebody who reads.
-  await harness.makeDue('cards');
-  await harness.renew('cards');
-  memory.forget((await harness.row('cards')).id);
-  await eventually('the new generation, heard of', () => isDeepStrictEqual(found(), [3, true]));
+  expect(await read()).toEqual([1, 'memory']);
+  await eventually('generation 2', async () => isDeepStrictEqual(await read(), [2, 'memory']));
+  await renew();
   clock.nowMs += 30_000;
-  expect(found()).toEqual([3, false]);
-  await memory.load('cards');
-  expect(found()).toEqual([3, true]);
-  // By the clock alone: nothing was heard, and the row says otherwise.
+  expect(await read()).toEqual([3, 'database']);
+  await reader.close();
+});
+
+test('a notification has the new token loaded at once, before any read asks for it', async ({
+  openTokenHarness,
+}) => {
+  const harness = await openTokenHarness();
+  const answers = { count: 0 };
+  const counting: KyselyPlugin = {
+    transformQuery: ({ node }) => node,
+    async transformResult({ result }) {
+      answers.count += 1;
+      return await Promise.resolve(result);
+    },
+  };
+  const db = harness.dependencies.db.withPlugin(counting);
+  const { reader, read, renew } = await withClock(harness, db);
+  await read();
+  await renew();
+  reader.onChanged((await harness.row('cards')).id);
+  await eventually('a load without a read', () => answers.count === 2);
+  await new Promise(setImmediate);
+  expect(await read()).toEqual([2, 'memory']);
+  await reader.close();
+});
+
+test('a change that is notified while PostgreSQL is asked is not hidden by the answer', async ({
+  openTokenHarness,
+}) => {
+  const harness = await openTokenHarness();
+  const { reader, read } = await withClock(harness);
+  const early = read();
+  reader.onChanged((await harness.row('cards')).id);
+  expect(await early).toEqual([1, 'database']);
+  expect(await read()).toEqual([1, 'database']);
+  expect(await read()).toEqual([1, 'memory']);
+  // No entry is known to be of this row.
+  reader.onChanged(randomUUID());
+  expect(await read()).toEqual([1, 'memory']);
+  await reader.close();
+});
+
+test('memory is no longer used once a token has expired, whatever its row says', async ({
+  openTokenHarness,
+}) => {
+  const harness = await openTokenHarness();
+  const { clock, reader, read } = await withClock(harness);
+  await read();
   clock.nowMs += 3_600_000;
-  expect(memory.find('cards')).toBeUndefined();
+  expect(await read()).toEqual([1, 'database']);
+  await reader.close();
 });

@@ -3,7 +3,7 @@ import { describe, expect } from 'vitest';
 import { openDatabase } from '../../../src/db/database.ts';
 import type { TransitionDoor } from '../../../src/db/transition-door.ts';
 import { accessTokenStates } from '../../../src/domain/access-token.ts';
-import type { HandOut } from '../../../src/access-token/read/read-audit.ts';
+import type { UnrecordedReads } from '../../../src/access-token/read/read-audit.ts';
 import { createAccessTokenReader } from '../../../src/access-token/read/reader.ts';
 import { reportInvalidToken } from '../../../src/access-token/read/report-invalid.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -16,11 +16,10 @@ describe('a reader', () => {
     await harness.add('cards', 'app-1');
     await harness.renew('cards');
     const { id } = await harness.row('cards');
-    const { db, door } = harness.dependencies;
-    // Nobody may have to wait here, so there is nobody who could renew; states are set by hand, so nothing is written down.
+    const { db } = harness.dependencies;
+    // No read may wait here: nothing would renew the token.
     const reader = createAccessTokenReader({
       ...harness.dependencies,
-      door: { ...door, apply: async () => await Promise.resolve({ isApplied: false }) },
       isSubscribed: () => false,
       waitMsMax: 0,
     });
@@ -34,9 +33,10 @@ describe('a reader', () => {
       expect(token.secondsLeft).toBeGreaterThan(3_500);
     }
     await sql`update access_token set state = 'fresh' where id = ${id}`.execute(db);
+    await reader.close();
   });
 
-  test('asks Postgres once and then its memory, until a new token is committed elsewhere', async ({
+  test('asks PostgreSQL once and then reads from memory, until a new token is committed elsewhere', async ({
     openTokenHarness,
     databaseUrl,
   }) => {
@@ -48,18 +48,18 @@ describe('a reader', () => {
 
     await harness.makeDue('cards');
     expect(await harness.renew('cards')).toBe('refreshed');
-    // Heard of: by its age alone it would be looked at anew after ten seconds.
-    const heardWithinMs = 5_000;
+    // By the notification: by its age alone it would be loaded again after ten seconds.
+    const notifiedWithinMs = 5_000;
     const newer = async () => {
       const read = await reader.read('cards', shop);
       return read.generation === 2 && read;
     };
-    const token = await eventually('the new generation', newer, heardWithinMs);
+    const token = await eventually('the new generation', newer, notifiedWithinMs);
     expect(token.accessToken.reveal()).toBe(await harness.accessToken('cards'));
     await reader.close();
   });
 
-  test('does not trust its memory while it cannot hear, and hears again by itself', async ({
+  test('asks PostgreSQL each time while its subscription is down, and subscribes again by itself', async ({
     openTokenHarness,
     databaseUrl,
     database,
@@ -84,30 +84,33 @@ describe('a reader', () => {
     await reader.close();
   });
 
-  test('keeps a valid token while Postgres is away', async ({ openTokenHarness, databaseUrl }) => {
+  test('gives a valid token while PostgreSQL is away, whatever may have changed', async ({
+    openTokenHarness,
+    databaseUrl,
+  }) => {
     const harness = await openTokenHarness();
     await harness.add('cards', 'app-1');
     await harness.renew('cards');
     const own = await openDatabase({ url: databaseUrl, poolSizeMax: 2 });
     const outcomes: string[] = [];
-    const lost: HandOut[] = [];
+    const lost: UnrecordedReads[] = [];
     const reader = createAccessTokenReader({
       ...harness.dependencies,
       db: own.db,
       isSubscribed: () => false,
       onRead: (outcome) => outcomes.push(outcome),
-      onUnwritten: (handOuts, _error, isLost) => isLost && lost.push(...handOuts),
+      onUnrecorded: (unrecorded, _, isLost) => isLost && lost.push(...unrecorded),
     });
     const before = await reader.read('cards', shop);
     await reader.close();
     await own.close();
-    // Nor is it lost by what may have changed: nobody can say any more.
-    reader.forgetAll();
-    reader.forget((await harness.row('cards')).id);
-    reader.doubt('cards', before.generation);
+    // Nor is it dropped because it may have changed: PostgreSQL can't say whether it has.
+    reader.onSubscribed();
+    reader.onChanged((await harness.row('cards')).id);
+    reader.invalidate('cards', before.generation);
     expect(await reader.read('cards', shop)).toMatchObject({ generation: before.generation });
     expect(outcomes).toEqual(['database', 'outage']);
-    // Who got it is not forgotten either.
+    // Which backend got it is reported.
     await reader.close();
     expect(lost).toMatchObject([{ generation: before.generation, actor: shop, reads: 1 }]);
   });
@@ -121,7 +124,6 @@ describe('a reader', () => {
     const { reader, outcomes } = await withReader(harness, databaseUrl);
     await harness.makeDue('cards');
     await harness.expire('cards');
-    // What another process remembers is over as well: nobody has told it, the clock has.
     const late = createAccessTokenReader({ ...harness.dependencies, isSubscribed: () => false });
     outcomes.length = 0;
     const reads = Array.from({ length: 50 }, async () => await late.read('cards', shop));
@@ -139,7 +141,7 @@ describe('a reader', () => {
     await reader.close();
   });
 
-  test('gets a typed error worth a retry when the wait is over, and at once when nobody will try before', async ({
+  test('gets a typed retryable error when the wait is over, and at once when no renewal begins before', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness();
@@ -169,8 +171,8 @@ describe('a reader', () => {
   });
 });
 
-describe('a backend that was refused with a token', () => {
-  test('brings its renewal forward, once, and an older generation is ignored', async ({
+describe('a report of a refused token', () => {
+  test('brings its renewal forward once, and is ignored for an older generation', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness();
@@ -197,7 +199,9 @@ describe('a backend that was refused with a token', () => {
     ]);
   });
 
-  test('can not make the worker hammer the gateway', async ({ openTokenHarness }) => {
+  test('that is repeated without end leads to one renewal, not to one call each', async ({
+    openTokenHarness,
+  }) => {
     const harness = await openTokenHarness();
     await harness.add('cards', 'app-1');
     await harness.renew('cards');
@@ -207,7 +211,7 @@ describe('a backend that was refused with a token', () => {
       results.push(await reportInvalidToken(harness.dependencies, 'cards', generation, shop));
       expect(await harness.renew('cards', { generation })).toBe('too_soon');
     }
-    // One audit row and one job for the generation, and what is due is not put off by the reports that follow.
+    // One audit row and one job for the generation; the reports that follow do not delay the job.
     expect(results.filter((result) => result !== 'ignored')).toEqual(['renewal_brought_forward']);
     expect(await harness.events('cards')).toEqual([
       'registered',
@@ -219,7 +223,7 @@ describe('a backend that was refused with a token', () => {
   });
 });
 
-test('each hand-out is in the audit trail, counted, and never disturbs a renewal', async ({
+test('reads during a renewal neither disturb it nor are lost to the read audit', async ({
   openTokenHarness,
   databaseUrl,
   database,
@@ -227,7 +231,6 @@ test('each hand-out is in the audit trail, counted, and never disturbs a renewal
   const harness = await openTokenHarness({
     wrapGateway: (gateway) => ({
       ...gateway,
-      // While the gateway thinks, a backend reads: the row's version moves under the intent.
       refreshAccessToken: async (...call) => {
         const other = createAccessTokenReader({
           ...harness.dependencies,
@@ -247,44 +250,49 @@ test('each hand-out is in the audit trail, counted, and never disturbs a renewal
   await harness.makeDue('cards');
   expect(await harness.renew('cards')).toBe('refreshed');
 
+  const { id } = await harness.row('cards');
   const rows = await database.db
-    .selectFrom('audit_event')
-    .select(['actor_type', 'actor_id', 'detail'])
-    .where('event', '=', 'access_token.handed_out')
-    .orderBy('id')
+    .selectFrom('access_token_read')
+    .select(['access_token_id', 'actor_type', 'actor_id', 'credential', 'generation'])
+    .select(sql<number>`sum(reads)::integer`.as('reads'))
+    .where('actor_id', 'in', ['till', 'during'])
+    .groupBy(['access_token_id', 'actor_type', 'actor_id', 'credential', 'generation'])
+    .orderBy('actor_id')
     .execute();
-  const till = rows.filter(({ actor_id: id }) => id === 'till');
-  expect(till.map(({ detail }) => detail)).toEqual([
-    { generation: 1, reads: 1 },
-    { generation: 1, reads: 9 },
-  ]);
-  expect(rows.filter(({ actor_id: id }) => id === 'during')).toMatchObject([
-    { actor_type: 'backend', detail: { generation: 1, reads: 1 } },
+  const ofCards = {
+    access_token_id: id,
+    actor_type: 'backend',
+    credential: 'cards',
+    generation: 1,
+  };
+  expect(rows).toEqual([
+    { ...ofCards, actor_id: 'during', reads: 1 },
+    { ...ofCards, actor_id: 'till', reads: 10 },
   ]);
 });
 
-test('hand-outs without end at the very moment of the commit lose no renewal', async ({
+test('a renewal is committed although the row changes each time that it tries', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
   await holdDueToken(harness, 'cards', 'app-1');
   const { door } = harness.dependencies;
-  let handOutsLeft = 50;
+  let changesLeft = 50;
   const busyDoor: TransitionDoor = {
     ...door,
     async apply(request) {
-      if (request.event === 'access_token.refreshed' && handOutsLeft > 0) {
-        handOutsLeft -= 1;
+      if (request.event === 'access_token.refreshed' && changesLeft > 0) {
+        changesLeft -= 1;
         await door.apply({
           entity: 'access_token',
           row: await harness.row('cards'),
-          event: 'access_token.handed_out',
-          audit: { actor: shop, detail: { generation: 1, reads: 1 } },
+          event: 'access_token.alarmed',
+          audit: { actor: shop, detail: { generation: 1 } },
         });
       }
       return await door.apply(request);
     },
   };
   expect(await harness.renew('cards', { as: { door: busyDoor } })).toBe('refreshed');
-  expect(handOutsLeft).toBe(0);
+  expect(changesLeft).toBe(0);
 });

@@ -4,7 +4,7 @@ import type { OperationDependencies } from '../../../src/execution/dependencies.
 export const noAccessTokens = {
   read: async (): Promise<never> =>
     await Promise.reject(new Error('nothing was to read an access token')),
-  doubt: () => undefined,
+  invalidate: () => undefined,
 };
 
 const unusable = new Proxy(

@@ -1,6 +1,6 @@
 import {
   type AccessTokenReader,
-  openListeningReader,
+  openSubscribedReader,
 } from '../../../src/access-token/read/reader.ts';
 import { eventually } from '../eventually.ts';
 import type { TokenHarness } from './token-harness.ts';
@@ -18,7 +18,7 @@ export async function withReader(
   await harness.renew('cards');
   const outcomes: string[] = [];
   const faults: unknown[] = [];
-  const reader = openListeningReader({
+  const reader = openSubscribedReader({
     ...harness.dependencies,
     databaseUrl,
     waitMsMax,

@@ -13,8 +13,8 @@ export const getAccessToken = apiRoute({
   tag: 'access tokens',
   summary: 'The valid OPCard access token of a credential',
   description:
-    'Never waits while a valid token exists. One that has run out is waited for, 5 seconds at most. The first hand-out of a ' +
-    'generation to a key is audited right behind the answer, further ones are counted once a minute.',
+    'Never waits while a valid token exists. While there is none, it waits up to 5 seconds for a renewal. Each read is recorded ' +
+    'under the key, within a second after the answer.',
   params: z.strictObject({ credential: credentialName }),
   status: 200,
   answer: accessTokenView,

@@ -20,7 +20,7 @@ export const reportInvalidAccessToken = apiRoute({
   answer: z.object({ result: z.enum(['renewal_brought_forward', 'ignored']) }),
   problems: ['credential_not_found'],
   async handle({ params: { credential }, body: { generation }, audit }, dependencies) {
-    dependencies.accessTokens.doubt(credential, generation);
+    dependencies.accessTokens.invalidate(credential, generation);
     const result = await reportInvalidToken(dependencies, credential, generation, audit.actor);
     return { result };
   },

@@ -1,13 +1,14 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * The access token read audit: which backend read which generation of a token, how often and when. A read is no state
- * change, so it has no version; each process adds up its reads and inserts them in batches, so one backend has many rows.
+ * The access token read audit: which backend read which generation of a token, how often and when.
+ * A read is no state change, so it has no version. Each process adds up its reads and inserts them in
+ * batches, so one backend has many rows.
  *
- * Rows are append-only twice, like those of `audit_event`: by grants and by triggers. There is no foreign key: an insert
- * would lock the token's row, and a renewal must never wait for a read.
+ * Grants and triggers keep it append-only, as they do `audit_event`. There is no foreign key: an
+ * insert would lock the token's row, and a renewal must never wait for a read.
  *
- * Lock: none, the table is new. Safe while old code runs: yes.
+ * Lock: none, the table is new.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`

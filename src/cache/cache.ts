@@ -9,6 +9,11 @@ export interface Loaded<Value> {
   readonly maxStaleOnErrorMs: number;
 }
 
+/** A value for the reads that wait for it, and for no later one. */
+export function notStored<Value>(value: Value): Loaded<Value> {
+  return { value, refreshAfterMs: 0, maxStaleMs: 0, maxStaleOnErrorMs: 0 };
+}
+
 /** Loads the value of one key. `startedAtMs` is the instant from which ages count. */
 export type Load<Value> = (startedAtMs: number) => Promise<Loaded<Value>>;
 
@@ -32,7 +37,7 @@ export interface Cache<Value> {
   ) => Promise<CacheHit<Value>>;
   /** Begins a load now, also where an older one is under way, whose value is not stored then. */
   readonly reload: (key: string, load: Load<Value>) => Promise<Value>;
-  /** The stored value, while it is good for anything. */
+  /** The stored value, unless it is older than its `maxStaleOnErrorMs`. */
   readonly peek: (key: string) => Value | undefined;
   /** Values that match, and all that are being loaded, need another load before they are read again. Returns the keys. */
   readonly invalidate: (matches: (value: Value, key: string) => boolean) => readonly string[];
@@ -141,7 +146,7 @@ export function createCache<Value>({
   };
 }
 
-/** Entries by key, without those that are good for nothing any more. */
+/** Stored entries by key. An entry older than its `maxStaleOnErrorMs` is not found, and removed by a later `put`. */
 function createEntries<Value>(now: () => number) {
   /** The longest stored first. */
   const entries = new Map<string, Entry<Value>>();

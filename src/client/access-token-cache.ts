@@ -1,4 +1,4 @@
-import { createCache, type Loaded } from '../cache/cache.ts';
+import { createCache, type Loaded, notStored } from '../cache/cache.ts';
 import type { AccessTokenView } from './answers.ts';
 import { TokenClientError } from './client-error.ts';
 
@@ -40,9 +40,7 @@ export function createAccessTokenCache(
     startedAtMs: number,
   ): Promise<Loaded<ValidToken | TokenClientError>> {
     const answer = await request(credential).catch(notFoundOrThrow);
-    if (answer instanceof TokenClientError) {
-      return { value: answer, refreshAfterMs, maxStaleMs: 0, maxStaleOnErrorMs: 0 };
-    }
+    if (answer instanceof TokenClientError) return notStored(answer);
     const value = newerOf(cache.peek(credential), {
       token: answer,
       // Counted from before the request: the answer may have been long on its way.

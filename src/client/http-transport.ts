@@ -1,3 +1,4 @@
+import { createCache, notStored } from '../cache/cache.ts';
 import { createAccessTokenCache } from './access-token-cache.ts';
 import {
   type AnswerCheck,
@@ -18,7 +19,7 @@ type Said = Omit<Call<unknown>, 'method' | 'path' | 'isIdempotent' | 'isAnswer'>
 
 /**
  * The way over HTTP. Calls that say the same twice are done once, so they are sent again by themselves when they did not get
- * through. Access tokens are kept, asked for anew behind the caller's back as they age, and by one request however many want them.
+ * through. Access tokens are kept in memory and loaded again in the background as they age.
  */
 export function createHttpTransport(send: Connection): TokenTransport {
   const get = async <Answer>(path: string, isAnswer: AnswerCheck<Answer>, said: Said = {}) =>
@@ -29,8 +30,8 @@ export function createHttpTransport(send: Connection): TokenTransport {
     async (credential) => await get(`access-tokens/${credential}`, isAccessToken),
   );
 
-  /** Of one generation one at a time: all who use it are refused at the same moment. */
-  const reports = new Map<string, Promise<void>>();
+  /** Stores nothing: all callers are refused with a generation at the same moment, and one report is enough. */
+  const reports = createCache<undefined>();
 
   return {
     requestTokenization: async (body) =>
@@ -51,16 +52,12 @@ export function createHttpTransport(send: Connection): TokenTransport {
     forward: async (channel, body) => await post(`callbacks/${channel}`, isKeptCallback, { body }),
     getAccessToken: accessTokens.get,
     async reportInvalidAccessToken(credential, generation) {
-      const key = `${credential} ${generation}`;
-      const underWay = reports.get(key);
-      if (underWay !== undefined) return await underWay;
-      accessTokens.forget(credential, generation);
-      const path = `access-tokens/${credential}/invalid`;
-      const report = post(path, isReportTaken, { body: { generation } })
-        .then(() => undefined)
-        .finally(() => reports.delete(key));
-      reports.set(key, report);
-      await report;
+      await reports.get(`${credential} ${generation}`, async () => {
+        accessTokens.forget(credential, generation);
+        const path = `access-tokens/${credential}/invalid`;
+        await post(path, isReportTaken, { body: { generation } });
+        return notStored(undefined);
+      });
     },
     revealOpccount: async (credential) =>
       await reveal(send, `opccount-credentials/${credential}`, isOpccount),

@@ -25,13 +25,16 @@ export interface ReadableAccessToken extends Pick<
   AccessTokenRow,
   'id' | 'version' | 'generation' | 'access_token_sealed' | 'issued_at' | 'expires_at'
 > {
-  /** 0 or less: it has run out. */
+  /** 0 or less: it has expired. */
   readonly leftMs: number;
-  /** When somebody will try to renew it; 0 or less: it is due. */
+  /** How long until a worker may renew it; 0 or less: it is due. */
   readonly nextAttemptInMs: number;
 }
 
-/** The access token of an active OPCard credential, by the credential's name; one of a former application is none. A lease counts as an attempt that is under way. */
+/**
+ * The access token of an active OPCard credential, by the credential's name. A token of a previous application counts as none, and a
+ * lease as an attempt that is under way.
+ */
 export async function findReadableAccessToken(
   db: Db,
   credential: string,

@@ -29,7 +29,7 @@ function issuer() {
     gate.isHeld = false;
     for (const go of held.splice(0)) go();
   };
-  /** What a caller gets who may not wait for the worker, once the questions that are under way are answered. */
+  /** The generation that a caller gets without a wait for the worker, once running requests are answered. */
   const generationAtOnce = async (): Promise<number> => {
     await new Promise(setImmediate);
     gate.isHeld = true;
@@ -45,7 +45,7 @@ const problem = (code: string): TokenClientError =>
   new TokenClientError('No.', { code, isRetryable: false });
 
 describe('access tokens in memory', () => {
-  test('are asked for once however many want one at once, and each credential by itself', async () => {
+  test('are loaded by one request per credential, however many callers ask at once', async () => {
     const { cache, state } = issuer();
     const tokens = await Promise.all(
       Array.from({ length: 100 }, async (_, index) => await cache.get(index % 2 === 0 ? 'a' : 'b')),
@@ -55,7 +55,7 @@ describe('access tokens in memory', () => {
     expect(tokens[1]?.accessToken).toBe('b-1');
   });
 
-  test('are used until shortly before their end, and say how long they have left', async () => {
+  test('are used until ten seconds before their end, and say how long they have left', async () => {
     const { cache, state, clock, gate } = issuer();
     expect((await cache.get('a')).secondsLeft).toBe(3_600);
     gate.fault = problem('network');
@@ -70,7 +70,7 @@ describe('access tokens in memory', () => {
   });
 
   test.for(['network', 'timeout', 'access_token_unavailable', 'scope_missing', 'internal'])(
-    'are used to their very end while the worker says %s, which is asked first each time',
+    'are used to their very end while the worker answers %s; in the last ten seconds it is asked first',
     async (code) => {
       const { cache, state, clock, gate } = issuer();
       await cache.get('a');
@@ -85,7 +85,7 @@ describe('access tokens in memory', () => {
     },
   );
 
-  test('in their last seconds are withheld where the worker says that the credential is gone', async () => {
+  test('are dropped in their last seconds when the worker answers credential_not_found', async () => {
     const { cache, clock, gate } = issuer();
     await cache.get('a');
     gate.fault = problem('credential_not_found');
@@ -95,7 +95,7 @@ describe('access tokens in memory', () => {
     await expect(cache.get('a')).rejects.toMatchObject({ code: 'network' });
   });
 
-  test('that were reported, or have ended, while the worker was asked in their last seconds are given to nobody', async () => {
+  test('that are reported, or end, during a request that then fails are not used in its place', async () => {
     const { cache, clock, gate, release } = issuer();
     await Promise.all([cache.get('a'), cache.get('b')]);
     gate.fault = problem('network');
@@ -112,7 +112,7 @@ describe('access tokens in memory', () => {
     await expect(ended).rejects.toThrow('No.');
   });
 
-  test('have what is left counted from before they were asked for, however long the answer takes', async () => {
+  test('count what is left from the start of the request, however long the answer takes', async () => {
     const { cache, clock, gate, release } = issuer();
     gate.isHeld = true;
     const slow = cache.get('a');
@@ -122,7 +122,7 @@ describe('access tokens in memory', () => {
     expect((await cache.get('a')).secondsLeft).toBe(3_592);
   });
 
-  test('are asked for anew behind the back of the caller once they are no longer young', async () => {
+  test('are loaded again in the background once they are ten seconds old', async () => {
     const { clock, state, generationAtOnce, cache } = issuer();
     await cache.get('a');
     state.generation = 2;
@@ -138,7 +138,7 @@ describe('access tokens in memory', () => {
     expect(state.asked).toBe(3);
   });
 
-  test('are asked for anew by one request at a time, however many callers and however slow the worker', async () => {
+  test('are loaded again by one request at a time, however many callers and however slow the worker', async () => {
     const { clock, state, gate, release, cache } = issuer();
     await cache.get('a');
     gate.isHeld = true;
@@ -151,7 +151,7 @@ describe('access tokens in memory', () => {
   });
 
   test.for(['network', 'timeout', 'access_token_unavailable', 'scope_missing', 'internal'])(
-    'are kept while the worker says %s, which is asked again only every ten seconds',
+    'are kept while the worker answers %s, and asked for again only every ten seconds',
     async (code) => {
       const { clock, state, gate, generationAtOnce, cache } = issuer();
       await cache.get('a');
@@ -164,7 +164,7 @@ describe('access tokens in memory', () => {
     },
   );
 
-  test('are dropped once the worker says that the credential is gone', async () => {
+  test('are dropped once the worker answers credential_not_found', async () => {
     const { clock, gate, generationAtOnce, cache } = issuer();
     await cache.get('a');
     gate.fault = problem('credential_not_found');
@@ -175,7 +175,7 @@ describe('access tokens in memory', () => {
     expect((await cache.get('a')).generation).toBe(1);
   });
 
-  test('of a reported generation are forgotten; a report of an older one forgets nothing', async () => {
+  test('of a reported generation are dropped; a report of an older one drops nothing', async () => {
     const { cache, state } = issuer();
     state.generation = 5;
     await cache.get('a');
@@ -188,7 +188,7 @@ describe('access tokens in memory', () => {
     expect(state.asked).toBe(2);
   });
 
-  test('that were on their way when they were reported are not kept', async () => {
+  test('that were being loaded when they were reported are not kept', async () => {
     const { cache, state, gate, release } = issuer();
     gate.isHeld = true;
     const early = cache.get('a');
@@ -225,7 +225,7 @@ describe('access tokens in memory', () => {
     expect(state.asked).toBe(4);
   });
 
-  test('that were reported and that the worker still gives are kept, and asked for anew each second', async () => {
+  test('that were reported and that the worker still gives are kept, and loaded again each second', async () => {
     const { cache, state, clock, gate, generationAtOnce } = issuer();
     state.generation = 50;
     await cache.get('a');
@@ -237,7 +237,7 @@ describe('access tokens in memory', () => {
       expect(await generationAtOnce()).toBe(50);
     }
     expect(state.asked).toBe(2);
-    // The worker goes away while the gateway storms: a token is better than none.
+    // The worker goes away during the renewal: a token is better than none.
     gate.fault = problem('network');
     clock.now = 2_000;
     expect(await generationAtOnce()).toBe(50);

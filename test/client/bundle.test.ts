@@ -88,7 +88,7 @@ describe('a backend that bundles', () => {
       { isServer: true },
     );
     const allowed =
-      /^src\/(?:client|direct-client|domain|security|db|gateway|account|tokenization|access-token|callback|credential)\//;
+      /^src\/(?:client|direct-client|domain|cache|security|db|gateway|account|tokenization|access-token|callback|credential)\//;
     expect(modules.filter((path) => !allowed.test(path))).toEqual([]);
     expect(imports.filter((name) => !isBuiltin(name) && !serverPackages.includes(name))).toEqual(
       [],

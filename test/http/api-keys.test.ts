@@ -24,7 +24,7 @@ const storedKeys = async (db: Db) =>
   }));
 
 describe('an API key', () => {
-  test('opens what its scopes name and nothing else', async ({ api }) => {
+  test('allows the calls of its scopes and no others', async ({ api }) => {
     const { call, addKey } = api;
     const doors = [
       ['enqueue', 'POST', '/v1/callbacks/notify', { body: 'x' }, 202],
@@ -57,7 +57,7 @@ describe('an API key', () => {
     expect((await call('GET', '/v1/dead-letters', { key })).status).toBe(403);
   });
 
-  test('that is missing, unknown or of another form is told from one that may not', async ({
+  test('that is missing, unknown or malformed gets 401, and one without the scope 403', async ({
     api,
   }) => {
     const { call, addKey } = api;
@@ -80,7 +80,10 @@ describe('an API key', () => {
     expect(basic.body.code).toBe('api_key_missing');
   });
 
-  test('is asked for with the way to add one while there is none', async ({ database, door }) => {
+  test('is explained in the 401 while no key exists: how to add the first one', async ({
+    database,
+    door,
+  }) => {
     const api = await startTestApi({ db: database.db, door }, { API_KEYS: '' });
     const { call, addKey } = api;
     const path = `/v1/tokenizations/${anyId}`;
@@ -97,7 +100,7 @@ describe('an API key', () => {
     await api.close();
   });
 
-  test('is rotated without a restart: the new one works at once, the old one ends within seconds', async ({
+  test('is rotated without a restart: the new one works at once, the revoked one is refused within seconds', async ({
     database,
     door,
   }) => {
@@ -127,7 +130,7 @@ describe('an API key', () => {
     expect(await findAuditBreaks(database.db)).toEqual([]);
   });
 
-  test('is kept as a digest alone', async ({ database, door }) => {
+  test('is stored as a digest alone', async ({ database, door }) => {
     const operations = { db: database.db, door };
     const key = (await addApiKey(operations, { name: 'a', scopes: ['read'] }, testActor)).reveal();
     expect(key).toMatch(/^tlw_[A-Za-z0-9_-]{43}$/);
@@ -137,7 +140,7 @@ describe('an API key', () => {
     expect(audit).toMatchObject([{ event: 'api_key.added', detail: { scopes: ['read'] } }]);
   });
 
-  test('that is unknown is looked for once more, together with all others that are', async () => {
+  test('that is unknown causes one read of the stored keys, shared with all other unknown ones', async () => {
     const reads = { count: 0 };
     const lookup = createKeyLookup(async () => {
       reads.count += 1;
@@ -151,7 +154,7 @@ describe('an API key', () => {
     expect(reads.count).toBe(2);
   });
 
-  test('that is stored goes on for minutes while the database is away or hangs, and an unknown one is no 401 then', async () => {
+  test('that is stored works for ten minutes while the database is away or hangs, and an unknown one gets a retryable fault', async () => {
     const stored = makeKey('stored');
     const sha256 = stored.entry.split(':')[1] ?? '';
     const key = { name: 'stored', sha256, scopes: ['read'] as const };
@@ -182,11 +185,11 @@ describe('an API key', () => {
     clock.aheadMs += keysMaxStaleMs;
     const startedAt = performance.now();
     for (let finds = 0; finds < 50; finds += 1) expect(await isFound()).toBe(true);
-    // One waits to see whether it hangs, and none after that.
+    // The first read waits 250 ms to see whether it hangs, and no other does.
     expect(performance.now() - startedAt).toBeLessThan(3_000);
   });
 
-  test('that was seen revoked does not come back with an outage', async () => {
+  test('that was revoked before an outage is not accepted during it', async () => {
     const stored = makeKey('stored');
     const sha256 = stored.entry.split(':')[1] ?? '';
     const clock = { aheadMs: 0 };

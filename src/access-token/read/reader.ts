@@ -1,4 +1,4 @@
-import { createCache, type Loaded } from '../../cache/cache.ts';
+import { createCache, type Loaded, notStored } from '../../cache/cache.ts';
 import { findReadableAccessToken, type ReadableAccessToken } from '../../db/access-tokens.ts';
 import { databaseIsAway, isDatabaseOutage } from '../../db/faults.ts';
 import { listenTo } from '../../db/listen.ts';
@@ -203,10 +203,6 @@ function openToken(
     expiresAt,
     validUntilMs: startedAtMs + leftMs,
   };
-}
-
-function notStored<Value>(value: Value): Loaded<Value> {
-  return { value, refreshAfterMs: 0, maxStaleMs: 0, maxStaleOnErrorMs: 0 };
 }
 
 function outcomeOf(error: unknown): AccessTokenReadOutcome {

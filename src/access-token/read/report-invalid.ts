@@ -7,13 +7,13 @@ import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { refreshJob } from '../../domain/outbox-job.ts';
 
-/** What a report led to: a renewal, or nothing, since that generation is over or its renewal is under way already. */
+/** What a report led to: a renewal, or nothing, because that generation was replaced or its renewal is under way. */
 export type ReportResult = 'renewal_brought_forward' | 'ignored';
 
 /**
- * A backend was refused (401) with generation `generation`. The renewal of the present generation is brought forward, once; a report about an
- * older one is ignored. A token that is younger than a sixtieth of its life is renewed when it has reached that age, so that a
- * backend which is refused for another reason can't make the worker hammer the gateway.
+ * A backend reports that the gateway refused (401) `generation`. The renewal of the present generation is brought forward once; a
+ * report about an older one is ignored. A token younger than a sixtieth of its life is renewed when it reaches that age, so a
+ * backend that is refused for another reason can't flood the gateway with renewals.
  * Throws `credential_not_found`.
  */
 export async function reportInvalidToken(
@@ -22,7 +22,7 @@ export async function reportInvalidToken(
   generation: number,
   actor: Actor,
 ): Promise<ReportResult> {
-  // A hand-out is written to the same row at the very moment when a backend finds out that its token is refused.
+  // A renewal or an alarm may change the row at the same moment.
   return await retryOnStaleVersion(
     async () => await reportOnce(dependencies, credentialName, generation, actor),
   );
@@ -45,7 +45,7 @@ async function reportOnce(
   const { spacingMs } = accessTokenWaits(settings.accessToken);
   const now = row.read_at.getTime();
   const wantedAt = Math.max(now, (row.issued_at?.getTime() ?? 0) + spacingMs);
-  // What was reported before is due then, to the millisecond, so a generation is reported once.
+  // An earlier report has set this very instant, so a generation is reported once.
   if (row.due_at !== null && row.due_at.getTime() <= wantedAt) return 'ignored';
   const outcome = await door.apply({
     entity: 'access_token',

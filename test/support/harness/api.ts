@@ -79,7 +79,7 @@ export interface TestApi {
 /** One for all APIs of a file, since they may share a database. */
 const encryptionKey = `k1:${generateEncryptionKey('k1').key.reveal()}`;
 
-/** Starts it with one key of all scopes in its environment; `env` is added to that. With `isSubscribed` its reader trusts its memory, though it hears nothing. */
+/** Starts it with one key of all scopes in its environment; `env` is added to that. With `isSubscribed` its reader uses its memory, although nothing notifies it. */
 export async function startTestApi(
   place: { readonly db: Db; readonly door: TransitionDoor },
   env: Readonly<Record<string, string>> = {},

@@ -8,7 +8,7 @@ import type { TokenHarness } from './token-harness.ts';
 /** A backend that reads. */
 export const shop = { type: 'backend', id: 'shop' } as const;
 
-/** A harness with one issued token, and a reader whose outcomes are kept, and the faults of its ears. */
+/** A reader of one issued token, how its reads ended, and the faults of its subscription. */
 export async function withReader(
   harness: TokenHarness,
   databaseUrl: string,
@@ -25,7 +25,7 @@ export async function withReader(
     onRead: (outcome) => outcomes.push(outcome),
     onFault: (fault) => faults.push(fault),
   });
-  // The reader trusts its memory only once it listens.
+  // The reader uses its memory only once it is subscribed.
   await eventually('a read from memory', async () => {
     await reader.read('cards', shop);
     return outcomes.at(-1) === 'memory';

@@ -2,8 +2,8 @@ import { type Kysely, sql } from 'kysely';
 
 /**
  * The access token read audit: which backend read which generation of a token, how often and when.
- * A read is no state change, so it has no version. Each process adds up its reads and inserts them in
- * batches, so one backend has many rows.
+ * A read is no state change, so it has no version. Each process adds up its reads and inserts them
+ * in batches, so one backend has many rows.
  *
  * Grants and triggers keep it append-only, as they do `audit_event`. There is no foreign key: an
  * insert would lock the token's row, and a renewal must never wait for a read.

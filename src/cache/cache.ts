@@ -1,11 +1,16 @@
-/** What a load gave, and how long it is good for. Ages in milliseconds, from the start of the load. */
+/**
+ * What a load gave, and how long it is good for. Ages in milliseconds, from the start of the load.
+ */
 export interface Loaded<Value> {
   readonly value: Value;
   /** From this age on, a read gets the value at once and has it loaded again in the background. */
   readonly refreshAfterMs: number;
   /** From this age on, a read waits for a load. */
   readonly maxStaleMs: number;
-  /** Up to this age, a read whose load fails or hangs gets the value all the same. 0: the value is not stored. */
+  /**
+   * Up to this age, a read whose load fails or hangs gets the value all the same. 0: the value is
+   * not stored.
+   */
   readonly maxStaleOnErrorMs: number;
 }
 
@@ -17,7 +22,10 @@ export function notStored<Value>(value: Value): Loaded<Value> {
 /** Loads the value of one key. `startedAtMs` is the instant from which ages count. */
 export type Load<Value> = (startedAtMs: number) => Promise<Loaded<Value>>;
 
-/** A value, and how a read came by it: stored, from a load, or stored although the load failed or hung. */
+/**
+ * A value, and how a read came by it: stored, from a load, or stored although the load failed or
+ * hung.
+ */
 export interface CacheHit<Value> {
   readonly value: Value;
   readonly startedAtMs: number;
@@ -27,8 +35,8 @@ export interface CacheHit<Value> {
 /** Values by key: stale-while-revalidate, stale-if-error, and one load at a time for each key. */
 export interface Cache<Value> {
   /**
-   * The stored value where it is good enough, else that of a load. Throws what the load threw where nothing is stored. With
-   * `mustLoad` it waits for a load, however young the stored value is.
+   * The stored value where it is good enough, else that of a load. Throws what the load threw where
+   * nothing is stored. With `mustLoad` it waits for a load, however young the stored value is.
    */
   readonly get: (
     key: string,
@@ -39,9 +47,14 @@ export interface Cache<Value> {
   readonly reload: (key: string, load: Load<Value>) => Promise<Value>;
   /** The stored value, unless it is older than its `maxStaleOnErrorMs`. */
   readonly peek: (key: string) => Value | undefined;
-  /** Values that match, and all that are being loaded, need another load before they are read again. Returns the keys. */
+  /**
+   * Values that match, and all that are being loaded, need another load before they are read again.
+   * Returns the keys.
+   */
   readonly invalidate: (matches: (value: Value, key: string) => boolean) => readonly string[];
-  /** Forgets a value. One that is being loaded goes to the reads that wait for it and is not stored. */
+  /**
+   * Forgets a value. One that is being loaded goes to the reads that wait for it and is not stored.
+   */
   readonly delete: (key: string) => void;
 }
 
@@ -62,9 +75,10 @@ interface Entry<Value> extends Loaded<Value> {
 /**
  * Creates an empty cache.
  *
- * lru-cache's `fetch` does not fit. It counts one age, from the end of the load, so a value that was withdrawn during the load
- * lives too long. It can't invalidate a value and keep it for an outage, and it loads again at each read while loads fail. And
- * the client, which backends bundle, brings along no package but ky and zod.
+ * lru-cache's `fetch` does not fit. It counts one age, from the end of the load, so a value that
+ * was withdrawn during the load lives too long. It can't invalidate a value and keep it for an
+ * outage, and it loads again at each read while loads fail. And the client, which backends bundle,
+ * brings along no package but ky and zod.
  */
 export function createCache<Value>({
   loadTimeoutMs,
@@ -73,7 +87,9 @@ export function createCache<Value>({
   const entries = createEntries<Value>(now);
   const loads = new Map<string, Promise<Entry<Value>>>();
   let invalidations = 0;
-  /** A load took too long, and none has succeeded since: reads that have a stored value do not wait. */
+  /**
+   * A load took too long, and none has succeeded since: reads that have a stored value do not wait.
+   */
   let isHanging = false;
 
   async function startLoad(key: string, load: Load<Value>): Promise<Entry<Value>> {
@@ -146,7 +162,10 @@ export function createCache<Value>({
   };
 }
 
-/** Stored entries by key. An entry older than its `maxStaleOnErrorMs` is not found, and removed by a later `put`. */
+/**
+ * Stored entries by key. An entry older than its `maxStaleOnErrorMs` is not found, and removed by a
+ * later `put`.
+ */
 function createEntries<Value>(now: () => number) {
   /** The longest stored first. */
   const entries = new Map<string, Entry<Value>>();

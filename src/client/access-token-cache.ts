@@ -5,8 +5,9 @@ import { TokenClientError } from './client-error.ts';
 /** Access tokens in memory, by credential. */
 export interface AccessTokenCache {
   /**
-   * A token in memory at once, until shortly before its end. Otherwise the worker's, which many callers ask for with one request;
-   * where that fails, a token in memory until its very end, unless the worker says that the credential does not exist.
+   * A token in memory at once, until shortly before its end. Otherwise the worker's, which many
+   * callers ask for with one request; where that fails, a token in memory until its very end,
+   * unless the worker says that the credential does not exist.
    */
   readonly get: (credential: string) => Promise<AccessTokenView>;
   /** Forgets this generation and older ones, also one that is being loaded. */
@@ -19,14 +20,24 @@ interface ValidToken {
   readonly endsAtMs: number;
 }
 
-/** From this age on, and this often while that fails, a token is loaded again: a replaced one is not given for long. */
+/**
+ * From this age on, and this often while that fails, a token is loaded again: a replaced one is not
+ * given for long.
+ */
 const refreshAfterMs = 10_000;
-/** The same for a token that was reported and that the worker still gives: its renewal is under way. */
+/**
+ * The same for a token that was reported and that the worker still gives: its renewal is under way.
+ */
 const refreshReportedAfterMs = 1_000;
-/** How long before its end a token is loaded first: the call that uses it has to reach the gateway. */
+/**
+ * How long before its end a token is loaded first: the call that uses it has to reach the gateway.
+ */
 const marginMs = 10_000;
 
-/** Creates the cache of one client. `request` asks the worker; `now` is a clock in milliseconds that only goes forward. */
+/**
+ * Creates the cache of one client. `request` asks the worker; `now` is a clock in milliseconds that
+ * only goes forward.
+ */
 export function createAccessTokenCache(
   request: (credential: string) => Promise<AccessTokenView>,
   now: () => number = () => performance.now(),
@@ -82,7 +93,10 @@ function notFoundOrThrow(error: unknown): TokenClientError {
   throw error;
 }
 
-/** The token of the higher generation: another worker process may answer before it knows of a renewal. */
+/**
+ * The token of the higher generation: another worker process may answer before it knows of a
+ * renewal.
+ */
 function newerOf(
   known: ValidToken | TokenClientError | undefined,
   answered: ValidToken,

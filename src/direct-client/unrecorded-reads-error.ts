@@ -13,7 +13,10 @@ export interface UnrecordedReads {
 export class UnrecordedReadsError extends Error {
   override readonly name = 'UnrecordedReadsError';
   readonly unrecorded: readonly UnrecordedReads[];
-  /** Whether they are lost. Otherwise they are tried again each second, and told once for the whole outage. */
+  /**
+   * Whether they are lost. Otherwise they are tried again each second, and told once for the whole
+   * outage.
+   */
   readonly isLost: boolean;
 
   constructor(unrecorded: readonly UnrecordedReads[], isLost: boolean, cause: unknown) {

@@ -11,10 +11,19 @@ export interface CoalescedQuestion {
   readonly now: Date;
 }
 
-/** An answer and when it was asked for, or how many milliseconds to wait until the question may be asked again. */
+/**
+ * An answer and when it was asked for, or how many milliseconds to wait until the question may be
+ * asked again.
+ */
 export type CoalescedAnswer =
   | { readonly answer: Answer; readonly askedAt: Date }
   | { readonly waitMs: number };
+
+/** A query that is under way or answered. */
+interface CoalescedQuery {
+  readonly answer: Promise<Answer>;
+  readonly askedAt: Date;
+}
 
 /** Queries of the gateway whose answers many messages share. */
 export interface CoalescedQueries {
@@ -25,15 +34,16 @@ export interface CoalescedQueries {
 }
 
 /**
- * Anyone may send a browser here with a made-up result, so unverified senders must not cause a query each. One process asks the
- * same question at most once in `spacingMs`. An answer counts for the messages that arrived before it was asked for; later ones
- * wait, and then share the next answer.
+ * Anyone may send a browser here with a made-up result, so unverified senders must not cause a
+ * query each. One process asks the same question at most once in `spacingMs`. An answer counts for
+ * the messages that arrived before it was asked for; later ones wait, and then share the next
+ * answer.
  */
 export function createCoalescedQueries(
   spacingMs = 30_000,
   now: () => number = () => performance.now(),
 ): CoalescedQueries {
-  const cache = createCache<{ readonly answer: Answer; readonly askedAt: Date }>({ now });
+  const cache = createCache<CoalescedQuery>({ now });
   const lifetimes = {
     refreshAfterMs: spacingMs,
     maxStaleMs: spacingMs,
@@ -41,12 +51,17 @@ export function createCoalescedQueries(
   };
   return {
     async ask({ name, since, now: askedAt }, query) {
-      const { value, startedAtMs } = await cache.get(name, async () => ({
-        value: { answer: await query(), askedAt },
-        ...lifetimes,
-      }));
-      if (value.askedAt >= since) return value;
-      return { waitMs: Math.ceil(Math.max(0, startedAtMs + spacingMs - now())) };
+      const { value, startedAtMs } = await cache.get(name, async () => {
+        const answer = query();
+        // A query that fails is no answer for other messages.
+        answer.catch(() => cache.delete(name));
+        return await Promise.resolve({ value: { answer, askedAt }, ...lifetimes });
+      });
+      // At once, also during the query: a flood of messages must not occupy the queue.
+      if (value.askedAt < since) {
+        return { waitMs: Math.ceil(Math.max(0, startedAtMs + spacingMs - now())) };
+      }
+      return { answer: await value.answer, askedAt: value.askedAt };
     },
   };
 }

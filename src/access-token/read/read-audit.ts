@@ -30,15 +30,18 @@ export interface AccessTokenReadAudit {
 export interface AccessTokenReadAuditOptions {
   readonly db: Db;
   /**
-   * Told of reads that could not be written: once per outage when they are kept and tried again, and with `isLost` when they
-   * never will be written. What it throws is dropped.
+   * Told of reads that could not be written: once per outage when they are kept and tried again,
+   * and with `isLost` when they never will be written. What it throws is dropped.
    */
   readonly onUnrecorded?: (
     unrecorded: readonly UnrecordedReads[],
     error: unknown,
     isLost: boolean,
   ) => void;
-  /** How many rows may wait to be written, default 50,000. More are given up, so that an outage takes no more memory. */
+  /**
+   * How many rows may wait to be written, default 50,000. More are given up, so that an outage
+   * takes no more memory.
+   */
   readonly rowsMax?: number;
 }
 
@@ -55,9 +58,10 @@ interface Count extends UnrecordedReads {
 }
 
 /**
- * Counts reads in memory and inserts them in batches, a second after the first one. A batch that fails is kept and tried
- * again a second later. A killed process loses the reads of its last second, or those since an outage began. A commit whose
- * answer is lost is repeated, so a count may be too high.
+ * Counts reads in memory and inserts them in batches, a second after the first one. A batch that
+ * fails is kept and tried again a second later. A killed process loses the reads of its last
+ * second, or those since an outage began. A commit whose answer is lost is repeated, so a count may
+ * be too high.
  */
 export function createAccessTokenReadAudit({
   db,

@@ -40,13 +40,17 @@ export function accessTokenViewOf(token: AccessToken): AccessTokenView {
 /** Reads access tokens. */
 export interface AccessTokenReader {
   /**
-   * The valid access token of a credential, at once in every state of its renewal: from memory, else from PostgreSQL. A read waits
-   * for a renewal only when the token has expired, together with all other reads of the credential. While PostgreSQL does not
-   * answer, a token in memory is given until its end.
+   * The valid access token of a credential, at once in every state of its renewal: from memory,
+   * else from PostgreSQL. A read waits for a renewal only when the token has expired, together with
+   * all other reads of the credential. While PostgreSQL does not answer, a token in memory is given
+   * until its end.
    * Throws `credential_not_found`, or `access_token_unavailable`, which is worth a retry.
    */
   readonly read: (credential: string, actor: Actor) => Promise<AccessToken>;
-  /** A backend was refused (401) with this generation: the next read in this process asks PostgreSQL for a newer one. */
+  /**
+   * A backend was refused (401) with this generation: the next read in this process asks PostgreSQL
+   * for a newer one.
+   */
   readonly invalidate: (credential: string, generation: number) => void;
   /** Writes the reads that are not in the read audit yet. */
   readonly close: () => Promise<void>;
@@ -55,7 +59,9 @@ export interface AccessTokenReader {
 /** What a reader works with. Times in milliseconds. */
 export interface AccessTokenReaderOptions
   extends Pick<OperationDependencies, 'db' | 'keyring'>, AccessTokenReadAuditOptions {
-  /** Whether the process is subscribed to new tokens; while it is not, each read asks PostgreSQL. */
+  /**
+   * Whether the process is subscribed to new tokens; while it is not, each read asks PostgreSQL.
+   */
   readonly isSubscribed: () => boolean;
   /** Told how each read ended. */
   readonly onRead?: (outcome: AccessTokenReadOutcome) => void;
@@ -75,7 +81,9 @@ export type SubscribedReader = AccessTokenReader & {
   readonly onSubscribed: () => void;
 };
 
-/** What PostgreSQL holds for a credential: no row, a row without a valid token, or a row with one. */
+/**
+ * What PostgreSQL holds for a credential: no row, a row without a valid token, or a row with one.
+ */
 interface StoredToken {
   readonly row: ReadableAccessToken | undefined;
   readonly token: ValidToken | undefined;
@@ -87,7 +95,10 @@ interface ValidToken extends Omit<AccessToken, 'secondsLeft'> {
   readonly validUntilMs: number;
 }
 
-/** From this age on, a token in memory is loaded again in the background, in case a notification was lost. */
+/**
+ * From this age on, a token in memory is loaded again in the background, in case a notification was
+ * lost.
+ */
 const refreshAfterMs = 10_000;
 /** From this age on, a read waits for PostgreSQL. */
 const maxStaleMs = 30_000;
@@ -175,7 +186,8 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): Subs
       );
     },
     onChanged(rowId) {
-      // Loaded at once: should PostgreSQL go away next, the former token would be given until its end.
+      // Loaded at once: should PostgreSQL go away next, the former token would be given until its
+      // end.
       for (const credential of tokens.invalidate(({ row }) => row?.id === rowId)) {
         tokens.reload(credential, loaderOf(credential)).catch(() => undefined);
       }
@@ -185,7 +197,10 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): Subs
   };
 }
 
-/** The row's token where it is valid. Its life counts from before the query: the network takes none of it. */
+/**
+ * The row's token where it is valid. Its life counts from before the query: the network takes none
+ * of it.
+ */
 function openToken(
   row: ReadableAccessToken,
   startedAtMs: number,
@@ -228,7 +243,9 @@ function unavailable(): AppError {
 /** The channel that a trigger on `access_token` notifies of each new token. */
 const channel = 'token_lifecycle_access_token';
 
-/** Opens a reader with a subscription to new tokens, on a connection of its own, which `close` ends. */
+/**
+ * Opens a reader with a subscription to new tokens, on a connection of its own, which `close` ends.
+ */
 export function openSubscribedReader(
   options: Omit<AccessTokenReaderOptions, 'isSubscribed'> & {
     readonly databaseUrl: string;

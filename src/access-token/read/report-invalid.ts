@@ -7,13 +7,17 @@ import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { refreshJob } from '../../domain/outbox-job.ts';
 
-/** What a report led to: a renewal, or nothing, because that generation was replaced or its renewal is under way. */
+/**
+ * What a report led to: a renewal, or nothing, because that generation was replaced or its renewal
+ * is under way.
+ */
 export type ReportResult = 'renewal_brought_forward' | 'ignored';
 
 /**
- * A backend reports that the gateway refused (401) `generation`. The renewal of the present generation is brought forward once; a
- * report about an older one is ignored. A token younger than a sixtieth of its life is renewed when it reaches that age, so a
- * backend that is refused for another reason can't flood the gateway with renewals.
+ * A backend reports that the gateway refused (401) `generation`. The renewal of the present
+ * generation is brought forward once; a report about an older one is ignored. A token younger than
+ * a sixtieth of its life is renewed when it reaches that age, so a backend that is refused for
+ * another reason can't flood the gateway with renewals.
  * Throws `credential_not_found`.
  */
 export async function reportInvalidToken(

@@ -15,9 +15,9 @@ export interface KnownKey {
 /** Finds the key that a request came with. */
 export interface KeyLookup {
   /**
-   * The key, if it is in force; with `isCachedOnly`, one that was added within the last seconds may be missed. While the database
-   * does not answer, the keys that were last read stay in force for ten minutes, and for any other key it throws the
-   * database's fault.
+   * The key, if it is in force; with `isCachedOnly`, one that was added within the last seconds may
+   * be missed. While the database does not answer, the keys that were last read stay in force for
+   * ten minutes, and for any other key it throws the database's fault.
    */
   readonly find: (
     key: string,
@@ -29,20 +29,28 @@ export interface KeyLookup {
 
 /** How old the stored keys in memory may be: a revoked key is refused after this at the latest. */
 export const keysMaxStaleMs = 5_000;
-/** The same while the database does not answer: backends that read tokens then are not turned away. */
+/**
+ * The same while the database does not answer: backends that read tokens then are not turned away.
+ */
 export const keysMaxStaleOnErrorMs = 600_000;
-/** How long a request waits for the database where the stored keys are in memory, and where they are not. */
+/**
+ * How long a request waits for the database where the stored keys are in memory, and where they are
+ * not.
+ */
 const databaseTimeoutMs = 250;
 const firstReadTimeoutMs = 5_000;
-/** How long an unknown key waits for a read of its own: unverified senders cause four reads a second at most. */
+/**
+ * How long an unknown key waits for a read of its own: unverified senders cause four reads a second
+ * at most.
+ */
 const unknownKeyWaitMs = 250;
 
 const cacheKey = 'stored keys';
 
 /**
- * Looks keys up among those of the environment and the stored ones, which are read again every few seconds, so that keys
- * are added and revoked without a restart. A digest is compared in constant time with every known one: neither the
- * match nor its place shows in the time.
+ * Looks keys up among those of the environment and the stored ones, which are read again every few
+ * seconds, so that keys are added and revoked without a restart. A digest is compared in constant
+ * time with every known one: neither the match nor its place shows in the time.
  */
 export function createKeyLookup(
   readStored: () => Promise<readonly KnownKey[]>,

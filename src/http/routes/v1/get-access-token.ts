@@ -4,7 +4,10 @@ import { credentialName } from '../../../domain/job-payloads.ts';
 import { accessTokenViewOf } from '../../../access-token/read/reader.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
-/** `GET /v1/access-tokens/{credential}`: the valid access token, at once in whatever state its renewal is. */
+/**
+ * `GET /v1/access-tokens/{credential}`: the valid access token, at once in whatever state its
+ * renewal is.
+ */
 export const getAccessToken = apiRoute({
   operationId: 'getAccessToken',
   method: 'GET',

@@ -4,7 +4,10 @@ import { credentialName } from '../../../domain/job-payloads.ts';
 import { reportInvalidToken } from '../../../access-token/read/report-invalid.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
-/** `POST /v1/access-tokens/{credential}/invalid`: a backend was refused (401) with a generation of the token. */
+/**
+ * `POST /v1/access-tokens/{credential}/invalid`: a backend was refused (401) with a generation of
+ * the token.
+ */
 export const reportInvalidAccessToken = apiRoute({
   operationId: 'reportInvalidAccessToken',
   method: 'POST',

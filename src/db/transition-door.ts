@@ -14,7 +14,7 @@ import { entities } from './entities.ts';
 import { commitTransitions, type PreparedTransition } from './transition-statement.ts';
 import { type OutboxJob, deliveryJob } from '../domain/outbox-job.ts';
 
-/** Events by entity. */
+/** The events of each entity. */
 export interface EntityEvents {
   readonly credential: CredentialEvent;
   readonly tokenization: TokenizationEvent;
@@ -29,21 +29,29 @@ export interface EntityEvents {
 /** One change of one entity. */
 export interface TransitionRequest<Entity extends EntityType = EntityType> {
   readonly entity: Entity;
-  /** The row that the decision was made on: its version is the compare-and-set. Version 0, state null: a new row. */
+  /**
+   * The row that the caller decided on. Its version is the compare-and-set; version 0 with state
+   * null creates the row.
+   */
   readonly row: { readonly id: string; readonly version: number; readonly state: string | null };
   readonly event: EntityEvents[Entity];
-  /** Columns to set, by their SQL names; `<column>_in_ms` sets an instant relative to the database's clock. */
+  /**
+   * Columns to set, by their SQL names; `<column>_in_ms` sets an instant relative to the database's
+   * clock.
+   */
   readonly patch?: Readonly<Record<string, unknown>>;
   readonly audit: AuditContext;
   readonly jobs?: readonly OutboxJob[];
 }
 
-/** The database's answer: applied with the new version and state, or stale because somebody else was first. */
+/**
+ * The outcome: applied with the new version and state, or stale because another change was first.
+ */
 export type TransitionOutcome =
   | { readonly isApplied: true; readonly version: number; readonly state: string }
   | { readonly isApplied: false };
 
-/** The only way a state changes. */
+/** The only way to change a state. */
 export interface TransitionDoor {
   /**
    * Commits one change with its audit row and its outbox rows. Resolves after the commit.
@@ -52,25 +60,27 @@ export interface TransitionDoor {
   readonly apply: <Entity extends EntityType>(
     request: TransitionRequest<Entity>,
   ) => Promise<TransitionOutcome>;
-  /** Waits until every change that was asked for is committed or refused. */
+  /** Waits until every requested change is committed or refused. */
   readonly close: () => Promise<void>;
 }
 
-/** Bounds, and ears for what was committed. */
+/** Limits and observers of the transition door. */
 export interface TransitionDoorOptions {
-  /** Statements in flight at once. */
+  /** The most statements in flight. */
   readonly statementsMax?: number;
-  /** Changes in one statement. */
+  /** The most changes in one statement. */
   readonly batchMax?: number;
-  /** Whether the merchant's backend is told: each change that matters then commits its delivery too. */
+  /** Whether a change that the merchant's backend is told of also commits a delivery. */
   readonly isAnnouncing?: boolean;
   readonly onCommitted?: (entity: EntityType, event: string) => void;
   readonly onBatch?: (size: number) => void;
-  /** Called after a commit that wrote outbox rows, so that the relay need not wait for its next poll. */
+  /**
+   * Called after a commit that wrote outbox rows, so that the relay skips the wait for its poll.
+   */
   readonly onJobsWritten?: () => void;
 }
 
-interface Pending {
+interface PendingChange {
   readonly prepared: PreparedTransition;
   readonly resolve: (outcome: TransitionOutcome) => void;
   readonly reject: (error: unknown) => void;
@@ -80,21 +90,23 @@ const statementsMaxDefault = 2;
 const batchMaxDefault = 500;
 
 /**
- * Creates the transition door. Changes that concurrent jobs ask for within one turn of the event loop are gathered into one statement;
- * each caller gets its own answer. Changes of one entity never share a statement, since a joined UPDATE would silently
- * apply only one of two: the later one waits until the earlier one is answered.
+ * Creates the transition door. It gathers the changes that concurrent jobs request within one turn
+ * of the event loop into one statement, and each caller gets its own outcome.
+ *
+ * Two changes of one entity never share a statement, because a joined UPDATE would silently apply
+ * only one of them. The later one waits for the earlier one.
  */
 export function createTransitionDoor(db: Db, options: TransitionDoorOptions = {}): TransitionDoor {
   const statementsMax = options.statementsMax ?? statementsMaxDefault;
   const batchMax = options.batchMax ?? batchMaxDefault;
-  const busy = new Set<string>();
+  const idsInFlight = new Set<string>();
   const idleWaiters: (() => void)[] = [];
-  let waiting: Pending[] = [];
+  let backlog: PendingChange[] = [];
   let statementsInFlight = 0;
   let isScheduled = false;
 
-  function schedule(): void {
-    if (isScheduled || statementsInFlight >= statementsMax || waiting.length === 0) return;
+  function scheduleBatches(): void {
+    if (isScheduled || statementsInFlight >= statementsMax || backlog.length === 0) return;
     isScheduled = true;
     setImmediate(() => {
       isScheduled = false;
@@ -104,54 +116,57 @@ export function createTransitionDoor(db: Db, options: TransitionDoorOptions = {}
 
   function startBatches(): void {
     while (statementsInFlight < statementsMax) {
-      const batch = takeBatch();
+      const batch = takeBatchFromBacklog();
       if (batch.length === 0) return;
       statementsInFlight += 1;
-      for (const { prepared } of batch) busy.add(prepared.id);
-      void commitBatch(db, batch, options).finally(() => {
+      for (const { prepared } of batch) idsInFlight.add(prepared.id);
+      void commitBatch({ db, options }, batch).finally(() => {
         statementsInFlight -= 1;
-        for (const { prepared } of batch) busy.delete(prepared.id);
-        if (waiting.length === 0 && statementsInFlight === 0) {
+        for (const { prepared } of batch) idsInFlight.delete(prepared.id);
+        if (backlog.length === 0 && statementsInFlight === 0) {
           for (const wake of idleWaiters.splice(0)) wake();
         }
-        schedule();
+        scheduleBatches();
       });
     }
   }
 
-  /** The oldest change that may start, with all others of its kind, at most one per entity, none overtaking another. */
-  function takeBatch(): Pending[] {
-    const batch: Pending[] = [];
-    const left: Pending[] = [];
-    const held = new Set(busy);
-    let kind: string | undefined;
-    for (const pending of waiting) {
+  /** Takes the oldest change that may start and all others of its kind, at most one per entity. */
+  function takeBatchFromBacklog(): PendingChange[] {
+    const batch: PendingChange[] = [];
+    const left: PendingChange[] = [];
+    const blockedIds = new Set(idsInFlight);
+    let batchKind: string | undefined;
+    for (const pending of backlog) {
       const { id } = pending.prepared;
-      const itsKind = kindOf(pending.prepared);
+      const kind = kindOf(pending.prepared);
       const isTaken =
-        batch.length < batchMax && !held.has(id) && (kind === undefined || kind === itsKind);
-      held.add(id);
+        batch.length < batchMax &&
+        !blockedIds.has(id) &&
+        (batchKind === undefined || batchKind === kind);
+      // A later change of the same entity must not overtake this one, taken or not.
+      blockedIds.add(id);
       if (isTaken) {
-        kind = itsKind;
+        batchKind = kind;
         batch.push(pending);
       } else {
         left.push(pending);
       }
     }
-    waiting = left;
+    backlog = left;
     return batch;
   }
 
   return {
     async apply(request) {
-      const prepared = prepare(request, options.isAnnouncing ?? false);
+      const prepared = prepareTransition(request, options.isAnnouncing ?? false);
       return await new Promise<TransitionOutcome>((resolve, reject) => {
-        waiting.push({ prepared, resolve, reject });
-        schedule();
+        backlog.push({ prepared, resolve, reject });
+        scheduleBatches();
       });
     },
     async close() {
-      if (waiting.length === 0 && statementsInFlight === 0) return;
+      if (backlog.length === 0 && statementsInFlight === 0) return;
       await new Promise<void>((resolve) => idleWaiters.push(resolve));
     },
   };
@@ -161,7 +176,7 @@ function kindOf({ entity, expectedVersion }: PreparedTransition): string {
   return `${entity} ${expectedVersion === 0 ? 'create' : 'change'}`;
 }
 
-function prepare(request: TransitionRequest, isAnnouncing: boolean): PreparedTransition {
+function prepareTransition(request: TransitionRequest, isAnnouncing: boolean): PreparedTransition {
   const { entity, row, event, patch = {}, audit, jobs = [] } = request;
   const to = nextState(entities[entity].transitions, row.state, event);
   if (to === undefined) {
@@ -197,7 +212,7 @@ function prepare(request: TransitionRequest, isAnnouncing: boolean): PreparedTra
   };
 }
 
-/** A column that the statement does not know would be dropped in silence; that is a fault in the caller. */
+/** Throws on a fault of the caller: the statement would silently ignore an unknown column. */
 function assertKnownColumns(entity: EntityType, patch: Readonly<Record<string, unknown>>): void {
   const { columns, clockColumns } = entities[entity];
   const unknown = Object.keys(patch).filter(
@@ -227,15 +242,20 @@ function auditColumns(audit: AuditContext): Readonly<Record<string, unknown>> {
   };
 }
 
+interface BatchContext {
+  readonly db: Db;
+  readonly options: TransitionDoorOptions;
+}
+
 /**
- * Commits a batch and answers each caller. When the statement fails, its batch is halved until the rows at fault stand alone: a
- * poisonous row never fails its neighbours, and one that was undone for another transaction, as in a deadlock, is tried again.
- * A lost connection fails the whole batch, as nobody knows what was committed.
+ * Commits a batch and resolves each caller's promise. If a row makes the statement fail, the batch
+ * is halved until that row is alone, so it never fails the others. A row that met a deadlock or a
+ * serialization failure is retried. A lost connection fails the whole batch, because it is unknown
+ * whether the statement committed.
  */
 async function commitBatch(
-  db: Db,
-  batch: readonly Pending[],
-  options: TransitionDoorOptions,
+  context: BatchContext,
+  batch: readonly PendingChange[],
   retries = 0,
 ): Promise<void> {
   const first = batch[0];
@@ -244,21 +264,21 @@ async function commitBatch(
   let applied: ReadonlySet<string>;
   try {
     applied = await commitTransitions(
-      db,
+      context.db,
       entity,
       expectedVersion === 0 ? 'create' : 'change',
       batch.map(({ prepared }) => prepared),
     );
   } catch (error) {
-    await failOrSplit(db, batch, options, error, retries);
+    await splitOrRejectBatch(context, batch, error, retries);
     return;
   }
-  options.onBatch?.(batch.length);
-  answer(batch, applied, options);
+  context.options.onBatch?.(batch.length);
+  resolveBatch(batch, applied, context.options);
 }
 
-function answer(
-  batch: readonly Pending[],
+function resolveBatch(
+  batch: readonly PendingChange[],
   applied: ReadonlySet<string>,
   options: TransitionDoorOptions,
 ): void {
@@ -275,21 +295,20 @@ function answer(
   if (areJobsWritten) options.onJobsWritten?.();
 }
 
-async function failOrSplit(
-  db: Db,
-  batch: readonly Pending[],
-  options: TransitionDoorOptions,
+async function splitOrRejectBatch(
+  context: BatchContext,
+  batch: readonly PendingChange[],
   error: unknown,
   retries: number,
 ): Promise<void> {
   if (batch.length > 1 && isRowFault(error)) {
     const middle = Math.ceil(batch.length / 2);
-    await commitBatch(db, batch.slice(0, middle), options);
-    await commitBatch(db, batch.slice(middle), options);
+    await commitBatch(context, batch.slice(0, middle));
+    await commitBatch(context, batch.slice(middle));
     return;
   }
   if (isSerializationFailure(error) && retries < serializationRetriesMax) {
-    await commitBatch(db, batch, options, retries + 1);
+    await commitBatch(context, batch, retries + 1);
     return;
   }
   const fault = isRowFault(error)
@@ -298,15 +317,17 @@ async function failOrSplit(
   for (const { reject } of batch) reject(fault);
 }
 
-/** How often a change that met another transaction is tried again. */
+/** The most retries of a change after deadlocks and serialization failures. */
 const serializationRetriesMax = 10;
 
-/** Whether PostgreSQL undid a change for the sake of another transaction: tried again, it has every chance. */
+/**
+ * Whether PostgreSQL rolled the change back in favour of another transaction (SQLSTATE class 40).
+ */
 function isSerializationFailure(error: unknown): boolean {
   return error instanceof Error && 'code' in error && String(error.code).startsWith('40');
 }
 
-/** SQLSTATE classes of faults that lie in the data of one row, or in rows that met another transaction (40). */
+/** Whether the fault comes from one row's data, or from its conflict with another transaction. */
 function isRowFault(error: unknown): boolean {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') {
     return false;

@@ -3,7 +3,7 @@ import type { EntityType } from '../domain/transition.ts';
 import type { Db } from './database.ts';
 import { entities } from './entities.ts';
 
-/** A transition as the statement takes it: every decision is made, only the database's answer is open. */
+/** A checked transition in the form that the statement takes. */
 export interface PreparedTransition {
   readonly entity: EntityType;
   readonly id: string;
@@ -12,23 +12,24 @@ export interface PreparedTransition {
   readonly event: string;
   readonly from: string | null;
   readonly to: string;
-  /** Columns to set, and `<column>_in_ms` for instants relative to the database's clock. */
+  /** Columns to set; `<column>_in_ms` sets an instant relative to the database's clock. */
   readonly patch: Readonly<Record<string, unknown>>;
-  /** Columns of the audit row besides the change itself. */
+  /** The columns of the audit row that describe the cause of the change. */
   readonly audit: Readonly<Record<string, unknown>>;
-  /** Rows of `delivery` that tell the merchant's backend of this change: `{id, event_type}`. */
+  /** Rows of `delivery` that announce this change to the merchant's backend: `{id, event_type}`. */
   readonly deliveries: readonly Readonly<Record<string, unknown>>[];
   /** Outbox rows: `{queue, job_name, job_id, payload, delay_ms}`. */
   readonly jobs: readonly Readonly<Record<string, unknown>>[];
 }
 
 /**
- * Commits transitions of one entity type, at most one per entity, as one statement: compare-and-set, audit rows and
- * outbox rows, together or not at all. Resolves to the ids that were changed; the others were stale.
+ * Commits transitions of one entity type, at most one per entity, in one statement:
+ * compare-and-set, audit rows and outbox rows, all or nothing. Resolves to the ids that changed;
+ * the others were stale.
  *
- * The shape: rows travel as one JSON parameter, so the statement's text is the same for every batch size and
- * PostgreSQL plans it once per connection. `jsonb_populate_record(t, patch)` starts from the present row, so columns that a patch leaves
- * out keep their value.
+ * The rows are one JSON parameter, so the statement's text is the same for every batch size and
+ * PostgreSQL plans it once per connection. `jsonb_populate_record(t, patch)` starts from the
+ * present row, so columns that a patch leaves out keep their value.
  */
 export async function commitTransitions(
   db: Db,
@@ -49,8 +50,8 @@ export async function commitTransitions(
       jobs,
     })),
   );
-  const written = kind === 'create' ? createdRows(entity) : changedRows(entity);
-  const announced = batch.some(({ deliveries }) => deliveries.length > 0) ? announcedRows : '';
+  const written = kind === 'create' ? insertRows(entity) : updateRows(entity);
+  const announced = batch.some(({ deliveries }) => deliveries.length > 0) ? insertDeliveries : '';
   const result = await sql<{ id: string }>`
     with input as materialized (
       select * from jsonb_to_recordset(${rows}::jsonb) as i(id uuid, expected_version integer, event text,
@@ -76,10 +77,11 @@ export async function commitTransitions(
 }
 
 /**
- * Deliveries of a batch, each with its own first audit row. They are part of the statement only where a batch has any, so that
- * workers without a webhook don't pay for them. The scan leaves a new delivery to its job for ten seconds.
+ * Inserts the deliveries of a batch with their first audit rows. A batch without deliveries leaves
+ * this part out, since it costs time. Within the first ten seconds the scan leaves a delivery to
+ * the job that the same commit wrote.
  */
-const announcedRows = `, announced as (
+const insertDeliveries = `, announced as (
       insert into delivery (id, event_id, tokenization_id, event_type, sequence, status, attempt, due_at,
         state, version, created_at, updated_at)
       select d.id, d.id, i.id, d.event_type, w.version, i.to_state, 0, clock_timestamp() + interval '10 seconds',
@@ -97,34 +99,34 @@ const announcedRows = `, announced as (
     )`;
 
 /**
- * Rows of new entities. A row that breaks a uniqueness rule, or has lost its required parent, is left out instead of failing its neighbours,
- * which its caller sees as stale and looks again.
+ * Inserts new entities. It skips a row that breaks a unique index or has lost its required parent,
+ * so that the row does not fail the batch. The caller of a skipped row gets a stale outcome.
  */
-function createdRows(entity: EntityType): string {
+function insertRows(entity: EntityType): string {
   const { columns, defaults, requiredParent } = entities[entity];
   const base = `'${JSON.stringify(defaults)}'::jsonb`;
   return `
     insert into ${entity} (id, state, version, created_at, updated_at, ${columns.join(', ')})
-    select i.id, i.to_state, 1, clock_timestamp(), clock_timestamp(), ${values(entity)}
+    select i.id, i.to_state, 1, clock_timestamp(), clock_timestamp(), ${patchedColumns(entity)}
     from input i cross join lateral jsonb_populate_record(null::${entity}, ${base} || i.patch) p
     ${requiredParent?.join ?? ''} ${requiredParent?.lock ?? ''}
     on conflict do nothing
     returning id, version`;
 }
 
-function changedRows(entity: EntityType): string {
+function updateRows(entity: EntityType): string {
   const { columns } = entities[entity];
   return `
     update ${entity} t
     set (state, version, updated_at, ${columns.join(', ')}) = (
-      select i.to_state, t.version + 1, clock_timestamp(), ${values(entity)}
+      select i.to_state, t.version + 1, clock_timestamp(), ${patchedColumns(entity)}
       from jsonb_populate_record(t, i.patch) p)
     from input i
     where t.id = i.id and t.version = i.expected_version and t.state = i.from_state
     returning t.id, t.version`;
 }
 
-function values(entity: EntityType): string {
+function patchedColumns(entity: EntityType): string {
   const { columns, clockColumns } = entities[entity];
   return columns
     .map((column) =>

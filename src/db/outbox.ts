@@ -3,20 +3,21 @@ import type { Db } from './database.ts';
 import type { OutboxRow } from './rows.ts';
 import type { OutboxJob } from '../domain/outbox-job.ts';
 
-/** How many rows of one ordering key come along behind its first in one claim. */
+/** The most rows of one ordering key that one claim takes after the key's first row. */
 export const followersMax = 8;
 
 /**
- * Leases the longest due rows to `owner`. The claim is committed before anything is sent: a transaction is never held over
- * the queue's network. SKIP LOCKED lets any number of relays share the work.
+ * Leases the longest due rows to the relay `owner`. The claim commits before the relay sends a row,
+ * so no transaction stays open over the queue's network. SKIP LOCKED lets relays share the work.
  *
- * Rows of one key go in order. Only the first row of a key can be claimed (`head`), and it stays in the table until it is relayed, so no other
- * relay ever sees a later one as the first, whatever locks and leases say at that moment. The rows behind
- * it come along (`follower`), `followersMax` at most and up to the first that is not due: they are relayed one after the other, and other
- * rows must not wait for a long row of them.
+ * Rows of one ordering key are relayed in order. A relay can claim only the first row of a key
+ * (`head`). That row stays in the table until it is relayed, so no other relay sees a later row as
+ * the first. The claim also takes the rows after it (`follower`), up to the first that is not due
+ * and at most `followersMax`, so that a long key does not delay other rows.
  *
- * Rows that are put off or leased cost nothing: the index ends before them. Its expression has to stay as the migration wrote it, and the
- * clock has to be a stable one: a volatile one is no index condition.
+ * Leased and postponed rows cost nothing, because the index scan ends before them. For that, the
+ * expression must be the one of the migration's index, and the clock must be stable: a volatile
+ * clock is no index condition.
  */
 export async function claimOutbox(
   db: Db,
@@ -45,7 +46,7 @@ export async function claimOutbox(
   return [...rows].sort((a, b) => Number(BigInt(a.id) - BigInt(b.id)));
 }
 
-/** What takes the place of a row whose content was sealed. */
+/** The job by id that replaces the content of a row after the content was sealed. */
 export interface SealedRow {
   readonly id: string;
   readonly jobId: string;
@@ -53,8 +54,8 @@ export interface SealedRow {
 }
 
 /**
- * Takes the content out of rows, once it is sealed where it belongs: what stays is the job about it, by id, in the same place of the
- * order. Rows that `owner` no longer holds are left alone.
+ * Removes the content from rows after it was sealed in its own table. The row keeps its place in
+ * the order and holds only a job by id. Rows that `owner` no longer leases stay as they are.
  */
 export async function stripOutbox(
   db: Db,
@@ -69,7 +70,7 @@ export async function stripOutbox(
     where o.id = s.id and o.lease_owner = ${owner}`.execute(db);
 }
 
-/** Deletes rows that are on their queue, if `owner` still holds them. */
+/** Deletes rows that the relay sent to their queue, if `owner` still leases them. */
 export async function deleteRelayed(db: Db, owner: string, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
   await db
@@ -79,25 +80,25 @@ export async function deleteRelayed(db: Db, owner: string, ids: readonly string[
     .execute();
 }
 
-/** A row that could not be sent, and when it may be tried again. */
+/** A row that could not be sent, with the wait before its next attempt. */
 export interface ReleasedRow {
   readonly id: string;
   readonly delayMs: number;
-  /** Whether the row was not at fault: an outage costs no try. */
-  readonly isTryFree: boolean;
+  /** Whether the failed attempt counts. An outage is not the row's fault, so it does not. */
+  readonly countsAsAttempt: boolean;
 }
 
-/** Gives rows back that could not be sent, if `owner` still holds them. */
+/** Ends the lease of rows that could not be sent, if `owner` still leases them. */
 export async function releaseOutbox(
   db: Db,
   owner: string,
   released: readonly ReleasedRow[],
 ): Promise<void> {
   if (released.length === 0) return;
-  const rows = released.map(({ id, delayMs, isTryFree }) => ({
+  const rows = released.map(({ id, delayMs, countsAsAttempt }) => ({
     id,
     delay_ms: delayMs,
-    tries_back: isTryFree ? 1 : 0,
+    tries_back: countsAsAttempt ? 0 : 1,
   }));
   await sql`
     update outbox o set lease_owner = null, tries = o.tries - r.tries_back,
@@ -106,7 +107,7 @@ export async function releaseOutbox(
     where o.id = r.id and o.lease_owner = ${owner}`.execute(db);
 }
 
-/** Puts jobs into the outbox that follow from no change, to be relayed like all others. */
+/** Adds jobs to the outbox that belong to no transition. */
 export async function insertOutboxJobs(db: Db, jobs: readonly OutboxJob[]): Promise<void> {
   if (jobs.length === 0) return;
   await db
@@ -122,14 +123,14 @@ export async function insertOutboxJobs(db: Db, jobs: readonly OutboxJob[]): Prom
     .execute();
 }
 
-/** What waits to be relayed. */
+/** The rows that wait to be relayed. */
 export interface OutboxBacklog {
   readonly rows: number;
-  /** How long the oldest row that is due has been due, in milliseconds; 0 without one. */
+  /** How long the oldest due row has been due, in milliseconds; 0 if no row is due. */
   readonly oldestMs: number;
 }
 
-/** How many rows wait to be relayed, and for how long. */
+/** Measures the backlog of the outbox. */
 export async function readOutboxBacklog(db: Db): Promise<OutboxBacklog> {
   const { rows } = await sql<OutboxBacklog>`
     select count(*)::integer as rows,

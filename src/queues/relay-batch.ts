@@ -60,7 +60,7 @@ export async function relayBatch(
       ...kept.map(({ id, enqueue_key: key }) => ({
         id,
         delayMs: held.get(key ?? '')?.delayMs ?? 0,
-        isTryFree: true,
+        countsAsAttempt: false,
       })),
     ]);
   }
@@ -217,7 +217,7 @@ async function sendOneByOne(
 
 /** Not the row's own fault. */
 function heldUp(row: OutboxRow): Failed {
-  const released = { id: row.id, delayMs: outageDelayMs, isTryFree: true };
+  const released = { id: row.id, delayMs: outageDelayMs, countsAsAttempt: false };
   return { kind: 'failed', row, released };
 }
 
@@ -230,5 +230,5 @@ async function isAnswering(backend: QueueBackend): Promise<boolean> {
 
 function failedBy(row: OutboxRow): Failed {
   const delayMs = backoffMs(ownFault, row.tries, Math.random());
-  return { kind: 'failed', row, released: { id: row.id, delayMs, isTryFree: false } };
+  return { kind: 'failed', row, released: { id: row.id, delayMs, countsAsAttempt: true } };
 }

@@ -72,7 +72,7 @@ export function startRelay(options: RelayOptions): Relay {
       await releaseOutbox(
         operations.db,
         workerId,
-        rows.map(({ id }) => ({ id, delayMs: faultDelayMs, isTryFree: true })),
+        rows.map(({ id }) => ({ id, delayMs: faultDelayMs, countsAsAttempt: false })),
       );
     } catch {
       // Their lease runs out by itself.

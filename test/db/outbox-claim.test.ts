@@ -35,11 +35,11 @@ describe('claiming the outbox', () => {
 
     const [head, next, free, last] = first;
     if (!head || !next || !free || !last) throw new Error('rows are missing');
-    await releaseOutbox(db, 'one', [{ id: head.id, delayMs: 60_000, isTryFree: false }]);
+    await releaseOutbox(db, 'one', [{ id: head.id, delayMs: 60_000, countsAsAttempt: true }]);
     await releaseOutbox(
       db,
       'one',
-      [next, free, last].map(({ id }) => ({ id, delayMs: 0, isTryFree: true })),
+      [next, free, last].map(({ id }) => ({ id, delayMs: 0, countsAsAttempt: false })),
     );
     const again = await claimOutbox(db, 'two', 60_000, 10);
     expect(again.map(({ id, tries }) => ({ id, tries }))).toEqual([{ id: free.id, tries: 1 }]);
@@ -104,7 +104,7 @@ describe('claiming the outbox', () => {
         await releaseOutbox(
           db,
           owner,
-          rows.slice(through.length).map(({ id }) => ({ id, delayMs: 0, isTryFree: true })),
+          rows.slice(through.length).map(({ id }) => ({ id, delayMs: 0, countsAsAttempt: false })),
         );
       }
     });

@@ -2,25 +2,27 @@ import { type Kysely, sql } from 'kysely';
 import type { Schema } from './schema.ts';
 
 /**
- * Runs `work` while holding the advisory lock of this name, which all processes of one database share. The lock goes with
- * its transaction, so a process that dies holds nothing. Of one pool only one at a time takes a connection for it: however many wait, `work` finds
- * another one. Not within `work` of another lock.
+ * Runs `work` while holding the advisory lock of this name, which all processes of one database
+ * share. PostgreSQL releases the lock with its transaction, so a process that dies holds nothing.
+ *
+ * The callers of one pool queue up in this process and take one connection between them, so waiting
+ * for a lock never exhausts the pool. `work` must not take another lock: it would wait for itself.
  */
 export async function withAdvisoryLock<Result>(
   db: Kysely<Schema>,
   name: string,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  const hold = async (): Promise<Result> => await holdLock(db, name, work);
-  const mine = (latest.get(db) ?? Promise.resolve()).then(hold, hold);
-  latest.set(db, mine);
-  return await mine;
+  const hold = async (): Promise<Result> => await runInLock(db, name, work);
+  const turn = (queueTails.get(db) ?? Promise.resolve()).then(hold, hold);
+  queueTails.set(db, turn);
+  return await turn;
 }
 
-/** Whoever came last for a lock, by pool. */
-const latest = new WeakMap<Kysely<Schema>, Promise<unknown>>();
+/** The last caller in the queue of each pool. */
+const queueTails = new WeakMap<Kysely<Schema>, Promise<unknown>>();
 
-async function holdLock<Result>(
+async function runInLock<Result>(
   db: Kysely<Schema>,
   name: string,
   work: () => Promise<Result>,

@@ -1,12 +1,12 @@
 import type { Db } from './database.ts';
 import type { ApiKeyRow } from './rows.ts';
 
-/** Every stored API key, revoked ones included, in the order of their names. */
+/** Every stored API key, active and revoked, in the order of their names. */
 export async function listApiKeys(db: Db): Promise<readonly ApiKeyRow[]> {
   return await db.selectFrom('api_key').selectAll().orderBy('name').execute();
 }
 
-/** The keys that are in force. */
+/** The stored API keys that are not revoked. */
 export async function listActiveApiKeys(db: Db): Promise<readonly ApiKeyRow[]> {
   return await db.selectFrom('api_key').selectAll().where('state', '=', 'active').execute();
 }

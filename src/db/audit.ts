@@ -3,7 +3,7 @@ import type { Db } from './database.ts';
 import { type EntityType, entityTypes } from '../domain/transition.ts';
 import type { AuditEventRow } from './rows.ts';
 
-/** A place where the audit table and an entity's row do not tell the same story. */
+/** A contradiction between an entity's row and its audit rows. */
 export interface AuditBreak {
   readonly entity_type: string;
   readonly entity_id: string;
@@ -16,13 +16,14 @@ export interface AuditBreak {
 }
 
 /**
- * Proves for the whole database that each entity's version equals its number of audit rows, that they are gapless, that each
- * starts where the one before ended, and that the last one ends in the entity's state. Returns what breaks the rule.
+ * Checks the audit trail of the whole database and returns every contradiction. An entity's version
+ * equals its number of audit rows, their versions have no gap, each row starts in the state where
+ * the row before ended, and the last row ends in the entity's state.
  *
- * Callbacks whose last state is `expired`, and those of which nothing is known but that they were refused, have been removed on purpose;
- * their audit rows remain and are still checked.
+ * Retention deletes callbacks that expired or that the public listener refused. Their audit rows
+ * remain and are checked among themselves.
  *
- * One query and therefore one snapshot: changes that commit meanwhile are seen whole or not at all.
+ * It is one query, hence one snapshot, so it sees a concurrent change as a whole or not at all.
  */
 export async function findAuditBreaks(db: Db, rowsMax = 100): Promise<readonly AuditBreak[]> {
   const entityRows = entityTypes
@@ -63,7 +64,7 @@ export async function findAuditBreaks(db: Db, rowsMax = 100): Promise<readonly A
   return rows;
 }
 
-/** How many audit rows there are. */
+/** The number of audit rows. */
 export async function countAuditEvents(db: Db): Promise<number> {
   const row = await db
     .selectFrom('audit_event')
@@ -72,7 +73,7 @@ export async function countAuditEvents(db: Db): Promise<number> {
   return row?.count ?? 0;
 }
 
-/** What the audit row of one version of an entity says besides the change itself. */
+/** The detail of the audit row that made this version of an entity; empty if there is none. */
 export async function findAuditDetail(
   db: Db,
   entity: EntityType,
@@ -90,8 +91,9 @@ export async function findAuditDetail(
 }
 
 /**
- * Every audit row of a tokenization and of the callbacks about it, in the order they happened; with a page, at most
- * `rowsMax` that come after the row `afterId`. Strangers can send any number of messages about one tokenization.
+ * The audit rows of a tokenization and of the callbacks about it, oldest first. With a page: at
+ * most `rowsMax` rows after the row `afterId`, since anyone can send callbacks about a
+ * tokenization.
  */
 export async function findTimeline(
   db: Db,
@@ -120,14 +122,16 @@ export async function findTimeline(
   return await after.limit(page.rowsMax).execute();
 }
 
-/** Makes sure that the audit table has a partition for this month and the next `monthsAhead`; returns how many were made. */
+/**
+ * Creates the missing audit partitions of this month and the next `monthsAhead`; returns how many.
+ */
 export async function ensureAuditPartitions(db: Db, monthsAhead: number): Promise<number> {
   const { rows } = await sql<{ created: number }>`
     select token_lifecycle.ensure_audit_partitions(${monthsAhead}) as created`.execute(db);
   return rows[0]?.created ?? 0;
 }
 
-/** Names of the audit partitions for this month and later. */
+/** The names of the audit partitions of this month and later. */
 export async function listAuditPartitions(db: Db): Promise<readonly string[]> {
   const { rows } = await sql<{ name: string }>`
     select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -137,7 +141,10 @@ export async function listAuditPartitions(db: Db): Promise<readonly string[]> {
   return rows.map((row) => row.name);
 }
 
-/** Whether a change of a tokenization names this callback as its evidence; reads that tokenization's rows and no others. */
+/**
+ * Whether a change of this tokenization was made on the evidence of this callback. It reads only
+ * the audit rows of the tokenization, which have an index.
+ */
 export async function isEvidenceOf(
   db: Db,
   callbackId: string,

@@ -4,14 +4,14 @@ import { isNotBuried } from './dead-letters.ts';
 import type { CallbackRow } from './rows.ts';
 import type { Schema } from './schema.ts';
 
-/** The callback with this id, if there is one. */
+/** The callback with this id. */
 export async function findCallback(db: Db, id: string): Promise<CallbackRow | undefined> {
   return await db.selectFrom('callback').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
 /**
- * Counts one more arrival of a message that is already in the inbox, and returns its row. Like `postponeCallback` it is
- * no transition: nothing but the count and its instant changes, so there is nothing to audit.
+ * Counts one more arrival of a message that is already in the inbox, and returns its row. Only the
+ * count and its instant change, which is no transition and needs no audit row.
  */
 export async function countCallbackAgain(
   db: Db,
@@ -28,12 +28,13 @@ export async function countCallbackAgain(
     .executeTakeFirst();
 }
 
-/** A callback that waits for its verdict. */
+/** A callback whose next look is due. */
 export type DueCallback = Pick<CallbackRow, 'id' | 'channel' | 'version'>;
 
 /**
- * Says when a callback that waits, for the gateway or for our own request, is looked for again, in milliseconds from now. No change of
- * state, so there is nothing to audit; without it, those that wait would hide others from the scan.
+ * Postpones the next look at a callback that waits for the gateway or for our own request. Without
+ * it, waiting callbacks would fill the scan's batch and hide others. The state stays, so there is
+ * no audit row.
  */
 export async function postponeCallback(db: Db, id: string, delayMs: number): Promise<void> {
   await db
@@ -45,8 +46,8 @@ export async function postponeCallback(db: Db, id: string, delayMs: number): Pro
 }
 
 /**
- * Callbacks in `state` whose time has come, the longest overdue first: a job was lost or never reached its queue, or an
- * orphan has waited for too long. Each state is scanned by itself, on its part of the partial index.
+ * Callbacks in `state` that are due, the longest overdue first: their job was lost or never reached
+ * its queue, or they are orphans that waited too long. One state per query uses the partial index.
  */
 export async function findDueCallbacks(
   db: Db,
@@ -67,8 +68,8 @@ export async function findDueCallbacks(
 }
 
 /**
- * Removes messages that were refused at the door `ageMs` ago, in milliseconds, at most `rowsMax` of them; returns how many. Their
- * audit row, the only one they have, stays.
+ * Deletes at most `rowsMax` messages that the public listener refused more than `ageMs`
+ * milliseconds ago, and returns how many. Their single audit row stays.
  */
 export async function deleteRefusedCallbacks(
   db: Db,
@@ -82,13 +83,16 @@ export async function deleteRefusedCallbacks(
       .select('id')
       .where('state', '=', 'rejected')
       .where('version', '=', sql.lit(1))
-      .where('received_at', '<', before(ageMs))
+      .where('received_at', '<', msAgo(ageMs))
       .orderBy('received_at')
       .limit(rowsMax),
   );
 }
 
-/** Messages that no signature proves and that were rejected, given up or changed nothing, `ageMs` ago, in milliseconds. */
+/**
+ * Messages without a proving signature that were rejected, abandoned or accepted without effect
+ * more than `ageMs` milliseconds ago.
+ */
 export async function findUnbelievedCallbacks(
   db: Db,
   ageMs: number,
@@ -100,13 +104,13 @@ export async function findUnbelievedCallbacks(
     .where(
       sql<boolean>`state in ('rejected', 'abandoned', 'accepted') and version > 1 and not coalesce(is_believed, state = 'accepted')`,
     )
-    .where('updated_at', '<', before(ageMs))
+    .where('updated_at', '<', msAgo(ageMs))
     .orderBy('updated_at')
     .limit(rowsMax)
     .execute();
 }
 
-/** Removes callbacks in state `expired`, at most `rowsMax`; returns how many. */
+/** Deletes at most `rowsMax` callbacks in state `expired`; returns how many. */
 export async function deleteExpiredCallbacks(db: Db, rowsMax: number): Promise<number> {
   return await deleteCallbacks(
     db,
@@ -125,11 +129,11 @@ async function deleteCallbacks(
   return Number(numDeletedRows);
 }
 
-function before(ageMs: number): RawBuilder<Date> {
+function msAgo(ageMs: number): RawBuilder<Date> {
   return sql<Date>`statement_timestamp() - ${ageMs} * interval '1 millisecond'`;
 }
 
-/** Callbacks, newest first. */
+/** Callbacks in `state`, or in any state, newest first. */
 export async function listCallbacks(
   db: Db,
   state: CallbackRow['state'] | undefined,
@@ -139,7 +143,10 @@ export async function listCallbacks(
   return await (state === undefined ? all : all.where('state', '=', state)).execute();
 }
 
-/** How many callbacks about these tokenizations are in each state, and, as `repeated`, how often one came again. */
+/**
+ * Counts the callbacks about these tokenizations by state, and their repeated arrivals as
+ * `repeated`.
+ */
 export async function countCallbacks(
   db: Db,
   tokenizationIds: readonly string[],

@@ -4,36 +4,36 @@ import pg from 'pg';
 import { AppError } from '../domain/errors.ts';
 import type { Schema } from './schema.ts';
 
-/** A connection pool or an open transaction: repository functions take either, so they compose. */
+/** A connection pool or an open transaction. Queries take either, so that they compose. */
 export type Db = Kysely<Schema> | Transaction<Schema>;
 
 /** The long-lived database handle of a process. */
 export interface Database {
   readonly db: Kysely<Schema>;
-  /** Whether statements run as `token_lifecycle_app`, which can't change audit rows, or as the login itself. */
+  /** Whether statements run as `token_lifecycle_app`, which can't change audit rows. */
   readonly isRestricted: boolean;
   readonly close: () => Promise<void>;
 }
 
-/** Where and how to connect. Timeouts in milliseconds. */
+/** How to connect. Times are in milliseconds. */
 export interface DatabaseOptions {
   readonly url: string;
   readonly poolSizeMax: number;
   readonly statementTimeoutMs?: number;
-  /** Called when an idle connection breaks; the pool replaces it by itself. */
+  /** Called when an idle connection breaks. The pool replaces it. */
   readonly onConnectionError?: (error: Error) => void;
 }
 
-/** The role that may not change audit rows; the worker's statements run as it. */
+/** The role of the worker's statements. It may not change audit rows. */
 export const applicationRole = 'token_lifecycle_app';
 const connectTimeoutMs = 5_000;
 const statementTimeoutDefaultMs = 30_000;
-/** How long after the server should have spoken a connection counts as dead. */
+/** The margin between the server's longest legal silence and the moment the socket is given up. */
 const silenceGraceMs = 5_000;
 
 /**
- * Opens the pool as the application role where the login may take it on.
- * Throws `database_unavailable` or `database_schema_outdated` with one sentence that names what to change.
+ * Opens the pool, as the application role if the login is a member of it. Throws
+ * `database_unavailable` or `database_schema_outdated`, with a message that names what to change.
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const isRestricted = await canTakeRole(options.url);
@@ -44,16 +44,17 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 
 /** A pool whose clients find the tables of schema `token_lifecycle` without a prefix. */
 function createPool(options: DatabaseOptions, roleOption: string): pg.Pool {
-  // The server ends what takes longer, and the pool what is idle for longer: a connection is never silent for longer than this.
-  const turnMsMax = options.statementTimeoutMs ?? statementTimeoutDefaultMs;
+  // The server ends longer statements and the pool closes longer idle connections, so a healthy
+  // connection is never silent for longer than this.
+  const silenceMsMax = options.statementTimeoutMs ?? statementTimeoutDefaultMs;
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.poolSizeMax,
     connectionTimeoutMillis: connectTimeoutMs,
-    idleTimeoutMillis: turnMsMax,
-    statement_timeout: turnMsMax,
-    idle_in_transaction_session_timeout: turnMsMax,
-    stream: () => mortalSocket(turnMsMax + silenceGraceMs),
+    idleTimeoutMillis: silenceMsMax,
+    statement_timeout: silenceMsMax,
+    idle_in_transaction_session_timeout: silenceMsMax,
+    stream: () => socketWithTimeout(silenceMsMax + silenceGraceMs),
     application_name: 'token-lifecycle-worker',
     keepAlive: true,
     options: `-c search_path=token_lifecycle ${roleOption}`.trim(),
@@ -63,10 +64,11 @@ function createPool(options: DatabaseOptions, roleOption: string): pg.Pool {
 }
 
 /**
- * A socket that breaks when nothing passes for so long. A server that hangs, or a network that swallows everything, keeps no timeout of
- * its own, and TCP alone would have all who wait wait for minutes. pg's query_timeout would leave the dead connection in the pool.
+ * A socket that breaks after `silenceMsMax` without traffic. If the server hangs or the network
+ * drops packets, no server timeout applies, and TCP would let callers wait for minutes. pg's
+ * query_timeout is no help: it leaves the dead connection in the pool.
  */
-function mortalSocket(silenceMsMax: number): Socket {
+function socketWithTimeout(silenceMsMax: number): Socket {
   const socket = new Socket();
   return socket.setTimeout(silenceMsMax, () => {
     const fault = new Error('PostgreSQL was silent for too long');
@@ -75,8 +77,8 @@ function mortalSocket(silenceMsMax: number): Socket {
 }
 
 /**
- * Listens to every connection of a pool. Without a listener, one connection that breaks would end the process: the pool
- * hears of idle ones only, and one that is in use, or LISTENs for good, has nobody.
+ * Adds an error listener to a pool and to each of its connections. The pool reports errors of idle
+ * connections only, and an error event without a listener ends the process.
  */
 export function handlePoolErrors(pool: pg.Pool, onBreak: (error: Error) => void): void {
   pool.on('error', onBreak);
@@ -86,7 +88,7 @@ export function handlePoolErrors(pool: pg.Pool, onBreak: (error: Error) => void)
 async function canTakeRole(url: string): Promise<boolean> {
   return await withClient(url, async (client) => {
     const { rows } = await client.query<{ migrated: boolean; member: boolean }>(
-      // Something of the latest migration, which a test holds to it.
+      // This table comes with the latest migration; a test checks that it does.
       `select to_regclass('token_lifecycle.access_token_read') is not null as migrated,
         exists (select from pg_roles where rolname = $1) and pg_has_role(current_user, $1, 'member') as member`,
       [applicationRole],
@@ -102,8 +104,8 @@ async function canTakeRole(url: string): Promise<boolean> {
 }
 
 /**
- * Runs `use` on one connection of its own. Connection faults become `database_unavailable` with a sentence that names
- * the host but never the credentials of the URL.
+ * Runs `use` on a connection outside the pool. Connection faults become `database_unavailable`,
+ * with a message that names the host but never the credentials of the URL.
  */
 export async function withClient<Result>(
   url: string,
@@ -118,7 +120,7 @@ export async function withClient<Result>(
   try {
     await client.connect();
   } catch (cause) {
-    throw unavailable(url, cause);
+    throw connectionFault(url, cause);
   }
   try {
     return await use(client);
@@ -127,20 +129,20 @@ export async function withClient<Result>(
   }
 }
 
-/** Proves that the database answers; used by the readiness check. */
+/** Resolves if the database answers. */
 export async function ping(db: Db): Promise<void> {
   await sql`select 1`.execute(db);
 }
 
-/** The database's present instant, against which leases and expiry are read. */
+/** The time on the database's clock, which leases and expiry are compared with. */
 export async function databaseNow(db: Db): Promise<Date> {
   const { rows } = await sql<{ now: Date }>`select clock_timestamp() as now`.execute(db);
   return rows[0]?.now ?? new Date(Number.NaN);
 }
 
-function unavailable(url: string, cause: unknown): AppError {
-  const place = placeOf(url);
-  const code = isCoded(cause) ? cause.code : undefined;
+function connectionFault(url: string, cause: unknown): AppError {
+  const place = hostAndPortOf(url);
+  const code = hasCode(cause) ? cause.code : undefined;
   if (code === '3D000') {
     return new AppError(
       'database_unavailable',
@@ -162,7 +164,7 @@ function unavailable(url: string, cause: unknown): AppError {
   );
 }
 
-function placeOf(url: string): string {
+function hostAndPortOf(url: string): string {
   try {
     const { hostname, port } = new URL(url);
     return `${hostname === '' ? 'the local socket' : hostname}:${port === '' ? '5432' : port}`;
@@ -171,6 +173,6 @@ function placeOf(url: string): string {
   }
 }
 
-function isCoded(error: unknown): error is { code: string } {
+function hasCode(error: unknown): error is { code: string } {
   return error instanceof Error && 'code' in error && typeof error.code === 'string';
 }

@@ -2,7 +2,7 @@ import { type RawBuilder, sql, type SqlBool } from 'kysely';
 import type { Db } from './database.ts';
 import type { DeadLetterRow } from './rows.ts';
 
-/** Work that waits for an operator, oldest first; with `afterId`, what comes after that one. */
+/** Dead letters that wait for an operator, oldest first; with `afterId`, those after that one. */
 export async function listDeadLetters(
   db: Db,
   rowsMax: number,
@@ -23,21 +23,24 @@ export async function listDeadLetters(
     .execute();
 }
 
-/** The dead letter with this id, if there is one. */
+/** The dead letter with this id. */
 export async function findDeadLetter(db: Db, id: string): Promise<DeadLetterRow | undefined> {
   return await db.selectFrom('dead_letter').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
 /**
- * Leaves out rows whose job waits for an operator, before a scan's limit is counted: however many of them are due, they don't keep the
- * others from being found. `table` is the scanned one, `kind` that of its jobs' ids.
+ * A condition that skips rows whose job is a dead letter. It applies before a scan's limit, so dead
+ * letters never fill the batch and hide other due rows.
+ *
+ * @param table the scanned table
+ * @param kind the kind of its jobs' ids
  */
 export function isNotBuried(table: string, kind: RawBuilder<unknown>): RawBuilder<SqlBool> {
   return sql<SqlBool>`not exists (select from dead_letter buried where buried.state = 'dead'
     and buried.job_id = ${kind} || '-' || ${sql.ref(`${table}.id`)} || '-g' || ${sql.ref(`${table}.version`)})`;
 }
 
-/** Which of these job ids wait for an operator. */
+/** Those of the job ids whose job is a dead letter. */
 export async function findBuriedJobIds(
   db: Db,
   jobIds: readonly string[],

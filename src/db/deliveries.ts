@@ -3,7 +3,7 @@ import type { Db } from './database.ts';
 import { isNotBuried } from './dead-letters.ts';
 import type { DeliveryRow, WebhookEndpointRow } from './rows.ts';
 
-/** The delivery with this id, if there is one. */
+/** The delivery with this id. */
 export async function findDelivery(db: Db, id: string): Promise<DeliveryRow | undefined> {
   return await db.selectFrom('delivery').selectAll().where('id', '=', id).executeTakeFirst();
 }
@@ -23,7 +23,7 @@ export async function findDueDeliveries(
     .execute();
 }
 
-/** Held deliveries whose token has no earlier one under way, those that are held longest first. */
+/** Held deliveries without an earlier unsettled delivery of the same token, longest held first. */
 export async function findReleasableDeliveries(
   db: Db,
   rowsMax: number,
@@ -41,7 +41,7 @@ export async function findReleasableDeliveries(
     .execute();
 }
 
-/** Whether an earlier delivery of the same token is or was held, and is not settled yet. */
+/** Whether an earlier delivery of the same token was held at some time and is not settled yet. */
 export async function hasEarlierUnsettledDelivery(
   db: Db,
   { tokenization_id, sequence }: Pick<DeliveryRow, 'tokenization_id' | 'sequence'>,
@@ -58,7 +58,7 @@ export async function hasEarlierUnsettledDelivery(
   return row !== undefined;
 }
 
-/** Deliveries, newest first. */
+/** Deliveries in `state`, or in any state, newest first. */
 export async function listDeliveries(
   db: Db,
   state: DeliveryRow['state'] | undefined,
@@ -68,7 +68,7 @@ export async function listDeliveries(
   return await (state === undefined ? all : all.where('state', '=', state)).execute();
 }
 
-/** The webhook address with this id, if it was registered. */
+/** The webhook endpoint with this id. */
 export async function findWebhookEndpoint(
   db: Db,
   id: string,

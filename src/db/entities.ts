@@ -7,23 +7,26 @@ import { deliveryTransitions, webhookEndpointTransitions } from '../domain/deliv
 import { tokenizationTransitions } from '../domain/tokenization.ts';
 import type { EntityType, Transition } from '../domain/transition.ts';
 
-/** What the transition door has to know of an entity's table. */
+/** The description of an entity's table that the transition door builds its statements from. */
 export interface EntitySpec {
   readonly transitions: readonly Transition<string, string>[];
-  /** Columns that a change may set, besides id, state, version, created_at and updated_at. */
+  /** The columns that a change may set, besides id, state, version, created_at and updated_at. */
   readonly columns: readonly string[];
   /**
-   * Instants that a change may also set as `<column>_in_ms`, milliseconds from now on the database's clock, so that
-   * leases and deadlines do not depend on the clock of the worker that wrote them.
+   * The columns that a change may also set as `<column>_in_ms`: milliseconds from now on the
+   * database's clock, so that leases and deadlines do not depend on a worker's clock.
    */
   readonly clockColumns: readonly string[];
-  /** What has to stand while a row `p` is made, joined to it and locked as its foreign key would; without it the row is left out. */
+  /**
+   * The parent row that a new row `p` needs, joined and locked as a foreign key would. Without its
+   * parent the statement skips the row.
+   */
   readonly requiredParent?: { readonly join: string; readonly lock: string };
-  /** Values of a new row's columns that its creator leaves out; all other columns are null. */
+  /** The values of columns that the creator of a row leaves out. All other columns are null. */
   readonly defaults: Readonly<Record<string, unknown>>;
 }
 
-/** Every entity that the door can change. */
+/** Every entity that has states. */
 export const entities: Readonly<Record<EntityType, EntitySpec>> = {
   credential: {
     transitions: credentialTransitions,

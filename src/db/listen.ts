@@ -1,25 +1,26 @@
 import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
 
-/** A connection that hears notifications. */
-export interface Listener {
-  /** Whether everything that is notified now is sure to be heard. */
+/** A subscription to a notification channel. */
+export interface Subscription {
+  /** Whether the connection is up, so that a notification sent now arrives. */
   readonly isLive: () => boolean;
   readonly close: () => Promise<void>;
 }
 
-/** Where and what to listen to, and who is told. */
-export interface ListenOptions {
+/** The options of a subscription. Times are in milliseconds. */
+export interface SubscriptionOptions {
   readonly url: string;
-  /** The channel; the connection bears its name too. */
+  /** The channel, which is also the connection's application_name. */
   readonly channel: string;
   readonly onNotification: (payload: string) => void;
-  /** Called whenever listening begins (again): what was notified before that may have been missed. */
+  /** Called after each (re)connect: notifications sent before it may be lost. */
   readonly onLive: () => void;
-  /** Called when the connection breaks or can't be had; it is tried again for ever. */
+  /** Called when the connection breaks or can't be made. The subscription keeps trying. */
   readonly onFault: (error: unknown) => void;
-  /** How often the server is asked whether it is still there, and how long it may take to answer anything; default 5,000 milliseconds each. */
+  /** The interval between two checks that the server still answers; default 5,000. */
   readonly heartbeatMs?: number;
+  /** The longest time that the server may take to answer; default 5,000. */
   readonly answerWithinMs?: number;
 }
 
@@ -27,13 +28,13 @@ const retryMinMs = 100;
 const retryMaxMs = 5_000;
 const heartbeatMsDefault = 5_000;
 const answerWithinMsDefault = 5_000;
-const goodbyeMs = 500;
+const disconnectMsMax = 500;
 
 /**
- * Listens on a connection of its own for as long as the process lives, and connects anew when that breaks. Notifications are hints: whoever uses
- * them must be right without them, as behind a pooler that does not carry any.
+ * Subscribes to a channel on a dedicated connection and reconnects when it breaks. Notifications
+ * are hints: the subscriber must be correct without them, since some poolers do not carry any.
  */
-export function listenTo(options: ListenOptions): Listener {
+export function listenTo(options: SubscriptionOptions): Subscription {
   const closing = new AbortController();
   const state = { isLive: false };
   const running = (async () => {
@@ -45,7 +46,7 @@ export function listenTo(options: ListenOptions): Listener {
       } catch (error) {
         if (!closing.signal.aborted) options.onFault(error);
       }
-      // A connection that held for a while has earned a quick return.
+      // After a connection that lasted, the next retry is quick again.
       if (performance.now() - startedAt > retryMaxMs) retryMs = retryMinMs;
       await pause(retryMs, closing.signal);
       retryMs = Math.min(retryMs * 2, retryMaxMs);
@@ -55,13 +56,13 @@ export function listenTo(options: ListenOptions): Listener {
     isLive: () => state.isLive,
     async close() {
       closing.abort();
-      // A connection that is only being made can't be hurried.
-      await Promise.race([running, setTimeout(2 * goodbyeMs)]);
+      // pg can't abort a connection attempt, so the wait for it has a limit.
+      await Promise.race([running, setTimeout(2 * disconnectMsMax)]);
     },
   };
 }
 
-/** Listens until the connection breaks, which throws, or until it is told to stop. */
+/** Runs one connection. Resolves when `signal` aborts, and throws when the connection breaks. */
 async function listenOnce(
   {
     url,
@@ -70,7 +71,7 @@ async function listenOnce(
     onLive,
     heartbeatMs = heartbeatMsDefault,
     answerWithinMs = answerWithinMsDefault,
-  }: ListenOptions,
+  }: SubscriptionOptions,
   state: { isLive: boolean },
   signal: AbortSignal,
 ): Promise<void> {
@@ -89,7 +90,7 @@ async function listenOnce(
     client.on('error', onBreak);
     client.on('end', () => onBreak(new Error('the connection ended')));
   });
-  // It may break when nobody waits for it any more.
+  // The connection may break when no code awaits this promise.
   broken.catch(() => undefined);
   client.on('notification', ({ payload }) => {
     if (!signal.aborted) onNotification(payload ?? '');
@@ -102,13 +103,13 @@ async function listenOnce(
     onLive();
     while (!signal.aborted) {
       await Promise.race([broken, pause(heartbeatMs, signal)]);
-      // A peer that vanished without a word is found only by asking.
+      // A server that vanished without closing the connection is found only by a query.
       if (!signal.aborted) await client.query('select 1');
     }
   } finally {
     state.isLive = false;
-    // A peer that is gone never says goodbye.
-    await Promise.race([client.end().catch(() => undefined), setTimeout(goodbyeMs)]);
+    // A server that is gone never confirms the end of the connection.
+    await Promise.race([client.end().catch(() => undefined), setTimeout(disconnectMsMax)]);
   }
 }
 

@@ -1,12 +1,12 @@
 import pg from 'pg';
 import { applicationRole, handlePoolErrors, withClient } from './database.ts';
 
-/** The schema that BullMQ keeps its tables in. */
+/** The PostgreSQL schema of BullMQ's tables. */
 const queueSchema = 'bullmq';
 
 /**
- * A pool for BullMQ's PostgreSQL backend, whose clients find BullMQ's tables without a prefix. Each worker takes one
- * connection for good, to LISTEN on, so the pool must hold more connections than there are workers.
+ * A pool for BullMQ's PostgreSQL backend, whose clients find BullMQ's tables without a prefix. Each
+ * BullMQ worker keeps one connection to LISTEN on, so the pool must be larger than their number.
  */
 export function createQueuePool(options: {
   readonly url: string;
@@ -23,15 +23,16 @@ export function createQueuePool(options: {
     application_name: 'token-lifecycle-queues',
     options: `-c search_path=${queueSchema}${role}`,
   });
-  // Every queue and worker listens to the pool they share; that many listeners are no leak.
+  // Each queue and worker adds a listener to the shared pool, so many listeners are no leak.
   pool.setMaxListeners(64);
   handlePoolErrors(pool, options.onConnectionError);
   return pool;
 }
 
 /**
- * Brings BullMQ's own schema up to date with `runMigrations`, as the owner that the URL logs in as, and lets the application
- * role use it. BullMQ makes a sequence for each queue when it is first used, so the role may create in that one schema.
+ * Migrates BullMQ's schema as the owner that the URL logs in as, and grants the application role
+ * its use. BullMQ creates a sequence when a queue is first used, so the role may create in this
+ * schema.
  */
 export async function migrateQueues(
   databaseUrl: string,

@@ -3,8 +3,11 @@ import { AppError } from '../domain/errors.ts';
 const attemptsMax = 20;
 
 /**
- * Reads a row and changes it, anew whenever somebody else was first: for callers that want the change whatever happened
- * meanwhile. `attempt` gives undefined when its change was stale. Throws `stale_version` when that happens every time.
+ * Optimistic retry: runs `attempt`, which reads a row and changes it, until its change is not
+ * stale.
+ *
+ * @param attempt returns undefined when another change of the row came first
+ * @throws `stale_version` when 20 attempts in a row were stale
  */
 export async function retryOnStaleVersion<Result>(
   attempt: () => Promise<Result | undefined>,
@@ -13,5 +16,5 @@ export async function retryOnStaleVersion<Result>(
     const result = await attempt();
     if (result !== undefined) return result;
   }
-  throw new AppError('stale_version', 'The row changes too fast; try again.');
+  throw new AppError('stale_version', 'Other changes of the row came first each time; try again.');
 }

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 
-/** Notes that a scan has looked, on the database's clock. It is no state of anything, so there is nothing to audit. */
+/** Records that a scan finished now, on the database's clock. No entity changes: no audit row. */
 export async function recordScanRun(db: Db, name: string): Promise<void> {
   await db
     .insertInto('scan_run')
@@ -12,7 +12,7 @@ export async function recordScanRun(db: Db, name: string): Promise<void> {
     .execute();
 }
 
-/** How long ago each scan looked, in milliseconds, by its name; a scan that never ran is missing. */
+/** Milliseconds since each scan last finished, by its name. A scan that never ran is missing. */
 export async function findScanAges(db: Db): Promise<ReadonlyMap<string, number>> {
   const rows = await db
     .selectFrom('scan_run')

@@ -12,7 +12,10 @@ import type { DeliveryState, WebhookEndpointState } from '../domain/delivery.ts'
 import type { DeadLetterState } from '../domain/dead-letter.ts';
 import type { TokenizationState } from '../domain/tokenization.ts';
 
-/** Tables of schema `token_lifecycle`, as psql shows them. `*_sealed` columns hold ciphertext, `*_index` keyed digests. */
+/**
+ * The tables of schema `token_lifecycle`. `*_sealed` columns hold ciphertext, `*_index` columns
+ * keyed digests.
+ */
 export interface Schema {
   readonly credential: CredentialTable;
   readonly tokenization: TokenizationTable;
@@ -92,7 +95,7 @@ interface CallbackTable extends EntityColumns<CallbackState> {
   readonly order_reference_id: string | null;
   readonly tokenization_id: string | null;
   readonly reason: string | null;
-  /** Whether its signature proves the sender; null until it is judged so far. */
+  /** Whether its signature proves the sender; null until it is judged. */
   readonly is_believed: boolean | null;
   readonly source_index: string | null;
   readonly seen_count: number;
@@ -103,7 +106,9 @@ interface CallbackTable extends EntityColumns<CallbackState> {
 
 interface AccessTokenTable extends EntityColumns<AccessTokenState> {
   readonly credential_id: string;
-  /** That of its credential, as of its last attempt: the due-scan looks at each by itself. */
+  /**
+   * The environment of its credential at its last attempt. The due-scan queries each separately.
+   */
   readonly environment: CredentialEnvironment;
   readonly generation: number;
   readonly access_token_sealed: string | null;
@@ -155,7 +160,7 @@ interface DeliveryTable extends EntityColumns<DeliveryState> {
   readonly response_status: number | null;
   readonly reason: string | null;
   readonly due_at: Date | null;
-  /** When it was held for the first time; null when it never was. */
+  /** When it was first held; null if never. */
   readonly held_at: Date | null;
 }
 
@@ -186,10 +191,11 @@ interface OutboxTable {
   readonly lease_owner: string | null;
   readonly tries: Generated<number>;
   readonly created_at: Generated<Date>;
-  /** What `token_lifecycle.enqueue` gave its caller; null in the worker's own rows, as are the next two. */
+  /** The id that `token_lifecycle.enqueue` returned; null in the worker's own rows. */
   readonly enqueue_id: string | null;
+  /** The ordering key of an enqueue; null in the worker's own rows. */
   readonly enqueue_key: string | null;
-  /** The database login that enqueued. */
+  /** The database login that enqueued; null in the worker's own rows. */
   readonly enqueued_by: string | null;
 }
 

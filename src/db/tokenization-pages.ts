@@ -3,10 +3,13 @@ import type { TokenizationState } from '../domain/tokenization.ts';
 import type { Db } from './database.ts';
 import type { TokenizationRow } from './rows.ts';
 
-/** A tokenization and the name of the credential that it was asked for with. */
+/** A tokenization with the name of the credential that it uses. */
 export type NamedTokenizationRow = TokenizationRow & { readonly credential_name: string };
 
-/** What a look-up by anything but the id may ask for. Blind indexes come under every key of the ring. */
+/**
+ * The filter of a tokenization page; every given field has to match. Blind indexes are computed
+ * under every key of the ring.
+ */
 export interface TokenizationLookup {
   readonly merchantReferenceId?: string | undefined;
   readonly orderReferenceId?: string | undefined;
@@ -15,22 +18,22 @@ export interface TokenizationLookup {
   readonly state?: TokenizationState | undefined;
 }
 
-/** The tokenization with this id and the name of its credential. */
+/** The tokenization with this id, with the name of its credential. */
 export async function findNamedTokenization(
   db: Db,
   id: string,
 ): Promise<NamedTokenizationRow | undefined> {
-  return await named(db).where('tokenization.id', '=', id).executeTakeFirst();
+  return await selectNamed(db).where('tokenization.id', '=', id).executeTakeFirst();
 }
 
-/** Tokenizations that fit all of the look-up, newest first; with `afterId`, what comes after that one. */
+/** Tokenizations that match the filter, newest first; with `afterId`, those after that one. */
 export async function findTokenizationPage(
   db: Db,
   lookup: TokenizationLookup,
   page: { readonly afterId: string | undefined; readonly rowsMax: number },
 ): Promise<readonly NamedTokenizationRow[]> {
   const { merchantReferenceId, orderReferenceId, quickpayIndexes, customerIndexes, state } = lookup;
-  return await named(db)
+  return await selectNamed(db)
     .where((eb) => {
       const wanted: Expression<SqlBool>[] = [];
       if (merchantReferenceId !== undefined) {
@@ -57,7 +60,7 @@ export async function findTokenizationPage(
     .execute();
 }
 
-function named(db: Db) {
+function selectNamed(db: Db) {
   return db
     .selectFrom('tokenization')
     .innerJoin('credential', 'credential.id', 'tokenization.credential_id')
@@ -65,14 +68,14 @@ function named(db: Db) {
     .select('credential.name as credential_name');
 }
 
-/** What a waiting client has to be told of: the state, and whether there is an address to send the customer to. */
+/** The progress that a long poll waits for: the state, and whether the redirect URL is known. */
 export interface TokenizationProgress {
   readonly id: string;
   readonly state: TokenizationState;
   readonly has_redirect_url: boolean;
 }
 
-/** How far these tokenizations have come, in one query however many they are. */
+/** The progress of these tokenizations, in one query. */
 export async function findProgress(
   db: Db,
   ids: readonly string[],

@@ -4,12 +4,12 @@ import type { Db } from './database.ts';
 import { isNotBuried } from './dead-letters.ts';
 import type { TokenizationRow } from './rows.ts';
 
-/** The tokenization with this id, if there is one. */
+/** The tokenization with this id. */
 export async function findTokenization(db: Db, id: string): Promise<TokenizationRow | undefined> {
   return await db.selectFrom('tokenization').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
-/** The tokenization that a merchant reference stands for at one terminal. */
+/** The tokenization of a merchant reference at one terminal. */
 export async function findTokenizationByReference(
   db: Db,
   key: { account: string; terminal: string; merchantReferenceId: string },
@@ -24,8 +24,9 @@ export async function findTokenizationByReference(
 }
 
 /**
- * The tokenization that a message of the gateway is about: by the merchant's reference, by the reference that was sent in its place after an
- * ambiguous attempt, or by the gateway's own reference where the message has no other.
+ * The tokenization that a message of the gateway is about. It is found by the merchant's reference,
+ * by a reference that the worker sent in its place after a lost reply, or, if the message has
+ * neither, by the gateway's own reference.
  */
 export async function findTokenizationByEvidence(
   db: Db,
@@ -62,17 +63,17 @@ export async function findTokenizationByEvidence(
 export async function getTokenization(db: Db, id: string): Promise<TokenizationRow> {
   const row = await findTokenization(db, id);
   if (row === undefined) {
-    throw new AppError('tokenization_not_found', 'There is no such tokenization.');
+    throw new AppError('tokenization_not_found', 'No tokenization has this id.');
   }
   return row;
 }
 
-/** An open tokenization that somebody has to look at now. */
+/** A tokenization whose next reconcile step is due. */
 export type DueTokenization = Pick<TokenizationRow, 'id' | 'state' | 'version'>;
 
 /**
- * Tokenizations in `state` whose `reconcile_at` has come, the longest overdue first. Each state is scanned by itself, on its
- * part of the partial index: a backlog in one state cannot hide another's due rows behind its limit.
+ * Tokenizations in `state` whose `reconcile_at` has passed, the longest overdue first. One state
+ * per query: a backlog in one state can't fill the batch and hide the due rows of another.
  */
 export async function findDueTokenizations(
   db: Db,
@@ -90,7 +91,7 @@ export async function findDueTokenizations(
     .execute();
 }
 
-/** How many tokenizations are in each state. */
+/** The number of tokenizations in each state. */
 export async function countTokenizations(db: Db): Promise<Readonly<Record<string, number>>> {
   const rows = await db
     .selectFrom('tokenization')
@@ -100,7 +101,7 @@ export async function countTokenizations(db: Db): Promise<Readonly<Record<string
   return Object.fromEntries(rows.map(({ state, count }) => [state, count]));
 }
 
-/** Every tokenization of a merchant reference; each terminal has a namespace of its own. */
+/** The tokenizations of a merchant reference. References are unique per terminal only. */
 export async function findTokenizationsByMerchantReference(
   db: Db,
   merchantReferenceId: string,

@@ -1,15 +1,18 @@
-/** What `work` gives, or throws `late()` after `ms` milliseconds; the work goes on and its fault is then nobody's. */
+/**
+ * Resolves to the result of `work`, or throws `late()` after `ms` milliseconds. The work itself
+ * goes on, and a fault after the timeout is ignored.
+ */
 export async function withTimeout<Value>(
   work: Promise<Value>,
   ms: number,
   late: () => Error,
 ): Promise<Value> {
   let timer: NodeJS.Timeout | undefined;
-  const lateness = new Promise<never>((_, reject) => {
+  const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(late()), ms);
   });
   try {
-    return await Promise.race([work, lateness]);
+    return await Promise.race([work, timeout]);
   } finally {
     clearTimeout(timer);
   }

@@ -2,21 +2,24 @@ import { z } from 'zod';
 import type { Transition } from './transition.ts';
 
 /**
- * What a key of the HTTP API may do: hand work over, look at tokenizations, see a QuickPay ID, act on tokens and on dead
- * letters.
+ * What an API key may do: enqueue work, read tokenizations, reveal secrets (QuickPay IDs, access
+ * tokens, OPCCOUNT credentials), and operate on tokens and dead letters.
  */
 export const apiScopes = ['enqueue', 'read', 'reveal', 'operate'] as const;
 
 /** One permission of an API key. */
 export type ApiScope = (typeof apiScopes)[number];
 
-/** The name of a stored API key: the actor of what is done with it. */
+/** The name of an API key. Audit rows name it as the actor of the requests made with it. */
 export const apiKeyName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,31}$/);
 
 /** The states of a stored API key. */
 export type ApiKeyState = 'active' | 'revoked';
 
-/** What can happen to an API key. A name stands for one key for ever, so a key is rotated by adding another one. */
+/**
+ * What can happen to an API key. A name is never reused, so an operator rotates a key by adding
+ * another one.
+ */
 export const apiKeyTransitions = [
   { event: 'api_key.added', from: [null], to: 'active' },
   { event: 'api_key.revoked', from: ['active'], to: 'revoked' },

@@ -10,12 +10,18 @@ import {
 } from './job-payloads.ts';
 import { tokenizationStates } from './tokenization.ts';
 
-/** What the HTTP API takes and answers. Server, client and OpenAPI document are made from these schemas. */
+/**
+ * What the HTTP API takes and answers. Server, client and OpenAPI document are made from these
+ * schemas.
+ */
 
 const instant = z.iso.datetime().describe('An instant in UTC, RFC 3339');
 const v = z.literal(1).default(1).describe('Version of the payload');
 
-/** A request for a QuickPay ID: the payload of `tokenization.request`, whose version may be left out. */
+/**
+ * A request for a QuickPay ID: the payload of `tokenization.request`, whose version may be left
+ * out.
+ */
 export const tokenizationRequestBody = tokenizationRequestPayload.extend({ v });
 
 /** A message of the gateway that a backend received itself, as it came. */
@@ -129,7 +135,10 @@ export type OpccountCredential = z.infer<typeof revealedOpccount>;
 /** The report of a 401 that an access token met: which generation of it. */
 export const invalidAccessTokenBody = z.strictObject({ generation: z.int().min(0) });
 
-/** An RFC 9457 problem: every answer of the API that is none. It holds codes and paths, never a value of the request. */
+/**
+ * An RFC 9457 problem: every answer of the API that is none. It holds codes and paths, never a
+ * value of the request.
+ */
 export const problem = z.object({
   type: z.string().describe('`urn:token-lifecycle:problem:` and the code'),
   title: z.string(),

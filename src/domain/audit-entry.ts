@@ -1,15 +1,17 @@
 import type { Channel } from './callback.ts';
 import { AppError } from './errors.ts';
 
-/** Who caused a change: this worker, a backend's key, a person, or the gateway through a callback. */
+/**
+ * Who caused a change: this worker, a backend's key, a person, or the gateway through a callback.
+ */
 export interface Actor {
   readonly type: 'worker' | 'backend' | 'operator' | 'gateway';
   readonly id: string;
 }
 
 /**
- * The only keys that an audit row's `detail` may hold. None of them can carry personal data or a secret: they are counts,
- * instants, names of rules and words of closed sets.
+ * The only keys that an audit row's `detail` may hold. Their values are counts, instants, rule
+ * names and words of closed sets, so none can carry personal data or a secret.
  */
 export const auditDetailKeys = [
   'attempt',
@@ -40,12 +42,12 @@ export const auditDetailKeys = [
 /** A key of an audit row's `detail`. */
 export type AuditDetailKey = (typeof auditDetailKeys)[number];
 
-/** The free part of an audit row, limited to the allowed keys. */
+/** The detail of an audit row, limited to the allowed keys. */
 export type AuditDetail = Partial<
   Record<AuditDetailKey, string | number | boolean | readonly string[] | null>
 >;
 
-/** What an audit row says besides the change itself. */
+/** The columns of an audit row that describe the cause of a change, not the change itself. */
 export interface AuditContext {
   readonly actor: Actor;
   readonly queue?: string | undefined;
@@ -60,7 +62,7 @@ export interface AuditContext {
   readonly detail?: AuditDetail | undefined;
 }
 
-/** Throws when a detail holds a key that is not allowed. A type error would say the same; jsonb does not read types. */
+/** Throws when a detail holds a key that is not allowed: the types do not stop extra keys. */
 export function assertAuditDetail(detail: AuditDetail): void {
   const foreign = Object.keys(detail).filter(
     (key) => !(auditDetailKeys as readonly string[]).includes(key),

@@ -10,13 +10,15 @@ import type { QueueName } from './queue-names.ts';
 /** A job that a backend may add, by queue, by SQL or over HTTP. */
 export interface BackendJob {
   readonly queue: QueueName;
-  /** What a backend hands over. The worker's own jobs of the same name carry an id instead. */
+  /**
+   * The content that a backend sends. The worker's own jobs of the same name carry an id instead.
+   */
   readonly payload: z.ZodType;
-  /** One sentence, for the published schema. */
+  /** One sentence for the published schema. */
   readonly purpose: string;
 }
 
-/** The jobs that a backend may add; everything else is the worker's own. */
+/** The jobs that a backend may add. Only the worker adds the others. */
 export const backendJobs = {
   'tokenization.request': {
     queue: 'tokenization',
@@ -31,12 +33,12 @@ export const backendJobs = {
   'callback.verify': {
     queue: 'callback-verification',
     payload: rawCallbackPayload,
-    purpose: 'A browser redirect that the backend received itself, as it came.',
+    purpose: 'Verifies a browser redirect that the backend received itself.',
   },
   'notify.handle': {
     queue: 'notify',
     payload: rawCallbackPayload,
-    purpose: 'A push of the gateway that the backend received itself, as it came.',
+    purpose: 'Verifies a push of the gateway that the backend received itself.',
   },
   'access-token.refresh': {
     queue: 'access-token',
@@ -54,7 +56,7 @@ export function isBackendJobName(text: string): text is BackendJobName {
 }
 
 /**
- * The published JSON Schema (draft 2020-12) of a job's payload: what may be handed over, in any accepted version.
+ * The published JSON Schema (draft 2020-12) of a job's payload, over every accepted version.
  * `schemas/<job>.json` holds it; a test checks that the file is current.
  */
 export function payloadJsonSchema(name: BackendJobName): Readonly<Record<string, unknown>> {

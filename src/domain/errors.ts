@@ -1,6 +1,6 @@
 /**
- * Every error that may reach BullMQ, a log line, an HTTP answer or an audit row carries one of these codes.
- * The set is closed: dashboards and alerts are written against it.
+ * The closed set of error codes. Every error in BullMQ, a log line, an HTTP answer or an audit row
+ * has one of them, and dashboards and alerts depend on them.
  */
 export const errorCodes = [
   // Input
@@ -29,7 +29,7 @@ export const errorCodes = [
   'route_not_found',
   'idempotency_key_mismatch',
   'wait_capacity_reached',
-  // Our own services
+  // PostgreSQL, Redis and the worker itself
   'database_unavailable',
   'database_schema_outdated',
   'queue_unavailable',
@@ -43,22 +43,22 @@ export const errorCodes = [
   'gateway_unknown_outcome',
   'access_token_unavailable',
   'scan_late',
-  // Everything else; the log line holds the class of the fault, never its message
+  // Any other fault. The log line holds the class of the error, never its message.
   'internal',
 ] as const;
 
-/** One code of the closed set. */
+/** One error code of the closed set. */
 export type ErrorCode = (typeof errorCodes)[number];
 
-/** What an error may say besides its code: names of fields, never their values. */
+/** The detail of an error: names of fields, never their values. */
 export interface ErrorDetail {
   /** Paths of the fields that were wrong, for example `order.currency`. */
   readonly paths?: readonly string[];
-  /** The underlying error. It is never serialised. */
+  /** The underlying error. It is never serialized. */
   readonly cause?: unknown;
 }
 
-/** An error whose code and message may be shown to anyone; its `cause` may not. */
+/** An error whose code and message may be shown to any caller. Its `cause` may not. */
 export class AppError extends Error {
   override readonly name = 'AppError';
   readonly code: ErrorCode;
@@ -71,7 +71,7 @@ export class AppError extends Error {
   }
 }
 
-/** The code of any thrown value: its own when it has one, `internal` otherwise. */
+/** The code of an `AppError`; `internal` for any other thrown value. */
 export function errorCodeOf(error: unknown): ErrorCode {
   return error instanceof AppError ? error.code : 'internal';
 }
@@ -84,7 +84,7 @@ const retryAfter: Partial<Record<ErrorCode, number>> = {
   access_token_unavailable: 1,
 };
 
-/** After how many seconds the same request of a backend is worth sending again; undefined: it never is. */
+/** Seconds after which a backend may retry the same request; undefined where a retry can't help. */
 export function retryAfterSeconds(code: ErrorCode): number | undefined {
   return retryAfter[code];
 }
@@ -99,7 +99,7 @@ const inputFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'tokenization_not_found',
 ]);
 
-/** Whether a fault lies in what was handed over, so that trying again can't help. */
+/** Whether a job's input caused the fault, so that a retry can't help. */
 export function isInputFault(error: unknown): error is AppError {
   return error instanceof AppError && inputFaults.has(error.code);
 }

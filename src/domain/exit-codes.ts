@@ -1,11 +1,11 @@
 /** Exit codes of the process, for orchestrators. */
 export const exitCodes = {
-  /** Ended in order. */
+  /** The process ended in order. */
   clean: 0,
-  /** A fault: look at the last line it printed. */
+  /** The process failed; its last output line says why. */
   fault: 1,
-  /** The configuration is wrong; starting again can't help. */
+  /** The configuration is wrong, so a restart does not help. */
   badConfiguration: 2,
-  /** The shutdown deadline passed with work still running; that work is done again elsewhere. */
+  /** The shutdown deadline passed while jobs were running; another worker runs those jobs again. */
   deadlinePassed: 3,
 } as const;

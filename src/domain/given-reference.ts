@@ -3,15 +3,18 @@ const idLength = 12;
 const shape = new RegExp(`~\\d+~[0-9a-f]{${idLength}}$`);
 
 /**
- * The reference under which a lost request is sent again: the merchant's, as far as the gateway's 50 characters go, the attempt (from
- * 2), and what no other tokenization has, as two references that begin alike must not become one.
+ * The reference for a repeated attempt (from 2) of a request whose reply was lost: `<merchant
+ * reference>~<attempt>~<part of the id>`.
+ *
+ * The gateway takes 50 characters, so the merchant's reference is cut. The part of the
+ * tokenization's id keeps two references apart that begin alike.
  */
 export function givenReference(merchantReferenceId: string, attempt: number, id: string): string {
   const suffix = `~${attempt}~${id.replaceAll('-', '').slice(0, idLength)}`;
   return merchantReferenceId.slice(0, referenceLengthMax - suffix.length) + suffix;
 }
 
-/** Whether a reference looks like one that the worker has given. */
+/** Whether a reference has the form that `givenReference` makes. */
 export function isGivenReference(reference: string): boolean {
   return shape.test(reference);
 }

@@ -1,6 +1,6 @@
 /**
- * Whether a host name is in a list of names. `*.example.com` stands for every name below example.com and for none
- * beside it: `notexample.com` does not match.
+ * Whether a list of host names allows a host. `*.example.com` allows every name below example.com;
+ * it allows neither `example.com` itself nor `notexample.com`.
  */
 export function isHostAllowed(hostname: string, allowed: readonly string[]): boolean {
   const host = hostname.toLowerCase();

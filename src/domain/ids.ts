@@ -1,6 +1,6 @@
 import { AppError } from './errors.ts';
 
-/** Kinds of jobs that carry an id of our own making. */
+/** The first part of a job id that `jobId` makes. */
 export type JobKind =
   | 'request'
   | 'confirm'
@@ -16,11 +16,11 @@ export type JobKind =
 const jobIdShape = /^[a-z]{6,8}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-g\d{1,9}$/;
 
 /**
- * The BullMQ id of a job about one entity. BullMQ rejects ids that are all digits or hold a colon, and an id that equals
- * one of its own key names (`wait`, `events`, `meta` ..) breaks the queue, so ids are made here and nowhere else.
+ * The BullMQ id of a job about one entity. All ids are made here, because BullMQ rejects ids that
+ * are all digits or hold a colon, and breaks on ids that equal its own key names (`wait`, `meta`).
  *
- * `generation` is the version of the entity that the job is about: work for a newer version is a new job, while adding
- * the same work twice is a no-op.
+ * `generation` is the version of the entity that the job is about. BullMQ ignores a second job with
+ * the same id, so adding the same work twice has no effect, and a newer version is a new job.
  */
 export function jobId(kind: JobKind, entityId: string, generation: number): string {
   const id = `${kind}-${entityId}-g${generation}`;
@@ -30,7 +30,7 @@ export function jobId(kind: JobKind, entityId: string, generation: number): stri
   return id;
 }
 
-/** Whether a text is a job id that `jobId` may have made. */
+/** Whether a text has the form of an id made by `jobId`. */
 export function isJobId(text: string): boolean {
   return jobIdShape.test(text);
 }

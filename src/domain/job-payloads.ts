@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { payloadVersions } from './payload-versions.ts';
 
 const v = z.literal(1);
-// PostgreSQL stores neither NUL nor half a character; a message's body is sealed and may hold anything.
+// PostgreSQL stores neither NUL nor half a character; a message's body is sealed and may hold
+// anything.
 const isStorable = (value: string): boolean => value.isWellFormed() && !value.includes('\0');
 /** Text that can be stored and compared, of at most `lengthMax` characters. */
 export const text = (lengthMax: number) =>
@@ -18,8 +19,8 @@ const url = z
 export const credentialName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/);
 
 /**
- * A decimal amount as text, at most two decimals, not zero (protocol: amounts are at most 10 characters). One pattern, so that
- * the published JSON Schema says all of it.
+ * A decimal amount as text, at most two decimals, not zero (protocol: amounts are at most 10
+ * characters). One pattern, so that the published JSON Schema says all of it.
  */
 export const amount = z
   .string()
@@ -29,7 +30,8 @@ export const amount = z
 /** The merchant's reference: 1 to 50 printable characters. */
 export const merchantReferenceId = z.string().regex(/^[\x21-\x7e]{1,50}$/);
 
-// The vendor's body of a QuickPay creation, and what we add: the credential and where the customer ends up.
+// The vendor's body of a QuickPay creation, and what we add: the credential and where the customer
+// ends up.
 const tokenizationRequestV1 = z.strictObject({
   v,
   credential: credentialName.optional(),
@@ -71,7 +73,10 @@ const tokenizationRequestV1 = z.strictObject({
   returnUrl: url.optional(),
 });
 
-/** A request for a QuickPay ID, as a backend hands it over. The next version goes beside the first, with its upgrade. */
+/**
+ * A request for a QuickPay ID, as a backend hands it over. The next version goes beside the first,
+ * with its upgrade.
+ */
 export const tokenizationRequestPayload = payloadVersions({ v: 1, schema: tokenizationRequestV1 });
 
 /** A request for a QuickPay ID as a backend hands it over. */
@@ -112,7 +117,9 @@ export const callbackIdPayload = z.strictObject({ v, callbackId: z.uuid() });
 /** What the worker's own jobs about a delivery carry. */
 export const deliveryIdPayload = z.strictObject({ v, deliveryId: z.uuid() });
 
-/** Asks for a new access token; with `generation`, only while that generation is the present one. */
+/**
+ * Asks for a new access token; with `generation`, only while that generation is the present one.
+ */
 export const accessTokenRefreshPayload = payloadVersions({
   v: 1,
   schema: z.strictObject({

@@ -29,7 +29,10 @@ export interface PageAsked {
   readonly limit: number;
 }
 
-/** A page out of one row more than fits: whether that row is there says whether another page follows. */
+/**
+ * A page out of one row more than fits: whether that row is there says whether another page
+ * follows.
+ */
 export function pageOf<Row extends { readonly id: string }>(
   rows: readonly Row[],
   size: number,

@@ -3,8 +3,9 @@ import { type BackendJobName, backendJobs } from '../domain/backend-jobs.ts';
 import { AppError } from '../domain/errors.ts';
 
 /**
- * Parses what a backend hands over for one job. Throws `payload_invalid` with the paths that failed and no values, or
- * `payload_version_unsupported` with the path `v` when no form of this payload has its version.
+ * Parses the payload that a backend sent for one job. Throws `payload_invalid` with the paths that
+ * failed and no values, or `payload_version_unsupported` with the path `v` when no schema of this
+ * payload has its version.
  */
 export function parsePayload<Name extends BackendJobName>(
   name: Name,
@@ -12,11 +13,11 @@ export function parsePayload<Name extends BackendJobName>(
 ): z.output<(typeof backendJobs)[Name]['payload']> {
   const parsed = backendJobs[name].payload.safeParse(payload);
   if (!parsed.success) throw refusalOf(name, payload, parsed.error.issues);
-  // The table is indexed by a name that only the caller knows; what it holds for that name is what parsed.
+  // TypeScript can't see that the schema for `name` is the one that parsed.
   return parsed.data as z.output<(typeof backendJobs)[Name]['payload']>;
 }
 
-/** What a payload that did not parse is refused with. */
+/** The error for a payload that did not parse. */
 export function refusalOf(
   name: string,
   payload: unknown,
@@ -42,7 +43,7 @@ function isVersionNumber(payload: unknown): boolean {
   );
 }
 
-/** Whether every form that the payload was compared with has another version. */
+/** Whether the payload's version fits none of the schemas that it was compared with. */
 function isVersionAtFault(issues: readonly z.core.$ZodIssue[]): boolean {
   return issues.some(
     (issue) =>
@@ -54,20 +55,23 @@ function isVersionAtFault(issues: readonly z.core.$ZodIssue[]): boolean {
   );
 }
 
-/** The paths that failed, without values. Keys that do not belong are named by their parent only: they are input too. */
+/**
+ * The paths that failed, without values. An unrecognized key is shown as `*` below its parent,
+ * because the key itself comes from the input.
+ */
 export function pathsOf(issues: readonly z.core.$ZodIssue[]): readonly string[] {
   const paths = issues.flatMap((issue): string[] => {
     if (issue.code === 'invalid_union') return closestBranch(issue.errors);
     const path = issue.path.join('.');
     return [issue.code === 'unrecognized_keys' ? `${path}${path === '' ? '' : '.'}*` : path];
   });
-  // A payload that is no object at all has no field to name.
+  // A payload that is not an object has no field to name.
   return [...new Set(paths.filter((path) => path !== ''))];
 }
 
 /**
- * A payload that fits no branch of a union was meant for the one with the fewest faults beyond keys that don't belong: content for content,
- * an id for an id.
+ * The faults of the union's branch that the payload most likely meant: the one with the least
+ * weight. An unrecognized key weighs two, since it points to another branch.
  */
 function closestBranch(branches: readonly (readonly z.core.$ZodIssue[])[]): string[] {
   const weight = (issues: readonly z.core.$ZodIssue[]): number =>

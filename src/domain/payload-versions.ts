@@ -1,12 +1,12 @@
 import { z } from 'zod';
 
-/** One version of a payload: its number, and the form that it has. The form holds the number too, as its field `v`. */
+/** One version of a payload: its number and its schema. The schema has the number as field `v`. */
 export interface PayloadVersion<Schema extends z.ZodType> {
   readonly v: number;
   readonly schema: Schema;
 }
 
-/** The version after `Previous`, and how a payload of the previous one is said in it. */
+/** The version after `Previous`, with the function that converts a payload of `Previous` to it. */
 export interface NextPayloadVersion<
   Previous extends z.ZodType,
   Schema extends z.ZodType,
@@ -15,11 +15,11 @@ export interface NextPayloadVersion<
 }
 
 /**
- * The form of a payload, over its versions. The current version and the one before are accepted, and what comes out is always the
- * current one, so nothing behind the parser knows that there were others. An upgraded payload is checked
- * against the current form too.
+ * The schema of a payload over its versions. It accepts the current version and the one before, and
+ * its output is always the current version, so the code behind the parser knows only that one. An
+ * upgraded payload is checked against the current schema too.
  *
- * A payload that never changed has one version. Versions follow each other without a gap; anything else throws at import.
+ * A payload that never changed has one version. A gap between two versions throws at import.
  */
 export function payloadVersions<Only extends z.ZodType>(only: PayloadVersion<Only>): Only;
 export function payloadVersions<Previous extends z.ZodType, Current extends z.ZodType>(

@@ -1,4 +1,4 @@
-/** The queues of the worker, by what waits in them. */
+/** The names of the worker's queues. */
 export const queueNames = [
   'tokenization',
   'callback-verification',

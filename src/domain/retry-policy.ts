@@ -1,19 +1,20 @@
-/** How often and how fast a job that threw is tried again. */
+/** How often and how soon a job that threw is retried. */
 export interface RetryPolicy {
   readonly attemptsMax: number;
   readonly baseMs: number;
   readonly capMs: number;
 }
 
-/** Exponential back-off: `baseMs`, twice that, four times that .., never above `capMs`. */
+/** Exponential back-off: `baseMs`, twice that, four times that, and so on up to `capMs`. */
 export function exponential(policy: RetryPolicy): RetryPolicy {
   return policy;
 }
 
 /**
- * The wait before the next attempt, in milliseconds, with full jitter so that many failures do not come back at once.
+ * The wait before the next attempt, in milliseconds. The upper half of the wait is random, so that
+ * jobs that failed together are not retried together.
  *
- * @param attemptsMade attempts that have failed so far, from 1
+ * @param attemptsMade failed attempts so far, from 1
  * @param random a number in [0, 1)
  */
 export function backoffMs(policy: RetryPolicy, attemptsMade: number, random: number): number {

@@ -1,4 +1,4 @@
-/** What a process of the worker may do; one process may do all of it. */
+/** The parts of the worker that a process can run. One process may run all of them. */
 export const roles = ['worker', 'http', 'relay', 'scheduler'] as const;
 
 /** A role of a process. */

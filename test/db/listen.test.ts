@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { describe, expect, onTestFinished } from 'vitest';
-import { listenTo, type ListenOptions } from '../../src/db/listen.ts';
+import { listenTo, type SubscriptionOptions } from '../../src/db/listen.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/harness/fixtures.ts';
 import { openPostgresProxy } from '../support/services/postgres-proxy.ts';
 
 /** Ears behind a faulty network, and what they were told. */
-async function listenThrough(databaseUrl: string, options: Partial<ListenOptions> = {}) {
+async function listenThrough(databaseUrl: string, options: Partial<SubscriptionOptions> = {}) {
   const proxy = await openPostgresProxy(databaseUrl);
   const channel = `test_${randomUUID().replaceAll('-', '')}`;
   const told = { heard: [] as string[], lives: 0, faults: 0 };

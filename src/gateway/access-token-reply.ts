@@ -6,11 +6,12 @@ import type { ReplyRules } from './reply-rules.ts';
 import type { RawReply } from './transport.ts';
 
 /**
- * Classifies the answer to an OAuth call. The names of its fields are not published, so they are looked for at the configured
- * paths. A token without any code counts as success; a success code without a token as unknown.
+ * Classifies the reply to an OAuth call. The vendor does not publish its field names, so the worker
+ * tries the configured paths. A token without a code is a success; a success code without a token
+ * is unknown.
  *
- * Only a code of the gateway, or an error of the OAuth standard, refuses. A bare 4xx may come from a proxy in between: a 404 of one
- * minute must not suspend a credential.
+ * Only a code of the gateway or an error of the OAuth standard is a refusal. A bare 4xx may come
+ * from a proxy, and a short proxy fault must not suspend a credential.
  */
 export function classifyAccessToken(reply: RawReply, rules: ReplyRules): AccessTokenReply {
   const oauthError = oauthErrorOf(reply);
@@ -36,7 +37,7 @@ export function classifyAccessToken(reply: RawReply, rules: ReplyRules): AccessT
   };
 }
 
-/** What an OAuth server says in `error` when it refuses (RFC 6749, section 5.2). */
+/** The refusals of an OAuth server in `error` (RFC 6749, section 5.2). */
 const oauthErrors: readonly (string | undefined)[] = [
   'invalid_request',
   'invalid_client',
@@ -46,7 +47,7 @@ const oauthErrors: readonly (string | undefined)[] = [
   'invalid_scope',
 ];
 
-/** The standard's own word for a refusal, by which a 400 or 401 without a code of the gateway is one. */
+/** The OAuth error of a 400 or 401 that has no code of the gateway. */
 function oauthErrorOf(reply: RawReply): string | undefined {
   if (reply.kind !== 'reply' || (reply.status !== 400 && reply.status !== 401)) return undefined;
   const root = parseNode(reply.body);

@@ -1,15 +1,16 @@
 import type { AnswerEvidence } from '../domain/evidence.ts';
 import type { QuickPayRecord, QuickPayLookup } from './client.ts';
 
-/** What the gateway said, as evidence and as it will be recorded. */
+/** The answer to a query, as evidence and as audit rows record it. */
 export interface Answer extends AnswerEvidence {
   /** The token that the answer is about. */
   readonly record?: QuickPayRecord | undefined;
-  /** The answer's status, or why there is none: a word of a closed set. */
+  /** The token's status, or the reason why there is none: a word of a closed set. */
   readonly word: string;
   readonly gatewayCode?: string | undefined;
 }
 
+/** What a record says about its tokenization. An active token without an id proves nothing. */
 export function saysOf({ status, quickpayId }: QuickPayRecord): AnswerEvidence['says'] {
   switch (status) {
     case 'active':
@@ -21,16 +22,17 @@ export function saysOf({ status, quickpayId }: QuickPayRecord): AnswerEvidence['
   }
 }
 
-/** An answer may list several tokens of one reference; a usable one settles the matter. */
-export function recordOf(
+/** The record to judge by. An answer may list several tokens of one reference: a usable one wins. */
+export function selectRecord(
   lookup: QuickPayLookup,
   records: readonly QuickPayRecord[],
 ): QuickPayRecord | undefined {
-  const ours = records.filter((record) => isAskedFor(lookup, record));
-  return ours.find((record) => record.status === 'active') ?? ours[0];
+  const matching = records.filter((record) => matchesLookup(lookup, record));
+  return matching.find((record) => record.status === 'active') ?? matching[0];
 }
 
-export function isAskedFor(lookup: QuickPayLookup, record: QuickPayRecord): boolean {
+/** Whether a record is about the token that the worker asked for. */
+export function matchesLookup(lookup: QuickPayLookup, record: QuickPayRecord): boolean {
   if (lookup.by === 'quickpayId') {
     return record.quickpayId === undefined || record.quickpayId.reveal() === lookup.value.reveal();
   }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Channel } from '../domain/callback.ts';
 import type { CallbackFields, CallbackMessage } from './callback-message.ts';
 
-/** A field that is not what it has to be. Never holds a value. */
+/** A field that breaks the grammar. It never holds the field's value. */
 export interface GrammarFault {
   readonly field: keyof CallbackFields | 'reference';
   readonly reason: 'missing' | 'malformed';
@@ -11,8 +11,9 @@ export interface GrammarFault {
 type TextField = Exclude<keyof CallbackFields, 'quickpayId'>;
 
 /**
- * What each field has to look like. Values are joined without separators when they are signed, so a message whose borders were
- * shifted can have a right hash; a strict grammar leaves little room to shift them into.
+ * The pattern of each field. A signature joins values without separators, so an attacker can move
+ * characters from one field to the next and keep the signature. Strict patterns leave little room
+ * for that.
  */
 const grammar: Readonly<Partial<Record<TextField, RegExp>>> = {
   code: /^[A-Za-z0-9_]{1,16}$/,
@@ -24,11 +25,11 @@ const grammar: Readonly<Partial<Record<TextField, RegExp>>> = {
   currency: /^[A-Z]{3}$/,
   amount: /^(?:0|[1-9]\d{0,9})(?:\.\d{1,2})?$/,
 };
-// A hyphen at the end may be the sign of a status that was pushed over the border: `id` + `-1` signs like `id-` + `1`.
+// No hyphen at the end: `id` with status `-1` has the same signature as `id-` with status `1`.
 const quickpayIdGrammar = /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?$/;
 const required: readonly TextField[] = ['account', 'terminal', 'status'];
 
-/** Every field that breaks the grammar; an empty list means that the message may be judged further. */
+/** Every field that breaks the grammar; an empty list means that the message conforms. */
 export function checkGrammar({ fields }: CallbackMessage): readonly GrammarFault[] {
   const faults: GrammarFault[] = [];
   for (const field of required) {
@@ -52,12 +53,13 @@ export function checkGrammar({ fields }: CallbackMessage): readonly GrammarFault
   return faults;
 }
 
-/** Fields of the gateway's pushes about payments and orders. Older ones name no `notice_type`. */
+/** Fields of pushes about payments and orders, of which older ones have no `notice_type`. */
 const paymentFields = ['payment_id', 'payment_status', 'push_status'] as const;
 
 /**
- * Whether a message claims to be about a token. The notify route may be given to the gateway for payments, refunds or disputes by mistake; none
- * of its documented notices is about a token (protocol: notice_type), and whatever names the status of a token is one.
+ * Whether a message claims to be about a token. A merchant may register the notify route for
+ * payments, refunds or disputes by mistake. No documented `notice_type` is about a token; a message
+ * with a token status always is.
  */
 export function isTokenMessage({ fields, raw }: CallbackMessage): boolean {
   if (fields.status !== undefined) return true;
@@ -65,11 +67,11 @@ export function isTokenMessage({ fields, raw }: CallbackMessage): boolean {
 }
 
 /**
- * What a message is about, as one digest: two messages of one channel that say the same of the same token share it, whatever
- * their push time. Encoded as JSON, so that no value can pose as a border between two others.
+ * A digest of the meaning of a message. Messages of one channel that say the same about the same
+ * token share it, whatever their push time. JSON keeps the borders between values unambiguous.
  */
 export function semanticKey(channel: Channel, { fields }: CallbackMessage): string {
-  const about = [
+  const meaning = [
     channel,
     fields.account,
     fields.terminal,
@@ -78,5 +80,5 @@ export function semanticKey(channel: Channel, { fields }: CallbackMessage): stri
     fields.quickpayId?.reveal(),
     fields.status,
   ].map((value) => value ?? null);
-  return createHash('sha256').update(JSON.stringify(about)).digest('hex');
+  return createHash('sha256').update(JSON.stringify(meaning)).digest('hex');
 }

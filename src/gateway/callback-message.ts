@@ -4,16 +4,16 @@ import { parseJson } from './parse-json.ts';
 import { parseXml } from './parse-xml.ts';
 import type { ParseFault } from './parsed-fields.ts';
 
-/** One inbound message in one shape, whatever its format was. */
+/** One inbound message in one shape for all formats. */
 export interface CallbackMessage {
   readonly format: 'xml' | 'json' | 'form';
-  /** Every field by the redirect's flat name, as received: what signatures are computed over. */
+  /** Every field as received, by the redirect's flat name. Signatures are computed over these. */
   readonly raw: Readonly<Record<string, string>>;
-  /** What the worker acts on. Empty text and the literal text `null` count as absent. */
+  /** The fields that the worker acts on. Empty text and the literal text `null` count as absent. */
   readonly fields: CallbackFields;
 }
 
-/** The fields that the worker acts on. */
+/** The fields of a message that the worker acts on. */
 export interface CallbackFields {
   readonly code: string | undefined;
   readonly account: string | undefined;
@@ -28,19 +28,19 @@ export interface CallbackFields {
   readonly noticeType: string | undefined;
 }
 
-/** A parsed message, or why there is none. */
+/** A parsed message, or the reason why it can't be read. */
 export type ParseResult =
   | { readonly ok: true; readonly message: CallbackMessage }
   | { readonly ok: false; readonly reason: ParseFault };
 
-/** The largest body that is read, in bytes. */
+/** The largest accepted body, in bytes. */
 export const callbackBytesMax = 64 * 1_024;
 
 const parsers = { xml: parseXml, json: parseJson, form: parseForm } as const;
 
 /**
- * Reads a redirect or push in any of the three formats that the gateway may use, by content type and then by looking at the first
- * character. Never throws: what can't be read has a reason.
+ * Parses a redirect or push in any of the three formats that the gateway may use. Never throws: a
+ * body that can't be read gives a reason.
  */
 export function parseCallback(inbound: {
   readonly contentType: string | undefined;
@@ -48,21 +48,21 @@ export function parseCallback(inbound: {
 }): ParseResult {
   const bytes = typeof inbound.body === 'string' ? Buffer.from(inbound.body) : inbound.body;
   if (bytes.byteLength > callbackBytesMax) return { ok: false, reason: 'too_large' };
-  const text = decode(bytes);
+  const text = decodeUtf8(bytes);
   if (text === undefined) return { ok: false, reason: 'invalid_utf8' };
   if (text.trim() === '') return { ok: false, reason: 'empty' };
   if (text.includes('\0')) return { ok: false, reason: 'nul_character' };
   const format = formatOf(inbound.contentType, text);
   const parsed = parsers[format](text);
   if (!parsed.ok) return parsed;
-  // PostgreSQL stores no NUL, and an escape can smuggle one in behind the check of the body.
+  // PostgreSQL stores no NUL, and an escape sequence passes the check of the body above.
   if (Object.values(parsed.raw).some((value) => value.includes('\0'))) {
     return { ok: false, reason: 'nul_character' };
   }
   return { ok: true, message: { format, raw: parsed.raw, fields: fieldsOf(parsed.raw) } };
 }
 
-function decode(bytes: Uint8Array): string | undefined {
+function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
@@ -70,7 +70,9 @@ function decode(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** The body decides where it clearly is XML or JSON: a wrong content type must not cost the message. */
+/**
+ * The first character decides before the content type, since a wrong type must not lose a message.
+ */
 function formatOf(contentType: string | undefined, text: string): CallbackMessage['format'] {
   const first = text.trimStart()[0];
   if (first === '<') return 'xml';

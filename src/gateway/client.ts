@@ -1,7 +1,7 @@
 import { AppError } from '../domain/errors.ts';
 import type { Secret } from '../security/secret.ts';
 import { createTurns, type Later, type Turn, type TurnLimits, type TurnRequest } from './turns.ts';
-import { createTransport, type Transport } from './transport.ts';
+import { createTransport, type RawReply, type Transport } from './transport.ts';
 import { classifyAccessToken } from './access-token-reply.ts';
 import { classifyCancel } from './cancel-reply.ts';
 import { classifyCreate } from './create-reply.ts';
@@ -26,19 +26,19 @@ export type {
   QuickPayRecord,
 } from './replies.ts';
 
-/** Which of the gateway's two worlds a credential belongs to. */
+/** The environment of the gateway that a credential belongs to. */
 export type GatewayEnvironment = 'sandbox' | 'production';
 
-/** An Accept Payments account. The JSON API takes account, terminal and secure code as request headers. */
+/** An Accept Payments account. Each call of the JSON API sends it in request headers. */
 export interface AcceptPaymentsAccount {
-  /** Absent: the environment that the client was made for. */
+  /** Default: the client's own environment. */
   readonly environment?: GatewayEnvironment | undefined;
   readonly account: string;
   readonly terminal: string;
   readonly secureCode: Secret;
 }
 
-/** The vendor's own body of a QuickPay creation; every leaf is text. */
+/** The vendor's body of a QuickPay creation. Every leaf is text. */
 export interface QuickPayRequest {
   readonly order: Readonly<Record<string, string | undefined>>;
   readonly merchant: { readonly referenceId: string };
@@ -52,40 +52,43 @@ export interface QuickPayRequest {
 
 /** An OPCard application. */
 export interface OpcardApp {
-  /** Absent: the environment that the client was made for. */
+  /** Default: the client's own environment. */
   readonly environment?: GatewayEnvironment | undefined;
   readonly appKey: string;
   readonly appSecret: Secret;
 }
 
-/** The bases of one environment. */
+/** The base URLs of one environment. */
 export interface GatewayPlace {
-  /** Base of the JSON API, for example `https://checkout-s.oceanpayment.com`. */
+  /** The base of the JSON API, for example `https://checkout-s.oceanpayment.com`. */
   readonly checkoutUrl: string;
-  /** Base of the OAuth calls, ending in `/open-api/v1`. */
+  /** The base of the OAuth calls, which ends in `/open-api/v1`. */
   readonly openApiUrl: string;
 }
 
-/** Where the gateway is, and how its replies are read. Times in milliseconds. */
+/** The gateway's URLs and how its replies are read. Times are in milliseconds. */
 export interface GatewayOptions extends GatewayPlace, ReplyRulesInput {
-  /** The environment of the bases above, default `sandbox`. */
+  /** The environment of the URLs above; default `sandbox`. */
   readonly environment?: GatewayEnvironment;
-  /** The bases of the other environment; without them, calls for its credentials throw. */
+  /** The URLs of the other environment. Without them, calls for its credentials throw. */
   readonly otherPlace?: GatewayPlace;
-  /** OAuth calls per second and host that this process makes at most, default 5: the gateway publishes no limit. */
+  /**
+   * OAuth calls per second and host that this process makes at most, default 5: the gateway
+   * publishes no limit.
+   */
   readonly oauthCallsPerSecondMax?: number;
   /** Further limits of OAuth calls; default: none. */
   readonly oauthLimits?: Omit<TurnLimits, 'perSecondMax'>;
-  /** Deadline of a whole call, from connecting to the last byte of the reply. */
+  /** The deadline of a whole call, from connecting to the last byte of the reply. */
   readonly timeoutMs: number;
 }
 
-/** Options of one call. */
+/** The options of one call. */
 export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Told about every finished call, for metrics. */
+/** Called after every call, for metrics. */
 export type ObserveCall = (call: {
   readonly operation: string;
   readonly outcome: string;
@@ -93,8 +96,8 @@ export type ObserveCall = (call: {
 }) => void;
 
 /**
- * The gateway as jobs see it. No method throws for anything the gateway or the network does: what can't be known is
- * the reply `unknown`.
+ * The gateway's API. No method throws because of the gateway or the network: if the outcome of a
+ * call can't be known, the reply is `unknown`.
  */
 export interface GatewayClient {
   readonly createQuickPay: (
@@ -112,14 +115,15 @@ export interface GatewayClient {
     quickpayId: Secret,
     call?: CallOptions,
   ) => Promise<CancelReply>;
-  /** Whether the gateway takes this account, terminal and secure code from this machine; changes nothing there. */
+  /** Whether the gateway accepts this account, terminal and secure code from this machine. */
   readonly checkAccount: (
     account: AcceptPaymentsAccount,
     call?: CallOptions,
   ) => Promise<CheckReply>;
   /**
-   * Waits until one more OAuth call may be made to the host of an environment, for seconds at most, or says when to ask again. To be
-   * awaited before an intent is committed, since a lease must not run while its owner queues, and ended after the call.
+   * Waits until one more OAuth call may be made to the host of an environment, for seconds at most,
+   * or says when to ask again. To be awaited before an intent is committed, since a lease must not
+   * run while its owner queues, and ended after the call.
    */
   readonly oauthTurn: (
     environment?: GatewayEnvironment,
@@ -143,76 +147,74 @@ export function createGatewayClient(
 ): GatewayClient {
   const transport = createTransport({ timeoutMs: gateway.timeoutMs });
   const rules = resolveRules(gateway);
-  const call = callsBy(transport, observe);
-  const placeOf = placesOf(gateway);
+  const call = createCall(transport, observe);
+  const placeOf = createPlaceLookup(gateway);
   const turns = oauthTurnsOf(gateway);
   return {
     createQuickPay: async (account, request, options) =>
-      await call(
-        placeOf(account).checkoutUrl,
-        'create',
-        '/pg/quickPay/create',
-        headersOf(account),
-        request,
+      await call({
+        operation: 'create',
+        url: placeOf(account).checkoutUrl,
+        path: '/pg/quickPay/create',
+        headers: accountHeaders(account),
+        body: request,
         options,
-        (reply) =>
+        classify: (reply) =>
           classifyCreate(reply, { account, reference: request.merchant.referenceId }, rules),
-      ),
+      }),
     queryQuickPay: async (account, lookup, options) =>
-      await call(
-        placeOf(account).checkoutUrl,
-        'query',
-        '/pg/quickPay/query',
-        headersOf(account),
-        lookupBody(lookup),
+      await call({
+        operation: 'query',
+        url: placeOf(account).checkoutUrl,
+        path: '/pg/quickPay/query',
+        headers: accountHeaders(account),
+        body: lookupBody(lookup),
         options,
-        (reply) => classifyQuery(reply, account, rules),
-      ),
+        classify: (reply) => classifyQuery(reply, account, rules),
+      }),
     cancelQuickPay: async (account, quickpayId, options) =>
-      await call(
-        placeOf(account).checkoutUrl,
-        'cancel',
-        '/pg/quickPay/cancel',
-        headersOf(account),
-        { quickpay: { id: quickpayId.reveal() } },
+      await call({
+        operation: 'cancel',
+        url: placeOf(account).checkoutUrl,
+        path: '/pg/quickPay/cancel',
+        headers: accountHeaders(account),
+        body: { quickpay: { id: quickpayId.reveal() } },
         options,
-        (reply) => classifyCancel(reply, rules),
-      ),
+        classify: (reply) => classifyCancel(reply, rules),
+      }),
     checkAccount: async (account, options) =>
-      await call(
-        placeOf(account).checkoutUrl,
-        'check_account',
-        '/pinc/check-account',
-        headersOf(account),
-        {},
+      await call({
+        operation: 'check_account',
+        url: placeOf(account).checkoutUrl,
+        path: '/pinc/check-account',
+        headers: accountHeaders(account),
+        body: {},
         options,
-        (reply) => {
+        classify: (reply): CheckReply => {
           const read = readSuccess(reply, rules);
           return read.kind === 'success' ? { kind: 'done' } : read;
         },
-      ),
+      }),
     oauthTurn: async (environment, request) =>
       await turns(placeOf({ environment }).openApiUrl, request),
     createAccessToken: async (app, options) =>
-      await call(
-        placeOf(app).openApiUrl,
-        'access_token_create',
-        '/oauth/token/create',
-        {},
-        { app_key: app.appKey, app_secret: app.appSecret.reveal() },
+      await call({
+        operation: 'access_token_create',
+        url: placeOf(app).openApiUrl,
+        path: '/oauth/token/create',
+        body: { app_key: app.appKey, app_secret: app.appSecret.reveal() },
         options,
-        (reply) => classifyAccessToken(reply, rules),
-      ),
+        classify: (reply) => classifyAccessToken(reply, rules),
+      }),
     refreshAccessToken: async (app, refreshToken, options) =>
-      await call(
-        placeOf(app).openApiUrl,
-        'access_token_refresh',
-        '/oauth/token/refresh',
-        {},
-        { refresh_token: refreshToken.reveal() },
+      await call({
+        operation: 'access_token_refresh',
+        url: placeOf(app).openApiUrl,
+        path: '/oauth/token/refresh',
+        body: { refresh_token: refreshToken.reveal() },
         options,
-        (reply) => classifyAccessToken(reply, rules),
-      ),
+        classify: (reply) => classifyAccessToken(reply, rules),
+      }),
     close: transport.close,
   };
 }
@@ -226,21 +228,21 @@ function oauthTurnsOf({
 
 const noLimits = { atOnceMax: Infinity, atOnceInAllMax: Infinity, lineMsMax: Infinity };
 
-/** A call for one environment must never reach the other: its secrets are not for that host. */
-function placesOf(options: GatewayOptions) {
+/** Finds the URLs of a credential's environment: its secrets must never reach the other host. */
+function createPlaceLookup(options: GatewayOptions) {
   const { environment: own = 'sandbox', otherPlace } = options;
   return ({ environment = own }: Pick<OpcardApp, 'environment'>): GatewayPlace => {
     if (environment === own) return options;
     if (otherPlace !== undefined) return otherPlace;
-    throw new AppError('internal', `The gateway client does not know where ${environment} is.`);
+    throw new AppError('internal', `The gateway client has no URL for ${environment}.`);
   };
 }
 
-function headersOf({ account, terminal, secureCode }: AcceptPaymentsAccount) {
+function accountHeaders({ account, terminal, secureCode }: AcceptPaymentsAccount) {
   return { account, terminal, secureCode: secureCode.reveal() };
 }
 
-/** The gateway takes exactly one of four nodes, whatever its own example shows. */
+/** The gateway takes exactly one of four nodes, although the vendor's example sends several. */
 function lookupBody(lookup: QuickPayLookup): Readonly<Record<string, unknown>> {
   switch (lookup.by) {
     case 'orderReferenceId':
@@ -254,21 +256,30 @@ function lookupBody(lookup: QuickPayLookup): Readonly<Record<string, unknown>> {
   }
 }
 
-type RawReply = Awaited<ReturnType<Transport['post']>>;
+interface GatewayCall<Reply> {
+  /** The operation's name in metrics. */
+  readonly operation: string;
+  readonly url: string;
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: unknown;
+  readonly options: CallOptions | undefined;
+  readonly classify: (reply: RawReply) => Reply;
+}
 
-function callsBy(transport: Transport, observe: ObserveCall) {
-  return async function call<Reply extends { readonly kind: string }>(
-    baseUrl: string,
-    operation: string,
-    path: string,
-    headers: Readonly<Record<string, string>>,
-    body: unknown,
-    { signal }: CallOptions = {},
-    classify: (reply: RawReply) => Reply,
-  ): Promise<Reply> {
+function createCall(transport: Transport, observe: ObserveCall) {
+  return async function call<Reply extends { readonly kind: string }>({
+    operation,
+    url,
+    path,
+    headers = {},
+    body,
+    options,
+    classify,
+  }: GatewayCall<Reply>): Promise<Reply> {
     const startedAt = performance.now();
-    const base = baseUrl.replace(/\/+$/, '');
-    const reply = classify(await transport.post(base + path, headers, body, signal));
+    const base = url.replace(/\/+$/, '');
+    const reply = classify(await transport.post(base + path, headers, body, options?.signal));
     observe({ operation, outcome: reply.kind, durationMs: performance.now() - startedAt });
     return reply;
   };

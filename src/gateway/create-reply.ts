@@ -7,23 +7,27 @@ import type { CreateReply } from './replies.ts';
 import type { ReplyRules } from './reply-rules.ts';
 import type { RawReply } from './transport.ts';
 
-/** What the request was about; a reply about something else can't be believed. */
-export interface Asked {
+/** The subject of a creation request. A reply about another subject proves nothing. */
+export interface CreateSubject {
   readonly account: { readonly account: string; readonly terminal: string };
   readonly reference: string;
 }
 
 /** Classifies the reply to a creation. */
-export function classifyCreate(reply: RawReply, asked: Asked, rules: ReplyRules): CreateReply {
+export function classifyCreate(
+  reply: RawReply,
+  subject: CreateSubject,
+  rules: ReplyRules,
+): CreateReply {
   const read = readSuccess(reply, rules);
   if (read.kind !== 'success') return read;
   const { root } = read;
-  if (!isAboutRequest(root, asked)) return { kind: 'unknown', cause: 'reference_mismatch' };
+  if (!isAbout(root, subject)) return { kind: 'unknown', cause: 'reference_mismatch' };
 
   const orderReferenceId = textAt(root, 'data.order.referenceId');
   const url = textAt(root, 'data.url');
   if (url !== undefined) {
-    return isAllowedUrl(url, rules.redirectHostAllowList)
+    return isAllowedRedirect(url, rules.redirectHostAllowList)
       ? { kind: 'redirect', url, orderReferenceId }
       : { kind: 'unknown', cause: 'redirect_host' };
   }
@@ -33,7 +37,7 @@ export function classifyCreate(reply: RawReply, asked: Asked, rules: ReplyRules)
   return { kind: 'done', quickpayId: new Secret(id), status, rawStatus, orderReferenceId };
 }
 
-function isAboutRequest(root: JsonNode, { account, reference }: Asked): boolean {
+function isAbout(root: JsonNode, { account, reference }: CreateSubject): boolean {
   return (
     isAbsentOr(textAt(root, 'data.account'), account.account) &&
     isAbsentOr(textAt(root, 'data.terminal'), account.terminal) &&
@@ -46,10 +50,11 @@ function isAbsentOr(value: string | undefined, expected: string): boolean {
 }
 
 /**
- * A customer is sent only to allowed hosts over https; a sandbox on the loopback interface may speak http. The text goes on as it
- * came, to backends that read URLs by other rules than ours: one that can be read in two ways is refused.
+ * Whether a customer may be sent to this URL: an allowed host over https, or http on the loopback
+ * interface for a sandbox. Backends get the text unchanged and may parse URLs by other rules, so an
+ * ambiguous URL is refused.
  */
-function isAllowedUrl(text: string, allowed: readonly string[]): boolean {
+function isAllowedRedirect(text: string, allowed: readonly string[]): boolean {
   if (!/^https?:\/\/[^\\\s\p{C}]+$/iu.test(text) || !URL.canParse(text)) return false;
   const { protocol, hostname, username, password } = new URL(text);
   if (username !== '' || password !== '') return false;

@@ -4,7 +4,7 @@ import type { RawReply } from './transport.ts';
 import type { RefusedReply, UnknownReply } from './replies.ts';
 import type { ReplyRules } from './reply-rules.ts';
 
-/** A reply that was read: its business code and its whole content. */
+/** A parsed reply: its business code and its whole content. */
 export interface Envelope {
   readonly kind: 'envelope';
   readonly code: string | undefined;
@@ -13,26 +13,26 @@ export interface Envelope {
 }
 
 /**
- * Reads the envelope `{code, msg | message, data}`. The HTTP status tells only whether the call was delivered, so a 2xx or 4xx is
- * judged by its code; a 5xx says nothing about what happened, whatever its body claims.
+ * Reads the envelope `{code, msg | message, data}`. The HTTP status shows only whether the call was
+ * delivered, so the code decides about a 2xx or 4xx. A 5xx is unknown, whatever its body says.
  */
 export function readEnvelope(reply: RawReply): Envelope | UnknownReply {
   if (reply.kind === 'unknown') return reply;
   const { status } = reply;
   if (status >= 500) return { kind: 'unknown', cause: 'http_5xx' };
   if (status >= 300 && status < 400) return { kind: 'unknown', cause: 'http_redirect' };
-  // Too early or too many: the call was not taken, and nothing is wrong with it.
+  // The gateway did not process the call, and the call itself is not at fault.
   if (status === 408 || status === 429) return { kind: 'unknown', cause: 'retryable_code' };
   const root = parseNode(reply.body);
   const code = root === undefined ? undefined : codeOf(root);
   if (root !== undefined && (code !== undefined || status < 300)) {
     return { kind: 'envelope', code, root, status };
   }
-  // A 4xx without a code may come from a proxy in between, which knows nothing of what the gateway did.
+  // A 4xx without a code may come from a proxy, which does not know what the gateway did.
   return { kind: 'unknown', cause: 'body_unreadable' };
 }
 
-/** The content of a JSON API reply whose code means success; everything else is a refusal, or unknown. */
+/** The content of a JSON API reply with a success code; any other reply is a refusal or unknown. */
 export function readSuccess(
   reply: RawReply,
   rules: ReplyRules,
@@ -46,13 +46,19 @@ export function readSuccess(
   return { kind: 'success', root };
 }
 
-/** The code of a reply. Codes end in audit rows and metrics, so a text that is no code is named rather than kept. */
+/**
+ * The code of a reply, or `unreadable` for a text that is no code. Codes reach audit rows and
+ * metrics, so an arbitrary text must not pass.
+ */
 export function codeOf(root: JsonNode): string | undefined {
   const code = textAt(root, 'code');
   return code === undefined || /^[A-Za-z0-9_.-]{1,32}$/.test(code) ? code : 'unreadable';
 }
 
-/** The object of a body, undefined where there is none. Numbers keep their digits: identifiers of 19 digits do not survive a double. */
+/**
+ * The JSON object of a body; undefined if it is none. Numbers keep all digits, because a double
+ * can't hold identifiers of 19 digits.
+ */
 export function parseNode(body: string): JsonNode | undefined {
   try {
     const value: unknown = parse(body);

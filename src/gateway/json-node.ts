@@ -10,7 +10,7 @@ export function isNode(value: unknown): value is JsonNode {
   );
 }
 
-/** The value at a dotted path; own properties only. */
+/** The value at a dotted path, through own properties only. */
 export function valueAt(node: JsonNode, path: string): unknown {
   let value: unknown = node;
   for (const key of path.split('.')) {
@@ -20,7 +20,7 @@ export function valueAt(node: JsonNode, path: string): unknown {
   return value;
 }
 
-/** Text or a number as text, at the first of the paths that has it. Empty text counts as absent. */
+/** The first text or number at one of the paths, as text. Empty text counts as absent. */
 export function textAt(node: JsonNode, ...paths: readonly string[]): string | undefined {
   for (const path of paths) {
     const value = valueAt(node, path);
@@ -30,7 +30,10 @@ export function textAt(node: JsonNode, ...paths: readonly string[]): string | un
   return undefined;
 }
 
-/** The object, or the objects of an array, at a path; anything else, such as the many ways to say empty, is none. */
+/**
+ * The object, or the objects of an array, at a path. Other values count as none, because the
+ * gateway sends `""`, `[]`, `{}` or `null` for an empty result.
+ */
 export function nodesAt(node: JsonNode, path: string): readonly JsonNode[] {
   const value = valueAt(node, path);
   const candidates: readonly unknown[] = Array.isArray(value) ? value : [value];

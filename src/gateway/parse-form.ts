@@ -3,8 +3,8 @@ import type { ParsedFields } from './parsed-fields.ts';
 const fieldsMax = 200;
 
 /**
- * Reads a form or a query string. Names come twice in the vendor's own sample (`card_number`, `order_amount`): the last one counts,
- * as in PHP, which the gateway's documentation is written for.
+ * Parses a form or a query string. The vendor's sample repeats names (`card_number`,
+ * `order_amount`). The last value counts, as in PHP, which the vendor's documentation uses.
  */
 export function parseForm(text: string): ParsedFields {
   const pairs = [...new URLSearchParams(text.trim())];

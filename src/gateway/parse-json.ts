@@ -3,12 +3,12 @@ import { isNode, type JsonNode } from './json-node.ts';
 import type { ParsedFields, ParseFault } from './parsed-fields.ts';
 
 const fieldsMax = 200;
-/** `data.order.referenceId` is the deepest that is documented. */
+/** The depth of `data.order.referenceId`, the deepest documented field. */
 const depthMax = 3;
-/** Looked at before the parser runs: a parser that recurses must not meet a body that is nothing but brackets. */
+/** Checked before the parser runs, since deep nesting exhausts the stack of a recursive parser. */
 const bracketsMax = 200;
 
-/** The flat names of the nested shape, which is that of a reply. */
+/** The flat names of a nested message, which has the shape of a reply. */
 const flatNames: Readonly<Record<string, string>> = {
   'data.account': 'account',
   'data.terminal': 'terminal',
@@ -27,7 +27,7 @@ const flatNames: Readonly<Record<string, string>> = {
   msg: 'message',
 };
 
-/** Reads a JSON object, flat or nested as a reply is. Numbers keep their digits; arrays are left out, as no field is one. */
+/** Parses a JSON object, flat or nested. Numbers keep their digits; arrays are no fields. */
 export function parseJson(text: string): ParsedFields {
   if ((text.match(/[[{]/g) ?? []).length > bracketsMax) return { ok: false, reason: 'too_deep' };
   let value: unknown;
@@ -38,13 +38,13 @@ export function parseJson(text: string): ParsedFields {
   }
   if (!isNode(value)) return { ok: false, reason: 'not_an_object' };
   const found: [string, string][] = [];
-  const fault = collect(value, '', 1, found);
+  const fault = collectFields(value, '', 1, found);
   if (fault !== undefined) return { ok: false, reason: fault };
   if (found.length > fieldsMax) return { ok: false, reason: 'too_many_fields' };
   return { ok: true, raw: Object.fromEntries(found) };
 }
 
-function collect(
+function collectFields(
   node: JsonNode,
   path: string,
   depth: number,
@@ -54,7 +54,7 @@ function collect(
   for (const [key, value] of Object.entries(node)) {
     const itsPath = path === '' ? key : `${path}.${key}`;
     if (isNode(value)) {
-      const fault = collect(value, itsPath, depth + 1, found);
+      const fault = collectFields(value, itsPath, depth + 1, found);
       if (fault !== undefined) return fault;
       continue;
     }

@@ -7,17 +7,17 @@ const parser = new XMLParser({
   ignoreAttributes: true,
   ignoreDeclaration: true,
   ignorePiTags: true,
-  // Text stays text: references have more digits than a number holds, and signatures need the exact value.
+  // Values stay text: references exceed a number's digits, and signatures need the exact value.
   parseTagValue: false,
   trimValues: false,
   processEntities: true,
-  // Without this the parser leaves `&#039;` as it is, and a signature is computed over the decoded character.
+  // Decodes `&#039;` too, because the gateway signs the decoded character.
   htmlEntities: true,
 });
 
 /**
- * Reads a flat `<response>` document. A document type or an entity definition is refused before any parser sees it: neither
- * belongs in a message, and both are how XML parsers are attacked.
+ * Parses a flat `<response>` document. A document type or an entity definition is refused before
+ * the parser runs: no message needs one, and attacks on XML parsers use them.
  */
 export function parseXml(text: string): ParsedFields {
   if (/<!\s*(?:DOCTYPE|ENTITY)/i.test(text)) return { ok: false, reason: 'doctype_forbidden' };
@@ -35,7 +35,7 @@ export function parseXml(text: string): ParsedFields {
   if (root === undefined) return { ok: false, reason: 'not_an_object' };
   const found: [string, string][] = [];
   for (const [name, value] of Object.entries(root)) {
-    // A name that comes twice is a list here; as in a form, the last one counts.
+    // The parser makes a list of a repeated name. The last value counts, as in a form.
     const last: unknown = Array.isArray(value) ? value.at(-1) : value;
     if (isElement(last)) return { ok: false, reason: 'too_deep' };
     if (typeof last === 'string' && name !== '#text') found.push([name, last]);

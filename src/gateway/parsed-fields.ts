@@ -1,4 +1,4 @@
-/** Why a body could not be read. The set is closed. */
+/** The closed set of reasons why a body can't be read. */
 export type ParseFault =
   | 'empty'
   | 'too_large'
@@ -11,7 +11,7 @@ export type ParseFault =
   | 'too_deep'
   | 'too_many_fields';
 
-/** The outcome of a format's own parser: flat names with their text. */
+/** The outcome of one format's parser: text by flat name. */
 export type ParsedFields =
   | { readonly ok: true; readonly raw: Readonly<Record<string, string>> }
   | { readonly ok: false; readonly reason: ParseFault };

@@ -7,8 +7,8 @@ import type { ReplyRules } from './reply-rules.ts';
 import type { RawReply } from './transport.ts';
 
 /**
- * Classifies the answer to a query. How "not found" looks is not documented: any other code and any empty `data` count as
- * none. A record of another account is not ours to use.
+ * Classifies the reply to a query. The vendor does not document "not found", so an empty `data` and
+ * any code without success count as none. A record of another account is ignored.
  */
 export function classifyQuery(
   reply: RawReply,
@@ -18,30 +18,32 @@ export function classifyQuery(
   const envelope = readEnvelope(reply);
   if (envelope.kind !== 'envelope') return envelope;
   const { code, root } = envelope;
-  // Without a code nothing says that the query was understood, so it is no "none" either.
+  // Without a code it is unclear whether the gateway understood the query.
   if (code === undefined) return { kind: 'unknown', cause: 'body_unreadable' };
   if (rules.retryableCodes.includes(code)) return { kind: 'unknown', cause: 'retryable_code' };
   if (!rules.successCodes.includes(code)) return noneOrUnknown(code, envelope.status, rules);
   const nodes = nodesAt(root, 'data');
   if (nodes.length === 0) return { kind: 'none', gatewayCode: code };
-  const ours = nodes.filter((node) => isOf(node, account));
+  const ours = nodes.filter((node) => belongsTo(node, account));
   if (ours.length === 0) return { kind: 'unknown', cause: 'reference_mismatch' };
-  return { kind: 'found', records: ours.map((node) => recordOf(node, rules)) };
+  return { kind: 'found', records: ours.map((node) => readRecord(node, rules)) };
 }
 
-/** Form-API codes for an account or terminal that is wrong or blocked: they say nothing about the token. */
+/**
+ * Codes of the form API for a wrong or blocked account or terminal. They say nothing of a token.
+ */
 const configurationCode = /^200(?:0[1-9]|1[0-6])$/;
 
-/** "None" can lead to a second creation, so a query that was turned away must not count as one. */
+/** A rejected query must not count as none, because none can lead to a second creation. */
 function noneOrUnknown(code: string, status: number, { notFoundCodes }: ReplyRules): QueryReply {
-  const isTurnedAway = status === 401 || status === 403 || configurationCode.test(code);
+  const isRejected = status === 401 || status === 403 || configurationCode.test(code);
   const isListed = notFoundCodes.length === 0 || notFoundCodes.includes(code);
-  return isListed && !isTurnedAway
+  return isListed && !isRejected
     ? { kind: 'none', gatewayCode: code }
     : { kind: 'unknown', cause: 'code_unclear' };
 }
 
-function isOf(
+function belongsTo(
   node: JsonNode,
   { account, terminal }: { account: string; terminal: string },
 ): boolean {
@@ -50,7 +52,7 @@ function isOf(
   return named === account && namedTerminal === terminal;
 }
 
-function recordOf(node: JsonNode, rules: ReplyRules): QuickPayRecord {
+function readRecord(node: JsonNode, rules: ReplyRules): QuickPayRecord {
   const { id, status, rawStatus } = readQuickPay(node, '', rules);
   return {
     quickpayId: id === undefined ? undefined : new Secret(id),

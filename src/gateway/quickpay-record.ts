@@ -6,13 +6,14 @@ import type { ReplyRules } from './reply-rules.ts';
 export interface QuickPayPart {
   readonly id: string | undefined;
   readonly status: QuickPayStatus;
-  /** As sent, as text; `absent` where there was none. */
+  /** The status as sent; `absent` if there was none. */
   readonly rawStatus: string;
 }
 
 /**
- * Reads the token part below `at`. A creation says `quickPay` with a number, a query `quickpay` with a string: both are read.
- * The raw status ends in audit rows, so anything but a short number is named rather than kept.
+ * Reads the token part below `at`. The gateway names it `quickPay` with a numeric status in a
+ * creation, and `quickpay` with a text status in a query. A raw status that is no short number
+ * becomes `other`, because it reaches audit rows.
  */
 export function readQuickPay(node: JsonNode, at: string, rules: ReplyRules): QuickPayPart {
   const below = at === '' ? '' : `${at}.`;

@@ -1,9 +1,9 @@
 import type { Secret } from '../security/secret.ts';
 
-/** What the gateway says of a token: usable, not usable, not decided, or a word we do not know. */
+/** The gateway's status of a token: usable, not usable, undecided, or unknown to this worker. */
 export type QuickPayStatus = 'active' | 'failed' | 'pending' | 'unknown';
 
-/** Why the outcome of a call is unknown. Whatever was asked for may have happened. */
+/** Why the outcome of a call is unknown. The gateway may or may not have executed the call. */
 export type UnknownCause =
   | 'timeout'
   | 'connection'
@@ -17,20 +17,20 @@ export type UnknownCause =
   | 'reference_mismatch'
   | 'redirect_host';
 
-/** Nobody knows what the call did. */
+/** The outcome of the call is unknown. */
 export interface UnknownReply {
   readonly kind: 'unknown';
   readonly cause: UnknownCause;
 }
 
-/** The gateway said no. */
+/** The gateway refused the call. */
 export interface RefusedReply {
   readonly kind: 'refused';
-  /** The gateway's code, or the error of the OAuth standard. */
+  /** The gateway's code, or an error of the OAuth standard. */
   readonly gatewayCode: string;
 }
 
-/** The reply to a creation: send the customer to `url`, or the result is here. */
+/** The reply to a creation: a URL to send the customer to, or the result at once. */
 export type CreateReply =
   | {
       readonly kind: 'redirect';
@@ -47,7 +47,7 @@ export type CreateReply =
   | RefusedReply
   | UnknownReply;
 
-/** What a token is looked up by. */
+/** The key of a query. */
 export type QuickPayLookup =
   | {
       readonly by: 'orderReferenceId' | 'merchantReferenceId' | 'customerId';
@@ -55,7 +55,7 @@ export type QuickPayLookup =
     }
   | { readonly by: 'quickpayId'; readonly value: Secret };
 
-/** One token of an answer to a query. */
+/** One token in the reply to a query. */
 export interface QuickPayRecord {
   readonly quickpayId: Secret | undefined;
   readonly status: QuickPayStatus;
@@ -67,27 +67,27 @@ export interface QuickPayRecord {
   readonly customerId: string | undefined;
 }
 
-/** The answer to a query: records, or the gateway knows of none. */
+/** The reply to a query: records, or none. */
 export type QueryReply =
   | { readonly kind: 'found'; readonly records: readonly QuickPayRecord[] }
   | { readonly kind: 'none'; readonly gatewayCode: string }
   | UnknownReply;
 
-/** The answer to a cancellation. `done` means accepted; only a query tells what became of the token. */
+/** The reply to a cancellation. `done` means accepted; only a query tells the token's status. */
 export type CancelReply =
   | { readonly kind: 'done'; readonly rawStatus: string }
   | RefusedReply
   | UnknownReply;
 
-/** The answer to a check of an account. */
+/** The reply to a check of an account. */
 export type CheckReply = { readonly kind: 'done' } | RefusedReply | UnknownReply;
 
-/** The answer to an OAuth call. */
+/** The reply to an OAuth call. */
 export type AccessTokenReply =
   | {
       readonly kind: 'done';
       readonly accessToken: Secret;
-      /** Undefined where the gateway does not rotate: the former one stays good. */
+      /** Undefined if the gateway does not rotate it: the previous one stays valid. */
       readonly refreshToken: Secret | undefined;
       readonly expiresInMs: number | undefined;
     }

@@ -1,31 +1,31 @@
 import type { QuickPayStatus } from './replies.ts';
 
-/** What the gateway's documentation leaves open about replies, as configuration. Everything has a default. */
+/** Configuration for what the gateway's documentation leaves open. Every rule has a default. */
 export interface ReplyRulesInput {
   /** Codes of the JSON API that mean success. */
   readonly successCodes?: readonly string[];
-  /** Codes that settle nothing: the call may be looked into again. */
+  /** Codes that leave the outcome of a call unknown. */
   readonly retryableCodes?: readonly string[];
-  /** Codes by which a query says that it knows nothing; empty: every code but those of success does. */
+  /** Codes by which a query reports no result. If empty, every code without success does. */
   readonly notFoundCodes?: readonly string[];
   /** Codes of the OAuth calls that mean success. */
   readonly oauthSuccessCodes?: readonly string[];
-  /** Hosts that a customer may be sent to; `*.example.com` stands for all below it. */
+  /** Hosts that a customer may be sent to. `*.example.com` allows every host below it. */
   readonly redirectHostAllowList?: readonly string[];
-  /** Raw `quickPay.status` values, by what they mean. */
+  /** The meaning of each raw `quickPay.status`. */
   readonly statusMap?: Readonly<Record<string, QuickPayStatus>>;
-  /** Paths at which the access token is looked for, the first that holds text wins. */
+  /** Possible paths of the access token. The first with a text wins. */
   readonly accessTokenPaths?: readonly string[];
-  /** The same for the refresh token. */
+  /** Possible paths of the refresh token. The first with a text wins. */
   readonly refreshTokenPaths?: readonly string[];
-  /** The same for the lifetime in seconds. */
+  /** Possible paths of the lifetime in seconds. The first with a value wins. */
   readonly expiresInPaths?: readonly string[];
 }
 
-/** The rules with every default filled in. */
+/** The rules with all defaults. */
 export type ReplyRules = Required<ReplyRulesInput>;
 
-/** Fills in what protocol notes name as the likely answer to each open question. */
+/** Fills in the most likely value of each rule that is not configured. */
 export function resolveRules(input: ReplyRulesInput): ReplyRules {
   return {
     successCodes: input.successCodes ?? ['000'],

@@ -1,7 +1,9 @@
 /**
- * Ordered field lists of Oceanpayment signatures, each followed by the secure code. Rules are data: which list belongs to
- * which message is decided by configuration. a1-a10 are requests, c1 and c2 messages of the form gateway, all seen in
- * public integrations; Q1-Q3 are candidates for the QuickPay redirect and push, whose rule is not published.
+ * The ordered field lists of Oceanpayment signatures; the secure code follows each. Configuration
+ * decides which list belongs to which message.
+ *
+ * a1-a10 are requests and c1-c2 are messages of the form gateway, all found in public integrations.
+ * Q1-Q3 are candidates for the QuickPay redirect and push, whose list the vendor does not publish.
  */
 export const signatureFields = {
   a1: [

@@ -1,10 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Secret } from '../security/secret.ts';
 
-/** Values by field name, exactly as sent or received: before trimming, number formatting or escaping. */
+/** Values by field name, as sent or received: before trimming, number formatting or escaping. */
 export type SignedValues = Readonly<Record<string, string | undefined>>;
 
-/** What a signature turned out to be. */
+/** The result of a signature check. */
 export type SignatureVerdict =
   | { readonly verdict: 'verified'; readonly list: string; readonly secureCodeIndex: number }
   | { readonly verdict: 'mismatch' }
@@ -12,11 +12,11 @@ export type SignatureVerdict =
   | { readonly verdict: 'malformed' };
 
 /**
- * The signature of a message: SHA-256 over the values of `fields`, in order and without separators, with the secure code
- * last, in lower-case hex. A missing value counts as empty.
+ * The signature of a message: SHA-256 over the values of `fields` in order, without separators,
+ * with the secure code last, in lower-case hex. A missing value counts as empty.
  *
- * Without separators two different messages can share a signature (`9.90` + `` and `9.9` + `0`), so a right one never replaces comparing
- * each value with what was stored.
+ * Without separators two messages can share a signature (`9.90` + `` and `9.9` + `0`). So even
+ * after a match each value must be compared with the stored one.
  */
 export function computeSignature(
   fields: readonly string[],
@@ -36,8 +36,8 @@ export function signatureText(fields: readonly string[], values: SignedValues): 
 }
 
 /**
- * Compares a signature with every candidate list under every secure code, current first. Hex in either case is right: the gateway
- * itself prints both. Each comparison is constant-time.
+ * Checks a signature against every candidate list under every secure code, the current one first.
+ * The gateway prints hex in both cases, so case does not matter. Each comparison is constant-time.
  */
 export function verifySignature(message: {
   readonly values: SignedValues;
@@ -59,7 +59,7 @@ export function verifySignature(message: {
   return { verdict: 'mismatch' };
 }
 
-/** How characters that the gateway does not sign are treated; all ways trim both ends first. */
+/** The way to treat characters that the gateway does not sign. Each way trims both ends first. */
 export type Sanitizing = 'remove' | 'space' | 'entity';
 
 const entities: Readonly<Record<string, string>> = {
@@ -69,7 +69,9 @@ const entities: Readonly<Record<string, string>> = {
   '>': '&gt;',
 };
 
-/** A name or e-mail address as the form gateway signs it. Which of the three ways is right is not documented. */
+/**
+ * A name or e-mail address as the form gateway signs it. The vendor does not document which way.
+ */
 export function sanitize(value: string, way: Sanitizing): string {
   return value.trim().replaceAll(/["'<>]/g, (character) => {
     switch (way) {

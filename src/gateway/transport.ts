@@ -1,12 +1,12 @@
 import { Agent, request } from 'undici';
 import type { UnknownCause } from './replies.ts';
 
-/** A reply as it came, or why there is none. */
+/** A raw reply, or the reason why there is none. */
 export type RawReply =
   | { readonly kind: 'reply'; readonly status: number; readonly body: string }
   | { readonly kind: 'unknown'; readonly cause: UnknownCause };
 
-/** Sends JSON and brings back text. */
+/** Posts JSON and returns the reply's text. */
 export interface Transport {
   readonly post: (
     url: string,
@@ -21,8 +21,9 @@ const bodyBytesMax = 256 * 1_024;
 const connectionsMax = 64;
 
 /**
- * Creates a transport with one deadline for the whole call. Redirects are not followed: the secure code travels in a header, and must not
- * reach a host that a reply names. Nothing is retried here; a call that may have had an effect is not ours to repeat.
+ * Creates a transport with one deadline for the whole call. It follows no redirect, because the
+ * secure code in the headers must not reach a host that a reply names. It retries nothing, because
+ * a call may have had an effect.
  */
 export function createTransport(options: { readonly timeoutMs: number }): Transport {
   const { timeoutMs } = options;
@@ -58,7 +59,7 @@ export function createTransport(options: { readonly timeoutMs: number }): Transp
   };
 }
 
-/** The body as UTF-8 text, or undefined when it is too large; the rest is then not read. */
+/** The body as UTF-8 text. Undefined if it is too large; the rest is then not read. */
 async function readBody(
   body: AsyncIterable<Buffer> & { destroy: () => unknown },
 ): Promise<string | undefined> {

@@ -3,7 +3,7 @@ import type { QuickPayLookup, QuickPayRecord, QueryReply } from '../gateway/clie
 import { isSameQuickpayId } from './row.ts';
 import type { JobContext } from '../execution/define-job.ts';
 import { getAccountOf } from '../account/open-account.ts';
-import { type Answer, saysOf, isAskedFor, recordOf } from '../gateway/answer.ts';
+import { type Answer, saysOf, matchesLookup, selectRecord } from '../gateway/answer.ts';
 
 /**
  * Asks what became of a tokenization, by the reference that we chose. A reference that was given up may have led to a
@@ -42,7 +42,7 @@ export async function askForSecondToken(
     const records = reply.kind === 'found' ? reply.records : [];
     const other = records.find(
       (record) =>
-        isAskedFor(lookup, record) &&
+        matchesLookup(lookup, record) &&
         saysOf(record) === 'success' &&
         !isOwnToken(record, row, context),
     );
@@ -88,7 +88,7 @@ export function answerOf(
   { keyring }: JobContext<never>,
 ): Answer {
   if (reply.kind === 'unknown') return { says: 'unknown', isOtherToken: false, word: reply.cause };
-  const record = reply.kind === 'found' ? recordOf(lookup, reply.records) : undefined;
+  const record = reply.kind === 'found' ? selectRecord(lookup, reply.records) : undefined;
   if (record === undefined) {
     const gatewayCode = reply.kind === 'none' ? reply.gatewayCode : undefined;
     return { says: 'none', isOtherToken: false, word: 'none', gatewayCode };

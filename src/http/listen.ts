@@ -1,14 +1,14 @@
 import type { FastifyInstance } from 'fastify';
 import { AppError } from '../domain/errors.ts';
 
-/** Where a listener is to be had, and the variable that says so. */
+/** The address of a listener, and the variable that sets its port. */
 export interface ListenOptions {
   readonly host: string;
   readonly port: number;
   readonly portVariable: 'CALLBACK_PORT' | 'OPS_PORT';
 }
 
-/** Starts listening and returns the real address. Throws `port_taken`, naming the variable to change. */
+/** Starts listening and returns the actual URL. Throws `port_taken` with the variable to change. */
 export async function listenOn(
   server: FastifyInstance,
   { host, port, portVariable }: ListenOptions,

@@ -1,4 +1,4 @@
-/** What a customer sees when we know of no shop to send them back to. It tells nothing about the outcome. */
+/** The page for a customer without a known return URL. It does not tell the outcome. */
 export const neutralPage = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">

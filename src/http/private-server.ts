@@ -11,16 +11,16 @@ import { type BoardQueue, registerBoard } from './routes/board.ts';
 import { registerHealth } from './routes/health.ts';
 import { registerMetrics } from './routes/metrics.ts';
 
-/** What the private listener needs. */
+/** The dependencies of the private listener. */
 export interface PrivatePorts extends ApiPorts {
-  /** Whether each part that the worker can't do without answers. */
+  /** Whether each service that the worker depends on answers. */
   readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
   readonly renderMetrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
   readonly boardQueues: readonly BoardQueue[];
   readonly logger: Logger;
 }
 
-/** The private listener: the HTTP API, health, metrics, and a read-only board of the queues behind a login. */
+/** Creates the private listener: HTTP API, health, metrics, and a read-only queue board. */
 export function createPrivateServer(
   options: {
     readonly host: string;
@@ -34,9 +34,9 @@ export function createPrivateServer(
     requestTimeout: 30_000,
     forceCloseConnections: true,
     genReqId: ({ headers }) => requestIdOf(headers['x-request-id']),
-    // Fastify's own answers quote the address.
+    // Fastify's own answer would quote the URL.
     frameworkErrors: (_error, _request, reply) => {
-      void sendProblem(reply, new AppError('payload_invalid', 'The address is malformed.'));
+      void sendProblem(reply, new AppError('payload_invalid', 'The URL is malformed; correct it.'));
     },
     clientErrorHandler: answerBrokenRequest,
   });
@@ -50,7 +50,7 @@ export function createPrivateServer(
       error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number'
         ? error.statusCode
         : 500;
-    if (status >= 500) ports.logger.error({ error }, 'a request to the private listener failed');
+    if (status >= 500) ports.logger.error({ error }, 'request to the private listener failed');
     const text = status === 401 ? 'log in' : 'refused';
     return await reply.code(status).type('text/plain; charset=utf-8').send(text);
   });
@@ -62,7 +62,7 @@ export function createPrivateServer(
   };
 }
 
-/** What could not be read as HTTP, or has headers beyond all measure, is answered without a request to speak of. */
+/** Answers malformed HTTP and oversized headers, for which Fastify creates no request. */
 function answerBrokenRequest(_error: Error, socket: Socket): void {
   if (!socket.writable) {
     socket.destroy();

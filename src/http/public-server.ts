@@ -11,7 +11,7 @@ import { type AddressRange, isInRanges } from '../security/addresses.ts';
 import { listenOn } from './listen.ts';
 import { neutralPage } from './neutral-page.ts';
 
-/** A message as it came over HTTP. */
+/** A message of the gateway as received over HTTP. */
 export interface ReceivedCallback {
   readonly channel: Channel;
   readonly contentType: string | undefined;
@@ -19,9 +19,9 @@ export interface ReceivedCallback {
   readonly sourceIp: string;
 }
 
-/** What the public listener needs. */
+/** The dependencies of the public listener. */
 export interface PublicPorts {
-  /** Keeps the message; resolves once it is committed and throws when it could not be. */
+  /** Stores the message. Resolves after the commit and throws if there was none. */
   readonly receiveCallback: (received: ReceivedCallback) => Promise<{
     readonly verdict: 'kept' | 'bad_signature';
     readonly returnUrl: string | undefined;
@@ -30,7 +30,7 @@ export interface PublicPorts {
   readonly logger: Logger;
 }
 
-/** A listener that was built but does not listen yet. */
+/** A configured listener, which listens only after `listen`. */
 export interface HttpServer {
   readonly listen: () => Promise<{ readonly url: string }>;
   readonly close: () => Promise<void>;
@@ -40,30 +40,33 @@ const bodyBytesMax = 64 * 1_024;
 const retryAfterSeconds = '5';
 const idleSweepMs = 50;
 const rawBytes = 'application/octet-stream';
-/** Whoever has one address of an IPv6 network of this size has all of them. */
+/**
+ * The network size that the rate limit counts as one IPv6 sender: a subscriber gets a whole /64.
+ */
 const ipv6Subnet = 64;
 
 /**
- * The public listener: the two callback routes and nothing else. The world can reach it, so it bounds bodies, times and rates, and
- * its answers tell a stranger nothing.
+ * Creates the public listener with the two callback routes only. The internet can reach it, so it
+ * limits body sizes, times and rates, and its answers reveal nothing to an unverified sender.
  */
 export function createPublicServer(
   options: {
     readonly host: string;
     readonly port: number;
     readonly trustProxy: boolean;
-    /** Requests per minute and address, or IPv6 network of 64 bits. */
+    /** The limit of one IPv4 address or one IPv6 network of 64 bits. */
     readonly requestsPerMinuteMax: number;
-    /** Addresses that may push; undefined: all of them. Customers' browsers come from anywhere. */
+    /** The addresses that may push; undefined allows all. Redirects come from any address. */
     readonly notifySources: readonly AddressRange[] | undefined;
   },
   ports: PublicPorts,
 ): HttpServer {
   const server = fastify({
     bodyLimit: bodyBytesMax,
-    // Only the nearest proxy is believed: whatever stands further left in X-Forwarded-For, the client may have written.
+    // Only the nearest proxy is trusted: the client can forge the entries further left in
+    // X-Forwarded-For.
     trustProxy: options.trustProxy && ((_address, hop) => hop === 0),
-    // A HEAD request would be taken for a message; link checkers send them.
+    // Link checkers send HEAD requests, which would be stored as messages.
     exposeHeadRoutes: false,
     requestTimeout: 10_000,
     connectionTimeout: 20_000,
@@ -77,9 +80,9 @@ export function createPublicServer(
     errorResponseBuilder: (_request, context) => ({ statusCode: context.statusCode }),
   });
   void server.register(async (scope) => {
-    // The body stays as it came: signatures and the inbox need its bytes, and parsing is for later.
+    // The inbox and signature checks need the body's exact bytes; a job parses them later.
     scope.removeAllContentTypeParsers();
-    // Fastify refuses a content type that is not well-formed, and with it a push that nothing else is wrong with.
+    // Fastify would refuse a valid push whose content type is malformed.
     scope.addHook('onRequest', async ({ raw }) => {
       if (raw.headers['content-type'] !== undefined) raw.headers['content-type'] = rawBytes;
     });
@@ -94,13 +97,14 @@ export function createPublicServer(
     scope.post('/callbacks/redirect', async (request, reply) => {
       const { body } = request;
       const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0);
-      return await answerRedirect(request, reply, ports, bytes, sentContentType(request));
+      const message = { body: bytes, contentType: sentContentType(request) };
+      return await answerRedirect(request, reply, ports, message);
     });
     scope.get('/callbacks/redirect', async (request, reply) => {
       const border = request.url.indexOf('?');
       const query = Buffer.from(border === -1 ? '' : request.url.slice(border + 1));
-      const contentType = 'application/x-www-form-urlencoded';
-      return await answerRedirect(request, reply, ports, query, contentType);
+      const message = { body: query, contentType: 'application/x-www-form-urlencoded' };
+      return await answerRedirect(request, reply, ports, message);
     });
   });
   server.addHook('onSend', async (_request, reply) => {
@@ -111,16 +115,16 @@ export function createPublicServer(
       'x-content-type-options': 'nosniff',
     });
   });
-  server.setNotFoundHandler(async (_request, reply) => await plain(reply, 404, 'not found'));
+  server.setNotFoundHandler(async (_request, reply) => await sendText(reply, 404, 'not found'));
   server.setErrorHandler(async (error, _request, reply) => {
     const status = statusOf(error);
-    if (status >= 500) ports.logger.error({ error }, 'a callback request failed');
-    return await plain(reply, status, status === 413 ? 'too large' : 'refused');
+    if (status >= 500) ports.logger.error({ error }, 'callback request failed');
+    return await sendText(reply, status, status === 413 ? 'too large' : 'refused');
   });
   return {
     listen: async () => await listenOn(server, { ...options, portVariable: 'CALLBACK_PORT' }),
     close: async () => {
-      // A connection that falls idle after the close began would be waited for until its keep-alive ends.
+      // Without the sweep, close waits for the keep-alive of connections that become idle later.
       const sweep = setInterval(() => server.server.closeIdleConnections(), idleSweepMs);
       try {
         await server.close();
@@ -131,7 +135,10 @@ export function createPublicServer(
   };
 }
 
-/** Refuses a push from elsewhere before its body is read. Nothing of it is kept, and its address is personal data: only the metric tells. */
+/**
+ * Refuses a push from an address that is not allowed, before its body is read. Only a metric
+ * records it: the address is personal data.
+ */
 function refuseOtherSources(
   sources: readonly AddressRange[] | undefined,
   { countCallback }: PublicPorts,
@@ -139,11 +146,11 @@ function refuseOtherSources(
   return async ({ ip }, reply) => {
     if (sources === undefined || isInRanges(ip, sources)) return undefined;
     countCallback('notify', 'source_refused');
-    return await plain(reply, 403, 'refused');
+    return await sendText(reply, 403, 'refused');
   };
 }
 
-/** `receive-ok` is said only once the row is committed; anything else makes the gateway try again. */
+/** Answers `receive-ok` only after the commit. The gateway retries after any other answer. */
 async function answerNotify(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -156,65 +163,69 @@ async function answerNotify(
     body: Buffer.isBuffer(body) ? body : Buffer.alloc(0),
     sourceIp: ip,
   };
-  const kept = await keep(received, ports);
-  if (kept === undefined) {
-    return await plain(reply.header('retry-after', retryAfterSeconds), 503, 'try again');
+  const stored = await storeCallback(received, ports);
+  if (stored === undefined) {
+    return await sendText(reply.header('retry-after', retryAfterSeconds), 503, 'try again');
   }
-  if (kept.verdict === 'bad_signature') return await plain(reply, 400, 'refused');
-  return await plain(reply, 200, 'receive-ok');
+  if (stored.verdict === 'bad_signature') return await sendText(reply, 400, 'refused');
+  return await sendText(reply, 200, 'receive-ok');
 }
 
-/** Sends the customer on their way. What the gateway says here is not believed yet, so nothing of it is shown. */
+/**
+ * Sends the customer back to the shop. The answer shows nothing of the message: it is unverified.
+ */
 async function answerRedirect(
   { ip }: FastifyRequest,
   reply: FastifyReply,
   ports: PublicPorts,
-  body: Buffer,
-  contentType: string | undefined,
+  message: Pick<ReceivedCallback, 'body' | 'contentType'>,
 ): Promise<FastifyReply> {
-  const kept = await keep({ channel: 'redirect', contentType, body, sourceIp: ip }, ports);
-  if (kept === undefined) {
-    return await page(reply.header('retry-after', retryAfterSeconds), 503);
+  const stored = await storeCallback({ channel: 'redirect', ...message, sourceIp: ip }, ports);
+  if (stored === undefined) {
+    return await sendPage(reply.header('retry-after', retryAfterSeconds), 503);
   }
-  const location = findLocation(kept.returnUrl);
-  if (location === undefined) return await page(reply, 200);
+  const location = findLocation(stored.returnUrl);
+  if (location === undefined) return await sendPage(reply, 200);
   return await reply.code(303).header('location', location).send();
 }
 
-async function keep(
+async function storeCallback(
   received: ReceivedCallback,
   { receiveCallback, countCallback, logger }: PublicPorts,
 ): Promise<Awaited<ReturnType<PublicPorts['receiveCallback']>> | undefined> {
   const { channel } = received;
   try {
-    const kept = await receiveCallback(received);
-    countCallback(channel, kept.verdict);
-    return kept;
+    const stored = await receiveCallback(received);
+    countCallback(channel, stored.verdict);
+    return stored;
   } catch (error) {
     countCallback(channel, 'not_kept');
-    logger.error({ channel, error }, 'a callback could not be kept; the gateway has to try again');
+    logger.error(
+      { channel, error },
+      'callback was not stored; answered 503 so that the gateway retries',
+    );
     return undefined;
   }
 }
 
-async function plain(reply: FastifyReply, status: number, text: string): Promise<FastifyReply> {
+async function sendText(reply: FastifyReply, status: number, text: string): Promise<FastifyReply> {
   return await reply.code(status).type('text/plain; charset=utf-8').send(text);
 }
 
-async function page(reply: FastifyReply, status: number): Promise<FastifyReply> {
+async function sendPage(reply: FastifyReply, status: number): Promise<FastifyReply> {
   return await reply.code(status).type('text/html; charset=utf-8').send(neutralPage);
 }
 
 /**
- * A web address in the form that a header can hold. Serialising it drops line breaks and encodes what is not ASCII; as it was
- * written, such an address would break the answer.
+ * The return URL in a form that a header can hold. Serializing drops line breaks and encodes other
+ * characters than ASCII; the raw text could break the response.
  */
 function findLocation(returnUrl: string | undefined): string | undefined {
   const url = returnUrl === undefined ? null : URL.parse(returnUrl);
   return url !== null && /^https?:$/.test(url.protocol) ? url.href : undefined;
 }
 
-/** The content type as it was sent, from headers that nothing has changed. */
+/** The content type as sent, from the headers that the hook above does not overwrite. */
 function sentContentType({ raw }: FastifyRequest): string | undefined {
   return raw.headersDistinct['content-type']?.[0];
 }

@@ -6,7 +6,7 @@ import type { OperationDependencies } from '../../execution/dependencies.ts';
 import type { AccessTokenReader } from '../../access-token/read/reader.ts';
 import type { TokenizationWaiters } from '../../tokenization/read/long-poll.ts';
 
-/** What the handlers of the API work with. */
+/** The dependencies of route handlers. */
 export interface ApiDependencies extends OperationDependencies {
   readonly waiters: TokenizationWaiters;
   readonly accessTokens: Pick<AccessTokenReader, 'read' | 'invalidate'>;
@@ -17,33 +17,33 @@ export interface ApiRequest<Params, Query, Body> {
   readonly params: Params;
   readonly query: Query;
   readonly body: Body;
-  /** A header of the request, by its lower-case name. */
+  /** Reads a header of the request by its lower-case name. */
   readonly header: (name: string) => string | undefined;
   /** Adds a header to the answer. */
   readonly setHeader: (name: string, value: string) => void;
-  /** Who asks and under which request id: what the audit rows of this request say. */
+  /** The actor and the request id for the audit rows of this request. */
   readonly audit: AuditContext;
   /** Aborted when the client hangs up. */
   readonly signal: AbortSignal;
 }
 
-/** A header that a route reads besides those that all of them do. */
+/** A header that only this route reads. */
 export interface ApiHeader {
   readonly name: string;
   readonly description: string;
 }
 
-/** The contract of one route, and its story. The OpenAPI document is made from the contract. */
+/** The contract and the handler of one route. The OpenAPI document is made from the contract. */
 export interface ApiRouteDefinition<
   Params extends z.ZodType,
   Query extends z.ZodType,
   Body extends z.ZodType,
   Answer extends z.ZodType,
 > {
-  /** Names the operation in the OpenAPI document, and so the method of generated clients. */
+  /** The operation's name in the OpenAPI document, which generated clients use as method name. */
   readonly operationId: string;
   readonly method: 'GET' | 'POST';
-  /** Below `/v1`; parameters as `:name`. */
+  /** The path below `/v1`, with parameters as `:name`. */
   readonly path: string;
   readonly scope: ApiScope;
   readonly tag: 'tokenizations' | 'callbacks' | 'dead letters' | 'access tokens' | 'credentials';
@@ -55,7 +55,7 @@ export interface ApiRouteDefinition<
   readonly headers?: readonly ApiHeader[];
   readonly status: 200 | 202;
   readonly answer: Answer;
-  /** Faults of its own, besides those that every route may answer with. */
+  /** The error codes of this route, besides those of every route. */
   readonly problems: readonly ErrorCode[];
   readonly handle: (
     request: ApiRequest<z.output<Params>, z.output<Query>, z.output<Body>>,
@@ -63,7 +63,7 @@ export interface ApiRouteDefinition<
   ) => Promise<z.input<Answer>>;
 }
 
-/** A route whose types are no longer known, as the list of routes holds it. */
+/** A route without the types of its schemas, so that one list can hold all routes. */
 export interface ApiRoute extends Omit<
   ApiRouteDefinition<z.ZodType, z.ZodType, z.ZodType, z.ZodType>,
   'handle'
@@ -74,7 +74,7 @@ export interface ApiRoute extends Omit<
   ) => Promise<unknown>;
 }
 
-/** Declares a route. What `handle` gets and returns is typed by the schemas. */
+/** Declares a route. The schemas give the types of `handle`. */
 export function apiRoute<
   Params extends z.ZodType,
   Query extends z.ZodType,
@@ -85,7 +85,7 @@ export function apiRoute<
     ...definition,
     handleParsed: async (request, dependencies) =>
       await definition.handle(
-        // The validator has replaced each part by what its schema returned.
+        // The validator has replaced each part by the output of its schema.
         request as ApiRequest<z.output<Params>, z.output<Query>, z.output<Body>>,
         dependencies,
       ),

@@ -6,13 +6,13 @@ import type { KeyLookup, KnownKey } from './key-lookup.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What the API key of a request has to allow. */
+    /** The scope that the API key of a request needs. */
     requiredScope?: ApiScope;
   }
 }
 
-/** An error that says itself when to come back, in seconds. */
-export class RetryLater extends AppError {
+/** A `rate_limited` error with the seconds until the limit's window ends. */
+export class RateLimitedError extends AppError {
   readonly retryAfterS: number;
 
   constructor(message: string, retryAfterS: number) {
@@ -26,22 +26,22 @@ const failuresPerMinuteMax = 30;
 const bearer = /^Bearer +([\x21-\x7e]{1,256}) *$/i;
 
 /**
- * Lets only requests with a key of the right scope through, and counts them: requests by key, failures by address. An address with
- * too many failures is answered 429 in place of 401 without a look at the database; keys that are right still work from
- * there, since backends often share an address, and no number of guesses comes near 32 random bytes.
+ * Admits only requests with a key of the right scope, and limits requests per key and failures per
+ * address. After too many failures an address gets 429 without a database query. Valid keys still
+ * work from that address, since backends often share one, and guessing 32 random bytes is hopeless.
  */
 export async function authenticateRequests(
   scope: FastifyInstance,
   keys: KeyLookup,
   requestsPerMinuteMax: number,
 ): Promise<(request: FastifyRequest) => KnownKey> {
-  const known = new WeakMap<FastifyRequest, KnownKey>();
+  const keyByRequest = new WeakMap<FastifyRequest, KnownKey>();
   await scope.register(rateLimit, { global: false });
   const failures = scope.createRateLimit({ max: failuresPerMinuteMax, timeWindow });
   const requests = scope.createRateLimit({
     max: requestsPerMinuteMax,
     timeWindow,
-    keyGenerator: (request) => known.get(request)?.name ?? '',
+    keyGenerator: (request) => keyByRequest.get(request)?.name ?? '',
   });
 
   scope.addHook('onRequest', async (request) => {
@@ -51,7 +51,10 @@ export async function authenticateRequests(
     if (refusal === undefined) return;
     const counted = await failures(request);
     if (!counted.isAllowed && counted.isExceeded) {
-      throw new RetryLater('Too many requests without a good key.', counted.ttlInSeconds);
+      throw new RateLimitedError(
+        'This address sent too many requests without a valid key; wait for Retry-After.',
+        counted.ttlInSeconds,
+      );
     }
     throw refusal;
   });
@@ -60,35 +63,38 @@ export async function authenticateRequests(
     const sent = bearer.exec(request.headers.authorization ?? '')?.[1];
     if (sent === undefined) return await keyMissing(keys);
     const failed = await failures(request, { increment: false });
-    const isWary = !failed.isAllowed && failed.remaining === 0;
-    const key = await keys.find(sent, { isCachedOnly: isWary });
+    const isOverLimit = !failed.isAllowed && failed.remaining === 0;
+    const key = await keys.find(sent, { isCachedOnly: isOverLimit });
     if (key === undefined) {
       return (await keys.hasAny())
-        ? new AppError('api_key_unknown', 'No key in force is like the one that was sent.')
+        ? new AppError('api_key_unknown', 'The sent key is not among the active keys.')
         : notConfigured();
     }
-    known.set(request, key);
+    keyByRequest.set(request, key);
     const counted = await requests(request);
     if (!counted.isAllowed && counted.isExceeded) {
-      throw new RetryLater('This key has sent too many requests.', counted.ttlInSeconds);
+      throw new RateLimitedError(
+        'This key sent too many requests; wait for Retry-After.',
+        counted.ttlInSeconds,
+      );
     }
     if (!key.scopes.includes(required)) {
-      // The key is a good one, so this is no failure to count against the address.
-      throw new AppError('scope_missing', `This needs a key with the scope ${required}.`);
+      // Thrown, not returned: a valid key without the scope is no failure of its address.
+      throw new AppError('scope_missing', `This route needs a key with the scope ${required}.`);
     }
     return undefined;
   }
 
   return (request) => {
-    const key = known.get(request);
-    if (key === undefined) throw new AppError('internal', 'A request has no key.');
+    const key = keyByRequest.get(request);
+    if (key === undefined) throw new AppError('internal', 'The request has no key.');
     return key;
   };
 }
 
 async function keyMissing(keys: KeyLookup): Promise<AppError> {
   return (await keys.hasAny())
-    ? new AppError('api_key_missing', 'Send "Authorization: Bearer" and a key.', {
+    ? new AppError('api_key_missing', 'Send the header "Authorization: Bearer <API key>".', {
         paths: ['authorization'],
       })
     : notConfigured();

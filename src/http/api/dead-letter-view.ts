@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { DeadLetterRow } from '../../db/rows.ts';
 import type { deadLetterView } from '../../domain/api-shapes.ts';
 
-/** What the API shows of a dead letter: which job it was and what was wrong with it, never its payload. */
+/** A dead letter as the API shows it: the job and its fault, never its payload. */
 export function deadLetterViewOf(row: DeadLetterRow): z.input<typeof deadLetterView> {
   return {
     id: row.id,

@@ -24,7 +24,7 @@ import {
 import type { ApiRoute } from './api-route.ts';
 import { kindOf, problemMediaType } from './problem.ts';
 
-/** Faults that any route may answer with. */
+/** The error codes that every route may answer with. */
 const commonProblems = [
   'payload_invalid',
   'api_key_missing',
@@ -35,10 +35,10 @@ const commonProblems = [
   'database_unavailable',
   'internal',
 ] as const satisfies readonly ErrorCode[];
-/** Faults that any route with a body may answer with. */
+/** The error codes that every route with a body may answer with. */
 const bodyProblems = ['body_too_large', 'media_type_unsupported'] as const;
 
-/** Schemas that stand in the document under a name of their own. */
+/** The schemas that the document lists by name. */
 const named = {
   Tokenization: tokenizationView,
   TokenizationPage: tokenizationPage,
@@ -55,7 +55,7 @@ const named = {
   Problem: problem,
 } as const;
 
-/** An answer may gain fields within a version, so only what has to be strict, requests, says that there are no others. */
+/** Only requests forbid additional properties, since answers may gain fields within a version. */
 const zodToJsonConfig = {
   override: ({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodType; jsonSchema: object }) => {
     if (zodSchema instanceof z.ZodObject && zodSchema.def.catchall === undefined) {
@@ -66,13 +66,14 @@ const zodToJsonConfig = {
 
 const description = `Requests, tokens and their history over HTTP.
 
-Send an API key as a bearer token. A key has scopes: \`enqueue\` hands work over, \`read\` looks, \`reveal\` shows a QuickPay ID, and \`operate\` acts
-on tokens and on dead letters. Faults are RFC 9457 problems with a \`code\` of a closed set; they name fields and never hold a value of the
-request. \`x-request-id\` is taken from the request when it has a plain form, else made; it is in each answer, in the log and in the audit rows.`;
+Send an API key as a bearer token. A key has scopes: \`enqueue\` enqueues work, \`read\` reads tokenizations, \`reveal\` reveals secrets
+(QuickPay IDs, access tokens, OPCCOUNT credentials), and \`operate\` acts on tokens and dead letters. Errors are RFC 9457 problems with a
+\`code\` of a closed set; they name fields and never hold a value of the request. The worker takes \`x-request-id\` from the request if it is
+at most 64 letters, digits, \`.\`, \`_\` or \`-\`, and generates one otherwise; answers, log lines and audit rows contain it.`;
 
-/** Makes the OpenAPI 3.1 document from the routes that are registered after this, each with the schemas that it parses with. */
+/** Makes the OpenAPI 3.1 document from the routes that are registered after this call. */
 export async function registerOpenApi(scope: FastifyInstance): Promise<void> {
-  // Descriptions stand in zod's own registry, so the names have to as well.
+  // The descriptions are in zod's global registry, and the names must be in the same one.
   for (const [id, schema] of Object.entries(named)) {
     z.globalRegistry.add(schema, { ...z.globalRegistry.get(schema), id });
   }
@@ -87,14 +88,14 @@ export async function registerOpenApi(scope: FastifyInstance): Promise<void> {
       },
       servers: [{ url: '/', description: 'The private listener' }],
       tags: [
-        { name: 'tokenizations', description: 'Requests for QuickPay IDs, and their life' },
+        { name: 'tokenizations', description: 'Requests for QuickPay IDs and their tokens' },
         {
           name: 'callbacks',
           description: 'Messages of the gateway that a backend received itself',
         },
-        { name: 'dead letters', description: 'Work that could not be done' },
+        { name: 'dead letters', description: 'Jobs that failed for good' },
         { name: 'access tokens', description: 'OPCard access tokens' },
-        { name: 'credentials', description: 'What backends sign their own calls with' },
+        { name: 'credentials', description: 'Credentials that backends sign their own calls with' },
       ],
       components: {
         securitySchemes: {
@@ -108,7 +109,8 @@ export async function registerOpenApi(scope: FastifyInstance): Promise<void> {
 }
 
 /**
- * The document. Each named schema has a form for requests and one for answers; those that something refers to are kept.
+ * The document. The plugin adds each named schema in a request and an answer form; unreferenced
+ * ones are removed.
  */
 export function openApiDocument(scope: FastifyInstance): object {
   const whole: { paths?: unknown; components?: { schemas?: Readonly<Record<string, unknown>> } } =
@@ -127,7 +129,7 @@ export function openApiDocument(scope: FastifyInstance): object {
   return { ...whole, components: { ...whole.components, schemas: kept } };
 }
 
-/** The schema of a route, for parsing, for the answer and for the document. */
+/** A route's schema for Fastify: it validates requests, serializes answers and documents both. */
 export function schemaOf(route: ApiRoute): FastifySchema {
   const { params, query, body, status, answer } = route;
   return {
@@ -160,7 +162,7 @@ function headersOf(headers: NonNullable<ApiRoute['headers']>): z.ZodType {
   );
 }
 
-/** Problems by status, each with the codes that it may stand for. */
+/** A route's problem answers by status, each with the codes it may have. */
 function problemsOf({ problems, body }: ApiRoute): Readonly<Record<number, object>> {
   const codes = [...commonProblems, ...(body === undefined ? [] : bodyProblems), ...problems];
   const statuses = [...new Set(codes.map((code) => kindOf(code).status))];

@@ -6,7 +6,7 @@ import { AppError, type ErrorCode, retryAfterSeconds } from '../../domain/errors
 /** The media type of RFC 9457. */
 export const problemMediaType = 'application/problem+json';
 
-/** How a code is answered. Codes that are not listed are faults of ours: 500. */
+/** The HTTP answer to an error code. Codes that are not listed are faults of the worker: 500. */
 interface Kind {
   readonly status: number;
   readonly title: string;
@@ -22,34 +22,34 @@ const kinds: Partial<Record<ErrorCode, Kind>> = {
   route_not_found: { status: 404, title: 'There is no such route' },
   tokenization_not_found: { status: 404, title: 'There is no such tokenization' },
   dead_letter_not_found: { status: 404, title: 'There is no such dead letter' },
-  reference_conflict: { status: 409, title: 'The reference stands for another request' },
+  reference_conflict: { status: 409, title: 'The reference belongs to another request' },
   state_forbids: { status: 409, title: 'The present state does not allow this' },
-  stale_version: { status: 409, title: 'Somebody else changed it at once' },
+  stale_version: { status: 409, title: 'Another change came first' },
   body_too_large: { status: 413, title: 'The body is too large' },
   media_type_unsupported: { status: 415, title: 'The body is not JSON' },
   credential_not_found: { status: 422, title: 'There is no such credential' },
   idempotency_key_mismatch: { status: 422, title: 'Idempotency-Key and reference differ' },
   return_url_not_allowed: { status: 422, title: 'The return address is not allowed' },
   rate_limited: { status: 429, title: 'Too many requests' },
-  database_unavailable: { status: 503, title: 'PostgreSQL is away' },
+  database_unavailable: { status: 503, title: 'PostgreSQL is unavailable' },
   wait_capacity_reached: { status: 503, title: 'Too many requests wait' },
-  access_token_unavailable: { status: 503, title: 'No valid access token yet' },
+  access_token_unavailable: { status: 503, title: 'There is no valid access token yet' },
 };
 
 const internal: Kind = { status: 500, title: 'A fault of the worker' };
 
-/** How a code is answered over HTTP. */
+/** The HTTP status and title of an error code. */
 export function kindOf(code: ErrorCode): Kind {
   return kinds[code] ?? internal;
 }
 
-/** What may be said of anything that was thrown: our own errors as they are, all else as a code. */
+/** The error that a caller may see for a thrown value. */
 export function asAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   return refusedByFastify(error) ?? withoutFastify(error);
 }
 
-/** Fastify's own refusals. Their messages may quote the request, so none is passed on. */
+/** The errors that Fastify throws. Their messages may quote the request, so they are replaced. */
 function refusedByFastify(error: unknown): AppError | undefined {
   if (!(error instanceof Error) || !('code' in error) || !('statusCode' in error)) return undefined;
   const { statusCode } = error;
@@ -58,12 +58,12 @@ function refusedByFastify(error: unknown): AppError | undefined {
     return new AppError('media_type_unsupported', 'Send the body as application/json.');
   }
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
-    return new AppError('payload_invalid', 'The request or its JSON is malformed.');
+    return new AppError('payload_invalid', 'The request or its JSON is malformed; correct it.');
   }
   return undefined;
 }
 
-/** The problem that stands for an error, as RFC 9457 has it. */
+/** The RFC 9457 problem of an error. */
 export function problemOf(error: AppError, requestId: string): Problem {
   const { status, title } = kindOf(error.code);
   return {
@@ -78,7 +78,7 @@ export function problemOf(error: AppError, requestId: string): Problem {
   };
 }
 
-/** Answers with a problem. `retryAfterS` is for callers that know better than the code. */
+/** Answers with a problem. `retryAfterS` replaces the default of the error code. */
 export async function sendProblem(
   reply: FastifyReply,
   error: AppError,
@@ -87,13 +87,13 @@ export async function sendProblem(
   const { status } = kindOf(error.code);
   if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="token-lifecycle-worker"');
-  // As text, so that no serializer of a route looks for a schema.
+  // Sent as text, since Fastify would look for a serializer of the route otherwise.
   const body = JSON.stringify(problemOf(error, reply.request.id));
   return await reply.code(status).type(problemMediaType).send(body);
 }
 
-/** Answers where there is no route. */
+/** Answers a request for an unknown route. */
 export async function answerNoRoute(_request: unknown, reply: FastifyReply): Promise<FastifyReply> {
-  const error = new AppError('route_not_found', 'See /openapi.json for what there is.');
+  const error = new AppError('route_not_found', 'See /openapi.json for all routes.');
   return await sendProblem(reply, error);
 }

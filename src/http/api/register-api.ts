@@ -11,20 +11,20 @@ import type { ObservedApiRequest } from '../../observability/metrics.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { apiRoutes } from '../routes/v1/api-routes.ts';
 import type { ApiDependencies, ApiRoute } from './api-route.ts';
-import { authenticateRequests, RetryLater } from './authenticate.ts';
+import { authenticateRequests, RateLimitedError } from './authenticate.ts';
 import { createKeyLookup, type KnownKey } from './key-lookup.ts';
 import { openApiDocument, registerOpenApi, schemaOf } from './openapi.ts';
 import { answerNoRoute, asAppError, kindOf, sendProblem } from './problem.ts';
 import { createTokenizationWaiters } from '../../tokenization/read/long-poll.ts';
 
-/** What the API needs. */
+/** The dependencies of the API. */
 export interface ApiPorts {
   readonly operations: OperationDependencies;
   readonly accessTokens: Pick<AccessTokenReader, 'read' | 'invalidate'>;
   readonly observeApiRequest: (request: ObservedApiRequest) => void;
 }
 
-/** Which keys the API takes besides the stored ones, and how often each may ask. */
+/** The API keys of the environment, and the rate limit of every key. */
 export interface ApiOptions {
   readonly keys: readonly KnownKey[];
   readonly requestsPerMinuteMax: number;
@@ -33,14 +33,14 @@ export interface ApiOptions {
 const bodyBytesMax = 256 * 1_024;
 const requestIdShape = /^[A-Za-z0-9._-]{1,64}$/;
 
-/** The request's own id where it has a plain form; what else stands in that header could be anything. */
+/** The id of the request's header if its form is safe for logs; a new id otherwise. */
 export function requestIdOf(header: string | readonly string[] | undefined): string {
   return typeof header === 'string' && requestIdShape.test(header) ? header : randomUUID();
 }
 
 /**
- * The HTTP API under `/v1`, and its OpenAPI document. Each route is a file below `routes/v1`; what all of them have in common is here:
- * parsing, keys, limits, request ids, problems and the log.
+ * Registers the HTTP API under `/v1` and its OpenAPI document. Each route is a file in `routes/v1`;
+ * here is what they share: parsing, API keys, limits, request ids, problems and the log.
  */
 export function registerApi(
   server: FastifyInstance,
@@ -49,7 +49,7 @@ export function registerApi(
 ): void {
   const waiters = createTokenizationWaiters(async (ids) => await findProgress(operations.db, ids));
   const dependencies: ApiDependencies = { ...operations, waiters, accessTokens };
-  const underWay = new Set<FastifyRequest>();
+  const inFlight = new Set<FastifyRequest>();
 
   void server.register(async (scope) => {
     await registerOpenApi(scope);
@@ -60,18 +60,18 @@ export function registerApi(
     );
     await scope.register(
       async (v1) => {
-        speakProblemJson(v1, logger);
+        answerWithProblems(v1, logger);
         acceptJsonOnly(v1);
         v1.addHook('onRequest', async (request, reply) => {
-          underWay.add(request);
+          inFlight.add(request);
           reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store' });
         });
         v1.addHook('onResponse', async (request, reply) => {
-          underWay.delete(request);
-          record(request, reply, { logger, observeApiRequest });
+          inFlight.delete(request);
+          recordRequest(request, reply, { logger, observeApiRequest });
         });
         v1.addHook('onRequestAbort', async (request) => {
-          underWay.delete(request);
+          inFlight.delete(request);
         });
         const lookup = createKeyLookup(async () => await readStoredKeys(operations), options.keys);
         const keyOf = await authenticateRequests(v1, lookup, options.requestsPerMinuteMax);
@@ -81,9 +81,9 @@ export function registerApi(
     );
   });
   server.addHook('preClose', async () => {
-    // Requests that wait are answered with what is known, before their connections are closed.
+    // Long polls get the present state before their connections are closed.
     waiters.close();
-    await untilEmpty(underWay);
+    await untilEmpty(inFlight);
   });
 }
 
@@ -124,8 +124,8 @@ function addRoute(
   });
 }
 
-/** Parses with zod, answers every fault as a problem, and knows no other route. */
-function speakProblemJson(v1: FastifyInstance, logger: Logger): void {
+/** Validates with zod, and answers every error and every unknown route with a problem. */
+function answerWithProblems(v1: FastifyInstance, logger: Logger): void {
   v1.setValidatorCompiler(({ schema }) => (data: unknown) => {
     if (!(schema instanceof z.ZodType)) return { value: data };
     const parsed = schema.safeParse(data);
@@ -136,9 +136,9 @@ function speakProblemJson(v1: FastifyInstance, logger: Logger): void {
   v1.setErrorHandler(async (thrown, request, reply) => {
     const error = asAppError(thrown);
     if (kindOf(error.code).status >= 500) {
-      logger.error({ requestId: request.id, error }, 'a request to the API failed');
+      logger.error({ requestId: request.id, error }, 'API request failed');
     }
-    return error instanceof RetryLater
+    return error instanceof RateLimitedError
       ? await sendProblem(reply, error, error.retryAfterS)
       : await sendProblem(reply, error);
   });
@@ -146,8 +146,8 @@ function speakProblemJson(v1: FastifyInstance, logger: Logger): void {
 }
 
 /**
- * Takes JSON and nothing else. Many clients name a content type on requests without a body, which Fastify would refuse as
- * broken JSON.
+ * Accepts JSON only. Many clients send a content type without a body, which Fastify's parser would
+ * refuse as broken JSON.
  */
 function acceptJsonOnly(v1: FastifyInstance): void {
   v1.addHook('onRequest', async ({ headers }) => {
@@ -162,26 +162,26 @@ function acceptJsonOnly(v1: FastifyInstance): void {
   });
 }
 
-function record(
+function recordRequest(
   request: FastifyRequest,
   reply: FastifyReply,
   { logger, observeApiRequest }: Pick<ApiPorts, 'observeApiRequest'> & { readonly logger: Logger },
 ): void {
   const { method, id: requestId } = request;
-  // The pattern, never the address: a query may hold a customer or a QuickPay ID.
+  // The route's pattern, never the URL: its query may hold a customer id or a QuickPay ID.
   const route = request.routeOptions.url ?? 'none';
   const { statusCode: status, elapsedTime: durationMs } = reply;
   observeApiRequest({ method, route, status, durationMs });
   const fields = { requestId, method, route, status, durationMs: Math.round(durationMs) };
-  logger.info(fields, 'a request to the API was answered');
+  logger.info(fields, 'API request answered');
 }
 
 const drainMs = 2_000;
 
-/** Resolves when every answer is out, or after two seconds. */
-async function untilEmpty(underWay: ReadonlySet<unknown>): Promise<void> {
+/** Resolves when every request is answered, or after two seconds. */
+async function untilEmpty(inFlight: ReadonlySet<unknown>): Promise<void> {
   const deadline = performance.now() + drainMs;
-  while (underWay.size > 0 && performance.now() < deadline) {
+  while (inFlight.size > 0 && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

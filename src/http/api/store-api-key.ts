@@ -10,8 +10,8 @@ import type { OperationDependencies } from '../../execution/dependencies.ts';
 type Dependencies = Pick<OperationDependencies, 'db' | 'door'>;
 
 /**
- * Makes a key for the HTTP API and stores its digest. The key itself is returned once and kept nowhere.
- * Throws `payload_invalid` for a name of another form, `state_forbids` for a name that was used before.
+ * Creates an API key and stores its digest. The key is returned once and stored nowhere. Throws
+ * `payload_invalid` for an invalid name and `state_forbids` for a name that was used before.
  */
 export async function addApiKey(
   { door }: Dependencies,
@@ -36,14 +36,14 @@ export async function addApiKey(
   if (outcome.isApplied) return key;
   throw new AppError(
     'state_forbids',
-    'A key of this name was added before; names are never used again.',
+    'A key had this name before; choose a new name, since audit rows refer to keys by name.',
     { paths: ['name'] },
   );
 }
 
 /**
- * Revokes a stored key; revoking it again changes nothing. Throws `api_key_not_found`; keys of the environment are not stored and
- * end with their entry in `API_KEYS`.
+ * Revokes a stored key; a second call changes nothing. Throws `api_key_not_found`, also for a key
+ * of the environment, which ends when its entry leaves `API_KEYS`.
  */
 export async function revokeApiKey(
   { db, door }: Dependencies,
@@ -54,7 +54,7 @@ export async function revokeApiKey(
   if (row === undefined) {
     throw new AppError(
       'api_key_not_found',
-      'No stored key has this name; keys of API_KEYS end when their entry is removed.',
+      'No stored key has this name; revoke a key of API_KEYS by removing its entry.',
       { paths: ['name'] },
     );
   }

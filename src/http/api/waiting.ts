@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 const waitMsMax = 60_000;
 
-/** How long to wait, as `10s` or `500ms`. */
+/** The longest wait, as `10s` or `500ms`. */
 const wait = z
   .string()
   .regex(/^\d{1,5}(?:ms|s)$/)
@@ -16,5 +16,5 @@ const until = z
   .default('redirect')
   .describe('`redirect`: a redirect url or a final state; `final`: a final state');
 
-/** The parameters of a route that can wait. */
+/** The query parameters of a route with long polling. */
 export const waitParameters = { wait, until } as const;

@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Secret } from '../../security/secret.ts';
 import { verifyPassword } from '../../security/password.ts';
 
-/** A BullMQ queue, as the board takes it. */
+/** A BullMQ queue in the type that the board takes. */
 export type BoardQueue = ConstructorParameters<typeof BullMQAdapter>[0];
 
 const basePath = '/queues';
@@ -16,7 +16,7 @@ const requestsPerMinuteMax = 600;
 const failedLoginsPerMinuteMax = 10;
 const offText = `The board is off: set CONSOLE_USER and CONSOLE_PASSWORD_HASH ("token-worker keys password" prints a hash).`;
 
-/** Payload keys that may be looked at: ids and words, no content. */
+/** The payload keys that the board shows: ids and words, no content. */
 const shownKeys = new Set([
   'v',
   'tokenizationId',
@@ -29,8 +29,9 @@ const shownKeys = new Set([
 ]);
 
 /**
- * `/queues`: bull-board, read-only, behind the console's login. Its formatter covers payloads and results only; failure reasons, options and
- * scheduler templates are shown as they are, which is why the worker never puts more than codes and ids into them.
+ * Registers `/queues`: bull-board, read-only, behind the console's login. The formatter hides parts
+ * of payloads and results. The board shows failure reasons, options and scheduler templates as they
+ * are, so the worker puts only codes and ids into them.
  */
 export function registerBoard(
   server: FastifyInstance,
@@ -61,7 +62,7 @@ export function registerBoard(
   });
   void server.register(async (scope) => {
     await scope.register(rateLimit, { global: false });
-    // A limit of the plugin's own making would run after the login, and so never see those who fail it.
+    // The plugin's automatic limit would run after the login and miss failed logins.
     scope.addHook('onRequest', scope.rateLimit({ max: requestsPerMinuteMax, timeWindow }));
     const failedLogins = scope.createRateLimit({ max: failedLoginsPerMinuteMax, timeWindow });
     await scope.register(basicAuth, {
@@ -69,7 +70,7 @@ export function registerBoard(
       validate: async (user, password, request) => {
         const failed = await failedLogins(request, { increment: false });
         if (!failed.isAllowed && failed.remaining === 0) throw refusal(429);
-        // The password is checked even for a wrong user, so that time does not tell which one was wrong.
+        // A wrong user costs a password check too, so that timing does not reveal user names.
         const fits = await verifyPassword(password, login.passwordHash.reveal());
         if (fits && user === login.user) return;
         await failedLogins(request);
@@ -83,7 +84,7 @@ export function registerBoard(
 
 type ServerAdapter = Parameters<typeof createBullBoard>[0]['serverAdapter'];
 
-/** bull-board's own adapter misses its own interface by the `undefined` of one optional property. */
+/** Casts bull-board's adapter, whose type differs from its interface in one optional property. */
 function asServerAdapter(adapter: object): ServerAdapter {
   return adapter as ServerAdapter;
 }

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 
 /**
- * `/health/live`: the process answers. `/health/ready`: what it can't do without answers too; 503 otherwise, with the part
- * that does not.
+ * Registers `/health/live`, which always answers 200, and `/health/ready`, which answers 503 while
+ * a service that the worker depends on is down, and names it.
  */
 export function registerHealth(
   server: FastifyInstance,

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 
-/** `/metrics`, in the Prometheus text format. */
+/** Registers `/metrics` in the Prometheus text format. */
 export function registerMetrics(
   server: FastifyInstance,
   render: () => Promise<{ readonly contentType: string; readonly body: string }>,

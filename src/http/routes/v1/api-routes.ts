@@ -13,7 +13,7 @@ import { reportInvalidAccessToken } from './report-invalid-access-token.ts';
 import { revealOpccount } from './reveal-opccount.ts';
 import { revealToken } from './reveal-token.ts';
 
-/** Every route of the API, in the order of the OpenAPI document. */
+/** All routes of the API, in the order of the OpenAPI document. */
 export const apiRoutes: readonly ApiRoute[] = [
   createTokenization,
   findTokenizations,

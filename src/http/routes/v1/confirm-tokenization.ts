@@ -4,16 +4,16 @@ import { requestConfirmation } from '../../../tokenization/outcome/request-confi
 import { apiRoute } from '../../api/api-route.ts';
 import { getTokenizationView } from '../../../tokenization/read/view.ts';
 
-/** `POST /v1/tokenizations/{id}/confirm`: has the gateway asked now. */
+/** `POST /v1/tokenizations/{id}/confirm`: the worker queries the gateway now. */
 export const confirmTokenization = apiRoute({
   operationId: 'confirmTokenization',
   method: 'POST',
   path: '/tokenizations/:id/confirm',
   scope: 'operate',
   tag: 'tokenizations',
-  summary: 'Ask the gateway now what became of it',
+  summary: 'Query the gateway now for the status of a tokenization',
   description:
-    'For results that are owed, and for what failed or expired. A token that works is not asked about: 409.',
+    'Works while the result is open, and after a failure or expiry. For an active token the answer is 409.',
   params: z.strictObject({ id: z.uuid() }),
   status: 202,
   answer: tokenizationView,

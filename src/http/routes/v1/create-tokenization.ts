@@ -4,21 +4,23 @@ import { acceptTokenization } from '../../../tokenization/request/accept.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { getTokenizationView } from '../../../tokenization/read/view.ts';
 
-/** `POST /v1/tokenizations`: takes a request for a QuickPay ID. Sent again it gives the same tokenization. */
+/**
+ * `POST /v1/tokenizations`: requests a QuickPay ID. A repeated request gets the same tokenization.
+ */
 export const createTokenization = apiRoute({
   operationId: 'createTokenization',
   method: 'POST',
   path: '/tokenizations',
   scope: 'enqueue',
   tag: 'tokenizations',
-  summary: 'Ask for a QuickPay ID',
+  summary: 'Request a QuickPay ID',
   description:
-    'The request is sealed and kept before it is answered. The merchant reference is its key: the same reference with the same body gives the same tokenization and asks the gateway once; with another body it is a conflict.',
+    'The worker seals and stores the request before it answers. The merchant reference is the idempotency key: the same reference with the same body gives the same tokenization and one call to the gateway; with another body it is a conflict.',
   body: tokenizationRequestBody,
   headers: [
     {
       name: 'idempotency-key',
-      description: 'May be left out; if sent, it has to equal `merchant.referenceId`',
+      description: 'Optional; if sent, it must equal `merchant.referenceId`',
     },
   ],
   status: 202,
@@ -38,12 +40,12 @@ export const createTokenization = apiRoute({
   },
 });
 
-/** The header may hold the key as it is, or quoted, as the draft standard writes it. */
+/** The header may hold the key plain, or quoted as the draft standard writes it. */
 function assertSameKey(key: string | undefined, referenceId: string): void {
   if (key === undefined || key === referenceId || key === `"${referenceId}"`) return;
   throw new AppError(
     'idempotency_key_mismatch',
-    'Idempotency-Key has to equal merchant.referenceId, or be left out.',
+    'Idempotency-Key must equal merchant.referenceId; correct it or leave it out.',
     { paths: ['idempotency-key', 'merchant.referenceId'] },
   );
 }

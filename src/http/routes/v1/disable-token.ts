@@ -4,7 +4,7 @@ import { disableToken as disable } from '../../../tokenization/token/disable.ts'
 import { apiRoute } from '../../api/api-route.ts';
 import { getTokenizationView } from '../../../tokenization/read/view.ts';
 
-/** `POST /v1/tokenizations/{id}/disable`: commits the wish to disable a token; the worker tells the gateway. */
+/** `POST /v1/tokenizations/{id}/disable`: commits the intent; a job then cancels at the gateway. */
 export const disableToken = apiRoute({
   operationId: 'disableToken',
   method: 'POST',
@@ -12,7 +12,7 @@ export const disableToken = apiRoute({
   scope: 'operate',
   tag: 'tokenizations',
   summary: 'Disable a token at the gateway',
-  description: 'A token that is disabled, or about to be, is left as it is.',
+  description: 'A token that is disabled or being disabled stays as it is.',
   params: z.strictObject({ id: z.uuid() }),
   status: 202,
   answer: tokenizationView,

@@ -6,7 +6,7 @@ import { waitForProgress } from '../../../tokenization/read/long-poll.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { waitParameters } from '../../api/waiting.ts';
 
-/** `GET /v1/tokenizations`: by any reference or by state, newest first. */
+/** `GET /v1/tokenizations`: finds tokenizations by reference or state, newest first. */
 export const findTokenizations = apiRoute({
   operationId: 'findTokenizations',
   method: 'GET',
@@ -15,7 +15,7 @@ export const findTokenizations = apiRoute({
   tag: 'tokenizations',
   summary: 'Find tokenizations',
   description:
-    'Name at least one of the references, or a state; all that is named has to fit. `wait` works where exactly one is found.',
+    'Give at least one reference or a state; a tokenization must match all that are given. `wait` applies if exactly one matches.',
   query: z.strictObject({ ...tokenizationFilter.shape, cursor, limit, ...waitParameters }),
   status: 200,
   answer: tokenizationPage,

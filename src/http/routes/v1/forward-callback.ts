@@ -4,13 +4,13 @@ import { acceptCallback } from '../../../callback/accept.ts';
 import { inboundOf } from '../../../callback/raw.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
-/** `POST /v1/callbacks/redirect`: what a customer's browser brought to the backend. */
+/** `POST /v1/callbacks/redirect`: forwards a redirect that a customer's browser brought. */
 export const forwardRedirect = forwardRoute('redirect', 'forwardRedirect');
 
-/** `POST /v1/callbacks/notify`: what the gateway's server pushed to the backend. */
+/** `POST /v1/callbacks/notify`: forwards a push of the gateway's server. */
 export const forwardNotify = forwardRoute('notify', 'forwardNotify');
 
-/** The message is kept as it came, and judged by the same job as one that came to the public listener. */
+/** Stores the message unchanged; the job that judges messages of the public listener judges it. */
 function forwardRoute(channel: Channel, operationId: string) {
   return apiRoute({
     operationId,
@@ -18,8 +18,8 @@ function forwardRoute(channel: Channel, operationId: string) {
     path: `/callbacks/${channel}`,
     scope: 'enqueue',
     tag: 'callbacks',
-    summary: `Hand over a ${channel} message that the backend received itself`,
-    description: 'Send the body exactly as it came: its bytes are what a signature is checked on.',
+    summary: `Forward a ${channel} message that the backend received itself`,
+    description: 'Send the body exactly as received: the signature check needs its exact bytes.',
     body: rawCallbackBody,
     status: 202,
     answer: keptCallback,

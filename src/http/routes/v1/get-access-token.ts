@@ -4,20 +4,17 @@ import { credentialName } from '../../../domain/job-payloads.ts';
 import { accessTokenViewOf } from '../../../access-token/read/reader.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
-/**
- * `GET /v1/access-tokens/{credential}`: the valid access token, at once in whatever state its
- * renewal is.
- */
+/** `GET /v1/access-tokens/{credential}`: the valid access token, without waiting for a renewal. */
 export const getAccessToken = apiRoute({
   operationId: 'getAccessToken',
   method: 'GET',
   path: '/access-tokens/:credential',
   scope: 'reveal',
   tag: 'access tokens',
-  summary: 'The valid OPCard access token of a credential',
+  summary: 'Get the valid OPCard access token of a credential',
   description:
-    'Never waits while a valid token exists. While there is none, it waits up to 5 seconds for a renewal. Each read is recorded ' +
-    'under the key, within a second after the answer.',
+    'Answers at once while a valid token exists. Otherwise the request waits at most 5 seconds for a renewal. The worker ' +
+    'records each read with its API key and generation within a second.',
   params: z.strictObject({ credential: credentialName }),
   status: 200,
   answer: accessTokenView,

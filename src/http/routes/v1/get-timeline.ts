@@ -4,14 +4,14 @@ import { limit, numericCursor as cursor } from '../../../domain/paging.ts';
 import { readTimeline } from '../../../tokenization/read/timeline.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
-/** `GET /v1/tokenizations/{id}/timeline`: every audit row, in order. */
+/** `GET /v1/tokenizations/{id}/timeline`: the audit rows, oldest first. */
 export const getTimeline = apiRoute({
   operationId: 'getTimeline',
   method: 'GET',
   path: '/tokenizations/:id/timeline',
   scope: 'read',
   tag: 'tokenizations',
-  summary: 'Every change of a tokenization, and of the messages about it',
+  summary: 'List the changes of a tokenization and of the messages about it',
   params: z.strictObject({ id: z.uuid() }),
   query: z.strictObject({ cursor, limit }),
   status: 200,

@@ -4,16 +4,16 @@ import { apiRoute } from '../../api/api-route.ts';
 import { awaitTokenization } from '../../../tokenization/read/long-poll.ts';
 import { waitParameters } from '../../api/waiting.ts';
 
-/** `GET /v1/tokenizations/{id}`: state, redirect url and times; with `wait`, as soon as there is news. */
+/** `GET /v1/tokenizations/{id}`: state, redirect URL and times; `wait` makes it a long poll. */
 export const getTokenization = apiRoute({
   operationId: 'getTokenization',
   method: 'GET',
   path: '/tokenizations/:id',
   scope: 'read',
   tag: 'tokenizations',
-  summary: 'One tokenization',
+  summary: 'Get one tokenization',
   description:
-    'With `wait` the answer comes as soon as there is a redirect url or a final state, or with the present state when the time is over.',
+    'With `wait` the answer comes once there is a redirect URL or a final state, or with the present state at the end of the wait.',
   params: z.strictObject({ id: z.uuid() }),
   query: z.strictObject(waitParameters),
   status: 200,

@@ -5,14 +5,14 @@ import { apiRoute } from '../../api/api-route.ts';
 import { deadLetterViewOf } from '../../api/dead-letter-view.ts';
 import { cursor, limit, pageOf } from '../../../domain/paging.ts';
 
-/** `GET /v1/dead-letters`: work that could not be done, oldest first. Its payload stays sealed. */
+/** `GET /v1/dead-letters`: jobs that failed for good, oldest first. Payloads stay sealed. */
 export const listDeadLetters = apiRoute({
   operationId: 'listDeadLetters',
   method: 'GET',
   path: '/dead-letters',
   scope: 'operate',
   tag: 'dead letters',
-  summary: 'Work that could not be done',
+  summary: 'List jobs that failed for good',
   query: z.strictObject({ cursor, limit }),
   status: 200,
   answer: deadLetterPage,

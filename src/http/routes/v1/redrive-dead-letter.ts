@@ -6,7 +6,7 @@ import { apiRoute } from '../../api/api-route.ts';
 import { deadLetterViewOf } from '../../api/dead-letter-view.ts';
 import { redriveJob } from '../../../dead-letter/redrive.ts';
 
-/** `POST /v1/dead-letters/{id}/redrive`: puts a job back on its queue. */
+/** `POST /v1/dead-letters/{id}/redrive`: puts the job of a dead letter back on its queue. */
 export const redriveDeadLetter = apiRoute({
   operationId: 'redriveDeadLetter',
   method: 'POST',
@@ -21,7 +21,7 @@ export const redriveDeadLetter = apiRoute({
   async handle({ params: { id }, audit }, dependencies) {
     await redriveJob(dependencies, id, audit);
     const row = await findDeadLetter(dependencies.db, id);
-    if (row === undefined) throw new AppError('internal', 'A redriven dead letter is not there.');
+    if (row === undefined) throw new AppError('internal', 'The redriven dead letter is missing.');
     return deadLetterViewOf(row);
   },
 });

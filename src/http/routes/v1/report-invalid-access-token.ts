@@ -4,10 +4,7 @@ import { credentialName } from '../../../domain/job-payloads.ts';
 import { reportInvalidToken } from '../../../access-token/read/report-invalid.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
-/**
- * `POST /v1/access-tokens/{credential}/invalid`: a backend was refused (401) with a generation of
- * the token.
- */
+/** `POST /v1/access-tokens/{credential}/invalid`: reports a 401 of the gateway for a generation. */
 export const reportInvalidAccessToken = apiRoute({
   operationId: 'reportInvalidAccessToken',
   method: 'POST',
@@ -16,7 +13,7 @@ export const reportInvalidAccessToken = apiRoute({
   tag: 'access tokens',
   summary: 'Report that the gateway refused an access token',
   description:
-    'Brings the renewal of the present generation forward, once. A report about an older one, or while a renewal is under way, is ignored.',
+    'Brings the renewal of the present generation forward, once. A report about an older generation, or during a renewal, is ignored.',
   params: z.strictObject({ credential: credentialName }),
   body: invalidAccessTokenBody,
   status: 202,

@@ -4,17 +4,19 @@ import { credentialName } from '../../../domain/job-payloads.ts';
 import { revealOpccount as openOpccount } from '../../../credential/reveal-opccount.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
-/** `POST /v1/opccount-credentials/{credential}/reveal`: what calls to OPCCOUNT are signed with, and an audit row that names the key that asked. */
+/**
+ * `POST /v1/opccount-credentials/{credential}/reveal`: the credential, audited under the API key.
+ */
 export const revealOpccount = apiRoute({
   operationId: 'revealOpccount',
   method: 'POST',
   path: '/opccount-credentials/:credential/reveal',
   scope: 'reveal',
   tag: 'credentials',
-  summary: 'An OPCCOUNT credential',
+  summary: 'Reveal an OPCCOUNT credential',
   description:
-    'OPCCOUNT knows no tokens: a backend signs each of its calls with the private key. Each reveal is a change of its own: a ' +
-    'version, and an audit row that names the key. Keep what is answered in memory only.',
+    'OPCCOUNT has no tokens: a backend signs each call with the private key. Each reveal adds a version and an audit row that ' +
+    'names the API key. Keep the answer in memory only.',
   params: z.strictObject({ credential: credentialName }),
   status: 200,
   answer: revealedOpccount,

@@ -3,16 +3,15 @@ import { revealedToken } from '../../../domain/api-shapes.ts';
 import { revealToken as openToken } from '../../../tokenization/token/reveal.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
-/** `POST /v1/tokenizations/{id}/reveal`: the QuickPay ID, with an audit row that names the key that asked. */
+/** `POST /v1/tokenizations/{id}/reveal`: the QuickPay ID, audited under the API key. */
 export const revealToken = apiRoute({
   operationId: 'revealToken',
   method: 'POST',
   path: '/tokenizations/:id/reveal',
   scope: 'reveal',
   tag: 'tokenizations',
-  summary: 'The QuickPay ID',
-  description:
-    'Each reveal is a change of its own: a version, and an audit row that names the key.',
+  summary: 'Reveal a QuickPay ID',
+  description: 'Each reveal adds a version and an audit row that names the API key.',
   params: z.strictObject({ id: z.uuid() }),
   status: 200,
   answer: revealedToken,

@@ -3,25 +3,26 @@ import ipaddr from 'ipaddr.js';
 
 type Address = ReturnType<typeof ipaddr.process>;
 
-/** Addresses from one up to a whole range, as `parseAddressRange` read them. */
+/** A range of addresses, parsed by `parseAddressRange`. */
 export interface AddressRange {
   readonly network: Address;
-  /** Leading bits that an address has to share with the network. */
+  /** The leading bits that an address must share with the network. */
   readonly bits: number;
 }
 
 /**
- * Addresses that answer to the machine alone although they lie among the public ones. 168.63.129.16 is Azure's: machines get their
- * certificates and settings from it.
+ * Public addresses that a cloud platform reserves for its machines. 168.63.129.16 is Azure's, which
+ * hands out certificates and settings.
  */
 const platformAddresses: ReadonlySet<string> = new Set(['168.63.129.16']);
 
-/** `::a.b.c.d`, long deprecated: some systems still take it for the IPv4 address in it. */
+/** The deprecated form `::a.b.c.d`, which some systems still resolve to the IPv4 address in it. */
 const ipv4Compatible = ipaddr.parse('::');
 
 /**
- * Whether an address is on the public internet; an IPv4 address inside an IPv6 one counts as itself. Private, loopback, link-local, carrier-grade
- * NAT, documentation, tunnelled and metadata addresses are not.
+ * Whether an address is on the public internet. Private, loopback, link-local, carrier-grade NAT,
+ * documentation, tunnelled and metadata addresses are not. An IPv4 address mapped into IPv6 counts
+ * as the IPv4 address.
  */
 export function isPublicAddress(address: string): boolean {
   if (!ipaddr.isValid(address)) return false;
@@ -30,7 +31,7 @@ export function isPublicAddress(address: string): boolean {
   return parsed.range() === 'unicast' && !isCompatible && !platformAddresses.has(parsed.toString());
 }
 
-/** Reads `192.0.2.7`, `192.0.2.0/24`, `2001:db8::7` or `2001:db8::/32`; undefined for anything else. */
+/** Parses `192.0.2.7`, `192.0.2.0/24`, `2001:db8::7` or `2001:db8::/32`; else undefined. */
 export function parseAddressRange(text: string): AddressRange | undefined {
   const [address = '', bits, ...rest] = text.split('/');
   const version = isIP(address);
@@ -39,11 +40,11 @@ export function parseAddressRange(text: string): AddressRange | undefined {
   const isSound = /^\d{1,3}$/.test(bits ?? '0') && length <= bitsMax && rest.length === 0;
   if (version === 0 || !isSound) return undefined;
   const network = ipaddr.process(address);
-  // Written as IPv6, an IPv4 range would have to count its bits from elsewhere.
+  // An IPv4 range written as IPv6 is refused, since its bits count from another position.
   return network.kind() === `ipv${version}` ? { network, bits: length } : undefined;
 }
 
-/** Whether an address lies in one of the ranges; an IPv4 address inside an IPv6 one counts as itself. */
+/** Whether a range contains an address. An IPv4 address mapped into IPv6 counts as IPv4. */
 export function isInRanges(address: string, ranges: readonly AddressRange[]): boolean {
   if (!ipaddr.isValid(address)) return false;
   const parsed = ipaddr.process(address);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** A UUID that follows from `parts` (RFC 9562, version 8: the bits are ours to fill): the same parts, the same id. */
+/** A UUID (RFC 9562, version 8) computed from `parts`: the same parts give the same id. */
 export function derivedId(...parts: readonly string[]): string {
   const bytes = createHash('sha256').update(JSON.stringify(parts)).digest().subarray(0, 16);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { EncryptionKey } from './keyring.ts';
 import { Secret } from './secret.ts';
 
-/** The entries of `ENCRYPTION_KEYS`, each `id:base64` of 32 bytes; the first one seals. */
+/** The entries of `ENCRYPTION_KEYS`, each `id:base64` of 32 bytes. The first key seals. */
 export const encryptionKeyEntries = z
   .array(z.string())
   .min(1)

@@ -9,32 +9,32 @@ import {
 import { AppError } from '../domain/errors.ts';
 import { Secret } from './secret.ts';
 
-/** One encryption key: an id that is stored beside what it sealed, and 32 bytes in base64. */
+/** An encryption key: an id, which each sealed value contains, and 32 bytes in base64. */
 export interface EncryptionKey {
   readonly id: string;
   readonly key: Secret;
 }
 
-/** The place a sealed value belongs to. A value that is moved to another place can no longer be opened. */
+/** The place of a sealed value. A value that was moved to another place can't be opened. */
 export interface SealedPlace {
   readonly table: string;
   readonly column: string;
   readonly rowId: string;
 }
 
-/** Seals values at rest and makes blind indexes, with the first key; opens with any key of the ring. */
+/** Seals values and makes blind indexes with the first key, and opens with any key of the ring. */
 export interface Keyring {
-  /** Ids of the keys; the part of a blind index before its point names the one that made it. */
+  /** The ids of the keys. A blind index starts with the id of its key and a dot. */
   readonly keyIds: readonly string[];
   /** Seals with AES-256-GCM; the text is `v1.<key id>.<iv | tag | ciphertext in base64url>`. */
   readonly seal: (place: SealedPlace, value: string) => string;
-  /** Opens a sealed value. Throws `key_unknown` or `seal_broken`, and never says what was inside. */
+  /** Opens a sealed value. Throws `key_unknown` or `seal_broken`, without any part of the value. */
   readonly open: (place: SealedPlace, sealed: string) => Secret;
-  /** A keyed digest, under the current key, by which an equal value can be found without being stored. */
+  /** A keyed digest under the current key. Queries find equal values by it without the value. */
   readonly blindIndex: (purpose: string, value: string) => string;
-  /** The digests of a value under every key of the ring, for look-ups while a rotation is under way. */
+  /** The digests of a value under every key of the ring, for queries during a key rotation. */
   readonly blindIndexes: (purpose: string, value: string) => readonly string[];
-  /** Whether `index` was made from `value`, under whichever key of the ring. Constant time per key. */
+  /** Whether `index` was made from `value` under any key of the ring. Constant time per key. */
   readonly matchesBlindIndex: (purpose: string, value: string, index: string) => boolean;
 }
 
@@ -42,12 +42,12 @@ const ivBytes = 12;
 const tagBytes = 16;
 const keyBytes = 32;
 
-/** A fresh key in the form that `ENCRYPTION_KEYS` takes, `id:base64`. */
+/** Generates a key in the form `id:base64` of `ENCRYPTION_KEYS`. */
 export function generateEncryptionKey(id: string): EncryptionKey {
   return { id, key: new Secret(randomBytes(keyBytes).toString('base64')) };
 }
 
-/** Builds a keyring; the first key seals, all of them open. */
+/** Creates a keyring. The first key seals; every key opens. */
 export function createKeyring(keys: readonly EncryptionKey[]): Keyring {
   const ring = keys.map(deriveKeys);
   const current = ring[0];
@@ -62,25 +62,25 @@ export function createKeyring(keys: readonly EncryptionKey[]): Keyring {
     seal(place, value) {
       const iv = randomBytes(ivBytes);
       const cipher = createCipheriv('aes-256-gcm', current.sealKey, iv);
-      cipher.setAAD(boundTo(place));
+      cipher.setAAD(encodePlace(place));
       const ciphertext = Buffer.concat([cipher.update(value, 'utf8'), cipher.final()]);
       const box = Buffer.concat([iv, cipher.getAuthTag(), ciphertext]);
       return `v1.${current.id}.${box.toString('base64url')}`;
     },
     open(place, sealed) {
       const [format, keyId, text] = sealed.split('.');
-      if (format !== 'v1' || text === undefined) throw broken(place);
+      if (format !== 'v1' || text === undefined) throw sealBroken(place);
       const key = ring.find((candidate) => candidate.id === keyId);
       if (key === undefined) {
         throw new AppError(
           'key_unknown',
-          `A sealed ${place.table}.${place.column} needs a key that ENCRYPTION_KEYS does not hold.`,
+          `A sealed ${place.table}.${place.column} needs a key that is missing from ENCRYPTION_KEYS: add it.`,
         );
       }
       const box = Buffer.from(text, 'base64url');
-      if (box.length < ivBytes + tagBytes) throw broken(place);
+      if (box.length < ivBytes + tagBytes) throw sealBroken(place);
       const decipher = createDecipheriv('aes-256-gcm', key.sealKey, box.subarray(0, ivBytes));
-      decipher.setAAD(boundTo(place));
+      decipher.setAAD(encodePlace(place));
       decipher.setAuthTag(box.subarray(ivBytes, ivBytes + tagBytes));
       try {
         const opened = Buffer.concat([
@@ -89,7 +89,7 @@ export function createKeyring(keys: readonly EncryptionKey[]): Keyring {
         ]);
         return new Secret(opened.toString('utf8'));
       } catch (cause) {
-        throw broken(place, cause);
+        throw sealBroken(place, cause);
       }
     },
     blindIndex: (purpose, value) => blindIndex(current, purpose, value),
@@ -105,7 +105,7 @@ interface DerivedKey {
   readonly indexKey: Buffer;
 }
 
-/** Sealing and indexing use separate keys, so that a leaked index key opens nothing. */
+/** Derives separate keys for sealing and indexing, so that a leaked index key opens nothing. */
 function deriveKeys({ id, key }: EncryptionKey): DerivedKey {
   const master = Buffer.from(key.reveal(), 'base64');
   if (master.length !== keyBytes) {
@@ -116,12 +116,12 @@ function deriveKeys({ id, key }: EncryptionKey): DerivedKey {
   return { id, sealKey: derive('seal v1'), indexKey: derive('blind index v1') };
 }
 
-/** Table, column and row are length-prefixed by being JSON: no two places share an encoding. */
-function boundTo({ table, column, rowId }: SealedPlace): Buffer {
+/** JSON keeps the borders between table, column and row id, so no two places share an encoding. */
+function encodePlace({ table, column, rowId }: SealedPlace): Buffer {
   return Buffer.from(JSON.stringify([table, column, rowId]), 'utf8');
 }
 
-function broken(place: SealedPlace, cause?: unknown): AppError {
+function sealBroken(place: SealedPlace, cause?: unknown): AppError {
   return new AppError(
     'seal_broken',
     `A sealed ${place.table}.${place.column} could not be opened: it was altered or moved.`,

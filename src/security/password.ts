@@ -9,7 +9,7 @@ const saltBytes = 16;
 const hashBytes = 32;
 const costMax = 1 << 20;
 
-/** Hashes a password as `scrypt$N$r$p$salt$hash`, salt and hash in base64: what `CONSOLE_PASSWORD_HASH` takes. */
+/** Hashes a password as `scrypt$N$r$p$salt$hash`, the form of `CONSOLE_PASSWORD_HASH`. */
 export async function hashPassword(password: string): Promise<string> {
   const salt = randomBytes(saltBytes);
   const hash = await derive(password, salt, hashBytes, cost);
@@ -17,7 +17,7 @@ export async function hashPassword(password: string): Promise<string> {
   return ['scrypt', N, r, p, salt.toString('base64'), hash.toString('base64')].join('$');
 }
 
-/** Whether a password fits a hash. Constant time; a hash of another form fits nothing. */
+/** Whether a password matches a hash, in constant time. A malformed hash matches nothing. */
 export async function verifyPassword(password: string, hash: string): Promise<boolean> {
   const parsed = /^scrypt\$(\d{1,7})\$(\d{1,2})\$(\d{1,2})\$([^$]+)\$([^$]+)$/.exec(hash);
   if (parsed === null) return false;

@@ -3,8 +3,8 @@ import { inspect } from 'node:util';
 const hidden = '[secret]';
 
 /**
- * A value that cannot be printed: string conversion, JSON, `util.inspect` and template literals all give `[secret]`.
- * `reveal()` is the only way to the value, so every use can be found by searching for that word.
+ * A value that prints as `[secret]` in string conversion, JSON, `util.inspect` and template
+ * literals. Only `reveal()` returns the value, so a search for that word finds every use.
  */
 export class Secret {
   readonly #value: string;
@@ -13,7 +13,7 @@ export class Secret {
     this.#value = value;
   }
 
-  /** The value itself. Never pass it to a logger, an error message, a job or an audit row. */
+  /** Returns the value. Never pass it to a logger, an error message, a job or an audit row. */
   reveal(): string {
     return this.#value;
   }

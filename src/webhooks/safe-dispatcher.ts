@@ -3,26 +3,26 @@ import { isIP, type LookupFunction } from 'node:net';
 import { Agent, buildConnector } from 'undici';
 import { isPublicAddress } from '../security/addresses.ts';
 
-/** Refused: the name leads to an address that is not on the public internet. */
+/** A refused connection: the host resolves to an address that is not on the public internet. */
 export class ForbiddenAddressError extends Error {
   override readonly name = 'ForbiddenAddressError';
   readonly code = 'ADDRESS_FORBIDDEN';
 }
 
-/** Choices of a dispatcher. Times in milliseconds. */
+/** The options of a dispatcher. Times are in milliseconds. */
 export interface SafeDispatcherOptions {
   readonly allowPrivate: boolean;
   readonly timeoutMs: number;
-  /** How names are resolved; the system's way by default. */
+  /** Resolves host names; default: the system's resolver. */
   readonly lookup?: LookupFunction;
 }
 
 const connectionsMax = 16;
 
 /**
- * A dispatcher that connects to public addresses only. The check is made on the addresses that the connection is then made to, within the
- * same lookup, so a name that changes between two lookups (DNS rebinding) gains nothing. Addresses written into the URL are
- * checked too. Private, loopback, link-local, carrier-grade NAT, documentation, metadata and tunnelled ranges are refused.
+ * Creates a dispatcher that connects to public addresses only, also for addresses in the URL
+ * itself. It checks the addresses of the very lookup that the connection uses, so DNS rebinding
+ * (another address at the second lookup) gains nothing. `isPublicAddress` names the refused ranges.
  */
 export function createSafeDispatcher(options: SafeDispatcherOptions): Agent {
   const { allowPrivate, timeoutMs } = options;
@@ -31,9 +31,9 @@ export function createSafeDispatcher(options: SafeDispatcherOptions): Agent {
     resolve(hostname, lookupOptions, (error, address, family) => {
       if (error !== null) return callback(error, address, family);
       const addresses = Array.isArray(address) ? address.map((one) => one.address) : [address];
-      // A public host has no private address: one is enough to refuse them all.
+      // One private address is enough to refuse the host, since public hosts have none.
       if (!allowPrivate && !addresses.every(isPublicAddress)) {
-        return callback(new ForbiddenAddressError('The address is not public.'), '');
+        return callback(new ForbiddenAddressError('The host has a private address.'), '');
       }
       callback(null, address, family);
     });
@@ -46,7 +46,7 @@ export function createSafeDispatcher(options: SafeDispatcherOptions): Agent {
     bodyTimeout: timeoutMs,
     connect(target, callback) {
       const host = target.hostname.replace(/^\[|\]$/g, '');
-      // The system does not look up what is an address already.
+      // The lookup above does not run for a host that is an address already.
       if (!allowPrivate && isIP(host) !== 0 && !isPublicAddress(host)) {
         callback(new ForbiddenAddressError('The address is not public.'), null);
         return;

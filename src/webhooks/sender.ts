@@ -11,16 +11,16 @@ import type { Secret } from '../security/secret.ts';
 import { createSafeDispatcher } from './safe-dispatcher.ts';
 import { webhookHeaders } from './signature.ts';
 
-/** Where events go. Times in milliseconds. */
+/** The options of the sender. Times are in milliseconds. */
 export interface WebhookSenderOptions {
   readonly url: string;
   readonly secrets: readonly Secret[];
   readonly allowPrivate: boolean;
-  /** Deadline of a whole attempt. */
+  /** The deadline of a whole attempt; default 15,000. */
   readonly timeoutMs?: number;
-  /** How names are resolved; the system's way by default. */
+  /** Resolves host names; default: the system's resolver. */
   readonly lookup?: LookupFunction;
-  /** When the breaker opens, and how soon it lets a probe through. */
+  /** When the circuit breaker opens, and how soon it admits a probe. */
   readonly breaker?: {
     readonly failureShare: number;
     readonly overMs: number;
@@ -29,15 +29,17 @@ export interface WebhookSenderOptions {
   };
 }
 
-/** One event to be sent. */
+/** One event to send. */
 export interface WebhookMessage {
-  /** Of the event: the same in every attempt and replay. */
+  /** The id of the event, the same in every attempt and replay. */
   readonly id: string;
   readonly body: string;
   readonly signal?: AbortSignal;
 }
 
-/** What an attempt came to. Only 2xx is success; a redirect is not followed and counts as rejected. */
+/**
+ * The result of an attempt. Only 2xx is success. A redirect is not followed and counts as rejected.
+ */
 export type WebhookResult =
   | { readonly kind: 'delivered'; readonly status: number }
   | {
@@ -51,7 +53,9 @@ export type WebhookResult =
     }
   | { readonly kind: 'breaker_open' };
 
-/** Sends events to the merchant's backend. Never throws for anything that the receiver or the network does. */
+/**
+ * Sends events to the merchant's backend. It never throws because of the receiver or the network.
+ */
 export interface WebhookSender {
   readonly url: string;
   readonly send: (message: WebhookMessage) => Promise<WebhookResult>;
@@ -67,7 +71,7 @@ const breakerDefault = {
   halfOpenAfterMs: 60_000,
 };
 
-/** Creates the sender. Nothing is connected until the first event. */
+/** Creates the sender. It connects at the first event. */
 export function createWebhookSender(options: WebhookSenderOptions): WebhookSender {
   const { url, secrets, allowPrivate, lookup, timeoutMs = timeoutMsDefault } = options;
   const dispatcher = createSafeDispatcher({
@@ -92,7 +96,7 @@ export function createWebhookSender(options: WebhookSenderOptions): WebhookSende
         body,
         signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
       });
-      // What the receiver says besides its status is of no use here; a little is read so that the connection can be kept.
+      // Only the status matters. Reading a little of the body lets the connection be reused.
       await response.body.dump({ limit: responseBytesMax });
       const status = response.statusCode;
       if (status >= 200 && status < 300) return { kind: 'delivered', status };
@@ -131,13 +135,13 @@ function createBreaker({
     breaker: new SamplingBreaker({
       threshold: failureShare,
       duration: overMs,
-      // Half an attempt less, or rounding asks for one more than `attemptsMin`.
+      // Half an attempt less, since rounding would require one more than `attemptsMin`.
       minimumRps: (attemptsMin - 0.5) / (overMs / 1_000),
     }),
   });
 }
 
-/** `Retry-After` in milliseconds, given in seconds or as a date. */
+/** `Retry-After`, which is in seconds or a date, as milliseconds. */
 function retryAfterOf(header: string | string[] | undefined): number | undefined {
   const text = Array.isArray(header) ? header[0] : header;
   if (text === undefined) return undefined;

@@ -1,16 +1,18 @@
 import { createHmac } from 'node:crypto';
 import type { Secret } from '../security/secret.ts';
 
-/** What a Standard Webhooks signature covers: the event's id, the attempt's time in whole seconds, and the body. */
+/** The content that a Standard Webhooks signature covers. */
 export interface SignedContent {
+  /** The id of the event. */
   readonly id: string;
+  /** The time of the attempt. */
   readonly timestampSeconds: number;
   readonly body: string;
 }
 
 /**
- * The headers of Standard Webhooks 1.0.0 (standardwebhooks.com). Every secret signs, so a receiver that holds any of them can
- * verify, and a rotation needs no moment at which both sides change at once. A secret is `whsec_` and base64.
+ * The headers of Standard Webhooks 1.0.0 (standardwebhooks.com). Every secret (`whsec_` and base64)
+ * signs, so a receiver with any one of them can verify, and the two sides need not rotate at once.
  */
 export function webhookHeaders(
   { id, timestampSeconds, body }: SignedContent,

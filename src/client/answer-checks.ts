@@ -9,8 +9,8 @@ import type {
 } from './answers.ts';
 
 /**
- * Whether something that was answered is what was asked for. Only fields without which the answer is of no use are looked at: a worker of
- * another release may say more, or name states and reasons that this client does not know.
+ * Whether a body is the expected answer. A check covers only the fields that the client needs: a
+ * worker of another release may send more fields, and states or reasons unknown to this client.
  */
 export type AnswerCheck<Answer> = (body: unknown) => body is Answer;
 
@@ -26,38 +26,40 @@ const tokenization = z.object({
 });
 const nextCursor = z.string().nullable();
 
-/** A tokenization. */
+/** Checks a tokenization. */
 export const isTokenization = checkOf<TokenizationView>(tokenization);
 
-/** A page of tokenizations. */
+/** Checks a page of tokenizations. */
 export const isTokenizationPage = checkOf<TokenizationPage>(
   z.object({ items: z.array(tokenization), nextCursor }),
 );
 
-/** A page of audit rows. */
+/** Checks a page of audit rows. */
 export const isTimelinePage = checkOf<TimelinePage>(
   z.object({ events: z.array(z.object({ id: z.string(), event: z.string() })), nextCursor }),
 );
 
-/** A QuickPay ID. */
+/** Checks a revealed QuickPay ID. */
 export const isRevealedToken = checkOf<{ readonly quickpayId: string }>(
   z.object({ quickpayId: z.string() }),
 );
 
-/** The inbox row of a message. */
+/** Checks the inbox row of a message. */
 export const isKeptCallback = checkOf<KeptCallback>(
   z.object({ id: z.uuid(), isDuplicate: z.boolean() }),
 );
 
-/** An access token. */
+/** Checks an access token. */
 export const isAccessToken = checkOf<AccessTokenView>(
   z.object({ accessToken: z.string(), generation: z.int(), secondsLeft: z.number() }),
 );
 
-/** What became of a report. */
-export const isReportTaken = checkOf<{ readonly result: string }>(z.object({ result: z.string() }));
+/** Checks the answer to a report. */
+export const isReportAnswer = checkOf<{ readonly result: string }>(
+  z.object({ result: z.string() }),
+);
 
-/** An OPCCOUNT credential. */
+/** Checks an OPCCOUNT credential. */
 export const isOpccount = checkOf<OpccountCredential>(
   z.object({ number: z.string(), vaCode: z.string(), privateKey: z.string() }),
 );

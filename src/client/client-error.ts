@@ -1,8 +1,8 @@
 import type { ErrorCode } from '../domain/errors.ts';
 
 /**
- * What was wrong: a code of the worker's closed set, a fault that the client found by itself, or a code of a newer worker
- * that this client does not know.
+ * A code of the worker's closed set, a code of the client's own, or a code of a newer worker that
+ * this client does not know.
  */
 export type TokenClientErrorCode =
   | ErrorCode
@@ -12,20 +12,20 @@ export type TokenClientErrorCode =
   | 'closed'
   | (string & Record<never, never>);
 
-/** What a `TokenClientError` says. */
+/** The detail of a `TokenClientError`. */
 export interface TokenClientErrorDetail {
   readonly code: TokenClientErrorCode;
-  /** The HTTP status; undefined where no answer came, or none was asked for. */
+  /** The HTTP status; undefined if there was no HTTP answer. */
   readonly status?: number | undefined;
-  /** The fields, parameters or headers at fault. They name no values. */
+  /** The fields, parameters or headers at fault, without values. */
   readonly paths?: readonly string[] | undefined;
-  /** Whether the same call may succeed later. The client has tried again already where that was safe. */
+  /** Whether the same call may succeed later. The client has already retried if that was safe. */
   readonly isRetryable: boolean;
-  /** The `x-request-id` under which the worker's log and audit rows know the call. */
+  /** The `x-request-id` of the call, which the worker's log and audit rows contain. */
   readonly requestId?: string | undefined;
 }
 
-/** The only error that the client throws. It holds nothing of what was sent, and so no `cause`, which might. */
+/** The only error that the client throws. It has no `cause`, which could quote the request. */
 export class TokenClientError extends Error {
   override readonly name = 'TokenClientError';
   readonly code: TokenClientErrorCode;

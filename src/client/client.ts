@@ -5,7 +5,7 @@ import { createClientOn, type TokenClient } from './token-client.ts';
 export * from './exports.ts';
 export type { ConnectionOptions } from './connection.ts';
 
-/** A client of a worker's HTTP API. Nothing is sent yet, and nothing has to be closed. */
+/** Creates a client of the worker's HTTP API. It sends nothing yet and needs no close. */
 export function createTokenClient(options: ConnectionOptions): TokenClient {
   return createClientOn(createHttpTransport(openConnection(options)));
 }

@@ -4,50 +4,57 @@ import type { AnswerCheck } from './answer-checks.ts';
 import { TokenClientError } from './client-error.ts';
 import { parseOptions } from './input.ts';
 
-/** Where the API is and which key opens it. Times in milliseconds. */
+/** The address of the API and the key for it. Times are in milliseconds. */
 export interface ConnectionOptions {
-  /** Base of the private listener, such as `http://worker.internal:9090`; no user and password in it. */
+  /**
+   * The base URL of the private listener, such as `http://worker.internal:9090`, without a login.
+   */
   readonly url: string | URL;
-  /** A key of the worker; its scopes say which calls it may make. */
+  /** An API key of the worker. Its scopes decide which calls it may make. */
   readonly apiKey: string;
-  /** How long one attempt may take, besides what a call waits for by itself; default 10,000. */
+  /** The deadline of one attempt, in addition to the wait of a long poll; default 10,000. */
   readonly timeoutMs?: number;
-  /** How often a call that did not get through is sent again; default 3. */
+  /** The most retries of a call that did not get through; default 3. */
   readonly retriesMax?: number;
-  /** Another `fetch` than the global one, for proxies and tests. */
+  /** A replacement for the global `fetch`, for proxies and tests. */
   readonly fetch?: typeof globalThis.fetch;
 }
 
 /** One call of the API. */
 export interface Call<Answer> {
   readonly method: 'get' | 'post';
-  /** Below `/v1/`, each part encoded. */
+  /** The path below `/v1/`, with each part encoded. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Whether it may be sent again although it may have arrived; otherwise it is only after an answer that says it was not done. */
+  /**
+   * Whether the client may retry a call that possibly arrived. A call that is not idempotent is
+   * retried only after an answer that says it had no effect.
+   */
   readonly isIdempotent: boolean;
   readonly isAnswer: AnswerCheck<Answer>;
-  /** How long the worker was asked to hold the answer back. */
+  /** The wait of a long poll. */
   readonly waitMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Sends calls. Throws `TokenClientError`, or the reason of the signal. */
+/** Sends a call. Throws `TokenClientError`, or the reason of the signal. */
 export type Connection = <Answer>(call: Call<Answer>) => Promise<Answer>;
 
 const timeoutMsDefault = 10_000;
-/** A day. */
+/** One day. */
 const timeoutMsMax = 86_400_000;
 const retriesMaxDefault = 3;
 const backoffMsMax = 10_000;
 const retryAfterMsMax = 10_000;
-/** The worker says by these that it did nothing. */
+/** Statuses by which the worker says that the call had no effect. */
 const refusedStatuses = [429, 503];
-/** And by these nobody knows: a proxy in between gave up. */
+/** Statuses of a proxy that gave up, after which the effect of the call is unknown. */
 const unclearStatuses = [408, 502, 504];
-/** By this the worker says that it has waited already: whether to wait once more is for the caller to decide. */
+/**
+ * The code of a call for which the worker already waited, so that the caller decides on a retry.
+ */
 const waitedCode = 'access_token_unavailable';
 
 const optionsSchema = z.object({
@@ -55,9 +62,9 @@ const optionsSchema = z.object({
     .string()
     .pipe(z.url({ protocol: /^https?$/ }))
     .transform((text) => new URL('v1/', text.replace(/\/*$/, '/')))
-    // No fetch takes them, and what says so quotes them.
+    // fetch refuses a URL with a login, and its error quotes the password.
     .refine(({ username, password }) => username === '' && password === ''),
-  // What a header can hold: what refuses another key quotes it.
+  // fetch refuses other characters in a header, and its error quotes the key.
   apiKey: z
     .string()
     .trim()
@@ -69,15 +76,15 @@ const optionsSchema = z.object({
     .default(() => globalThis.fetch),
 });
 
-/** Opens a connection. Nothing is sent yet. Throws `config_invalid`. */
+/** Creates a connection. It sends nothing yet. Throws `config_invalid`. */
 export function openConnection(options: ConnectionOptions): Connection {
   const { url, apiKey, timeoutMs, retriesMax, fetch } = parseOptions(optionsSchema, options);
   const api = ky.create({
     prefix: url,
     headers: { authorization: `Bearer ${apiKey}`, accept: 'application/json' },
-    // A redirect would carry the key elsewhere.
+    // Following a redirect would send the key to another host.
     redirect: 'error',
-    fetch: wholeAnswers(fetch),
+    fetch: withBufferedBodies(fetch),
   });
   return async <Answer>(call: Call<Answer>): Promise<Answer> => {
     const settings: Options = {
@@ -92,7 +99,7 @@ export function openConnection(options: ConnectionOptions): Connection {
     };
     try {
       const response = await api(call.path, settings);
-      return await answerOf(response, call);
+      return await readAnswer(response, call);
     } catch (error) {
       call.signal?.throwIfAborted();
       throw asClientError(error);
@@ -101,55 +108,56 @@ export function openConnection(options: ConnectionOptions): Connection {
 }
 
 /**
- * When a call is sent again: no earlier than `Retry-After` says. A call that ends by a signal has that patience; another one is given up
- * at once where it would have to wait for long, since its caller knows better what to do meanwhile.
+ * The retry options of a call. A retry is never earlier than `Retry-After`. A call with a signal
+ * waits that long; a call without one fails at once if the wait exceeds 10 seconds, so that its
+ * caller decides.
  */
 function retryOf(
   { isIdempotent, signal }: Pick<Call<unknown>, 'isIdempotent' | 'signal'>,
   retriesMax: number,
 ): Exclude<Options['retry'], number | undefined> {
   const statusCodes = isIdempotent ? [...refusedStatuses, ...unclearStatuses] : refusedStatuses;
-  const patienceMs = signal === undefined ? retryAfterMsMax : Infinity;
+  const waitMsMax = signal === undefined ? retryAfterMsMax : Infinity;
   return {
     limit: retriesMax,
     methods: ['get', 'post'],
     statusCodes,
     afterStatusCodes: statusCodes,
-    // For what ky also reads: the end of a rate limit's window.
-    maxRetryAfter: patienceMs,
+    // ky applies it to rate-limit headers too.
+    maxRetryAfter: waitMsMax,
     backoffLimit: backoffMsMax,
     jitter: true,
     shouldRetry({ error }) {
-      // Of what is no answer each run time has its own error.
+      // Without an HTTP answer the effect is unknown, and each runtime has errors of its own.
       if (!(error instanceof HTTPError)) return isIdempotent;
-      if (errorOfAnswer(error).code === waitedCode) return false;
-      return retryAfterMsOf(error.response) > patienceMs ? false : undefined;
+      if (readProblemError(error).code === waitedCode) return false;
+      return retryAfterMsOf(error.response) > waitMsMax ? false : undefined;
     },
   };
 }
 
-/** What an answer says in seconds, or as a date; 0 where it says nothing that can be read. */
+/** `Retry-After`, which is in seconds or a date, as milliseconds; 0 if missing or unreadable. */
 function retryAfterMsOf({ headers }: Response): number {
   const text = headers.get('retry-after') ?? '';
   const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - Date.now();
   return Number.isNaN(ms) ? 0 : ms;
 }
 
-async function answerOf<Answer>(
+async function readAnswer<Answer>(
   response: Response,
   { isAnswer }: Pick<Call<Answer>, 'isAnswer'>,
 ): Promise<Answer> {
   const body = asJson(await response.text());
   if (isAnswer(body)) return body;
-  throw new TokenClientError('The answer is not what a worker says: is the url that of one?', {
+  throw new TokenClientError('The answer is not from a worker: check the url option.', {
     code: 'answer_invalid',
     status: response.status,
     isRetryable: false,
   });
 }
 
-/** A problem as far as the client reads it. A newer worker may have codes that this one does not know. */
-const readProblem = z.object({
+/** The fields of a problem that the client reads. A newer worker may send unknown codes. */
+const problemSchema = z.object({
   title: z.string(),
   detail: z.string(),
   code: z.string(),
@@ -160,9 +168,9 @@ const readProblem = z.object({
 
 function asClientError(error: unknown): TokenClientError {
   if (error instanceof TokenClientError) return error;
-  if (error instanceof HTTPError) return errorOfAnswer(error);
+  if (error instanceof HTTPError) return readProblemError(error);
   if (error instanceof TimeoutError) {
-    return new TokenClientError('The worker did not answer in time.', {
+    return new TokenClientError('The worker did not answer within timeoutMs.', {
       code: 'timeout',
       isRetryable: true,
     });
@@ -174,22 +182,23 @@ function asClientError(error: unknown): TokenClientError {
   );
 }
 
-/** What the system calls a fault, such as `ECONNREFUSED`. More of it is not passed on: ky's errors hold the request, key and body included. */
+/**
+ * The system's code, such as `ECONNREFUSED`. ky's errors contain the request, hence no more of it.
+ */
 function systemCodeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const isCode = 'code' in error && typeof error.code === 'string' && /^[A-Z_]+$/.test(error.code);
   return isCode ? String(error.code) : systemCodeOf(error.cause);
 }
 
-function errorOfAnswer({ response, data }: HTTPError): TokenClientError {
+function readProblemError({ response, data }: HTTPError): TokenClientError {
   const { status } = response;
-  const parsed = readProblem.safeParse(asJson(data));
+  const parsed = problemSchema.safeParse(asJson(data));
   if (!parsed.success) {
-    return new TokenClientError(`The answer has status ${status} and is no problem of a worker.`, {
-      code: 'answer_invalid',
-      status,
-      isRetryable: status >= 500,
-    });
+    return new TokenClientError(
+      `Status ${status} came without a problem of a worker: check the url option and proxies.`,
+      { code: 'answer_invalid', status, isRetryable: status >= 500 },
+    );
   }
   const { title, detail, ...rest } = parsed.data;
   return new TokenClientError(`${title}: ${detail}`, { ...rest, status });
@@ -205,15 +214,15 @@ function asJson(data: unknown): unknown {
 }
 
 /**
- * A `fetch` whose answers have arrived whole: what stalls or breaks inside the body is then a fault of the attempt, under its timeout, and
- * sent again like any other. ky hands its own `Request` on, which a `fetch` from elsewhere takes for an address.
+ * A `fetch` that resolves after the whole body arrived. A body that stalls or breaks is then a
+ * fault of the attempt, under its timeout and its retries.
  */
-function wholeAnswers(fetch: typeof globalThis.fetch): NonNullable<Options['fetch']> {
+function withBufferedBodies(fetch: typeof globalThis.fetch): NonNullable<Options['fetch']> {
   return async (input, init) => {
     const response = await fetch(input, init);
     const text = await response.text();
     const { status, headers } = response;
-    // Statuses such as 204 must have no body at all.
+    // `Response` refuses a body, even an empty one, for statuses such as 204.
     return new Response(text === '' ? null : text, { status, headers });
   };
 }

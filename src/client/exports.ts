@@ -1,4 +1,4 @@
-// What both entries of the package say of answers, errors and calls: the client over HTTP and the one on PostgreSQL.
+// The exports that the HTTP client and the direct client share.
 export { TokenClientError } from './client-error.ts';
 export type { TokenClientErrorCode, TokenClientErrorDetail } from './client-error.ts';
 export type {

@@ -5,7 +5,7 @@ import {
   isAccessToken,
   isKeptCallback,
   isOpccount,
-  isReportTaken,
+  isReportAnswer,
   isRevealedToken,
   isTimelinePage,
   isTokenization,
@@ -14,23 +14,31 @@ import {
 import type { Call, Connection } from './connection.ts';
 import type { TokenTransport, Wait } from './token-client.ts';
 
-/** What a call says besides where it goes. */
-type Said = Omit<Call<unknown>, 'method' | 'path' | 'isIdempotent' | 'isAnswer'>;
+/** The optional parts of a call. */
+type CallContent = Omit<Call<unknown>, 'method' | 'path' | 'isIdempotent' | 'isAnswer'>;
 
 /**
- * The way over HTTP. Calls that say the same twice are done once, so they are sent again by themselves when they did not get
- * through. Access tokens are kept in memory and loaded again in the background as they age.
+ * Creates the transport over HTTP. All calls except reveals are idempotent and retried. Access tokens
+ * are cached and refreshed in the background.
  */
 export function createHttpTransport(send: Connection): TokenTransport {
-  const get = async <Answer>(path: string, isAnswer: AnswerCheck<Answer>, said: Said = {}) =>
-    await send({ method: 'get', path, isIdempotent: true, isAnswer, ...said });
-  const post = async <Answer>(path: string, isAnswer: AnswerCheck<Answer>, said: Said = {}) =>
-    await send({ method: 'post', path, isIdempotent: true, isAnswer, ...said });
+  const get = async <Answer>(
+    path: string,
+    isAnswer: AnswerCheck<Answer>,
+    content: CallContent = {},
+  ) => await send({ method: 'get', path, isIdempotent: true, isAnswer, ...content });
+  const post = async <Answer>(
+    path: string,
+    isAnswer: AnswerCheck<Answer>,
+    content: CallContent = {},
+  ) => await send({ method: 'post', path, isIdempotent: true, isAnswer, ...content });
   const accessTokens = createAccessTokenCache(
     async (credential) => await get(`access-tokens/${credential}`, isAccessToken),
   );
 
-  /** Stores nothing: all callers are refused with a generation at the same moment, and one report is enough. */
+  /**
+   * Stores nothing. All users of a refused generation report it at once, and they share one report.
+   */
   const reports = createCache<undefined>();
 
   return {
@@ -40,7 +48,7 @@ export function createHttpTransport(send: Connection): TokenTransport {
         body,
       }),
     getTokenization: async (id, wait) =>
-      await get(`tokenizations/${id}`, isTokenization, wait === undefined ? {} : asking(wait)),
+      await get(`tokenizations/${id}`, isTokenization, wait === undefined ? {} : waitQuery(wait)),
     findTokenizations: async (filter, page, signal) =>
       await get('tokenizations', isTokenizationPage, { query: { ...filter, ...page }, signal }),
     readTimeline: async (id, page) =>
@@ -55,7 +63,7 @@ export function createHttpTransport(send: Connection): TokenTransport {
       await reports.get(`${credential} ${generation}`, async () => {
         accessTokens.forget(credential, generation);
         const path = `access-tokens/${credential}/invalid`;
-        await post(path, isReportTaken, { body: { generation } });
+        await post(path, isReportAnswer, { body: { generation } });
         return notStored(undefined);
       });
     },
@@ -64,11 +72,11 @@ export function createHttpTransport(send: Connection): TokenTransport {
   };
 }
 
-function asking({ waitMs, until, signal }: Wait): Said {
+function waitQuery({ waitMs, until, signal }: Wait): CallContent {
   return { query: { wait: `${waitMs}ms`, until }, waitMs, signal };
 }
 
-/** Each reveal is an audit row of its own, so none is sent again by itself. */
+/** Sends a reveal. Each one adds an audit row, so it is not retried. */
 async function reveal<Answer>(
   send: Connection,
   path: string,

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { pathsOf } from '../domain/payload-paths.ts';
 import { TokenClientError } from './client-error.ts';
 
-/** Checks what is about to be sent. Throws `payload_invalid` with the paths that failed and no values. */
+/** Parses a caller's input. Throws `payload_invalid` with the paths that failed and no values. */
 export function parseInput<Schema extends z.ZodType>(
   schema: Schema,
   input: z.input<Schema>,
@@ -17,7 +17,9 @@ export function parseInput<Schema extends z.ZodType>(
   });
 }
 
-/** Checks what a client is opened with. Throws `config_invalid` with the names of the options that are wrong and no values. */
+/**
+ * Parses a client's options. Throws `config_invalid` with the names of wrong options, no values.
+ */
 export function parseOptions<Schema extends z.ZodType>(
   schema: Schema,
   options: unknown,

@@ -21,83 +21,90 @@ import type {
 import { TokenClientError } from './client-error.ts';
 import { parseInput } from './input.ts';
 
-/** A request for a QuickPay ID: the vendor's own body, and optionally `credential` and `returnUrl`. */
+/**
+ * A request for a QuickPay ID: the vendor's own body, and optionally `credential` and `returnUrl`.
+ */
 export type TokenizationRequest = z.input<typeof tokenizationRequestBody>;
-/** What tokenizations are looked for by; at least one, and all that are given have to fit. */
+/** A filter of tokenizations: at least one field. A tokenization must match all given fields. */
 export type TokenizationFilter = z.input<typeof tokenizationFilter>;
-/** A message of the gateway as a backend received it. */
+/** A message of the gateway as the backend received it. */
 export type RawCallback = z.input<typeof rawCallbackBody>;
 
-/** A call that waits. */
+/** The options of a call that waits. */
 export interface WaitOptions {
-  /** How long to wait, in milliseconds; default 60,000. */
+  /** The longest wait in milliseconds; default 60,000. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
 
-/** Which tokenization is waited for: by its id, or by the merchant's reference, also where it was enqueued a moment ago and is not there yet. */
+/**
+ * The tokenization to wait for: its id, or the merchant's reference. By reference the client also
+ * finds a tokenization that was just enqueued and does not exist yet.
+ */
 export type AwaitedTokenization = string | { readonly merchantReferenceId: string };
 
 /**
- * What a backend may ask of a worker, whichever way it reaches it. Every call throws `TokenClientError`, with the same codes
- * either way, or the reason of its signal.
+ * The calls of a backend, over HTTP or directly on PostgreSQL. Every call throws `TokenClientError`
+ * with the same codes on both, or the reason of its signal.
  */
 export interface TokenClient {
-  /** Asks for a QuickPay ID. The merchant reference is the key: asked again it gives the same tokenization. */
+  /** Requests a QuickPay ID. A repeated merchant reference gives the same tokenization. */
   readonly requestTokenization: (request: TokenizationRequest) => Promise<TokenizationView>;
-  /** Waits until there is an address to send the customer to, or a final state. Throws `timeout`. */
+  /** Waits for the redirect URL of the customer or a final state. Throws `timeout`. */
   readonly waitForRedirectUrl: (
     of: AwaitedTokenization,
     options?: WaitOptions,
   ) => Promise<TokenizationView>;
-  /** Waits for a final state: the customer has decided, or their time is over. Throws `timeout`. */
+  /** Waits for a final state: the customer decided or the time ran out. Throws `timeout`. */
   readonly waitForResult: (
     of: AwaitedTokenization,
     options?: WaitOptions,
   ) => Promise<TokenizationView>;
-  /** The tokenization with this id. Throws `tokenization_not_found`. */
+  /** Gets a tokenization by its id. Throws `tokenization_not_found`. */
   readonly getTokenization: (id: string) => Promise<TokenizationView>;
-  /** The newest tokenization that fits, by any reference or by state; undefined where none does. */
+  /** Finds the newest tokenization that matches; undefined if none does. */
   readonly findTokenization: (filter: TokenizationFilter) => Promise<TokenizationView | undefined>;
-  /** A page of all that fit, newest first; `cursor` is the `nextCursor` of the page before. */
+  /** Lists matching tokenizations, newest first; `cursor` is the previous page's `nextCursor`. */
   readonly findTokenizations: (
     filter: TokenizationFilter,
     page?: { readonly cursor?: string; readonly limit?: number },
   ) => Promise<TokenizationPage>;
-  /** Every change of a tokenization and of the messages about it, oldest first. */
+  /** Lists the changes of a tokenization and of the messages about it, oldest first. */
   readonly getTimeline: (id: string) => Promise<readonly TimelineEvent[]>;
-  /** The QuickPay ID. Each call leaves an audit row, so it is not sent again where it may have arrived. */
+  /** Reveals a QuickPay ID. Each call adds an audit row, so the client does not retry it. */
   readonly revealToken: (id: string) => Promise<string>;
-  /** Has a token disabled at the gateway. */
+  /** Disables a token: the worker then cancels it at the gateway. */
   readonly disableToken: (id: string) => Promise<TokenizationView>;
-  /** Has the gateway asked now what became of a tokenization. */
+  /** Makes the worker query the gateway now for the status of a tokenization. */
   readonly confirmTokenization: (id: string) => Promise<TokenizationView>;
-  /** Hands over what a customer's browser brought back, as it came. */
+  /** Forwards the unchanged redirect that a customer's browser brought. */
   readonly forwardRedirect: (message: RawCallback) => Promise<KeptCallback>;
-  /** Hands over what the gateway's server pushed, as it came. */
+  /** Forwards the unchanged push of the gateway's server. */
   readonly forwardNotify: (message: RawCallback) => Promise<KeptCallback>;
-  /** The valid access token of a credential, from memory where it is known: call it before each use. */
+  /** Gets the valid access token of a credential. It is cached, so call this before each use. */
   readonly getAccessToken: (credential?: string) => Promise<AccessTokenView>;
-  /** Reports that the gateway answered 401 to this generation of an access token, so that it is renewed. */
+  /** Reports that the gateway answered 401 to this generation, so that the worker renews it. */
   readonly reportInvalidAccessToken: (credential: string, generation: number) => Promise<void>;
-  /** What calls to OPCCOUNT are signed with. Each call leaves an audit row, so it is not sent again where it may have arrived. */
+  /**
+   * Reveals an OPCCOUNT credential. Each call adds an audit row, so the client does not retry it.
+   */
   readonly revealOpccount: (credential?: string) => Promise<OpccountCredential>;
 }
 
-/** What is waited for at most `waitMs` milliseconds. */
+/** One long poll of at most `waitMs` milliseconds. */
 export interface Wait {
   readonly waitMs: number;
   readonly until: 'redirect' | 'final';
-  /** Ends the call, and whatever it would try again. */
+  /** Ends the call and its retries. */
   readonly signal: AbortSignal;
 }
 
-/** One way to a worker. What it is given has been parsed; it throws `TokenClientError`. */
+/** The calls over one transport, with parsed inputs. It throws `TokenClientError`. */
 export interface TokenTransport {
   readonly requestTokenization: (
     request: z.output<typeof tokenizationRequestBody>,
   ) => Promise<TokenizationView>;
-  /** With `wait`, as soon as what is waited for is there, or as it is when the wait is over. */
+  /** With `wait`: resolves once the tokenization has come that far, or at the end of the wait. */
   readonly getTokenization: (id: string, wait?: Wait) => Promise<TokenizationView>;
   readonly findTokenizations: (
     filter: z.output<typeof tokenizationFilter>,
@@ -117,7 +124,9 @@ export interface TokenTransport {
   readonly revealOpccount: (credential: string) => Promise<OpccountCredential>;
 }
 
-/** The client on one transport: inputs are parsed, waits and pages are put together here, so they are the same on each. */
+/**
+ * Creates a client on a transport. It parses inputs, waits and reads pages alike on each transport.
+ */
 export function createClientOn(transport: TokenTransport): TokenClient {
   const find: TokenClient['findTokenizations'] = async (filter, page = {}) =>
     await transport.findTokenizations(
@@ -132,7 +141,7 @@ export function createClientOn(transport: TokenTransport): TokenClient {
     getTokenization: async (id) => await transport.getTokenization(parseId(id)),
     findTokenization: async (filter) => (await find(filter, { limit: 1 })).items[0],
     findTokenizations: find,
-    getTimeline: async (id) => await readWholeTimeline(transport, parseId(id)),
+    getTimeline: async (id) => await readAllPages(transport, parseId(id)),
     revealToken: async (id) => await transport.revealToken(parseId(id)),
     disableToken: async (id) => await transport.disableToken(parseId(id)),
     confirmTokenization: async (id) => await transport.confirmTokenization(parseId(id)),
@@ -159,15 +168,15 @@ function parseId(id: string): string {
 }
 
 const waitMsDefault = 60_000;
-/** The longest that one request waits: short of what proxies in between allow, and of the worker's own bound. */
+/** The wait of one long poll, which stays below the limits of proxies and of the worker. */
 const waitMsMax = 25_000;
 
-/** How much longer than the wait an answer may be on its way that the worker gave at its end. */
-const onItsWayMs = 500;
-/** The longest that a timer runs. */
+/** The time for an answer that the worker sends at the end of the wait to arrive. */
+const answerGraceMs = 500;
+/** The largest delay of a JavaScript timer. */
 const timerMsMax = 2 ** 31 - 1;
 
-/** Waits, at most half a second longer than `timeoutMs`, whatever becomes of the calls in between. */
+/** Waits at most half a second longer than `timeoutMs`, even if a call hangs. */
 async function waitFor(
   transport: TokenTransport,
   of: AwaitedTokenization,
@@ -180,33 +189,35 @@ async function waitFor(
   signal?.addEventListener('abort', passOn);
   const timer = setTimeout(
     () => giveUp.abort(timedOut('The worker did not answer in time.')),
-    Math.min(timeoutMs + onItsWayMs, timerMsMax),
+    Math.min(timeoutMs + answerGraceMs, timerMsMax),
   );
-  const patience = { deadline: performance.now() + timeoutMs, signal: giveUp.signal };
+  const limit = { deadline: performance.now() + timeoutMs, signal: giveUp.signal };
   try {
-    const id = typeof of === 'string' ? parseId(of) : await untilThere(transport, of, patience);
-    return await untilReached(transport, id, until, patience);
+    const id = typeof of === 'string' ? parseId(of) : await waitUntilFound(transport, of, limit);
+    return await waitUntilReached(transport, id, until, limit);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', passOn);
   }
 }
 
-/** How long a wait goes on: until `deadline` on the clock of `performance.now()`, and no longer than its signal. */
-interface Patience {
+/** The end of a wait: `deadline` on the clock of `performance.now()`, or an abort of `signal`. */
+interface WaitLimit {
   readonly deadline: number;
   readonly signal: AbortSignal;
 }
 
-/** The pause after an answer that came before its time, as a worker gives that is about to stop: doubled each time, and more or less of it. */
+/**
+ * The pause after a long poll that ended early, as on a worker that stops. It doubles, with jitter.
+ */
 const earlyPauseMsMin = 250;
 const earlyPauseMsMax = 4_000;
 
-async function untilReached(
+async function waitUntilReached(
   transport: TokenTransport,
   id: string,
   until: Wait['until'],
-  { deadline, signal }: Patience,
+  { deadline, signal }: WaitLimit,
 ): Promise<TokenizationView> {
   for (let pauseMs = earlyPauseMsMin; ;) {
     const askedAt = performance.now();
@@ -214,14 +225,14 @@ async function untilReached(
     const view = await orAborted(transport.getTokenization(id, { waitMs, until, signal }), signal);
     if (isReached(view, until)) return view;
     const leftMs = deadline - performance.now();
-    if (leftMs <= 0) throw timedOut(`It is still in state ${view.state}.`);
+    if (leftMs <= 0) throw timedOut(`The tokenization is still in state ${view.state}.`);
     if (performance.now() - askedAt > waitMs / 2) continue;
     await pause(Math.min(pauseMs * (0.8 + 0.4 * Math.random()), leftMs), signal);
     pauseMs = Math.min(2 * pauseMs, earlyPauseMsMax);
   }
 }
 
-/** Whether a tokenization has come as far as is waited for. */
+/** Whether a tokenization has reached the awaited progress. */
 export function isReached({ state, redirectUrl }: TokenizationView, until: Wait['until']): boolean {
   return isFinal(state) || (until === 'redirect' && redirectUrl !== null);
 }
@@ -230,15 +241,21 @@ function timedOut(message: string): TokenClientError {
   return new TokenClientError(message, { code: 'timeout', isRetryable: true });
 }
 
-/** The pause between two looks doubles: what was committed is there within a quarter of a second, or may take long. */
+/**
+ * The pause between two searches. It doubles: the relay takes a quarter of a second, or much
+ * longer.
+ */
 const pauseMsMin = 50;
 const pauseMsMax = 1_000;
 
-/** The id of the newest tokenization of a reference. What was enqueued by SQL is there once the relay has accepted it. */
-async function untilThere(
+/**
+ * Waits for the newest tokenization of a reference and returns its id. A tokenization that was
+ * enqueued by SQL exists only after the relay accepted it.
+ */
+async function waitUntilFound(
   transport: TokenTransport,
   { merchantReferenceId }: { readonly merchantReferenceId: string },
-  { deadline, signal }: Patience,
+  { deadline, signal }: WaitLimit,
 ): Promise<string> {
   const filter = parseInput(tokenizationFilter, { merchantReferenceId });
   for (let pauseMs = pauseMsMin; ; pauseMs = Math.min(2 * pauseMs, pauseMsMax)) {
@@ -247,7 +264,7 @@ async function untilThere(
     if (newest !== undefined) return newest.id;
     const leftMs = deadline - performance.now();
     if (leftMs <= 0) {
-      throw new TokenClientError('No tokenization has this reference (yet).', {
+      throw new TokenClientError('No tokenization has this reference yet.', {
         code: 'tokenization_not_found',
         isRetryable: true,
       });
@@ -256,17 +273,17 @@ async function untilThere(
   }
 }
 
-/** What a call gives, or the reason of the signal as soon as it is aborted, however long the call goes on. */
+/** Resolves to the result of `call`, or rejects as soon as `signal` aborts. The call goes on. */
 async function orAborted<Answer>(call: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
   return await new Promise<Answer>((resolve, reject) => {
-    const leave = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', leave);
-    void call.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
-    if (signal.aborted) leave();
+    const onAbort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort);
+    void call.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    if (signal.aborted) onAbort();
   });
 }
 
-/** Waits so long, or rejects with the reason of the signal. */
+/** Waits `ms` milliseconds, or rejects with the reason of the signal. */
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const over = new Promise<void>((resolve) => {
@@ -275,7 +292,7 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await orAborted(over, signal).finally(() => clearTimeout(timer));
 }
 
-async function readWholeTimeline(
+async function readAllPages(
   transport: TokenTransport,
   id: string,
 ): Promise<readonly TimelineEvent[]> {

@@ -2,15 +2,16 @@ import { TokenClientError } from '../client/client-error.ts';
 import { type BackendJobName, backendJobs } from '../domain/backend-jobs.ts';
 import { type BackendPayload, withVersion } from './backend-payload.ts';
 
-/** A queue of BullMQ, 5 or 6, as the caller made it. */
+/** The caller's BullMQ queue, of version 5 or 6. */
 export interface JobQueue {
   readonly name: string;
   add(name: string, data: unknown): Promise<unknown>;
 }
 
 /**
- * Checks a payload and adds its job to a BullMQ queue of the caller's own. Such a job is accepted when the worker has taken it: until then it is as
- * durable as that Redis, and its content is in the clear there. Throws `job_unknown` where the job belongs on another queue.
+ * Validates a payload and adds its job to the caller's BullMQ queue. Until the worker takes the
+ * job, it is only as durable as that Redis, and its content is there in plain text. Throws
+ * `job_unknown` if the job belongs to another queue.
  */
 export async function addToQueue<Name extends BackendJobName>(
   queue: JobQueue,
@@ -20,7 +21,7 @@ export async function addToQueue<Name extends BackendJobName>(
   const versioned = withVersion(jobName, payload);
   const belongsOn = backendJobs[jobName].queue;
   if (queue.name !== belongsOn) {
-    throw new TokenClientError(`${jobName} belongs on the queue ${belongsOn}.`, {
+    throw new TokenClientError(`Add ${jobName} to the queue ${belongsOn}.`, {
       code: 'job_unknown',
       paths: ['queue'],
       isRetryable: false,

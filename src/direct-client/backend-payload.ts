@@ -4,26 +4,26 @@ import { type BackendJobName, type backendJobs, isBackendJobName } from '../doma
 import { AppError } from '../domain/errors.ts';
 import { parsePayload } from '../domain/payload-paths.ts';
 
-/** What a backend hands over for one job. Its version may be left out. */
+/** The payload that a backend sends for a job. Its version is optional. */
 export type BackendPayload<Name extends BackendJobName> = WithoutVersion<
   z.input<(typeof backendJobs)[Name]['payload']>
 >;
 
-/** Of each form of a payload by itself. */
+/** Makes the version optional in each form of a payload. */
 type WithoutVersion<Payload> = Payload extends { readonly v: infer Version }
   ? Omit<Payload, 'v'> & { readonly v?: Version }
   : never;
 
 /**
- * Checks a payload and gives it its version. Throws `payload_invalid` with the paths that failed and no values, and `job_unknown` for
- * a name that only a caller without types can give.
+ * Validates a payload and adds its version. Throws `payload_invalid` with the paths that failed and
+ * no values, and `job_unknown` for a name that the types forbid.
  */
 export function withVersion<Name extends BackendJobName>(
   name: Name,
   payload: BackendPayload<Name>,
 ): Readonly<Record<string, unknown>> {
   if (!isBackendJobName(name)) {
-    throw new TokenClientError('No job that a backend may add has this name.', {
+    throw new TokenClientError('A backend can add no job with this name.', {
       code: 'job_unknown',
       paths: ['jobName'],
       isRetryable: false,

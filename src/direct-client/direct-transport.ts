@@ -23,38 +23,38 @@ import { awaitTokenization, createTokenizationWaiters } from '../tokenization/re
 import { clientErrorOf, closedError } from './fault.ts';
 import { UnrecordedReadsError } from './unrecorded-reads-error.ts';
 
-/** What the transport works with. */
+/** The options of the direct transport. */
 export interface DirectTransportOptions {
   readonly dependencies: BackendDependencies;
   readonly databaseUrl: string;
-  /** Whose calls these are. */
+  /** The client's name in the audit trail. */
   readonly name: string;
   readonly onFault: (fault: unknown) => void;
 }
 
-/** The way straight onto PostgreSQL. */
+/** The transport on PostgreSQL, without HTTP. */
 export interface DirectTransport extends TokenTransport {
-  /** Lets those who wait go and everything else finish. */
+  /** Ends long polls and waits for all other calls. */
   readonly close: () => Promise<void>;
 }
 
-/** Each call is the operation that the HTTP API runs for the route of the same name. */
+/** Creates the transport. Each call runs the operation of the HTTP route with the same name. */
 export function createDirectTransport(options: DirectTransportOptions): DirectTransport {
   const { dependencies, name, onFault } = options;
   const waiters = createTokenizationWaiters(
     async (ids) => await findProgress(dependencies.db, ids),
   );
-  const underWay = new Set<Promise<unknown>>();
+  const inFlight = new Set<Promise<unknown>>();
   const actor = { type: 'backend', id: name } as const;
   let reader: AccessTokenReader | undefined;
   let isClosed = false;
 
-  /** Runs one call under a request id of its own, which its audit rows hold and its error names. */
+  /** Runs one call under a new request id, which its audit rows and its error contain. */
   async function run<Answer>(call: (audit: AuditContext) => Promise<Answer>): Promise<Answer> {
     if (isClosed) throw closedError();
     const traceId = randomUUID();
     const running = call({ actor, traceId });
-    underWay.add(running);
+    inFlight.add(running);
     try {
       return await running;
     } catch (error) {
@@ -62,7 +62,7 @@ export function createDirectTransport(options: DirectTransportOptions): DirectTr
       if (fault.code === 'internal' || fault.code === 'database_unavailable') onFault(error);
       throw fault;
     } finally {
-      underWay.delete(running);
+      inFlight.delete(running);
     }
   }
 
@@ -116,7 +116,7 @@ export function createDirectTransport(options: DirectTransportOptions): DirectTr
     async close() {
       isClosed = true;
       waiters.close();
-      await Promise.allSettled(underWay);
+      await Promise.allSettled(inFlight);
       await reader?.close();
     },
   };

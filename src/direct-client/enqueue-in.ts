@@ -3,18 +3,19 @@ import { TokenClientError, type TokenClientErrorCode } from '../client/client-er
 import type { BackendJobName } from '../domain/backend-jobs.ts';
 import { type BackendPayload, withVersion } from './backend-payload.ts';
 
-/** What statements of the caller's open transaction go through: a client of `pg`, or anything of that form. */
+/** The caller's open transaction: a client of `pg`, or an object with the same `query`. */
 export interface SqlTransaction {
   query(text: string, values: unknown[]): Promise<{ readonly rows: readonly unknown[] }>;
 }
 
-/** How a job is enqueued. */
+/** The options of an enqueue. */
 export interface EnqueueOptions {
-  /** The ordering key: rows of one key are relayed in the order in which they were enqueued. No personal data. */
+  /** The ordering key: the relay keeps the order of rows with one key. Use no personal data. */
   readonly key?: string;
   /**
-   * Whether the relay is woken by the commit; default true. Without it the relay finds the row by itself within a quarter of a
-   * second. PostgreSQL can't `PREPARE` a transaction that notifies: two-phase commits say false here.
+   * Whether the commit notifies the relay; default true. Otherwise the relay finds the row at its
+   * next poll, within a quarter of a second. Pass false in a two-phase commit, because PostgreSQL
+   * can't `PREPARE` a transaction that notifies.
    */
   readonly isNotifying?: boolean;
 }
@@ -27,12 +28,14 @@ const refusals: Readonly<Record<string, TokenClientErrorCode>> = {
 };
 
 /**
- * Enqueues a job inside the caller's own transaction, through `token_lifecycle.enqueue`: it commits and rolls back with it. The login needs the
- * role `token_lifecycle_enqueue` and nothing else, no key either. Resolves to the id of the tokenization, or of the inbox row, that a
- * new request or message becomes; to the id of the job otherwise.
+ * Enqueues a job in the caller's transaction through `token_lifecycle.enqueue`, so that the job
+ * commits or rolls back with it. The login needs only the role `token_lifecycle_enqueue`, and no
+ * encryption key. Resolves to the id of the new tokenization or inbox row, and for other jobs to
+ * the id of the job.
  *
- * What was handed over is refused with `TokenClientError`; any other fault of the database is thrown as the caller's client threw
- * it, since only the caller knows whether to run the transaction again, but without the fields in which PostgreSQL may quote the payload.
+ * Throws `TokenClientError` if the database refuses the payload. Any other database error passes
+ * through, since only the caller knows whether to retry the transaction, but without the fields in
+ * which PostgreSQL may quote the payload.
  */
 export async function enqueueIn<Name extends BackendJobName>(
   transaction: SqlTransaction,
@@ -45,7 +48,7 @@ export async function enqueueIn<Name extends BackendJobName>(
     await transaction.query("select set_config('token_lifecycle.notify', 'off', true)", []);
   }
   try {
-    // A bind parameter: the text of a statement that fails is written into PostgreSQL's log.
+    // A bind parameter, because PostgreSQL logs the text of a failing statement.
     const { rows } = await transaction.query(
       'select token_lifecycle.enqueue($1, $2::jsonb, $3) as id',
       [jobName, JSON.stringify(versioned), key ?? null],
@@ -56,19 +59,21 @@ export async function enqueueIn<Name extends BackendJobName>(
   }
 }
 
-/** SQLSTATE class 22, data exceptions: NUL, or half a character, is no text to PostgreSQL, which calls it 22P05, 22P02 or 22021. */
-const isOfData = (sqlState: string): boolean => sqlState.startsWith('22');
-/** The fields of a fault in which PostgreSQL may quote parameters, as `log_parameter_max_length_on_error` has it do. */
-const quoting = ['where', 'detail', 'internalQuery'] as const;
+/** SQLSTATE class 22, such as 22P05, 22P02 and 22021 for NUL and unpaired surrogates in a text. */
+const isDataException = (sqlState: string): boolean => sqlState.startsWith('22');
+/**
+ * The error fields in which PostgreSQL may quote parameters (`log_parameter_max_length_on_error`).
+ */
+const quotingFields = ['where', 'detail', 'internalQuery'] as const;
 
 const enqueued = z.object({ id: z.uuid() });
 const databaseFault = z.object({ code: z.string().length(5), message: z.string() });
 
-/** The function's own refusals: `<code>: <path>, <path>`. Whatever else PostgreSQL says may quote the payload. */
+/** Reads a refusal `<code>: <path>, <path>` of `token_lifecycle.enqueue`, or a data exception. */
 function refusalOf(error: unknown): TokenClientError | undefined {
   for (const thrown of chainOf(error)) {
     const fault = databaseFault.safeParse(thrown).data;
-    const code = fault && (isOfData(fault.code) ? 'payload_invalid' : refusals[fault.code]);
+    const code = fault && (isDataException(fault.code) ? 'payload_invalid' : refusals[fault.code]);
     if (fault === undefined || code === undefined) continue;
     const paths = fault.code.startsWith('TL')
       ? fault.message.slice(fault.message.indexOf(': ') + 2).split(', ')
@@ -82,17 +87,20 @@ function refusalOf(error: unknown): TokenClientError | undefined {
   return undefined;
 }
 
-/** The fault itself, since its owner looks at its class and code, without what may quote the payload; its causes likewise. */
+/**
+ * Removes the fields that may quote the payload from an error and its causes. It returns the same
+ * object, since the caller looks at its class and code.
+ */
 function withoutQuotes(error: unknown): unknown {
   for (const fault of chainOf(error)) {
-    for (const field of quoting) Reflect.deleteProperty(fault, field);
+    for (const field of quotingFields) Reflect.deleteProperty(fault, field);
   }
   return error;
 }
 
 const causesMax = 8;
 
-/** An error and its causes: a query builder's wrapper puts its own error around that of PostgreSQL. */
+/** An error and its causes: query builders wrap PostgreSQL's error in their own. */
 function chainOf(error: unknown): readonly Error[] {
   const chain: Error[] = [];
   let thrown = error;

@@ -2,11 +2,15 @@ import { TokenClientError } from '../client/client-error.ts';
 import { asAppError } from '../db/faults.ts';
 import { retryAfterSeconds } from '../domain/errors.ts';
 
-/** What a call says of anything that was thrown: the code and paths that the HTTP API would answer with, and no cause, which might quote values. */
+/**
+ * The error of a call for a thrown value, with the code and paths of the HTTP API. It has no cause,
+ * which could quote values.
+ */
 export function clientErrorOf(error: unknown, requestId?: string): TokenClientError {
   if (error instanceof TokenClientError) return error;
   const { code, message, paths } = asAppError(error);
-  return new TokenClientError(code === 'internal' ? 'A fault; onFault is told more.' : message, {
+  const text = code === 'internal' ? 'The call failed; onFault gets the cause.' : message;
+  return new TokenClientError(text, {
     code,
     paths,
     isRetryable: retryAfterSeconds(code) !== undefined,
@@ -14,7 +18,7 @@ export function clientErrorOf(error: unknown, requestId?: string): TokenClientEr
   });
 }
 
-/** What calls on a closed client end with. */
+/** The error of calls on a closed client. */
 export function closedError(): TokenClientError {
   return new TokenClientError('The client was closed.', { code: 'closed', isRetryable: false });
 }

@@ -11,18 +11,22 @@ import { createDirectTransport } from './direct-transport.ts';
 import { clientErrorOf } from './fault.ts';
 import { parseOptions } from './parse-options.ts';
 
-/** A client on the worker's database, and the connections that it holds. */
+/** A client on the worker's database. It holds connections. */
 export interface DirectTokenClient extends TokenClient {
-  /** Lets calls that are under way finish, and those that wait go with the code `closed`; closes the connections. */
+  /**
+   * Ends waiting calls with the code `closed`, waits for the others, and closes the connections.
+   */
   readonly close: () => Promise<void>;
 }
 
 /**
- * Opens a client for backends inside the trust boundary: it needs the worker's database and keys, and no HTTP. Each call is the same operation as over
- * HTTP, audited under `name`; there are no scopes. Work that follows is done by a running worker.
+ * Opens a client for backends inside the trust boundary, with the worker's database and encryption
+ * keys instead of HTTP. Each call is the operation of the HTTP route, audited under `name`, without
+ * scopes. A running worker does the jobs that follow.
  *
- * Throws `TokenClientError`: `config_invalid`, `database_unavailable`, `database_schema_outdated`, or `key_unknown` and
- * `seal_broken` when the keys are not those of the worker, whose requests it could then not open.
+ * Throws `TokenClientError` with `config_invalid`, `database_unavailable` or
+ * `database_schema_outdated`, and with `key_unknown` or `seal_broken` if the keys are not the
+ * worker's.
  */
 export async function openDirectTokenClient(
   options: DirectClientOptions,
@@ -38,7 +42,7 @@ export async function openDirectTokenClient(
     });
     const door = createTransitionDoor(database.db);
     const dependencies = { db: database.db, door, keyring, settings };
-    await closedOnFault(database, async () => await assertSameKeys(dependencies));
+    await closeOnFault(database, async () => await assertSameKeys(dependencies));
     const transport = createDirectTransport({ dependencies, databaseUrl, name, onFault });
     return {
       ...createClientOn(transport),
@@ -50,23 +54,26 @@ export async function openDirectTokenClient(
     };
   } catch (error) {
     onFault(error);
-    throw isForbidden(error) ? forbidden() : clientErrorOf(error);
+    throw isPrivilegeMissing(error) ? privilegeError() : clientErrorOf(error);
   }
 }
 
-/** Whether PostgreSQL refused for want of a privilege. */
-function isForbidden(error: unknown): boolean {
+/** Whether PostgreSQL refused a statement because the login lacks a privilege. */
+function isPrivilegeMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === '42501';
 }
 
-function forbidden(): TokenClientError {
+function privilegeError(): TokenClientError {
   return new TokenClientError(
     "This login may not use the worker's tables: grant token_lifecycle_app to it.",
     { code: 'config_invalid', paths: ['databaseUrl'], isRetryable: false },
   );
 }
 
-/** What is sealed with a key that the worker does not have is lost to it, so nothing is before the keys were tried on what it sealed. */
+/**
+ * Opens a secret that the worker sealed. With other keys the client would seal values that the
+ * worker can't open.
+ */
 async function assertSameKeys({
   db,
   keyring,
@@ -75,7 +82,7 @@ async function assertSameKeys({
   if (sealed !== undefined) openSecrets(keyring, sealed);
 }
 
-async function closedOnFault(database: Database, work: () => Promise<void>): Promise<void> {
+async function closeOnFault(database: Database, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {

@@ -5,7 +5,7 @@ import type { BackendSettings } from '../execution/dependencies.ts';
 import { encryptionKeyEntries } from '../security/encryption-keys.ts';
 import type { DirectClientOptions } from './direct-client-options.ts';
 
-/** What the worker does with its own defaults; a test compares them. */
+/** The worker's defaults. A test checks that they are equal. */
 export const settingsDefault = {
   reconcileScheduleMs: [5_000],
   refusedCallbackMaxAgeMs: 604_800_000,
@@ -31,7 +31,7 @@ const optionsSchema = z.strictObject({
   onFault: z.custom<(fault: unknown) => void>((value) => typeof value === 'function').optional(),
 });
 
-/** Checks options. Throws `config_invalid` with the names of those that are wrong and no values. */
+/** Parses the options. Throws `config_invalid` with the names of wrong options, no values. */
 export function parseOptions(options: DirectClientOptions) {
   const { callbackPublicUrl, returnUrlHosts, accessTokenTtlMs, ...rest } = checkOptions(
     optionsSchema,

@@ -22,7 +22,9 @@ export function saysOf({ status, quickpayId }: QuickPayRecord): AnswerEvidence['
   }
 }
 
-/** The record to judge by. An answer may list several tokens of one reference: a usable one wins. */
+/**
+ * The record to judge by. An answer may list several tokens of one reference: a usable one wins.
+ */
 export function selectRecord(
   lookup: QuickPayLookup,
   records: readonly QuickPayRecord[],

@@ -12,7 +12,7 @@ export interface AddressRange {
 
 /**
  * Public addresses that a cloud platform reserves for its machines. 168.63.129.16 is Azure's, which
- * hands out certificates and settings.
+ * serves certificates and settings.
  */
 const platformAddresses: ReadonlySet<string> = new Set(['168.63.129.16']);
 

@@ -80,7 +80,10 @@ test('a wait ends with the reason of its signal at once, whatever it was at', as
 test('a worker that no longer holds answers back, as one about to stop, is not asked over and over', async () => {
   const { client, count } = await clientOf([], { status: 200, body: view });
   const fault = await faultOf(client.waitForRedirectUrl(id, { timeoutMs: 1_000 }));
-  expect(fault).toMatchObject({ code: 'timeout', message: 'It is still in state requested.' });
+  expect(fault).toMatchObject({
+    code: 'timeout',
+    message: 'The tokenization is still in state requested.',
+  });
   expect(count()).toBeGreaterThan(1);
   expect(count()).toBeLessThan(7);
 });

@@ -1,14 +1,7 @@
 // The exports that the HTTP client and the direct client share.
 export { TokenClientError } from './client-error.ts';
 export type { TokenClientErrorCode, TokenClientErrorDetail } from './client-error.ts';
-export type {
-  AwaitedTokenization,
-  RawCallback,
-  TokenClient,
-  TokenizationFilter,
-  TokenizationRequest,
-  WaitOptions,
-} from './token-client.ts';
+export type { AwaitedTokenization, TokenClient, WaitOptions } from './token-client.ts';
 export type {
   AccessTokenView,
   KeptCallback,
@@ -17,3 +10,8 @@ export type {
   TokenizationPage,
   TokenizationView,
 } from './answers.ts';
+export type {
+  RawCallback,
+  TokenizationFilter,
+  TokenizationRequest,
+} from '../domain/payload-types.ts';

@@ -7,7 +7,7 @@ import {
 } from '../domain/api-shapes.ts';
 import type { Channel } from '../domain/callback.ts';
 import { credentialName } from '../domain/job-payloads.ts';
-import { cursor, limit, type PageAsked, pageRowsMax } from '../domain/paging.ts';
+import { pageParameters, type PageRequest, pageRowsMax } from '../domain/paging.ts';
 import { isFinal } from '../domain/tokenization.ts';
 import type {
   AccessTokenView,
@@ -20,15 +20,11 @@ import type {
 } from './answers.ts';
 import { TokenClientError } from './client-error.ts';
 import { parseInput } from './input.ts';
-
-/**
- * A request for a QuickPay ID: the vendor's own body, and optionally `credential` and `returnUrl`.
- */
-export type TokenizationRequest = z.input<typeof tokenizationRequestBody>;
-/** A filter of tokenizations: at least one field. A tokenization must match all given fields. */
-export type TokenizationFilter = z.input<typeof tokenizationFilter>;
-/** A message of the gateway as the backend received it. */
-export type RawCallback = z.input<typeof rawCallbackBody>;
+import type {
+  RawCallback,
+  TokenizationFilter,
+  TokenizationRequest,
+} from '../domain/payload-types.ts';
 
 /** The options of a call that waits. */
 export interface WaitOptions {
@@ -108,10 +104,10 @@ export interface TokenTransport {
   readonly getTokenization: (id: string, wait?: Wait) => Promise<TokenizationView>;
   readonly findTokenizations: (
     filter: z.output<typeof tokenizationFilter>,
-    page: PageAsked,
+    page: PageRequest,
     signal?: AbortSignal,
   ) => Promise<TokenizationPage>;
-  readonly readTimeline: (id: string, page: PageAsked) => Promise<TimelinePage>;
+  readonly readTimeline: (id: string, page: PageRequest) => Promise<TimelinePage>;
   readonly revealToken: (id: string) => Promise<string>;
   readonly disableToken: (id: string) => Promise<TokenizationView>;
   readonly confirmTokenization: (id: string) => Promise<TokenizationView>;
@@ -131,7 +127,7 @@ export function createClientOn(transport: TokenTransport): TokenClient {
   const find: TokenClient['findTokenizations'] = async (filter, page = {}) =>
     await transport.findTokenizations(
       parseInput(tokenizationFilter, filter),
-      parseInput(pageAsked, page),
+      parseInput(pageInput, page),
     );
   return {
     requestTokenization: async (request) =>
@@ -161,7 +157,7 @@ export function createClientOn(transport: TokenTransport): TokenClient {
   };
 }
 
-const pageAsked = z.object({ cursor, limit });
+const pageInput = z.object(pageParameters);
 
 function parseId(id: string): string {
   return parseInput(z.uuid(), id);

@@ -1,18 +1,25 @@
-import type { z } from 'zod';
 import { TokenClientError } from '../client/client-error.ts';
-import { type BackendJobName, type backendJobs, isBackendJobName } from '../domain/backend-jobs.ts';
+import { type BackendJobName, isBackendJobName } from '../domain/backend-jobs.ts';
 import { AppError } from '../domain/errors.ts';
 import { parsePayload } from '../domain/payload-paths.ts';
+import type {
+  AccessTokenRefresh,
+  RawCallback,
+  TokenDisable,
+  TokenizationRequest,
+} from '../domain/payload-types.ts';
+
+/** The payload of each job that a backend can add. */
+interface BackendPayloads {
+  'tokenization.request': TokenizationRequest;
+  'token.disable': TokenDisable;
+  'callback.verify': RawCallback;
+  'notify.handle': RawCallback;
+  'access-token.refresh': AccessTokenRefresh;
+}
 
 /** The payload that a backend sends for a job. Its version is optional. */
-export type BackendPayload<Name extends BackendJobName> = WithoutVersion<
-  z.input<(typeof backendJobs)[Name]['payload']>
->;
-
-/** Makes the version optional in each form of a payload. */
-type WithoutVersion<Payload> = Payload extends { readonly v: infer Version }
-  ? Omit<Payload, 'v'> & { readonly v?: Version }
-  : never;
+export type BackendPayload<Name extends BackendJobName> = BackendPayloads[Name];
 
 /**
  * Validates a payload and adds its version. Throws `payload_invalid` with the paths that failed and

@@ -1,38 +1,40 @@
 import { z } from 'zod';
 
 const rowsDefault = 50;
-/** The longest page. */
+/** The largest page. */
 export const pageRowsMax = 200;
 
-/** How many rows a page holds at most. */
-export const limit = z.coerce
+const limit = z.coerce
   .number()
   .int()
   .min(1)
   .max(pageRowsMax)
   .default(rowsDefault)
-  .describe(`Rows of a page, from 1 to ${pageRowsMax}`);
+  .describe(`Rows of the page, from 1 to ${pageRowsMax}; default ${rowsDefault}.`);
 
-/** Where the next page begins: the last id of the one before. Clients take it as they get it. */
-export const cursor = z.uuid().optional().describe('`nextCursor` of the page before');
+/** The parameters of a page whose rows have UUIDs. */
+export const pageParameters = {
+  cursor: z.uuid().optional().describe('`nextCursor` of the previous page.'),
+  limit,
+} as const;
 
-/** The same for rows whose ids are numbers. */
-export const numericCursor = z
-  .string()
-  .regex(/^\d{1,18}$/)
-  .optional()
-  .describe('`nextCursor` of the page before');
+/** The parameters of a page whose rows have numeric ids. */
+export const numericPageParameters = {
+  cursor: z
+    .string()
+    .regex(/^\d{1,18}$/)
+    .optional()
+    .describe('`nextCursor` of the previous page.'),
+  limit,
+} as const;
 
-/** Which page is asked for. */
-export interface PageAsked {
+/** A parsed request for a page. */
+export interface PageRequest {
   readonly cursor?: string | undefined;
   readonly limit: number;
 }
 
-/**
- * A page out of one row more than fits: whether that row is there says whether another page
- * follows.
- */
+/** Cuts a page out of rows, of which there is one more than the page holds if a page follows. */
 export function pageOf<Row extends { readonly id: string }>(
   rows: readonly Row[],
   size: number,

@@ -7,6 +7,7 @@ import {
   backendJobs,
   payloadJsonSchema,
 } from '../../src/domain/backend-jobs.ts';
+import { undescribedProperties } from '../support/undescribed.ts';
 import { changed, oddities, payloadFixtures, spots } from '../support/payload-fixtures.ts';
 
 const names = Object.keys(backendJobs) as BackendJobName[];
@@ -23,6 +24,11 @@ describe('the published schemas', () => {
   test.each(names)('schemas/%s.json is what the payload schema says', async (name) => {
     const text = `${JSON.stringify(payloadJsonSchema(name), null, 2)}\n`;
     await expect(text).toMatchFileSnapshot(`../../schemas/${name}.json`);
+  });
+
+  test.each(names)('describe each field of %s', (name) => {
+    expect(undescribedProperties(payloadJsonSchema(name))).toEqual([]);
+    expect(undescribedProperties({ properties: { a: { type: 'string' } } })).toEqual(['/a']);
   });
 
   test('are one for each job that a backend may add, and no more', async () => {

@@ -9,6 +9,7 @@ import { createPrivateServer } from '../../src/http/private-server.ts';
 import type { HttpServer } from '../../src/http/public-server.ts';
 import { apiRoutes } from '../../src/http/routes/v1/api-routes.ts';
 import { createLogger } from '../../src/observability/logger.ts';
+import { undescribedProperties } from '../support/undescribed.ts';
 import { noAccessTokens, noOperations } from '../support/harness/no-operations.ts';
 
 const path = new URL('../../docs/openapi.json', import.meta.url);
@@ -58,6 +59,10 @@ const document = z.object({
 describe('the OpenAPI document', () => {
   test('docs/openapi.json is what the routes say', async () => {
     await expect(text).toMatchFileSnapshot(path.pathname);
+  });
+
+  test('describes each field of requests and answers', () => {
+    expect(undescribedProperties(JSON.parse(text))).toEqual([]);
   });
 
   test('has each route with its scope, and problems for whatever is no success', () => {

@@ -5,7 +5,7 @@ import {
   type TokenizationPage,
 } from '../../domain/api-shapes.ts';
 import { AppError } from '../../domain/errors.ts';
-import { pageOf, type PageAsked } from '../../domain/paging.ts';
+import { pageOf, type PageRequest } from '../../domain/paging.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { viewOf } from './view.ts';
 
@@ -16,7 +16,7 @@ import { viewOf } from './view.ts';
 export async function findTokenizations(
   dependencies: Pick<BackendDependencies, 'db' | 'keyring'>,
   asked: TokenizationFilter,
-  { cursor: afterId, limit: size }: PageAsked,
+  { cursor: afterId, limit: size }: PageRequest,
 ): Promise<TokenizationPage> {
   assertBounded(asked);
   const { db, keyring } = dependencies;

@@ -2,14 +2,14 @@ import { findTimeline } from '../../db/audit.ts';
 import type { AuditEventRow } from '../../db/rows.ts';
 import { getTokenization } from '../../db/tokenizations.ts';
 import type { Timeline } from '../../domain/api-shapes.ts';
-import { pageOf, type PageAsked } from '../../domain/paging.ts';
+import { pageOf, type PageRequest } from '../../domain/paging.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 
 /** A page of the audit rows of a tokenization and of the messages about it, oldest first. Throws `tokenization_not_found`. */
 export async function readTimeline(
   { db }: Pick<BackendDependencies, 'db'>,
   tokenizationId: string,
-  { cursor: afterId, limit: size }: PageAsked,
+  { cursor: afterId, limit: size }: PageRequest,
 ): Promise<Timeline> {
   await getTokenization(db, tokenizationId);
   const found = await findTimeline(db, tokenizationId, {

@@ -1,8 +1,8 @@
-import { z } from 'zod';
 import { tokenizationView } from '../../../domain/api-shapes.ts';
 import { disableToken as disable } from '../../../tokenization/token/disable.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { getTokenizationView } from '../../../tokenization/read/view.ts';
+import { tokenizationParameters } from '../../api/route-parameters.ts';
 
 /** `POST /v1/tokenizations/{id}/disable`: commits the intent; a job then cancels at the gateway. */
 export const disableToken = apiRoute({
@@ -13,7 +13,7 @@ export const disableToken = apiRoute({
   tag: 'tokenizations',
   summary: 'Disable a token at the gateway',
   description: 'A token that is disabled or being disabled stays as it is.',
-  params: z.strictObject({ id: z.uuid() }),
+  params: tokenizationParameters,
   status: 202,
   answer: tokenizationView,
   problems: ['tokenization_not_found', 'state_forbids', 'stale_version'],

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { tokenizationFilter, tokenizationPage } from '../../../domain/api-shapes.ts';
-import { cursor, limit } from '../../../domain/paging.ts';
+import { pageParameters } from '../../../domain/paging.ts';
 import { findTokenizations as find } from '../../../tokenization/read/find.ts';
 import { waitForProgress } from '../../../tokenization/read/long-poll.ts';
 import { apiRoute } from '../../api/api-route.ts';
-import { waitParameters } from '../../api/waiting.ts';
+import { waitParameters } from '../../api/route-parameters.ts';
 
 /** `GET /v1/tokenizations`: finds tokenizations by reference or state, newest first. */
 export const findTokenizations = apiRoute({
@@ -16,7 +16,7 @@ export const findTokenizations = apiRoute({
   summary: 'Find tokenizations',
   description:
     'Give at least one reference or a state; a tokenization must match all that are given. `wait` applies if exactly one matches.',
-  query: z.strictObject({ ...tokenizationFilter.shape, cursor, limit, ...waitParameters }),
+  query: z.strictObject({ ...tokenizationFilter.shape, ...pageParameters, ...waitParameters }),
   status: 200,
   answer: tokenizationPage,
   problems: ['wait_capacity_reached'],

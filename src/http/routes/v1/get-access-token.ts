@@ -1,8 +1,7 @@
-import { z } from 'zod';
 import { accessTokenView } from '../../../domain/api-shapes.ts';
-import { credentialName } from '../../../domain/job-payloads.ts';
 import { accessTokenViewOf } from '../../../access-token/read/reader.ts';
 import { apiRoute } from '../../api/api-route.ts';
+import { credentialParameters } from '../../api/route-parameters.ts';
 
 /** `GET /v1/access-tokens/{credential}`: the valid access token, without waiting for a renewal. */
 export const getAccessToken = apiRoute({
@@ -15,7 +14,7 @@ export const getAccessToken = apiRoute({
   description:
     'Answers at once while a valid token exists. Otherwise the request waits at most 5 seconds for a renewal. The worker ' +
     'records each read with its API key and generation within a second.',
-  params: z.strictObject({ credential: credentialName }),
+  params: credentialParameters,
   status: 200,
   answer: accessTokenView,
   problems: ['credential_not_found', 'access_token_unavailable'],

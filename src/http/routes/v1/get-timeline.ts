@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { timeline } from '../../../domain/api-shapes.ts';
-import { limit, numericCursor as cursor } from '../../../domain/paging.ts';
+import { numericPageParameters } from '../../../domain/paging.ts';
 import { readTimeline } from '../../../tokenization/read/timeline.ts';
 import { apiRoute } from '../../api/api-route.ts';
+import { tokenizationParameters } from '../../api/route-parameters.ts';
 
 /** `GET /v1/tokenizations/{id}/timeline`: the audit rows, oldest first. */
 export const getTimeline = apiRoute({
@@ -12,8 +13,8 @@ export const getTimeline = apiRoute({
   scope: 'read',
   tag: 'tokenizations',
   summary: 'List the changes of a tokenization and of the messages about it',
-  params: z.strictObject({ id: z.uuid() }),
-  query: z.strictObject({ cursor, limit }),
+  params: tokenizationParameters,
+  query: z.strictObject(numericPageParameters),
   status: 200,
   answer: timeline,
   problems: ['tokenization_not_found'],

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { tokenizationView } from '../../../domain/api-shapes.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { awaitTokenization } from '../../../tokenization/read/long-poll.ts';
-import { waitParameters } from '../../api/waiting.ts';
+import { tokenizationParameters, waitParameters } from '../../api/route-parameters.ts';
 
 /** `GET /v1/tokenizations/{id}`: state, redirect URL and times; `wait` makes it a long poll. */
 export const getTokenization = apiRoute({
@@ -14,7 +14,7 @@ export const getTokenization = apiRoute({
   summary: 'Get one tokenization',
   description:
     'With `wait` the answer comes once there is a redirect URL or a final state, or with the present state at the end of the wait.',
-  params: z.strictObject({ id: z.uuid() }),
+  params: tokenizationParameters,
   query: z.strictObject(waitParameters),
   status: 200,
   answer: tokenizationView,

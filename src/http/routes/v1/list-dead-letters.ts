@@ -3,7 +3,7 @@ import { listDeadLetters as findDeadLetters } from '../../../db/dead-letters.ts'
 import { deadLetterPage } from '../../../domain/api-shapes.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { deadLetterViewOf } from '../../api/dead-letter-view.ts';
-import { cursor, limit, pageOf } from '../../../domain/paging.ts';
+import { pageOf, pageParameters } from '../../../domain/paging.ts';
 
 /** `GET /v1/dead-letters`: jobs that failed for good, oldest first. Payloads stay sealed. */
 export const listDeadLetters = apiRoute({
@@ -13,7 +13,7 @@ export const listDeadLetters = apiRoute({
   scope: 'operate',
   tag: 'dead letters',
   summary: 'List jobs that failed for good',
-  query: z.strictObject({ cursor, limit }),
+  query: z.strictObject(pageParameters),
   status: 200,
   answer: deadLetterPage,
   problems: [],

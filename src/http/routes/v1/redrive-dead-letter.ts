@@ -14,7 +14,7 @@ export const redriveDeadLetter = apiRoute({
   scope: 'operate',
   tag: 'dead letters',
   summary: 'Put a job back on its queue',
-  params: z.strictObject({ id: z.uuid() }),
+  params: z.strictObject({ id: z.uuid().describe('Id of the dead letter.') }),
   status: 202,
   answer: deadLetterView,
   problems: ['dead_letter_not_found', 'state_forbids'],

@@ -1,8 +1,7 @@
-import { z } from 'zod';
-import { invalidAccessTokenBody } from '../../../domain/api-shapes.ts';
-import { credentialName } from '../../../domain/job-payloads.ts';
+import { invalidAccessTokenBody, reportResult } from '../../../domain/api-shapes.ts';
 import { reportInvalidToken } from '../../../access-token/read/report-invalid.ts';
 import { apiRoute } from '../../api/api-route.ts';
+import { credentialParameters } from '../../api/route-parameters.ts';
 
 /** `POST /v1/access-tokens/{credential}/invalid`: reports a 401 of the gateway for a generation. */
 export const reportInvalidAccessToken = apiRoute({
@@ -14,10 +13,10 @@ export const reportInvalidAccessToken = apiRoute({
   summary: 'Report that the gateway refused an access token',
   description:
     'Brings the renewal of the present generation forward, once. A report about an older generation, or during a renewal, is ignored.',
-  params: z.strictObject({ credential: credentialName }),
+  params: credentialParameters,
   body: invalidAccessTokenBody,
   status: 202,
-  answer: z.object({ result: z.enum(['renewal_brought_forward', 'ignored']) }),
+  answer: reportResult,
   problems: ['credential_not_found'],
   async handle({ params: { credential }, body: { generation }, audit }, dependencies) {
     dependencies.accessTokens.invalidate(credential, generation);

@@ -1,8 +1,7 @@
-import { z } from 'zod';
 import { revealedOpccount } from '../../../domain/api-shapes.ts';
-import { credentialName } from '../../../domain/job-payloads.ts';
 import { revealOpccount as openOpccount } from '../../../credential/reveal-opccount.ts';
 import { apiRoute } from '../../api/api-route.ts';
+import { credentialParameters } from '../../api/route-parameters.ts';
 
 /**
  * `POST /v1/opccount-credentials/{credential}/reveal`: the credential, audited under the API key.
@@ -17,7 +16,7 @@ export const revealOpccount = apiRoute({
   description:
     'OPCCOUNT has no tokens: a backend signs each call with the private key. Each reveal adds a version and an audit row that ' +
     'names the API key. Keep the answer in memory only.',
-  params: z.strictObject({ credential: credentialName }),
+  params: credentialParameters,
   status: 200,
   answer: revealedOpccount,
   problems: ['credential_not_found', 'stale_version'],

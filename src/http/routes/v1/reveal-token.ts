@@ -1,7 +1,7 @@
-import { z } from 'zod';
 import { revealedToken } from '../../../domain/api-shapes.ts';
 import { revealToken as openToken } from '../../../tokenization/token/reveal.ts';
 import { apiRoute } from '../../api/api-route.ts';
+import { tokenizationParameters } from '../../api/route-parameters.ts';
 
 /** `POST /v1/tokenizations/{id}/reveal`: the QuickPay ID, audited under the API key. */
 export const revealToken = apiRoute({
@@ -12,7 +12,7 @@ export const revealToken = apiRoute({
   tag: 'tokenizations',
   summary: 'Reveal a QuickPay ID',
   description: 'Each reveal adds a version and an audit row that names the API key.',
-  params: z.strictObject({ id: z.uuid() }),
+  params: tokenizationParameters,
   status: 200,
   answer: revealedToken,
   problems: ['tokenization_not_found', 'state_forbids', 'stale_version'],

@@ -3,15 +3,15 @@ import { openConnection, type Connection } from '../../src/client/connection.ts'
 import {
   openFaultyServer as openPlace,
   type SeenRequest,
-  type Trouble,
+  type FaultyAnswer,
 } from '../support/faults/faulty-server.ts';
 
-/** A place in trouble, and connections to it. */
-async function openFaultyServer(troubles: readonly Trouble[]): Promise<{
+/** A place in faultyAnswer, and connections to it. */
+async function openFaultyServer(faultyAnswers: readonly FaultyAnswer[]): Promise<{
   readonly seen: readonly SeenRequest[];
   readonly connect: (timeoutMs?: number) => Connection;
 }> {
-  const { seen, url } = await openPlace(troubles);
+  const { seen, url } = await openPlace(faultyAnswers);
   const connect = (timeoutMs = 5_000): Connection =>
     openConnection({ url: `${url}/base`, apiKey: 'k', timeoutMs });
   return { seen, connect };
@@ -38,14 +38,14 @@ const problemOf = (code: string): object => ({
 });
 
 describe('a call that says the same twice', () => {
-  test.for<readonly [string, Trouble]>([
+  test.for<readonly [string, FaultyAnswer]>([
     ['a worker without its database', { status: 503, retryAfter: '0' }],
     ['a limit', { status: 429, retryAfter: '0' }],
     ['a proxy that gave up', { status: 504 }],
     ['a connection that broke', 'cut'],
     ['a connection that broke inside the answer', 'cut_inside'],
-  ])('is sent again after %s, whole and with its key', async ([, trouble]) => {
-    const { seen, connect } = await openFaultyServer([trouble]);
+  ])('is sent again after %s, whole and with its key', async ([, faultyAnswer]) => {
+    const { seen, connect } = await openFaultyServer([faultyAnswer]);
     expect(await connect()(idempotent)).toEqual({ ok: true });
     expect(seen).toHaveLength(2);
     const whole = { method: 'POST', path: '/base/v1/x', key: 'Bearer k', body: '{"a":1}' };
@@ -54,16 +54,16 @@ describe('a call that says the same twice', () => {
 
   test.for(['silent', 'stalled'] as const)(
     'is sent again after no answer, or half of one (%s)',
-    async (trouble) => {
-      const { seen, connect } = await openFaultyServer([trouble]);
+    async (faultyAnswer) => {
+      const { seen, connect } = await openFaultyServer([faultyAnswer]);
       expect(await connect(200)(idempotent)).toEqual({ ok: true });
       expect(seen).toHaveLength(2);
     },
   );
 
   test('is given up after a few attempts', async () => {
-    const trouble = { status: 503, retryAfter: '0' };
-    const { seen, connect } = await openFaultyServer(Array.from({ length: 9 }, () => trouble));
+    const faultyAnswer = { status: 503, retryAfter: '0' };
+    const { seen, connect } = await openFaultyServer(Array.from({ length: 9 }, () => faultyAnswer));
     await expect(connect()(idempotent)).rejects.toMatchObject({
       code: 'answer_invalid',
       status: 503,
@@ -72,7 +72,7 @@ describe('a call that says the same twice', () => {
     expect(seen).toHaveLength(4);
   });
 
-  test('is not sent again where the worker has waited already, also after other troubles', async () => {
+  test('is not sent again where the worker has waited already, also after other faultyAnswers', async () => {
     const waited = { status: 503, retryAfter: '0', body: problemOf('access_token_unavailable') };
     const away = { status: 503, retryAfter: '0', body: problemOf('database_unavailable') };
     const { seen, connect } = await openFaultyServer([away, away, waited]);
@@ -91,14 +91,14 @@ describe('a call that says the same twice', () => {
 });
 
 describe('a call that leaves a trace each time', () => {
-  test.for<readonly [string, Trouble, string]>([
+  test.for<readonly [string, FaultyAnswer, string]>([
     ['a proxy that gave up', { status: 504 }, 'answer_invalid'],
     ['a connection that broke', 'cut', 'network'],
     ['no answer', 'silent', 'timeout'],
     ['a connection that broke inside the answer', 'cut_inside', 'network'],
     ['half an answer', 'stalled', 'timeout'],
-  ])('is not sent again after %s: it may have arrived', async ([, trouble, code]) => {
-    const { seen, connect } = await openFaultyServer([trouble]);
+  ])('is not sent again after %s: it may have arrived', async ([, faultyAnswer, code]) => {
+    const { seen, connect } = await openFaultyServer([faultyAnswer]);
     await expect(connect(200)(once)).rejects.toMatchObject({ code, isRetryable: true });
     expect(seen).toHaveLength(1);
   });

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { createTokenClient, type TokenClient } from '../../src/client/client.ts';
 import { faultOf } from '../support/harness/client-fault.ts';
-import { openFaultyServer, type Trouble } from '../support/faults/faulty-server.ts';
+import { openFaultyServer, type FaultyAnswer } from '../support/faults/faulty-server.ts';
 
 const id = randomUUID();
 const view = {
@@ -23,10 +23,10 @@ const view = {
 const byReference = { merchantReferenceId: 'order-1' };
 
 async function clientOf(
-  troubles: readonly Trouble[],
-  well: Trouble,
+  faultyAnswers: readonly FaultyAnswer[],
+  defaultAnswer: FaultyAnswer,
 ): Promise<{ readonly client: TokenClient; readonly count: () => number }> {
-  const { seen, url } = await openFaultyServer(troubles, well);
+  const { seen, url } = await openFaultyServer(faultyAnswers, defaultAnswer);
   const client = createTokenClient({ url, apiKey: 'k', timeoutMs: 100 });
   return { client, count: () => seen.length };
 }
@@ -36,12 +36,12 @@ async function timed<Result>(work: Promise<Result>): Promise<readonly [Result, n
   return [await work, performance.now() - startedAt];
 }
 
-test.for<readonly [string, Trouble]>([
+test.for<readonly [string, FaultyAnswer]>([
   ['does not answer', 'silent'],
   ['stops inside its answers', 'stalled'],
   ['asks for a long pause', { status: 503, retryAfter: '30' }],
-])('a wait for a worker that %s ends shortly after its time', async ([, trouble]) => {
-  const { client } = await clientOf([], trouble);
+])('a wait for a worker that %s ends shortly after its time', async ([, faultyAnswer]) => {
+  const { client } = await clientOf([], faultyAnswer);
   const waits = [id, byReference].map(
     async (of) => await timed(faultOf(client.waitForRedirectUrl(of, { timeoutMs: 600 }))),
   );

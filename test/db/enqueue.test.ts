@@ -6,7 +6,12 @@ import { pathsOf } from '../../src/domain/payload-paths.ts';
 import { requestPayload } from '../support/builders.ts';
 import { answerTo, connectEnqueuer, type Enqueuer } from '../support/harness/enqueuer.ts';
 import { test as base } from '../support/harness/fixtures.ts';
-import { changed, oddities, payloadFixtures, spots } from '../support/payload-fixtures.ts';
+import {
+  withValueAt,
+  oddValues,
+  payloadFixtures,
+  mutablePaths,
+} from '../support/payload-fixtures.ts';
 
 const test = base.extend('backend', async ({ databaseUrl }, { onCleanup }): Promise<Enqueuer> => {
   const backend = await connectEnqueuer(databaseUrl);
@@ -158,14 +163,14 @@ describe('token_lifecycle.enqueue', () => {
   }) => {
     await backend.client.query("set synchronous_commit = off; set token_lifecycle.notify = 'off'");
     for (const { job, payload } of fixtures) {
-      for (const path of spots(payload).filter(([first]) => first !== 'v')) {
-        for (const oddity of oddities) {
-          const odd = changed(payload, path, oddity);
+      for (const path of mutablePaths(payload).filter(([first]) => first !== 'v')) {
+        for (const value of oddValues) {
+          const odd = withValueAt(payload, path, value);
           const parsed = backendJobs[job].payload.safeParse(odd);
           const answer = await answerTo(async () => await backend.enqueue(job, odd));
           const expected = parsed.success ? [] : pathsOf(parsed.error.issues).toSorted();
           const said = /^payload_invalid: (.*)$/.exec(answer.message)?.[1]?.split(', ') ?? [];
-          const spot = `${job} ${path.join('.')}: ${JSON.stringify(oddity)?.slice(0, 9)}`;
+          const spot = `${job} ${path.join('.')}: ${JSON.stringify(value)?.slice(0, 9)}`;
           expect({ spot, said: isLooselyChecked(said, expected) ? expected : said }).toEqual({
             spot,
             said: expected,

@@ -53,7 +53,7 @@ describe('a listener', () => {
       heartbeatMs: 20,
       answerWithinMs: 300,
     });
-    proxy.setMode('black');
+    proxy.setMode('black_hole');
     await eventually('it has noticed', () => !listener.isLive());
     proxy.setMode('pass');
     await eventually('it listens again', () => told.lives === 2);

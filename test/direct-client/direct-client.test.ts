@@ -4,9 +4,8 @@ import { variables } from '../../src/config/variables.ts';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { openDirectTokenClient } from '../../src/direct-client/direct-client.ts';
 import { settingsDefault } from '../../src/direct-client/parse-options.ts';
-import { storeCredential } from '../../src/credential/store.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
-import { requestPayload, testActor } from '../support/builders.ts';
+import { requestPayload, storeDefaultCredential } from '../support/builders.ts';
 import { faultOf } from '../support/harness/client-fault.ts';
 import { onServer, urlOf } from '../support/services/database.ts';
 import { test as base } from '../support/harness/fixtures.ts';
@@ -18,18 +17,7 @@ const callbackPublicUrl = 'https://pay.example';
 
 /** A database whose worker has stored a credential under the key. */
 const test = base.extend('storedUrl', async ({ database, door, databaseUrl }) => {
-  await storeCredential(
-    { db: database.db, door, keyring: createKeyring([key]) },
-    {
-      name: 'default',
-      environment: 'sandbox',
-      family: 'accept_payments',
-      account: '995149',
-      terminal: '99514901',
-      secrets: { secureCode: 'code' },
-    },
-    testActor,
-  );
+  await storeDefaultCredential({ db: database.db, door, keyring: createKeyring([key]) });
   return databaseUrl;
 });
 

@@ -8,7 +8,12 @@ import {
   payloadJsonSchema,
 } from '../../src/domain/backend-jobs.ts';
 import { undescribedProperties } from '../support/undescribed.ts';
-import { changed, oddities, payloadFixtures, spots } from '../support/payload-fixtures.ts';
+import {
+  withValueAt,
+  oddValues,
+  payloadFixtures,
+  mutablePaths,
+} from '../support/payload-fixtures.ts';
 
 const names = Object.keys(backendJobs) as BackendJobName[];
 const fixtures = await payloadFixtures(1);
@@ -44,12 +49,12 @@ describe('the published schemas', () => {
     const validate = validator(name);
     let refused = 0;
     for (const { payload } of fixtures.filter(({ job }) => job === name)) {
-      for (const path of spots(payload)) {
-        for (const oddity of oddities) {
-          const odd = changed(payload, path, oddity);
+      for (const path of mutablePaths(payload)) {
+        for (const value of oddValues) {
+          const odd = withValueAt(payload, path, value);
           const isAccepted = backendJobs[name].payload.safeParse(odd).success;
           refused += isAccepted ? 0 : 1;
-          expect(validate(odd), `${path.join('.')}: ${JSON.stringify(oddity)?.slice(0, 9)}`).toBe(
+          expect(validate(odd), `${path.join('.')}: ${JSON.stringify(value)?.slice(0, 9)}`).toBe(
             isAccepted,
           );
         }

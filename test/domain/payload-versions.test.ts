@@ -6,7 +6,7 @@ import { type AnyJob, defineJob, done } from '../../src/execution/define-job.ts'
 import { executeJob } from '../../src/execution/execute-job.ts';
 import type { JobDependencies } from '../../src/execution/dependencies.ts';
 import { findJob } from '../../src/jobs/registry.ts';
-import { changed, payloadFixtures } from '../support/payload-fixtures.ts';
+import { withValueAt, payloadFixtures } from '../support/payload-fixtures.ts';
 
 const fixtures = await payloadFixtures(1);
 
@@ -73,7 +73,7 @@ describe('payload versions', () => {
       });
     }
     for (const v of [undefined, '1', null]) {
-      const outcome = await run(job, changed(fixture.payload, ['v'], v));
+      const outcome = await run(job, withValueAt(fixture.payload, ['v'], v));
       expect(outcome).toMatchObject({ code: 'payload_invalid', paths: ['v'] });
     }
   });

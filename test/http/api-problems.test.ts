@@ -8,7 +8,7 @@ import { test } from '../support/harness/api-test.ts';
 import { requestPayload } from '../support/builders.ts';
 import { setAway } from '../support/services/database.ts';
 import { eventually } from '../support/eventually.ts';
-import { changed, payloadFixtures, spots } from '../support/payload-fixtures.ts';
+import { withValueAt, payloadFixtures, mutablePaths } from '../support/payload-fixtures.ts';
 
 const canary = 'CANARY-4111';
 const anyId = randomUUID();
@@ -83,12 +83,12 @@ describe('a request that is wrong is answered with what to correct and none of i
     const fixtures = await payloadFixtures(1);
     const requests = fixtures.filter(({ job }) => job === 'tokenization.request');
     const full = requests.at(-1)?.payload;
-    const fields = spots(full).filter((at) => at.at(-1) !== 'unheardOf');
+    const fields = mutablePaths(full).filter((at) => at.at(-1) !== 'unknownField');
     const leaves = fields.filter((at) => !fields.some((other) => isBelow(other, at)));
     expect(leaves.length).toBeGreaterThan(25);
     for (const at of leaves) {
       for (const value of [{ [canary]: canary }, canary.repeat(1_000)]) {
-        const body = changed(full, at, value);
+        const body = withValueAt(full, at, value);
         const answer = await call('POST', '/v1/tokenizations', { body });
         expectProblem(answer, { status: 400, code: 'payload_invalid', paths: [at.join('.')] });
       }

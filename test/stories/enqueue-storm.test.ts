@@ -12,10 +12,14 @@ import { requestPayload } from '../support/builders.ts';
 import { dumpDatabase, dumpRedis } from '../support/dumps.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/harness/fixtures.ts';
-import { openPaths, type Path, type Places } from '../support/harness/enqueue-paths.ts';
+import {
+  openEnqueuePaths,
+  type EnqueuePath,
+  type WorkerAddresses,
+} from '../support/harness/enqueue-paths.ts';
 import { startWorkerProcess } from '../../bench/support/worker-process.ts';
 import { freePort } from '../support/services/services.ts';
-import { isLongStorm, sayHowRough, stormRequests } from '../support/faults/storm.ts';
+import { isLongStorm, printStormCounts, stormRequests } from '../support/faults/storm.ts';
 import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 
 const backends = isLongStorm ? 8 : 4;
@@ -64,7 +68,7 @@ test(
       over.abort();
       await Promise.allSettled(dying.map(async (slot) => await slot.deaths));
     });
-    const places: Places = {
+    const addresses: WorkerAddresses = {
       databaseUrl,
       redisUrl: inject('redisUrl'),
       queuePrefix: worker.prefix,
@@ -75,7 +79,7 @@ test(
     const handedOver = await Promise.all(
       Array.from({ length: backends }, async (_, lane) => {
         const own = references.filter((__, n) => n % backends === lane);
-        return await beBackend(own, lane, places, over.signal);
+        return await beBackend(own, lane, addresses, over.signal);
       }),
     );
     over.abort();
@@ -98,7 +102,7 @@ test(
     );
     expect(await dumpDatabase(databaseUrl)).not.toContain('canary');
     expect(await dumpRedis(worker.prefix)).not.toContain('canary');
-    sayHowRough(sumOf([...handedOver, ...deaths]));
+    printStormCounts(sumOf([...handedOver, ...deaths]));
   },
 );
 
@@ -154,12 +158,12 @@ function requestOf(reference: string): TokenizationRequestPayload {
 async function beBackend(
   references: readonly string[],
   firstPath: number,
-  places: Places,
+  addresses: WorkerAddresses,
   over: AbortSignal,
 ): Promise<Readonly<Record<string, number>>> {
-  const { paths, close } = await openPaths(places);
+  const { paths, close } = await openEnqueuePaths(addresses);
   const counts: Record<string, number> = { again: 0 };
-  const pathAt = (n: number): Path => paths[Math.floor(n) % paths.length] as Path;
+  const pathAt = (n: number): EnqueuePath => paths[Math.floor(n) % paths.length] as EnqueuePath;
   try {
     let turn = firstPath;
     for (let start = 0; start < references.length; turn += 1) {
@@ -167,10 +171,10 @@ async function beBackend(
       const batch = references.slice(start, start + 1 + Math.floor(Math.random() * batchMax));
       start += batch.length;
       const path = pathAt(turn);
-      await path.handOver(batch.map(requestOf));
+      await path.enqueueAll(batch.map(requestOf));
       counts[path.name] = (counts[path.name] ?? 0) + batch.length;
       if (Math.random() < 0.2) {
-        await pathAt(Math.random() * paths.length).handOver(batch.slice(0, 1).map(requestOf));
+        await pathAt(Math.random() * paths.length).enqueueAll(batch.slice(0, 1).map(requestOf));
         counts['again'] = (counts['again'] ?? 0) + 1;
       }
       await setTimeout(Math.random() * pauseMaxMs);

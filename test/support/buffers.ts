@@ -4,8 +4,9 @@ import type { Db } from '../../src/db/database.ts';
 import type { Schema } from '../../src/db/schema.ts';
 
 /**
- * How many 8 KiB pages of our tables and indexes `use` looks at, as BUFFERS of EXPLAIN counts them, those of triggers included. Unlike
- * a time it is the same on every machine. Statistics are brought up to date first; what `use` changes is rolled back.
+ * Counts the pages of our tables and indexes that `use` reads, triggers included. Unlike a
+ * duration, the count is the same on every machine. The statistics are refreshed first, and the
+ * changes of `use` are rolled back.
  */
 export async function pagesRead(
   databaseUrl: string,

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { storeCredential } from '../../src/credential/store.ts';
 import type { TransitionDoor } from '../../src/db/transition-door.ts';
 import type { TokenizationRequestPayload } from '../../src/domain/job-payloads.ts';
 
-/** Who the changes of tests are from. */
+/** The actor of changes that tests make. */
 export const testActor = { type: 'worker', id: 'test' } as const;
 
-/** Adds an Accept Payments credential that opens nothing, for rows that need one. */
+/** Adds an Accept Payments credential without usable secrets, for rows that refer to one. */
 export async function addCredential(door: TransitionDoor): Promise<string> {
   const id = randomUUID();
   await door.apply({
@@ -24,13 +25,31 @@ export async function addCredential(door: TransitionDoor): Promise<string> {
   return id;
 }
 
-/** Each credential has an account of its own. */
+/** Stores the Accept Payments credential `default` with a secure code. */
+export async function storeDefaultCredential(
+  dependencies: Parameters<typeof storeCredential>[0],
+): Promise<void> {
+  await storeCredential(
+    dependencies,
+    {
+      name: 'default',
+      environment: 'sandbox',
+      family: 'accept_payments',
+      account: '995149',
+      terminal: '99514901',
+      secrets: { secureCode: 'code' },
+    },
+    testActor,
+  );
+}
+
+/** An account and a terminal that no other credential has. */
 function accountOf(credentialId: string): { readonly account: string; readonly terminal: string } {
   const terminal = String(Number.parseInt(credentialId.slice(0, 8), 16)).padStart(10, '1');
   return { account: '995149', terminal };
 }
 
-/** Columns of a new tokenization. */
+/** The columns of a new tokenization. */
 export function tokenizationColumns(
   credentialId: string,
   reference: string = randomUUID(),
@@ -48,7 +67,7 @@ export function tokenizationColumns(
   };
 }
 
-/** Adds a tokenization in state requested and returns its id. */
+/** Adds a tokenization in state `requested` and returns its id. */
 export async function addTokenization(
   door: TransitionDoor,
   credentialId: string,
@@ -64,7 +83,7 @@ export async function addTokenization(
   return id;
 }
 
-/** A valid request, as a backend hands it over. */
+/** A valid request of a backend. */
 export function requestPayload(
   changes: { remark?: string; methods?: string; referenceId?: string; credential?: string } = {},
 ): TokenizationRequestPayload {

@@ -1,6 +1,6 @@
 /**
- * How long this thread was busy with `work`, in milliseconds of CPU time. Unlike the time on the wall, it does not grow
- * with what else the machine is doing.
+ * The CPU time of `work` on this thread, in milliseconds. Unlike wall-clock time, it does not
+ * depend on the load of the machine.
  */
 export function cpuMsOf(work: () => unknown): number {
   const before = process.threadCpuUsage();

@@ -1,19 +1,19 @@
 import { readFile } from 'node:fs/promises';
 
-/** A fenced block of a document. */
+/** A fenced code block of a document. */
 export interface CodeBlock {
   readonly language: string;
   readonly code: string;
 }
 
-/** A section of a document: what stands below a heading, up to the next one of the same or a higher level. */
+/** A section of a document: the text from a heading to the next one of the same level. */
 export interface Section {
   readonly title: string;
   readonly text: string;
   readonly blocks: readonly CodeBlock[];
 }
 
-/** The sections of a heading's level (2 is `##`) in `docs/<name>` or in a part of it. */
+/** The sections of one heading level (2 is `##`) in a document or in a part of it. */
 export function sectionsOf(markdown: string, level: number): readonly Section[] {
   const mark = '#'.repeat(level);
   return markdown
@@ -26,7 +26,7 @@ export function sectionsOf(markdown: string, level: number): readonly Section[] 
     });
 }
 
-/** The section under this heading of `docs/<name>`. Throws when there is none. */
+/** Reads the section with this heading from `docs/<name>`. Throws if it is missing. */
 export async function readSection(name: string, title: string): Promise<Section> {
   const markdown = await readFile(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
   const section = sectionsOf(markdown, 2).find((candidate) => candidate.title === title);

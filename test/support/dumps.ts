@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import { withClient } from '../../src/db/database.ts';
 
-/** Every row of our tables and of BullMQ's, as text. */
+/** All rows of our tables and of BullMQ's, as text. */
 export async function dumpDatabase(databaseUrl: string): Promise<string> {
   return await withClient(databaseUrl, async (client) => {
     const { rows: tables } = await client.query<{ name: string }>(
@@ -18,7 +18,7 @@ export async function dumpDatabase(databaseUrl: string): Promise<string> {
   });
 }
 
-/** Every key below a prefix and all it holds: strings inside are plain bytes. */
+/** All keys with this prefix and their values, as text. */
 export async function dumpRedis(prefix: string): Promise<string> {
   const client = new Redis(inject('redisUrl'));
   try {

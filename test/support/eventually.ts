@@ -1,8 +1,8 @@
 const everyMs = 25;
 
 /**
- * Waits until `look` gives a value that is neither undefined nor false, and returns it. Fails with `label` after
- * `timeoutMs`, in milliseconds.
+ * Polls `look` until it returns a value other than undefined and false, and returns that value.
+ * Throws an error with `label` after `timeoutMs` milliseconds.
  */
 export async function eventually<Value>(
   label: string,

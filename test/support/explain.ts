@@ -3,13 +3,13 @@ import pg from 'pg';
 import { type Db, handlePoolErrors } from '../../src/db/database.ts';
 import type { Schema } from '../../src/db/schema.ts';
 
-/** The plan of a statement, all its parts included, as `explain (analyze, buffers, format json)` gives it. */
+/** The plan of a statement in the form of `explain (analyze, buffers, format json)`. */
 export interface Plan {
   readonly 'Shared Hit Blocks': number;
   readonly 'Shared Read Blocks': number;
 }
 
-/** Sends what `run` sends, then explains each of the statements. `settings`: of PostgreSQL, as for `SET`. */
+/** Runs `run`, then explains each statement that it sent, under these PostgreSQL settings. */
 export async function explainStatements(
   databaseUrl: string,
   run: (db: Db) => Promise<unknown>,
@@ -46,8 +46,8 @@ export async function explainStatements(
 }
 
 /**
- * How many pages PostgreSQL touches for the statements that `run` sends: the measure of what a query costs that no load of the machine
- * changes.
+ * Counts the pages that PostgreSQL reads for the statements of `run`. Unlike a duration, the count
+ * does not depend on the load of the machine.
  */
 export async function countBuffers(
   databaseUrl: string,

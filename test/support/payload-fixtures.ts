@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { type BackendJobName, backendJobs } from '../../src/domain/backend-jobs.ts';
 
-/** A payload as some backend hands it over, with the job that it is for. */
+/** A payload that a backend might send, with the name of its job. */
 export interface PayloadFixture {
   readonly job: BackendJobName;
   readonly payload: Readonly<Record<string, unknown>>;
@@ -10,7 +10,7 @@ export interface PayloadFixture {
 
 const file = z.array(z.record(z.string(), z.unknown())).min(2);
 
-/** The committed payloads of one version. They are what backends out there send, and never change. */
+/** The committed payloads of one version. They never change, since deployed backends send them. */
 export async function payloadFixtures(version: 1): Promise<readonly PayloadFixture[]> {
   const fixtures = await Promise.all(
     Object.keys(backendJobs).map(async (name) => {
@@ -23,29 +23,33 @@ export async function payloadFixtures(version: 1): Promise<readonly PayloadFixtu
   return fixtures.flat();
 }
 
-/** The JSON value at a path is replaced; undefined removes it. */
-export function changed(payload: unknown, path: readonly string[], value: unknown): unknown {
+/** Replaces the JSON value at a path; undefined removes it. */
+export function withValueAt(payload: unknown, path: readonly string[], value: unknown): unknown {
   const [key, ...rest] = path;
   if (key === undefined) return value;
   const record = { ...(payload as Record<string, unknown>) };
-  const inner = changed(record[key], rest, value);
+  const inner = withValueAt(record[key], rest, value);
   if (inner === undefined) delete record[key];
   else record[key] = inner;
   return record;
 }
 
-/** Where a payload could be wrong: every field that is there, and at each level one that is not. */
-export function spots(
+/**
+ * The paths where a payload can be wrong: each of its fields, and an unknown field at each level.
+ */
+export function mutablePaths(
   payload: unknown,
   at: readonly string[] = [],
 ): readonly (readonly string[])[] {
   if (typeof payload !== 'object' || payload === null) return [at];
-  const inner = Object.entries(payload).flatMap(([key, value]) => spots(value, [...at, key]));
-  return [...(at.length === 0 ? [] : [at]), ...inner, [...at, 'unheardOf']];
+  const inner = Object.entries(payload).flatMap(([key, value]) =>
+    mutablePaths(value, [...at, key]),
+  );
+  return [...(at.length === 0 ? [] : [at]), ...inner, [...at, 'unknownField']];
 }
 
-/** What may stand at such a spot. */
-export const oddities: readonly unknown[] = [
+/** Unexpected values to put at such a path. */
+export const oddValues: readonly unknown[] = [
   undefined,
   null,
   '',

@@ -16,7 +16,7 @@ import { accessTokenRefreshPayload, tokenDisablePayload } from '../../src/domain
 
 type JsonSchema = z.core.JSONSchema.JSONSchema;
 
-/** The types that backends use, each with its schema and its sentence. */
+/** The types of the calls and payloads of backends: name, description, schema. */
 const inputs: readonly (readonly [string, string, z.ZodType])[] = [
   ['TokenizationRequest', 'A request for a QuickPay ID.', tokenizationRequestBody],
   ['TokenDisable', 'A request to disable a token.', tokenDisablePayload],
@@ -29,6 +29,7 @@ const inputs: readonly (readonly [string, string, z.ZodType])[] = [
   ],
 ];
 
+/** The types of the answers to backends. */
 const answers: typeof inputs = [
   [
     'TokenizationView',

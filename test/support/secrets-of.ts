@@ -4,7 +4,7 @@ import { openSecrets } from '../../src/account/open-account.ts';
 import type { JobDependencies } from '../../src/execution/dependencies.ts';
 import type { CredentialKey } from '../../src/credential/input.ts';
 
-/** A stored credential with its secrets in the clear. */
+/** A stored credential with its opened secrets. */
 export async function secretsOf(
   { db, keyring }: Pick<JobDependencies, 'db' | 'keyring'>,
   { name, family }: CredentialKey,

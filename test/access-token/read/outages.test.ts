@@ -35,7 +35,7 @@ describe('a reader', () => {
       onRead: (outcome) => outcomes.push(outcome),
     });
     await reader.read('cards', shop);
-    proxy.setMode('black');
+    proxy.setMode('black_hole');
     const startedAt = performance.now();
     const unknown = expect(reader.read('others', shop)).rejects.toSatisfy(isDatabaseOutage);
     for (let reads = 0; reads < 50; reads += 1) await reader.read('cards', shop);
@@ -106,7 +106,7 @@ describe('a reader', () => {
       const { generation } = await reader.read('cards', shop);
       return [generation, outcomes.at(-1)];
     };
-    proxy.setMode('deaf');
+    proxy.setMode('no_notifications');
     await renewed();
     expect(await read()).toEqual([1, 'memory']);
     reader.invalidate('cards', 0);

@@ -5,21 +5,22 @@ import type { Schema } from '../../../src/db/schema.ts';
 import type { GatewayClient } from '../../../src/gateway/client.ts';
 
 /**
- * Called at each point where a path waits for the world: before an effect is asked for (even numbers), and after it has taken place but
- * before the path hears of it (odd numbers). What dies between two of them dies as if at the second: nothing has happened in
- * between that anybody else could see.
+ * Called at each point where the code under test awaits an external effect: before the effect (even
+ * numbers), and after it but before the code gets the result (odd numbers). A process that dies
+ * between two points leaves the same state as one that dies at the second, because no effect
+ * happens in between.
  */
 export type AtPoint = (point: number) => Promise<void>;
 
-/** A database and a gateway whose every effect is an await point. */
+/** A database and a gateway whose statements and calls are await points. */
 export interface WatchedWorld {
   readonly db: Db;
   readonly gateway: GatewayClient;
-  /** The effects so far, in order: operation `n` has the points `2n` and `2n + 1`. */
+  /** The labels of the effects so far, in order. Effect `n` has the points `2n` and `2n + 1`. */
   readonly operations: readonly string[];
 }
 
-/** Watches every statement and every call of the gateway, whatever the code under test is: a new await is a new point. */
+/** Makes every statement and every call of the gateway an await point. */
 export function watchAwaitPoints(
   world: { readonly pool: pg.Pool; readonly gateway: GatewayClient },
   atPoint: AtPoint,
@@ -58,25 +59,25 @@ function watchGateway(gateway: GatewayClient, begin: Begin, end: End): GatewayCl
 }
 
 /**
- * Pauses while no connection is held, so that any number of paths may stand still at once. A transaction counts as one effect: killed
- * inside, it was never there.
+ * Pauses while the code holds no connection, so that any number of runs can pause at once. A
+ * transaction is one effect, because PostgreSQL rolls it back if the process dies inside.
  */
 function watchDatabase(pool: pg.Pool, begin: Begin, end: End): Db {
   let label = '';
   class WatchedDriver extends PostgresDriver {
-    readonly #underWay = new Map<DatabaseConnection, number>();
+    readonly #inFlight = new Map<DatabaseConnection, number>();
 
     override async acquireConnection(): Promise<DatabaseConnection> {
       const operation = await begin();
       const connection = await super.acquireConnection();
-      this.#underWay.set(connection, operation);
+      this.#inFlight.set(connection, operation);
       return connection;
     }
 
     override async releaseConnection(
       connection: Parameters<PostgresDriver['releaseConnection']>[0],
     ): Promise<void> {
-      const operation = this.#underWay.get(connection) ?? 0;
+      const operation = this.#inFlight.get(connection) ?? 0;
       await super.releaseConnection(connection);
       await end(operation, label);
     }
@@ -95,7 +96,7 @@ function watchDatabase(pool: pg.Pool, begin: Begin, end: End): Db {
   });
 }
 
-/** `read <table>` for a query, and the event for a change of a state. */
+/** The event of a transition, or `read <table>` for a query. */
 function labelOf(text: string, parameters: readonly unknown[]): string {
   const event = /"event":"([a-z_.]+)"/.exec(String(parameters[0]))?.[1];
   if (event !== undefined) return event;

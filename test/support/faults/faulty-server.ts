@@ -2,10 +2,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { onTestFinished } from 'vitest';
 
 /**
- * One answer of a proxy or worker in trouble: a status, with the headers and the body it has. `cut` hangs up instead, `silent` says
- * nothing, `cut_inside` and `stalled` get as far as half a body.
+ * A faulty answer: a status with headers and a body, or a network fault. `cut` closes the
+ * connection, `silent` sends no answer, `cut_inside` closes it after half a body, `stalled` stops
+ * there.
  */
-export type Trouble =
+export type FaultyAnswer =
   | {
       readonly status: number;
       readonly retryAfter?: string;
@@ -17,7 +18,7 @@ export type Trouble =
   | 'cut_inside'
   | 'stalled';
 
-/** A request as it came. */
+/** A received request. */
 export interface SeenRequest {
   readonly method: string | undefined;
   readonly path: string | undefined;
@@ -25,12 +26,14 @@ export interface SeenRequest {
   readonly body: string;
 }
 
-/** A place between client and worker, until the test ends: in these troubles first, and from then on it gives `well`. */
+/**
+ * Starts a server until the test ends that gives these faulty answers first, then `defaultAnswer`.
+ */
 export async function openFaultyServer(
-  troubles: readonly Trouble[],
-  well: Trouble = { status: 200, body: { ok: true } },
+  faultyAnswers: readonly FaultyAnswer[],
+  defaultAnswer: FaultyAnswer = { status: 200, body: { ok: true } },
 ): Promise<{ readonly seen: readonly SeenRequest[]; readonly url: string }> {
-  const left = [...troubles];
+  const left = [...faultyAnswers];
   const seen: SeenRequest[] = [];
   const server = createServer((request, response) => {
     let body = '';
@@ -40,7 +43,7 @@ export async function openFaultyServer(
     request.on('end', () => {
       const { method, url: path, headers } = request;
       seen.push({ method, path, key: headers.authorization, body });
-      give(left.shift() ?? well, request, response);
+      sendAnswer(left.shift() ?? defaultAnswer, request, response);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -53,22 +56,26 @@ export async function openFaultyServer(
   return { seen, url: `http://127.0.0.1:${port}` };
 }
 
-function give(trouble: Trouble, request: IncomingMessage, response: ServerResponse): void {
-  if (trouble === 'silent') return;
-  if (trouble === 'cut') {
+function sendAnswer(
+  answer: FaultyAnswer,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  if (answer === 'silent') return;
+  if (answer === 'cut') {
     request.socket.destroy();
     return;
   }
-  if (trouble === 'cut_inside' || trouble === 'stalled') {
+  if (answer === 'cut_inside' || answer === 'stalled') {
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': '11' });
     response.write('{"ok"', () => {
-      if (trouble === 'cut_inside') request.socket.destroy();
+      if (answer === 'cut_inside') request.socket.destroy();
     });
     return;
   }
-  const { status, retryAfter, location, body } = trouble;
+  const { status, retryAfter, location, body } = answer;
   if (retryAfter !== undefined) response.setHeader('retry-after', retryAfter);
   if (location !== undefined) response.setHeader('location', location);
   response.writeHead(status);
-  response.end(body === undefined ? '<h1>no problem of ours</h1>' : JSON.stringify(body));
+  response.end(body === undefined ? '<h1>not a problem document</h1>' : JSON.stringify(body));
 }

@@ -1,16 +1,16 @@
 import type { KyselyPlugin } from 'kysely';
 import type { Db } from '../../../src/db/database.ts';
 
-/** A database whose answers the test may hold back. */
+/** A database whose answers a test can hold back. */
 export interface HeldAnswers {
   readonly db: Db;
-  /** From now on no answer is given before it is released. */
+  /** Holds back every answer from now on. */
   readonly hold: () => void;
-  /** Gives all that is held back, and what follows at once. */
+  /** Gives all held answers, and every later one without delay. */
   readonly release: () => void;
 }
 
-/** The database with every answer in the test's hand; nothing is held at first. */
+/** Wraps a database so that a test can hold back its answers. At first none is held. */
 export function holdAnswersOf(db: Db): HeldAnswers {
   let gate = Promise.withResolvers<void>();
   gate.resolve();

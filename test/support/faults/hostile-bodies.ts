@@ -3,7 +3,7 @@ const expansion = `<!DOCTYPE r [<!ENTITY a0 "ha">${levels
   .map((level) => `<!ENTITY a${level + 1} "&a${level};&a${level};&a${level};&a${level};">`)
   .join('')}]><r>&a12;</r>`;
 
-/** Bodies that somebody might send to the callback routes: name, body, content type. */
+/** Bodies that an attacker might send to the callback routes: name, body, content type. */
 export const hostileBodies: readonly (readonly [string, string | Buffer, string | undefined])[] = [
   ['DOCTYPE', '<!DOCTYPE r SYSTEM "file:///etc/passwd"><r/>', 'text/xml'],
   [
@@ -27,7 +27,7 @@ export const hostileBodies: readonly (readonly [string, string | Buffer, string 
   ['invalid UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d]), 'application/json'],
   ['a lone surrogate', '{"account":"\\ud800"}', 'application/json'],
   ['a wrong content type', '<response/>', 'application/json'],
-  ['an unheard-of content type', 'account=1', 'application/x-tar; charset=utf-7'],
+  ['an unknown content type', 'account=1', 'application/x-tar; charset=utf-7'],
   ['null', 'null', 'application/json'],
   [
     'a number beyond 2^53',

@@ -6,8 +6,9 @@ import { migrateQueueSchema } from '../../../src/queues/postgres-schema.ts';
 import { createTestDatabase, onServer, type TestDatabase } from '../services/database.ts';
 
 /**
- * A migrated database on a server that can prepare transactions: the run's own server where `max_prepared_transactions` allows it, which it
- * does not by default, or else an embedded one. A text says why there is neither.
+ * A migrated database on a server that can prepare transactions: the server of this run, if its
+ * `max_prepared_transactions` is above the default 0, or an embedded one. If there is neither,
+ * resolves to a text that says why.
  */
 export async function findTwoPhaseDatabase(): Promise<TestDatabase | string> {
   if ((await preparedMax(inject('adminUrl'))) > 0) return await createTestDatabase();

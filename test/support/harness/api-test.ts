@@ -4,12 +4,12 @@ import { startTestApi, type TestApi } from './api.ts';
 import { createTestDatabase } from '../services/database.ts';
 import { test as base } from './fixtures.ts';
 
-/** Starts an API of the test's own on the file's database. */
+/** Starts an API for one test, on the database of its file. */
 export type StartApi = (env: Readonly<Record<string, string>>) => Promise<TestApi>;
 
 /**
- * Tests with an API and no worker behind it. The tests of one file share a database and an API, as many of them only ask: a
- * clone for each would take most of their time.
+ * Tests with an API and without a worker. The tests of one file share a database and an API,
+ * because a database for each would take most of their time.
  */
 export const test = base
   .extend('shared', { scope: 'file' }, async ({}, { onCleanup }) => {

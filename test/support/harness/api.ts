@@ -7,13 +7,12 @@ import { jobSettings } from '../../../src/job-settings.ts';
 import type { OperationDependencies } from '../../../src/execution/dependencies.ts';
 import { addApiKey } from '../../../src/http/api/store-api-key.ts';
 import { createAccessTokenReader } from '../../../src/access-token/read/reader.ts';
-import { storeCredential } from '../../../src/credential/store.ts';
 import { createLogger } from '../../../src/observability/logger.ts';
 import { apiKeyDigest, generateApiKey } from '../../../src/security/api-key.ts';
 import { createKeyring, generateEncryptionKey } from '../../../src/security/keyring.ts';
-import { testActor } from '../builders.ts';
+import { storeDefaultCredential, testActor } from '../builders.ts';
 
-/** An answer of the API. */
+/** A received answer of the API. */
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
@@ -23,7 +22,7 @@ export interface Answer {
   readonly body: any;
 }
 
-/** A request to the API. The key is the caller's own unless another one, or none (null), is named. */
+/** Sends a request to the API, with the caller's key, another `key`, or none (null). */
 export type Call = (
   method: 'GET' | 'POST',
   path: string,
@@ -34,7 +33,7 @@ export type Call = (
   },
 ) => Promise<Answer>;
 
-/** Sends requests to an API with this key. */
+/** A caller of an API with this key. */
 export function callerOf(url: string, ownKey: string): Call {
   return async (method, path, { key = ownKey, body, headers = {} } = {}) => {
     const response = await fetch(`${url}${path}`, {
@@ -59,27 +58,30 @@ export function callerOf(url: string, ownKey: string): Call {
   };
 }
 
-/** A key as a backend holds it, and as `API_KEYS` names it. */
+/** A new key, and its entry for `API_KEYS`. */
 export function makeKey(name: string): { readonly key: string; readonly entry: string } {
   const key = generateApiKey().reveal();
   return { key, entry: `${name}:${apiKeyDigest(key)}` };
 }
 
-/** The API on a database of the test's own, without a worker behind it. */
+/** An API without a worker. */
 export interface TestApi {
   readonly url: string;
   readonly call: Call;
   readonly logs: readonly string[];
   readonly operations: OperationDependencies;
-  /** Adds a stored key. */
+  /** Adds a stored key and returns it. */
   readonly addKey: (name: string, scopes?: readonly ApiScope[]) => Promise<string>;
   readonly close: () => Promise<void>;
 }
 
-/** One for all APIs of a file, since they may share a database. */
+/** The same key for all APIs of a file, since they share a database. */
 const encryptionKey = `k1:${generateEncryptionKey('k1').key.reveal()}`;
 
-/** Starts it with one key of all scopes in its environment; `env` is added to that. With `isSubscribed` its reader uses its memory, although nothing notifies it. */
+/**
+ * Starts an API with one key of all scopes in its environment, and with `env`. With `isSubscribed`
+ * its token reader trusts its cache, although it gets no notifications.
+ */
 export async function startTestApi(
   place: { readonly db: Db; readonly door: TransitionDoor },
   env: Readonly<Record<string, string>> = {},
@@ -100,18 +102,7 @@ export async function startTestApi(
     keyring: createKeyring(config.encryptionKeys),
     settings: jobSettings(config),
   };
-  await storeCredential(
-    operations,
-    {
-      name: 'default',
-      environment: 'sandbox',
-      family: 'accept_payments',
-      account: '995149',
-      terminal: '99514901',
-      secrets: { secureCode: 'code' },
-    },
-    testActor,
-  );
+  await storeDefaultCredential(operations);
   const logs: string[] = [];
   const server = createPrivateServer(config.privateHttp, {
     readiness: async () => ({}),

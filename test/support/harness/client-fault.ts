@@ -1,6 +1,6 @@
 import { TokenClientError } from '../../../src/client/client-error.ts';
 
-/** The fault that a call of a client ends with. */
+/** The error that a call of a client ends with. */
 export async function faultOf(call: Promise<unknown>): Promise<TokenClientError> {
   const error: unknown = await call.then(
     () => undefined,

@@ -6,31 +6,31 @@ import { connectEnqueuer } from './enqueuer.ts';
 
 const retryAfterMaxMs = 100;
 
-/** One way of handing requests over, as a backend that does not give up uses it. */
-export interface Path {
+/** One way to enqueue requests, used by a backend that retries until it succeeds. */
+export interface EnqueuePath {
   readonly name: 'sql' | 'queue' | 'http' | 'client';
-  /** Resolves when all are handed over, and throws when one of them never can be. */
-  readonly handOver: (requests: readonly TokenizationRequestPayload[]) => Promise<void>;
+  /** Resolves when all requests are enqueued. Throws if one of them is refused. */
+  readonly enqueueAll: (requests: readonly TokenizationRequestPayload[]) => Promise<void>;
 }
 
-/** Where a backend hands over. */
-export interface Places {
+/** The addresses of the worker for all ways. */
+export interface WorkerAddresses {
   readonly databaseUrl: string;
   readonly redisUrl: string;
   readonly queuePrefix: string;
-  /** Processes with the API; any of them may be away at any time. */
+  /** The processes with the API, any of which may be down at any time. */
   readonly apiUrls: readonly string[];
   readonly apiKey: string;
 }
 
-/** Opens the four ways, with connections of their own. */
-export async function openPaths(
-  places: Places,
-): Promise<{ readonly paths: readonly Path[]; readonly close: () => Promise<void> }> {
-  const { path: sql, close: closeSql } = await openSql(places);
-  const { path: queue, close: closeQueue } = openQueue(places);
+/** Opens the four ways, each with its own connections. */
+export async function openEnqueuePaths(
+  addresses: WorkerAddresses,
+): Promise<{ readonly paths: readonly EnqueuePath[]; readonly close: () => Promise<void> }> {
+  const { path: sql, close: closeSql } = await openSqlPath(addresses);
+  const { path: queue, close: closeQueue } = openQueuePath(addresses);
   return {
-    paths: [sql, queue, openHttp(places), openClient(places)],
+    paths: [sql, queue, openHttpPath(addresses), openClientPath(addresses)],
     async close() {
       await closeSql();
       await closeQueue();
@@ -38,12 +38,14 @@ export async function openPaths(
   };
 }
 
-/** One transaction a batch, often with an ordering key; some of them roll back first and are done again. */
-async function openSql({ databaseUrl }: Places) {
+/**
+ * SQL: one transaction for a batch, often with an ordering key. Some roll back once, then repeat.
+ */
+async function openSqlPath({ databaseUrl }: WorkerAddresses) {
   const { client, enqueue, close } = await connectEnqueuer(databaseUrl);
-  const path: Path = {
+  const path: EnqueuePath = {
     name: 'sql',
-    async handOver(requests) {
+    async enqueueAll(requests) {
       const key = Math.random() < 0.5 ? `key-${Math.floor(Math.random() * 10)}` : undefined;
       for (const end of Math.random() < 0.3 ? ['rollback', 'commit'] : ['commit']) {
         await client.query('begin');
@@ -55,20 +57,20 @@ async function openSql({ databaseUrl }: Places) {
   return { path, close };
 }
 
-/** The queue itself, in the hands of BullMQ 5. */
-function openQueue({ redisUrl, queuePrefix }: Places) {
+/** Raw BullMQ 5. */
+function openQueuePath({ redisUrl, queuePrefix }: WorkerAddresses) {
   const queue = new Queue('tokenization', { connection: { url: redisUrl }, prefix: queuePrefix });
-  const path: Path = {
+  const path: EnqueuePath = {
     name: 'queue',
-    async handOver(requests) {
+    async enqueueAll(requests) {
       await queue.addBulk(requests.map((data) => ({ name: 'tokenization.request', data })));
     },
   };
   return { path, close: async () => await queue.close() };
 }
 
-/** The API, each request on its own, again and again while nobody answers. */
-function openHttp({ apiUrls, apiKey }: Places): Path {
+/** The HTTP API: one call per request, repeated while no API answers. */
+function openHttpPath({ apiUrls, apiKey }: WorkerAddresses): EnqueuePath {
   const post = async (body: TokenizationRequestPayload): Promise<void> => {
     for (;;) {
       const response = await fetch(`${oneOf(apiUrls)}/v1/tokenizations`, {
@@ -86,12 +88,12 @@ function openHttp({ apiUrls, apiKey }: Places): Path {
   };
   return {
     name: 'http',
-    handOver: async (requests) => void (await Promise.all(requests.map(post))),
+    enqueueAll: async (requests) => void (await Promise.all(requests.map(post))),
   };
 }
 
-/** The TypeScript client, which tries again by itself, and is asked again when it has given up. */
-function openClient({ apiUrls, apiKey }: Places): Path {
+/** The TypeScript client, which retries by itself, and is called again after it gave up. */
+function openClientPath({ apiUrls, apiKey }: WorkerAddresses): EnqueuePath {
   const clients = apiUrls.map((url) => createTokenClient({ url, apiKey, retriesMax: 1 }));
   const request = async (body: TokenizationRequestPayload): Promise<void> => {
     for (;;) {
@@ -106,12 +108,12 @@ function openClient({ apiUrls, apiKey }: Places): Path {
   };
   return {
     name: 'client',
-    handOver: async (requests) => void (await Promise.all(requests.map(request))),
+    enqueueAll: async (requests) => void (await Promise.all(requests.map(request))),
   };
 }
 
 function oneOf<Value>(values: readonly Value[]): Value {
   const value = values[Math.floor(Math.random() * values.length)];
-  if (value === undefined) throw new Error('there is nothing to choose from');
+  if (value === undefined) throw new Error('the list is empty');
   return value;
 }

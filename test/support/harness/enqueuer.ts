@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 
-/** A merchant's backend as the database sees it: one connection of a role that may enqueue and owns things of its own. */
+/** A merchant's backend in the database: one connection of a role that may enqueue. */
 export interface Enqueuer {
   readonly client: pg.Client;
   readonly role: string;
@@ -10,8 +10,9 @@ export interface Enqueuer {
 }
 
 /**
- * Connects as a role that has `token_lifecycle_enqueue` (unless `isGranted` is false), may create databases, tables and
- * functions, and has no other right on our schema. Roles belong to the server, so its name is its own.
+ * Connects as a new role with `token_lifecycle_enqueue`, or without it if `isGranted` is false. The
+ * role may create databases, tables and functions, and has no other right on our schema. Its name
+ * is random, because all databases of the server share roles.
  */
 export async function connectEnqueuer(databaseUrl: string, isGranted = true): Promise<Enqueuer> {
   const role = `tlw_test_backend_${randomBytes(6).toString('hex')}`;
@@ -42,7 +43,7 @@ export async function connectEnqueuer(databaseUrl: string, isGranted = true): Pr
   };
 }
 
-/** What PostgreSQL answers a statement with: its SQLSTATE and message, or `accepted`. */
+/** PostgreSQL's answer to a statement: SQLSTATE and message of its error, or `accepted`. */
 export async function answerTo(
   run: () => Promise<unknown>,
 ): Promise<{ code: string | undefined; message: string }> {

@@ -14,8 +14,8 @@ async function databaseExists(url: string): Promise<boolean> {
   });
 }
 
-describe('the database of a test', () => {
-  test('is migrated and nobody else has it', async ({ databaseUrl }) => {
+describe('test database', () => {
+  test('is migrated and belongs to one test', async ({ databaseUrl }) => {
     const other = await createTestDatabase();
     try {
       expect(other.url).not.toBe(databaseUrl);
@@ -31,7 +31,7 @@ describe('the database of a test', () => {
     }
   });
 
-  test('opens to nobody after its drop, and whoever gets it next finds it empty', async () => {
+  test('refuses connections after its drop and is empty when it is reused', async () => {
     const database = await createTestDatabase();
     await withClient(database.url, async (client) => {
       await client.query(
@@ -52,7 +52,7 @@ describe('the database of a test', () => {
     await next.drop();
   });
 
-  test('is taken from whoever still holds it and keeps coming back', async () => {
+  test('is dropped although clients are connected and reconnect', async () => {
     const database = await createTestDatabase();
     const open = await openDatabase({ url: database.url, poolSizeMax: 4 });
     let isOver = false;
@@ -71,7 +71,7 @@ describe('the database of a test', () => {
     'alter table token_lifecycle.audit_event disable trigger all',
     'create or replace function token_lifecycle.uuid_of(text) returns int language sql as $$select 1$$',
     'grant usage on schema token_lifecycle to public',
-  ])('is not handed on after a change of its schema: %s', async (change) => {
+  ])('is not reused after a change of its schema: %s', async (change) => {
     const database = await createTestDatabase();
     await withClient(database.url, async (client) => {
       await client.query(change);
@@ -88,14 +88,14 @@ describe('the database of a test', () => {
     await next.drop();
   });
 
-  test('can be made many times at once', async () => {
+  test('can be created concurrently', async () => {
     const databases = await Promise.all(Array.from({ length: 4 }, createTestDatabase));
     expect(new Set(databases.map(({ url }) => url)).size).toBe(4);
     for (const database of databases) await database.drop();
   });
 });
 
-test('the keys below a Redis prefix go, those of others stay', async ({ redis, skip }) => {
+test('clearing a Redis prefix deletes its keys and no others', async ({ redis, skip }) => {
   const place = redisPlace();
   if (place === undefined) return skip('there is no Redis');
   const client = new Redis(redis.url);
@@ -110,7 +110,7 @@ test('the keys below a Redis prefix go, those of others stay', async ({ redis, s
   }
 });
 
-test('a wait ends with the value, and fails with its label when it never comes', async () => {
+test('eventually returns the value, and throws its label after the timeout', async () => {
   let looks = 0;
   expect(await eventually('third look', () => (looks += 1) === 3 && 'seen')).toBe('seen');
   await expect(eventually('a miracle', () => false, 60)).rejects.toThrow('a miracle');

@@ -5,15 +5,15 @@ import { type Database, openDatabase } from '../../../src/db/database.ts';
 import { createTransitionDoor, type TransitionDoor } from '../../../src/db/transition-door.ts';
 import { createTestDatabase } from '../services/database.ts';
 
-/** A Redis and a key prefix of the test's own. */
+/** A Redis with a key prefix for one test. */
 export interface RedisPlace {
   readonly url: string;
   readonly prefix: string;
 }
 
 /**
- * Tests with services: a database of their own, cloned from the migrated template, and a Redis prefix of their own. A test
- * that asks for `redis` is skipped where there is none.
+ * Tests with services: each test gets its own database, cloned from the migrated template, and its
+ * own Redis prefix. A test that uses `redis` is skipped without Redis.
  */
 export const test = base
   .extend('databaseUrl', { scope: 'test' }, async ({}, { onCleanup }) => {
@@ -38,7 +38,7 @@ export const test = base
     return { url: place.url, prefix: place.prefix };
   });
 
-/** A Redis place of the test's own; its keys are removed by `clear`. Undefined without Redis. */
+/** A Redis prefix for one test, whose keys `clear` deletes. Undefined without Redis. */
 export function redisPlace(): (RedisPlace & { clear: () => Promise<void> }) | undefined {
   const url = inject('redisUrl');
   if (url === '') return undefined;

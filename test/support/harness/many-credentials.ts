@@ -1,7 +1,9 @@
 import type { CredentialEnvironment } from '../../../src/domain/credential.ts';
 import { onServer } from '../services/database.ts';
 
-/** What they are like. Instants as SQL expressions, in which `i` counts them. */
+/**
+ * The credentials to insert. Instants are SQL expressions, in which `i` is the number of the row.
+ */
 export interface ManyCredentials {
   readonly from?: number;
   readonly to: number;
@@ -11,7 +13,7 @@ export interface ManyCredentials {
   readonly environment?: CredentialEnvironment;
 }
 
-/** Writes credentials with an access token each straight into the tables, in the size of real ones and without an audit trail. */
+/** Inserts credentials with one access token each, in realistic sizes and without audit rows. */
 export async function insertCredentials(
   databaseUrl: string,
   {

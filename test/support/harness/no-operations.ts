@@ -1,9 +1,9 @@
 import type { OperationDependencies } from '../../../src/execution/dependencies.ts';
 
-/** A reader of access tokens that nobody reads from. */
+/** A reader of access tokens for tests that read none: each read fails. */
 export const noAccessTokens = {
   read: async (): Promise<never> =>
-    await Promise.reject(new Error('nothing was to read an access token')),
+    await Promise.reject(new Error('this test must not read an access token')),
   invalidate: () => undefined,
 };
 
@@ -11,12 +11,12 @@ const unusable = new Proxy(
   {},
   {
     get(_target, name) {
-      throw new Error(`nothing was to use ${String(name)}`);
+      throw new Error(`this test must not use ${String(name)}`);
     },
   },
 );
 
-/** For servers of which no route is called that works on anything: each use fails. */
+/** Dependencies for servers whose routes are not called: each use fails. */
 export const noOperations = new Proxy({} as OperationDependencies, {
   ownKeys: () => [],
   get: () => unusable,

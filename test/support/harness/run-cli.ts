@@ -3,23 +3,25 @@ import { fileURLToPath } from 'node:url';
 
 const main = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 
-/** How a command ended. */
-export interface Ended {
+/** The result of a command. */
+export interface CommandResult {
   readonly code: number;
-  /** Both of its outputs. */
+  /** Standard output and standard error. */
   readonly output: string;
 }
 
 /**
- * Runs `token-worker` with this environment and no other. With `input` null its standard input stays open, and nothing comes. A `script`
- * of the shell runs it as `"$@"`, on the same standard input.
+ * Runs `token-worker` in exactly this environment.
+ *
+ * @param input standard input; null leaves it open and empty
+ * @param script a shell script that runs the command as `"$@"`, with the same standard input
  */
 export async function runCli(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   input: string | null = '',
   script = 'exec "$@"',
-): Promise<Ended> {
+): Promise<CommandResult> {
   return await new Promise((resolve) => {
     const child = execFile(
       '/bin/sh',

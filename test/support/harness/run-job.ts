@@ -3,7 +3,7 @@ import type { Outcome } from '../../../src/execution/define-job.ts';
 import type { JobDependencies } from '../../../src/execution/dependencies.ts';
 import { findJob } from '../../../src/jobs/registry.ts';
 
-/** Runs one job once, and gives what it decided. */
+/** Runs one job once and returns its outcome. */
 export async function runJob(
   name: string,
   payload: Readonly<Record<string, unknown>>,
@@ -24,7 +24,7 @@ export async function runJob(
   );
 }
 
-/** An outcome as one word, or `cancel` and a code. */
+/** The result word of an outcome, or `cancel` and its code. */
 export function wordOf(outcome: Outcome): string {
   return outcome.kind === 'cancel' ? `cancel ${outcome.code}` : outcome.result;
 }

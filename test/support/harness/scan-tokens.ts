@@ -2,7 +2,7 @@ import { runJob } from './run-job.ts';
 import type { TokenHarness } from './token-harness.ts';
 import type { OutboxJob } from '../../../src/domain/outbox-job.ts';
 
-/** Runs `access-token.scan` once and gives the jobs that it put on their queue. */
+/** Runs `access-token.scan` once and returns the jobs that it enqueued. */
 export async function scan({ dependencies }: TokenHarness): Promise<readonly OutboxJob[]> {
   const enqueued: OutboxJob[] = [];
   await runJob(

@@ -5,10 +5,10 @@ import {
 import { eventually } from '../eventually.ts';
 import type { TokenHarness } from './token-harness.ts';
 
-/** A backend that reads. */
+/** The actor of reads in tests. */
 export const shop = { type: 'backend', id: 'shop' } as const;
 
-/** A reader of one issued token, how its reads ended, and the faults of its subscription. */
+/** Issues one token and opens a reader, whose outcomes and subscription faults are recorded. */
 export async function withReader(
   harness: TokenHarness,
   databaseUrl: string,
@@ -25,8 +25,8 @@ export async function withReader(
     onRead: (outcome) => outcomes.push(outcome),
     onFault: (fault) => faults.push(fault),
   });
-  // The reader uses its memory only once it is subscribed.
-  await eventually('a read from memory', async () => {
+  // The reader trusts its cache only while it is subscribed.
+  await eventually('a read from the cache', async () => {
     await reader.read('cards', shop);
     return outcomes.at(-1) === 'memory';
   });

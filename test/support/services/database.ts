@@ -2,50 +2,50 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
 
-/** A migrated, empty database of one test's own. */
+/** A migrated, empty database for one test. */
 export interface TestDatabase {
   readonly url: string;
-  /** Ends every connection to it; its name opens nothing any more. */
+  /** Ends every connection to the database and makes its URL invalid. */
   readonly drop: () => Promise<void>;
 }
 
 const attemptsMax = 20;
 const retryAfterMs = 100;
 
-/** Emptied databases of this process: a clone takes ten times as long as emptying one. */
-const emptied: string[] = [];
+/** Emptied databases for reuse, since cloning one takes ten times as long as emptying one. */
+const emptiedDatabases: string[] = [];
 
 /**
- * Hands out a database that this process has emptied, or else a clone of the run's migrated template. Throws what PostgreSQL
- * says when it cannot.
+ * Returns a database that this process has emptied, or a clone of the run's migrated template.
+ * Throws PostgreSQL's error.
  */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const adminUrl = inject('adminUrl');
-  const name = emptied.pop() ?? (await cloneTemplate(adminUrl));
+  const name = emptiedDatabases.pop() ?? (await cloneTemplate(adminUrl));
   return {
     url: urlOf(adminUrl, name),
     drop: async () => {
-      const next = newName();
-      const isReusable = await takeAway(adminUrl, name, next);
-      if (isReusable && (await empty(urlOf(adminUrl, next)))) emptied.push(next);
+      const next = newDatabaseName();
+      const isReusable = await disconnectAndRename(adminUrl, name, next);
+      if (isReusable && (await emptyDatabase(urlOf(adminUrl, next)))) emptiedDatabases.push(next);
       else await dropDatabase(adminUrl, next);
     },
   };
 }
 
-function newName(): string {
+function newDatabaseName(): string {
   return `${inject('templateName')}_${randomBytes(4).toString('hex')}`;
 }
 
 async function cloneTemplate(adminUrl: string): Promise<string> {
-  const name = newName();
+  const name = newDatabaseName();
   await onServer(adminUrl, async (client) => {
-    // One clone at a time: PostgreSQL refuses to copy a database that somebody else is copying.
+    // One clone at a time, because PostgreSQL refuses two concurrent copies of one template.
     await client.query('select pg_advisory_lock(420042)');
-    await whileInUse(async () => {
+    await retryWhileInUse(async () => {
       await client.query(`create database ${name} template ${inject('templateName')}`);
     });
-    // No test pulls the plug of the machine, so none has to wait for its disk.
+    // No test needs data to survive a crash of the machine, so none waits for the disk.
     await client.query(`alter database ${name} set synchronous_commit = off`);
   });
   if (fingerprintOfClone === undefined) {
@@ -57,11 +57,11 @@ async function cloneTemplate(adminUrl: string): Promise<string> {
 }
 
 /**
- * Ends every connection and renames the database, so that whoever still knows its old name finds nothing there. Nobody may come back
- * meanwhile: a worker that is still open does so at once, and nothing can be renamed that is in use. False where a test has
- * left it in a state of its own.
+ * Ends every connection and renames the database, so that its old URL fails. It refuses connections
+ * in between, because open workers reconnect at once and PostgreSQL renames no database in use.
+ * Returns false if a test left settings or prepared transactions that forbid reuse.
  */
-async function takeAway(adminUrl: string, from: string, to: string): Promise<boolean> {
+async function disconnectAndRename(adminUrl: string, from: string, to: string): Promise<boolean> {
   let isReusable = false;
   await onServer(adminUrl, async (client) => {
     const { rowCount } = await client.query(
@@ -75,7 +75,7 @@ async function takeAway(adminUrl: string, from: string, to: string): Promise<boo
       'select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1',
       [from],
     );
-    await whileInUse(async () => {
+    await retryWhileInUse(async () => {
       await client.query(`alter database ${from} rename to ${to}`);
     });
     await client.query(`alter database ${to} allow_connections true`);
@@ -83,7 +83,9 @@ async function takeAway(adminUrl: string, from: string, to: string): Promise<boo
   return isReusable;
 }
 
-/** What every schema of the project consists of, whoever may use it, and which migrations were applied. */
+/**
+ * A digest of all objects in the project's schemas, their privileges and the applied migrations.
+ */
 const fingerprint = `
   select md5(string_agg(line, ',' order by line)) as schema from (
     select concat_ws(' ', oid::regclass, relkind, relnatts, relowner, relacl) from pg_class
@@ -108,8 +110,11 @@ async function readFingerprint(client: pg.Client): Promise<string | undefined> {
   return rows[0]?.schema;
 }
 
-/** Removes every row and starts every sequence anew, past triggers that forbid it. False where the schema has changed. */
-async function empty(url: string): Promise<boolean> {
+/**
+ * Deletes every row and restarts every sequence, bypassing triggers that forbid it. Returns false
+ * if the schema has changed.
+ */
+async function emptyDatabase(url: string): Promise<boolean> {
   let isEmpty = false;
   await onServer(url, async (client) => {
     if ((await readFingerprint(client)) !== fingerprintOfClone) return;
@@ -138,7 +143,7 @@ async function dropDatabase(adminUrl: string, name: string): Promise<void> {
   });
 }
 
-/** Runs something on a connection of its own. */
+/** Runs `use` on a new connection. */
 export async function onServer(
   url: string,
   use: (client: pg.Client) => Promise<void>,
@@ -152,14 +157,14 @@ export async function onServer(
   }
 }
 
-/** The same server, another database. */
+/** The URL of another database on the same server. */
 export function urlOf(adminUrl: string, name: string): string {
   const url = new URL(adminUrl);
   url.pathname = `/${name}`;
   return url.href;
 }
 
-/** Ends every connection to the database and refuses new ones, as a server that restarts does. */
+/** Simulates an outage: ends every connection to the database and refuses new ones. */
 export async function setAway(databaseUrl: string, isAway: boolean): Promise<void> {
   const name = new URL(databaseUrl).pathname.slice(1);
   await onServer(urlOf(databaseUrl, 'postgres'), async (client) => {
@@ -173,8 +178,11 @@ export async function setAway(databaseUrl: string, isAway: boolean): Promise<voi
   });
 }
 
-/** Tries again while PostgreSQL calls the template in use (55006): autovacuum and closing connections count as users. */
-async function whileInUse(create: () => Promise<void>): Promise<void> {
+/**
+ * Retries while PostgreSQL says that the database is in use (55006), which autovacuum and closing
+ * connections cause too.
+ */
+async function retryWhileInUse(create: () => Promise<void>): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       await create();

@@ -8,8 +8,8 @@ const broken = (name: string) => ({
   look: async () => await Promise.reject(new Error('the image is missing\nsecond line')),
 });
 
-describe('the search for services', () => {
-  test('takes the first that is there and looks no further', async () => {
+describe('service search', () => {
+  test('takes the first service found and tries no other', async () => {
     const looked: string[] = [];
     const noted = (name: string, found: string | undefined) => ({
       name,
@@ -23,18 +23,18 @@ describe('the search for services', () => {
     expect(looked).toEqual(['a', 'b']);
   });
 
-  test('says what was there and could not be used, and goes on', async () => {
+  test('reports a service that is unusable and continues', async () => {
     expect(await firstFound([broken('a container'), absent('b'), here('c')])).toEqual({
       found: 'c',
       passedOver: ['a container could not be used: the image is missing'],
     });
   });
 
-  test('finds nothing where there is nothing', async () => {
+  test('finds nothing without any service', async () => {
     expect(await firstFound([absent('a')])).toEqual({ found: undefined, passedOver: [] });
   });
 
-  test('never leaves a service that was named for another one', async () => {
+  test('never replaces an explicitly named service by another', async () => {
     const search = await firstFound(candidatesOf(broken('TEST_REDIS_URL'), [here('local')]));
     expect(search.found).toBeUndefined();
     expect(search.passedOver).toHaveLength(1);
@@ -46,11 +46,11 @@ test.each([
   ['used_memory:1\r\nmaxmemory_policy:noeviction\r\nx:1', true],
   ['maxmemory_policy:allkeys-lru\r\n', false],
   ['', false],
-])('a Redis with INFO %j keeps jobs: %s', (info, expected) => {
+])('Redis with INFO %j never evicts keys: %s', (info, expected) => {
   expect(keepsJobs(info)).toBe(expected);
 });
 
-test('without Redis a run goes on with a warning, unless Redis is required', () => {
+test('a run without Redis continues with a warning, unless REQUIRE_REDIS is set', () => {
   expect(redisVerdict(true, { REQUIRE_REDIS: '1' })).toBe('run');
   expect(redisVerdict(false, {})).toBe('skip');
   expect(redisVerdict(false, { REQUIRE_REDIS: '1' })).toBe('fail');
@@ -62,6 +62,6 @@ test.each([
   ['tcp://10.0.0.1:2376', { host: '10.0.0.1', port: 2376 }],
   ['ssh://somewhere', undefined],
   ['nonsense', undefined],
-])('the engine at DOCKER_HOST %j is probed at %j', (host, place) => {
+])('DOCKER_HOST %j is probed at %j', (host, place) => {
   expect(dockerPlace(host)).toEqual(place);
 });

@@ -1,17 +1,17 @@
-/** One place to look for a service. */
+/** One possible source of a service. */
 export interface Candidate<Found> {
   readonly name: string;
-  /** Undefined when there is nothing of the kind here; throws when there is something that could not be used. */
+  /** Resolves to undefined if the service is absent; throws if it is present but unusable. */
   readonly look: () => Promise<Found | undefined>;
 }
 
-/** What a search gave: the find, and what was there but could not be used, as sentences. */
+/** The result of a search: the service, and a sentence for each unusable candidate. */
 export interface Search<Found> {
   readonly found: Found | undefined;
   readonly passedOver: readonly string[];
 }
 
-/** Looks in order and stops at the first find. A place that fails is passed over, but never in silence. */
+/** Tries the candidates in order until one is found, and reports each unusable one. */
 export async function firstFound<Found>(
   candidates: readonly Candidate<Found>[],
 ): Promise<Search<Found>> {
@@ -29,8 +29,8 @@ export async function firstFound<Found>(
 }
 
 /**
- * The candidates of a service. One that somebody named is the only one: tests on another server than the one asked for
- * would prove nothing about it.
+ * The candidates of a service. A service that the environment names is the only candidate, because
+ * tests on another server would prove nothing about it.
  */
 export function candidatesOf<Found>(
   named: Candidate<Found> | undefined,
@@ -39,12 +39,12 @@ export function candidatesOf<Found>(
   return named === undefined ? others : [named];
 }
 
-/** Whether a Redis, by its INFO memory, keeps what it is given. An evicting one loses jobs, and tests with them. */
+/** Whether INFO memory shows that Redis never evicts keys. A Redis that evicts loses jobs. */
 export function keepsJobs(infoMemory: string): boolean {
   return /^maxmemory_policy:noeviction\r?$/m.test(infoMemory);
 }
 
-/** What a missing Redis means for a run. */
+/** The consequence of a missing Redis for a run. */
 export function redisVerdict(
   isFound: boolean,
   env: Readonly<Record<string, string | undefined>>,
@@ -53,7 +53,9 @@ export function redisVerdict(
   return env['REQUIRE_REDIS'] === '1' ? 'fail' : 'skip';
 }
 
-/** Where a Docker engine would answer; undefined for an address that cannot be probed cheaply, such as ssh. */
+/**
+ * The address of the Docker engine; undefined for one that can't be probed cheaply, such as ssh.
+ */
 export function dockerPlace(
   host: string | undefined,
 ): { path: string } | { host: string; port: number } | undefined {

@@ -7,11 +7,11 @@ import { findPostgres, findRedis, type Service } from './services.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** URL of the server, on a database from which others can be created. */
+    /** The URL of the PostgreSQL server, as a user that can create databases. */
     adminUrl: string;
-    /** A migrated database that every test gets a clone of. */
+    /** The migrated database that tests clone. */
     templateName: string;
-    /** Empty without Redis. */
+    /** The URL of Redis; empty without Redis. */
     redisUrl: string;
   }
 }
@@ -19,7 +19,7 @@ declare module 'vitest' {
 const clonePrefix = 'tlw_test_';
 const staleAfterMs = 3_600_000;
 
-/** Finds the services once per run, says what was found, and prepares the template database. */
+/** Finds the services once per run, prints them, and prepares the template database. */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
   const started: Service[] = [];
   const stop = async (): Promise<void> => {
@@ -31,7 +31,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
     const redis = await findRedis(process.env);
     if (redis !== undefined) started.push(redis);
     console.log(`services: PostgreSQL (${postgres.origin}), Redis (${redis?.origin ?? 'NONE'})`);
-    sayWhatRedisMeans(redis !== undefined);
+    checkRedis(redis !== undefined);
     const templateName = `${clonePrefix}${Date.now()}_${process.pid}`;
     await prepareTemplate(postgres.url, templateName);
     project.provide('adminUrl', postgres.url);
@@ -45,13 +45,13 @@ export default async function setUp(project: TestProject): Promise<() => Promise
       }
     };
   } catch (error) {
-    // Vitest calls no teardown of a set-up that failed.
+    // Vitest does not call the teardown after a failed set-up.
     await stop();
     throw error;
   }
 }
 
-function sayWhatRedisMeans(isFound: boolean): void {
+function checkRedis(isFound: boolean): void {
   const verdict = redisVerdict(isFound, process.env);
   const missing = 'No Redis was found, so the queues were NOT tested on Redis.';
   if (verdict === 'fail') throw new Error(`${missing} REQUIRE_REDIS=1 forbids that.`);
@@ -70,18 +70,18 @@ async function prepareTemplate(adminUrl: string, templateName: string): Promise<
   await migrateQueueSchema(url);
 }
 
-/** A run that was killed leaves its databases; their names say when it began. */
+/** Whether a database is left from a killed run. Its name contains the start time of the run. */
 function isStale(name: string): boolean {
   const startedAt = Number(name.slice(clonePrefix.length).split('_')[0]);
   return Number.isFinite(startedAt) && Date.now() - startedAt > staleAfterMs;
 }
 
-async function dropDatabases(url: string, isDoomed: (name: string) => boolean): Promise<void> {
+async function dropDatabases(url: string, isToDrop: (name: string) => boolean): Promise<void> {
   await onServer(url, async (client) => {
     const { rows } = await client.query<{ datname: string }>(
       `select datname from pg_database where datname like '${clonePrefix}%'`,
     );
-    for (const { datname } of rows.filter((row) => isDoomed(row.datname))) {
+    for (const { datname } of rows.filter((row) => isToDrop(row.datname))) {
       await client.query(`drop database if exists ${datname} with (force)`);
     }
   });

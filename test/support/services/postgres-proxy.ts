@@ -1,27 +1,32 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 
-/** A faulty network in front of PostgreSQL. */
+/** A proxy that simulates a faulty network in front of PostgreSQL. */
 export interface PostgresProxy {
-  /** The URL that leads through it. */
+  /** The URL of PostgreSQL through the proxy. */
   readonly url: string;
-  /** `black`: everything is swallowed, connections stand. `deaf`: notifications are swallowed, answers are not. */
-  readonly setMode: (mode: 'pass' | 'black' | 'deaf') => void;
+  /**
+   * `black_hole` drops all bytes but keeps connections open. `no_notifications` drops only
+   * notifications.
+   */
+  readonly setMode: (mode: ProxyMode) => void;
   /** Breaks every connection. */
   readonly cut: () => void;
-  /** Breaks every connection and takes no more. */
+  /** Breaks every connection and accepts no more. */
   readonly close: () => Promise<void>;
 }
 
+type ProxyMode = 'pass' | 'black_hole' | 'no_notifications';
+
 const notification = 'A'.charCodeAt(0);
-/** A message is a type of one byte, then a length of four that counts itself. */
+/** The header of a message: one byte of type, four bytes of length. */
 const headBytes = 5;
 
-/** Opens one in front of the server that `url` names. */
+/** Opens a proxy in front of the server at `url`. */
 export async function openPostgresProxy(url: string): Promise<PostgresProxy> {
   const target = new URL(url);
   const sockets = new Set<Socket>();
-  let mode: 'pass' | 'black' | 'deaf' = 'pass';
+  let mode: ProxyMode = 'pass';
   const server = createServer((client) => {
     const upstream = connect(Number(target.port || '5432'), target.hostname);
     for (const socket of [client, upstream]) {
@@ -29,15 +34,16 @@ export async function openPostgresProxy(url: string): Promise<PostgresProxy> {
       socket.on('error', () => undefined);
       socket.on('close', () => [client, upstream].forEach((one) => one.destroy()));
     }
-    client.on('data', (bytes) => mode !== 'black' && upstream.write(bytes));
+    client.on('data', (bytes) => mode !== 'black_hole' && upstream.write(bytes));
     let rest: Buffer = Buffer.alloc(0);
     upstream.on('data', (bytes) => {
-      if (mode === 'black') return;
+      if (mode === 'black_hole') return;
       rest = Buffer.concat([rest, bytes]);
       for (;;) {
         const length = rest.length < headBytes ? Infinity : rest.readUInt32BE(1) + 1;
         if (rest.length < length) return;
-        if (mode !== 'deaf' || rest[0] !== notification) client.write(rest.subarray(0, length));
+        const isDropped = mode === 'no_notifications' && rest[0] === notification;
+        if (!isDropped) client.write(rest.subarray(0, length));
         rest = rest.subarray(length);
       }
     });

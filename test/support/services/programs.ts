@@ -3,16 +3,16 @@ import { promisify } from 'node:util';
 
 const { PATH = '', HOME = '', CI } = process.env;
 
-/** The environment of programs that a test starts: what finds them, and nothing else of the run's own. */
+/** The environment of programs that a test starts: only the variables needed to find them. */
 export const programEnv: Readonly<Record<'PATH' | 'HOME', string>> = { PATH, HOME };
 
-/** Whether a missing program is a failure, since the run is one that counts. */
+/** Whether a missing program fails the run, as in CI. */
 export const areProgramsRequired = CI === 'true';
 
-/** Runs a program to its end. Rejects with what it printed when its exit code is not 0. */
+/** Runs a program to its end. Rejects with its output if its exit code is not 0. */
 export const runProgram = promisify(execFile);
 
-/** Whether a program, asked something harmless, is there. */
+/** Whether a program is installed, tested by a harmless call of it. */
 export async function isProgramThere([
   program = '',
   ...options

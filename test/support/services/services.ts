@@ -10,17 +10,20 @@ import { type Candidate, candidatesOf, dockerPlace, firstFound, keepsJobs } from
 
 export { freePort };
 
-/** A service that tests run against. */
+/** A service that tests use. */
 export interface Service {
   readonly url: string;
-  /** How it was found, for the one line that says so. */
+  /** How it was found, for the line printed at the start of a run. */
   readonly origin: string;
   readonly close: () => Promise<void>;
 }
 
 const nothing = async (): Promise<void> => undefined;
 
-/** PostgreSQL: the one named, a container, a local server, an embedded one, in this order. Throws when none can be used. */
+/**
+ * Finds PostgreSQL: the one named in the environment, a container, a local server, or an embedded
+ * one, in this order. Throws if none is usable.
+ */
 export async function findPostgres(env: NodeJS.ProcessEnv): Promise<Service> {
   const { found, passedOver } = await firstFound(
     candidatesOf(namedIn(env, 'TEST_DATABASE_URL'), [
@@ -34,7 +37,10 @@ export async function findPostgres(env: NodeJS.ProcessEnv): Promise<Service> {
   return found;
 }
 
-/** Redis that may not evict: the one named, a container, a local server, a binary on the path; undefined without any. */
+/**
+ * Finds a Redis that never evicts: the one named in the environment, a container, a local server,
+ * or a binary on the path, in this order. Undefined if there is none.
+ */
 export async function findRedis(env: NodeJS.ProcessEnv): Promise<Service | undefined> {
   const { found, passedOver } = await firstFound(
     candidatesOf(namedIn(env, 'TEST_REDIS_URL'), [
@@ -58,7 +64,7 @@ function warn(sentences: readonly string[]): void {
   for (const sentence of sentences) console.warn(`services: ${sentence}`);
 }
 
-/** Starting a container can take minutes to fail, so the engine is asked first whether it is there at all. */
+/** Probes the Docker engine first, since starting a container can take minutes to fail. */
 async function onDocker(
   env: NodeJS.ProcessEnv,
   start: () => Promise<Service>,
@@ -101,7 +107,7 @@ async function localPostgres(): Promise<Service | undefined> {
       );
       if (rows[0]?.may === true) return { url, origin: 'local server', close: nothing };
     } catch {
-      // Another user may do.
+      // The next user may work.
     } finally {
       await client.end().catch(nothing);
     }
@@ -128,14 +134,14 @@ async function localRedis(): Promise<Service | undefined> {
     if (keepsJobs(await client.info('memory')))
       return { url, origin: 'local server', close: nothing };
   } catch (cause) {
-    throw new Error('it does not answer as Redis', { cause });
+    throw new Error('the server on this port is no Redis', { cause });
   } finally {
     client.disconnect();
   }
   throw new Error('its maxmemory-policy is not noeviction, so it may lose jobs');
 }
 
-/** A Redis of the run's own, on a free port, with nothing kept on disk. */
+/** Starts a Redis on a free port or on `wantedPort`, without persistence. */
 export async function spawnRedis(
   binary: string,
   wantedPort?: number,
@@ -177,7 +183,7 @@ export async function spawnRedis(
   return undefined;
 }
 
-/** Whether somebody listens at a place. */
+/** Whether a process listens at this address. */
 export async function answers(
   place: { path: string } | { host: string; port: number },
 ): Promise<boolean> {
@@ -193,7 +199,7 @@ export async function answers(
   });
 }
 
-/** A Redis or Valkey of the test's own on this port, to be stopped and started; undefined where neither is on the path. */
+/** Starts a Redis or Valkey on this port; undefined if neither is on the path. */
 export async function spawnAnyRedis(port: number): Promise<Service | undefined> {
   return (await spawnRedis('redis-server', port)) ?? (await spawnRedis('valkey-server', port));
 }

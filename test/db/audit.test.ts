@@ -13,14 +13,14 @@ import { addCredential, addTokenization } from '../support/builders.ts';
 import { pagesRead } from '../support/buffers.ts';
 import { test } from '../support/harness/fixtures.ts';
 
-describe('the audit table', () => {
+describe('audit table', () => {
   test.for<readonly [string, string]>([
     ['update', 'update audit_event set reason = null'],
     ['delete', 'delete from audit_event'],
     ['truncate', 'truncate audit_event'],
     ['trigger', 'alter table audit_event disable trigger all'],
     ['replication role', "set session_replication_role = 'replica'"],
-  ])('the worker may not %s it', async ([, statement], { database, door }) => {
+  ])('refuses the worker: %s', async ([, statement], { database, door }) => {
     await addCredential(door);
     expect(database.isRestricted).toBe(true);
     await expect(sql.raw(statement).execute(database.db)).rejects.toMatchObject({ code: '42501' });
@@ -30,7 +30,7 @@ describe('the audit table', () => {
     'update audit_event set reason = null',
     'delete from audit_event',
     'truncate audit_event',
-  ])('even its owner meets a trigger: %s', async (statement, { databaseUrl, door }) => {
+  ])('refuses even its owner: %s', async (statement, { databaseUrl, door }) => {
     await addCredential(door);
     await withClient(databaseUrl, async (client) => {
       await client.query('set search_path = token_lifecycle');
@@ -38,7 +38,7 @@ describe('the audit table', () => {
     });
   });
 
-  test('whether a message is evidence of a tokenization is read from the rows of that tokenization alone', async ({
+  test('isEvidenceOf reads only the audit rows of the tokenization', async ({
     databaseUrl,
     database: { db },
     door,
@@ -56,11 +56,7 @@ describe('the audit table', () => {
     expect(pages).toBeLessThan(50);
   });
 
-  test('a partition can not be truncated behind the back of its parent', async ({
-    databaseUrl,
-    database,
-    door,
-  }) => {
+  test('refuses to truncate one of its partitions', async ({ databaseUrl, database, door }) => {
     await addCredential(door);
     const [partition = ''] = await listAuditPartitions(database.db);
     await withClient(databaseUrl, async (client) => {
@@ -69,7 +65,7 @@ describe('the audit table', () => {
     });
   });
 
-  test('this month and the next three have partitions, and asking again makes none', async ({
+  test('has partitions for this month and three more, and creates each only once', async ({
     database,
   }) => {
     expect(await listAuditPartitions(database.db)).toHaveLength(4);
@@ -77,7 +73,7 @@ describe('the audit table', () => {
     expect(await ensureAuditPartitions(database.db, 6)).toBe(3);
   });
 
-  test('months are counted in UTC, whatever the zone of the session', async ({ databaseUrl }) => {
+  test('has partitions by UTC month in any session time zone', async ({ databaseUrl }) => {
     await withClient(databaseUrl, async (client) => {
       await client.query("set timezone = 'America/New_York'");
       await client.query('select token_lifecycle.ensure_audit_partitions(24)');
@@ -96,18 +92,18 @@ describe('the audit table', () => {
       'version_differs',
     ],
     [
-      'a state that was written by hand',
+      'a state that was changed without an audit row',
       "update tokenization set state = 'active'",
       'state_differs',
     ],
     [
-      'an audit row that was made up',
+      'an audit row without an entity',
       `insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type, actor_id, detail)
        select 'tokenization', gen_random_uuid(), 1, 'x', null, 'active', 'operator', 'x', '{}'`,
       'entity_missing',
     ],
     [
-      'a chain whose links do not meet',
+      'an audit row that starts in another state than the one before ended in',
       `with bumped as (update tokenization set version = 2, state = 'active' returning id)
        insert into audit_event (entity_type, entity_id, version, event, from_state, to_state, actor_type, actor_id, detail)
        select 'tokenization', id, 2, 'x', 'failed', 'active', 'operator', 'x', '{}' from bumped`,
@@ -120,16 +116,14 @@ describe('the audit table', () => {
        select 'tokenization', id, 3, 'x', 'requested', 'requested', 'operator', 'x', '{}' from bumped`,
       'version_gap',
     ],
-  ])('the check finds %s', async ([, statement, fault], { database, door }) => {
+  ])('check reports %s', async ([, statement, fault], { database, door }) => {
     await addTokenization(door, await addCredential(door));
     expect(await findAuditBreaks(database.db)).toEqual([]);
     await sql.raw(statement).execute(database.db);
     expect(await findAuditBreaks(database.db)).toMatchObject([{ fault }]);
   });
 
-  test('migrating again changes nothing, from any number of places at once', async ({
-    databaseUrl,
-  }) => {
+  test('concurrent repeated migrations change nothing', async ({ databaseUrl }) => {
     const reports = await Promise.all([
       migrate(databaseUrl),
       migrate(databaseUrl),

@@ -8,11 +8,11 @@ import { answers } from '../support/services/services.ts';
 
 const module = new URL('../../src/db/embedded-postgres.ts', import.meta.url).href;
 
-/** Runs a script that has an embedded PostgreSQL as `server`; it rejects with the exit code and what was printed. */
+/** Runs a script with an embedded PostgreSQL as `server`. Rejects with its exit code and output. */
 async function runWithServer(script: string): Promise<unknown> {
   const directory = await mkdtemp(join(tmpdir(), 'embedded-postgres-'));
   onTestFinished(async () => await rm(directory, { recursive: true, maxRetries: 5 }));
-  // Where we are root, the server runs as another user.
+  // If this process is root, the server runs as another user.
   await chmod(directory, 0o777);
   const start = `const { startEmbeddedPostgres } = await import('${module}');
     const server = await startEmbeddedPostgres();`;
@@ -21,12 +21,12 @@ async function runWithServer(script: string): Promise<unknown> {
   });
 }
 
-test('a process that had an embedded PostgreSQL ends with the exit code that it set', async () => {
+test('a process with an embedded PostgreSQL ends with the exit code that it set', async () => {
   const run = runWithServer('await server.close(); process.exitCode = 3;');
   await expect(run).rejects.toMatchObject({ code: 3, stderr: '' });
 });
 
-test('a process that ends all of a sudden takes its embedded PostgreSQL with it', async () => {
+test('process.exit stops the embedded PostgreSQL of the process', async () => {
   const run = runWithServer('console.log(server.url); process.exit(4);');
   const ended = await run.then(
     () => undefined,
@@ -35,5 +35,5 @@ test('a process that ends all of a sudden takes its embedded PostgreSQL with it'
   expect(ended?.code).toBe(4);
   const port = Number(new URL(ended?.stdout.trim() ?? '').port);
   const place = { host: '127.0.0.1', port };
-  await eventually('nobody listens on its port', async () => !(await answers(place)));
+  await eventually('no server listens on its port', async () => !(await answers(place)));
 });

@@ -21,7 +21,7 @@ const test = base.extend('backend', async ({ databaseUrl }, { onCleanup }): Prom
 
 const fixtures = await payloadFixtures(1);
 
-/** Message, SQLSTATE, and what is answered with them. */
+/** Each refusal: message, SQLSTATE, job and payload. */
 const refusals = [
   ['job_unknown: job_name', 'TL001', 'delivery.send', { v: 1 }],
   ['job_unknown: job_name', 'TL001', 'canary', { v: 1 }],
@@ -55,7 +55,7 @@ async function outboxOf(databaseUrl: string) {
 }
 
 describe('token_lifecycle.enqueue', () => {
-  test('takes every committed payload and answers with the id of its job', async ({
+  test('accepts every committed payload and returns the id of its job', async ({
     backend,
     databaseUrl,
   }) => {
@@ -77,7 +77,7 @@ describe('token_lifecycle.enqueue', () => {
     expect(new Set(ids).size).toBe(fixtures.length);
   });
 
-  test('a transaction that rolls back leaves nothing, wholly or to a savepoint', async ({
+  test('leaves no row after a rollback, whole or to a savepoint', async ({
     backend,
     databaseUrl,
   }) => {
@@ -97,7 +97,7 @@ describe('token_lifecycle.enqueue', () => {
     expect(await outboxOf(databaseUrl)).toMatchObject([{ enqueue_id: kept }]);
   });
 
-  test('works in any isolation level, two at once, together with the rows of the backend', async ({
+  test('commits with rows of the backend in two concurrent transactions of any isolation level', async ({
     backend,
     databaseUrl,
   }) => {
@@ -122,7 +122,7 @@ describe('token_lifecycle.enqueue', () => {
     }
   });
 
-  test('notifies once a transaction, saying nothing, and not at all where that is switched off', async ({
+  test('notifies once per transaction with an empty payload, or not at all if switched off', async ({
     backend,
     databaseUrl,
   }) => {
@@ -147,7 +147,7 @@ describe('token_lifecycle.enqueue', () => {
     });
   });
 
-  test('refuses by a code and the names of fields, never a value', async ({ backend }) => {
+  test('refuses with a code and the names of fields, never a value', async ({ backend }) => {
     for (const [message, code, job, payload] of refusals) {
       const answer = await answerTo(async () => await backend.enqueue(job, payload));
       expect(answer).toEqual({ code, message });
@@ -158,7 +158,7 @@ describe('token_lifecycle.enqueue', () => {
     }
   });
 
-  test('says of any changed payload what the worker would say, by the same paths', async ({
+  test('accepts and refuses the same payloads as the worker, with the same paths', async ({
     backend,
   }) => {
     await backend.client.query("set synchronous_commit = off; set token_lifecycle.notify = 'off'");
@@ -181,14 +181,14 @@ describe('token_lifecycle.enqueue', () => {
   });
 });
 
-/** A union is judged by its closest form, which SQL and the worker need not agree on; that it is refused they do. */
+/** Both must refuse a payload of a union, but may name the paths of another branch. */
 function isLooselyChecked(said: readonly string[], expected: readonly string[]): boolean {
   const isAboutTarget = (path: string): boolean =>
     ['tokenizationId', 'merchantReferenceId', 'credential', '*'].includes(path);
   return said.length > 0 && expected.length > 0 && [...said, ...expected].every(isAboutTarget);
 }
 
-describe('a role that may only enqueue', () => {
+describe('role token_lifecycle_enqueue', () => {
   const attempts = [
     'select * from token_lifecycle.outbox',
     'select * from token_lifecycle.tokenization',
@@ -208,7 +208,7 @@ describe('a role that may only enqueue', () => {
     'alter function token_lifecycle.enqueue(text, jsonb, text) reset all',
   ];
 
-  test('is refused everything else', async ({ backend, databaseUrl }) => {
+  test('may do nothing except enqueue', async ({ backend, databaseUrl }) => {
     await backend.enqueue('token.disable', fixtures[2]?.payload);
     for (const statement of attempts) {
       const { code } = await answerTo(async () => await backend.client.query(statement));
@@ -217,7 +217,7 @@ describe('a role that may only enqueue', () => {
     expect(await outboxOf(databaseUrl)).toHaveLength(1);
   });
 
-  test('can not slip its own tables, functions and operators under the function', async ({
+  test('can not make enqueue use its own tables, functions and operators', async ({
     backend,
     databaseUrl,
   }) => {
@@ -243,21 +243,21 @@ describe('a role that may only enqueue', () => {
     expect((await client.query(`select * from ${role}.spied`)).rows).toEqual([]);
   });
 
-  test('is what PUBLIC is not', async ({ databaseUrl }) => {
-    const stranger = await connectEnqueuer(databaseUrl, false);
+  test('is required: another role can not enqueue', async ({ databaseUrl }) => {
+    const other = await connectEnqueuer(databaseUrl, false);
     try {
-      const run = async () => await stranger.enqueue('token.disable', fixtures[2]?.payload);
+      const run = async () => await other.enqueue('token.disable', fixtures[2]?.payload);
       expect((await answerTo(run)).code).toBe('42501');
-      await stranger.client.query('reset role');
-      await stranger.client.query(`grant usage on schema token_lifecycle to ${stranger.role}`);
-      await stranger.client.query(`set role ${stranger.role}`);
+      await other.client.query('reset role');
+      await other.client.query(`grant usage on schema token_lifecycle to ${other.role}`);
+      await other.client.query(`set role ${other.role}`);
       expect((await answerTo(run)).code).toBe('42501');
     } finally {
-      await stranger.close();
+      await other.close();
     }
   });
 
-  test('owns none of the functions, all of which pin their search_path', async ({
+  test('uses functions that pin their search_path and that PUBLIC can not execute', async ({
     databaseUrl,
   }) => {
     await withClient(databaseUrl, async (client) => {
@@ -276,22 +276,24 @@ describe('a role that may only enqueue', () => {
   });
 });
 
-test('the SQL in docs/enqueueing.md does what it says', async ({ databaseUrl }) => {
+test('the SQL in docs/enqueueing.md runs, and its table lists all refusals', async ({
+  databaseUrl,
+}) => {
   const docs = await readFile(new URL('../../docs/enqueueing.md', import.meta.url), 'utf8');
-  const [grant = '', handOver = '', ...others] = [...docs.matchAll(/```sql\n([^]*?)```/g)].map(
+  const [grant = '', enqueue = '', ...others] = [...docs.matchAll(/```sql\n([^]*?)```/g)].map(
     ([, text = '']) => text,
   );
   expect(others).toEqual([]);
-  const stranger = await connectEnqueuer(databaseUrl, false);
+  const backend = await connectEnqueuer(databaseUrl, false);
   try {
-    const run = async () => await stranger.client.query(handOver);
+    const run = async () => await backend.client.query(enqueue);
     expect((await answerTo(run)).code).toBe('42501');
-    await stranger.client.query('rollback; reset role');
-    await stranger.client.query(grant.replace('my_backend', stranger.role));
-    await stranger.client.query(`set role ${stranger.role}`);
+    await backend.client.query('rollback; reset role');
+    await backend.client.query(grant.replace('my_backend', backend.role));
+    await backend.client.query(`set role ${backend.role}`);
     await run();
   } finally {
-    await stranger.close();
+    await backend.close();
   }
   expect(await outboxOf(databaseUrl)).toMatchObject([
     { job_name: 'tokenization.request', enqueue_key: 'cust-77' },

@@ -6,57 +6,57 @@ import { eventually } from '../support/eventually.ts';
 import { test } from '../support/harness/fixtures.ts';
 import { openPostgresProxy } from '../support/services/postgres-proxy.ts';
 
-/** Ears behind a faulty network, and what they were told. */
-async function listenThrough(databaseUrl: string, options: Partial<SubscriptionOptions> = {}) {
+/** Subscribes through a faulty network and records what the callbacks get. */
+async function subscribeThroughProxy(
+  databaseUrl: string,
+  options: Partial<SubscriptionOptions> = {},
+) {
   const proxy = await openPostgresProxy(databaseUrl);
   const channel = `test_${randomUUID().replaceAll('-', '')}`;
-  const told = { heard: [] as string[], lives: 0, faults: 0 };
-  const listener = listenTo({
+  const recorded = { notifications: [] as string[], connects: 0, faults: 0 };
+  const subscription = listenTo({
     url: proxy.url,
     channel,
-    onNotification: (payload) => told.heard.push(payload),
-    onLive: () => (told.lives += 1),
-    onFault: () => (told.faults += 1),
+    onNotification: (payload) => recorded.notifications.push(payload),
+    onLive: () => (recorded.connects += 1),
+    onFault: () => (recorded.faults += 1),
     ...options,
   });
   onTestFinished(async () => {
     await proxy.close();
-    await listener.close();
+    await subscription.close();
   });
-  await eventually('it listens', listener.isLive);
-  return { proxy, channel, told, listener };
+  await eventually('it is subscribed', subscription.isLive);
+  return { proxy, channel, recorded, subscription };
 }
 
-describe('a listener', () => {
-  test('hears, and says each time that it begins to, since what came before may have been missed', async ({
-    databaseUrl,
-    database,
-  }) => {
-    const { proxy, channel, told } = await listenThrough(databaseUrl);
-    expect(told).toEqual({ heard: [], lives: 1, faults: 0 });
+describe('subscription', () => {
+  test('reconnects after a break and reports each connect', async ({ databaseUrl, database }) => {
+    const { proxy, channel, recorded } = await subscribeThroughProxy(databaseUrl);
+    expect(recorded).toEqual({ notifications: [], connects: 1, faults: 0 });
     const notify = async (payload: string): Promise<void> => {
       await sql`select pg_notify(${channel}, ${payload})`.execute(database.db);
-      await eventually(`${payload} is heard`, () => told.heard.includes(payload));
+      await eventually(`${payload} arrives`, () => recorded.notifications.includes(payload));
     };
     await notify('first');
     proxy.cut();
-    await eventually('it listens again', () => told.lives === 2);
-    expect(told.faults).toBe(1);
+    await eventually('it is subscribed again', () => recorded.connects === 2);
+    expect(recorded.faults).toBe(1);
     await notify('second');
-    expect(told.heard).toEqual(['first', 'second']);
+    expect(recorded.notifications).toEqual(['first', 'second']);
   });
 
-  test('finds out by itself that a connection which stands hears nothing any more', async ({
+  test('detects an open connection that no longer delivers, and replaces it', async ({
     databaseUrl,
   }) => {
-    const { proxy, told, listener } = await listenThrough(databaseUrl, {
+    const { proxy, recorded, subscription } = await subscribeThroughProxy(databaseUrl, {
       heartbeatMs: 20,
       answerWithinMs: 300,
     });
     proxy.setMode('black_hole');
-    await eventually('it has noticed', () => !listener.isLive());
+    await eventually('it notices', () => !subscription.isLive());
     proxy.setMode('pass');
-    await eventually('it listens again', () => told.lives === 2);
-    expect(told.faults).toBeGreaterThan(0);
+    await eventually('it is subscribed again', () => recorded.connects === 2);
+    expect(recorded.faults).toBeGreaterThan(0);
   });
 });

@@ -24,7 +24,10 @@ const test = base.extend('bareUrl', async ({}, { onCleanup }) => {
   return urlOf(adminUrl, name);
 });
 
-/** Names that don't carry the next number: those after a gap, twins, and whatever is not spelt `0001_some_words`. */
+/**
+ * Names that don't carry the next number: those after a gap, twins, and whatever is not spelt
+ * `0001_some_words`.
+ */
 function misnumbered(names: readonly string[]): readonly string[] {
   return names.toSorted().filter((name, index) => {
     const number = String(index + 1).padStart(4, '0');

@@ -16,7 +16,7 @@ import { test } from '../support/harness/fixtures.ts';
 
 const audit = { actor: testActor };
 
-describe('the transition door', () => {
+describe('transition door', () => {
   test('commits state, audit row and outbox row together', async ({ database, door }) => {
     const id = await addTokenization(door, await addCredential(door));
     const job = {
@@ -59,7 +59,7 @@ describe('the transition door', () => {
     expect((await readOutboxBacklog(database.db)).rows).toBe(1);
   });
 
-  test('of many who decide on the same version, one wins and the others are told', async ({
+  test('applies one of many concurrent changes of a version and reports the others as stale', async ({
     database,
     door,
   }) => {
@@ -82,7 +82,7 @@ describe('the transition door', () => {
     expect(await findAuditBreaks(database.db)).toEqual([]);
   });
 
-  test('two changes of one entity that are asked for at once are applied one after the other', async ({
+  test('applies two concurrent changes of one entity one after the other', async ({
     database,
     door,
   }) => {
@@ -108,7 +108,7 @@ describe('the transition door', () => {
     });
   });
 
-  test('changes of many entities share statements, and each caller gets its own answer', async ({
+  test('commits changes of many entities in one statement with an outcome for each caller', async ({
     database,
   }) => {
     const sizes: number[] = [];
@@ -123,7 +123,7 @@ describe('the transition door', () => {
         async (id, index) =>
           await door.apply({
             entity: 'tokenization',
-            // Every tenth caller decides on a version that is not there.
+            // Every tenth caller decides on a version that does not exist.
             row: { id, version: index % 10 === 0 ? 7 : 1, state: 'requested' },
             event: 'tokenization.submitting',
             audit,
@@ -137,7 +137,10 @@ describe('the transition door', () => {
     expect(await findAuditBreaks(database.db)).toEqual([]);
   });
 
-  test('one poisonous row fails alone', async ({ database, door }) => {
+  test('rejects only the row that PostgreSQL refuses, not the rest of its batch', async ({
+    database,
+    door,
+  }) => {
     const credentialId = await addCredential(door);
     const ids = Array.from({ length: 50 }, () => randomUUID());
     const results = await Promise.allSettled(
@@ -167,13 +170,9 @@ describe('the transition door', () => {
     expect(await findAuditBreaks(database.db)).toEqual([]);
   });
 
-  test('a change that PostgreSQL undid for another transaction is tried again', async ({
-    databaseUrl,
-    database,
-    door,
-  }) => {
+  test('retries a change after a deadlock', async ({ databaseUrl, database, door }) => {
     const id = await addTokenization(door, await addCredential(door));
-    // As a deadlock does, three times; a sequence is not undone.
+    // The trigger fails three times. A rollback does not reset the sequence that counts.
     await onServer(databaseUrl, async (client) => {
       await client.query(`
         create sequence token_lifecycle.retries;
@@ -198,7 +197,7 @@ describe('the transition door', () => {
     expect(await findAuditBreaks(database.db)).toEqual([]);
   });
 
-  test('a second entity of the same key is left out, without failing its neighbours', async ({
+  test('reports a second entity of a unique key as stale without failing the batch', async ({
     door,
   }) => {
     const credentialId = await addCredential(door);
@@ -214,9 +213,7 @@ describe('the transition door', () => {
     expect(outcomes.map(({ isApplied }) => isApplied)).toEqual([true, false, true]);
   });
 
-  test('an event that the table does not allow is refused before anything is written', async ({
-    door,
-  }) => {
+  test('refuses an event that the transition table does not allow', async ({ door }) => {
     const id = await addTokenization(door, await addCredential(door));
     const refused = door.apply({
       entity: 'tokenization',
@@ -227,7 +224,7 @@ describe('the transition door', () => {
     await expect(refused).rejects.toMatchObject({ code: 'state_forbids' });
   });
 
-  test('columns and details that do not exist are refused, since they would be dropped in silence', async ({
+  test('refuses unknown columns and details, which PostgreSQL would silently ignore', async ({
     door,
   }) => {
     const id = await addTokenization(door, await addCredential(door));
@@ -236,7 +233,7 @@ describe('the transition door', () => {
     await expect(door.apply({ ...change, audit, patch: { lease: 1 } })).rejects.toMatchObject({
       paths: ['lease'],
     });
-    // The type says the same; jsonb does not read types.
+    // The declared type hides the extra key from the compiler.
     const detail: object = { email: 'ada@example.com' };
     await expect(door.apply({ ...change, audit: { ...audit, detail } })).rejects.toMatchObject({
       paths: ['email'],

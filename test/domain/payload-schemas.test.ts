@@ -18,34 +18,34 @@ import {
 const names = Object.keys(backendJobs) as BackendJobName[];
 const fixtures = await payloadFixtures(1);
 
-/** Compiled as a stranger would: from the published schema alone, in strict mode. */
+/** Compiles the published schema alone, in strict mode, as a backend would. */
 function validator(name: BackendJobName) {
   const ajv = new Ajv2020({ strict: true });
   addFormats.default(ajv);
   return ajv.compile(payloadJsonSchema(name));
 }
 
-describe('the published schemas', () => {
-  test.each(names)('schemas/%s.json is what the payload schema says', async (name) => {
+describe('published JSON Schema', () => {
+  test.each(names)('schemas/%s.json is generated from the payload schema', async (name) => {
     const text = `${JSON.stringify(payloadJsonSchema(name), null, 2)}\n`;
     await expect(text).toMatchFileSnapshot(`../../schemas/${name}.json`);
   });
 
-  test.each(names)('describe each field of %s', (name) => {
+  test.each(names)('of %s describes each field', (name) => {
     expect(undescribedProperties(payloadJsonSchema(name))).toEqual([]);
     expect(undescribedProperties({ properties: { a: { type: 'string' } } })).toEqual(['/a']);
   });
 
-  test('are one for each job that a backend may add, and no more', async () => {
+  test('exists for each job that a backend may add, and for no other', async () => {
     const files = await readdir(new URL('../../schemas/', import.meta.url));
     expect(files.toSorted()).toEqual(names.map((name) => `${name}.json`).toSorted());
   });
 
-  test.each(fixtures)('accept the committed payloads of $job', ({ job, payload }) => {
+  test.each(fixtures)('accepts the committed payloads of $job', ({ job, payload }) => {
     expect(validator(job)(payload)).toBe(true);
   });
 
-  test.each(names)('say of any changed payload of %s what the worker says', (name) => {
+  test.each(names)('accepts and refuses the same payloads of %s as the worker', (name) => {
     const validate = validator(name);
     let refused = 0;
     for (const { payload } of fixtures.filter(({ job }) => job === name)) {

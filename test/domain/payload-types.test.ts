@@ -32,7 +32,7 @@ test('src/domain/payload-types.ts has the description of each field as its comme
   await expect(await payloadTypesSource()).toMatchFileSnapshot('../../src/domain/payload-types.ts');
 });
 
-test('the generated types are those that the schemas accept and return', () => {
+test('the generated types equal the types of the schemas', () => {
   expectTypeOf<TokenizationRequest>().toEqualTypeOf<z.input<typeof tokenizationRequestBody>>();
   expectTypeOf<RawCallback>().toEqualTypeOf<z.input<typeof rawCallbackBody>>();
   expectTypeOf<TokenizationFilter>().toEqualTypeOf<FilterOutput>();
@@ -45,7 +45,7 @@ test('the generated types are those that the schemas accept and return', () => {
   expectTypeOf<OpccountCredential>().toEqualTypeOf<OpccountOutput>();
 });
 
-test('the payload types of backends are those of the schemas, with an optional version', () => {
+test('the payload types of backends equal those of the schemas, with an optional version', () => {
   type Schemas = { [Name in BackendJobName]: z.input<(typeof backendJobs)[Name]['payload']> };
   type Types = { [Name in BackendJobName]: BackendPayload<Name> };
   type VersionedTypes = { [Name in BackendJobName]: BackendPayload<Name> & { v: 1 } };

@@ -10,7 +10,7 @@ import { withValueAt, payloadFixtures } from '../support/payload-fixtures.ts';
 
 const fixtures = await payloadFixtures(1);
 
-/** The second version that `access-token.refresh` might have one day: the credential gets a better name, and a reason comes in. */
+/** A possible second version of `access-token.refresh`, with a renamed and an added field. */
 const nextRefreshPayload = payloadVersions(
   { v: 1, schema: accessTokenRefreshPayload },
   {
@@ -57,12 +57,12 @@ async function run(job: AnyJob, payload: unknown) {
   );
 }
 
-describe('payload versions', () => {
-  test.each(fixtures)('version 1 of $job is accepted by the job of today', ({ job, payload }) => {
+describe('payload version', () => {
+  test.each(fixtures)('1 of $job is accepted by the present job', ({ job, payload }) => {
     expect(findJob(job)?.parse(payload)).toMatchObject({ success: true });
   });
 
-  test.each(fixtures)('$job of another version is refused by its field', async (fixture) => {
+  test.each(fixtures)('that $job does not know is refused with the path v', async (fixture) => {
     const job = findJob(fixture.job);
     if (job === undefined) throw new Error('no such job');
     for (const v of [0, 2, 1.5]) {
@@ -78,7 +78,7 @@ describe('payload versions', () => {
     }
   });
 
-  test('a second version takes the first one in, in its own form', async () => {
+  test('2 also accepts payloads of version 1 and converts them', async () => {
     const first = fixtures.filter(({ job }) => job === 'access-token.refresh');
     for (const { payload } of first) await run(nextRefresh, payload);
     await run(nextRefresh, { v: 2, credentialName: 'default', reason: 'unauthorized' });
@@ -89,7 +89,7 @@ describe('payload versions', () => {
     ]);
   });
 
-  test('a second version refuses what neither form has, by the paths of the form that was meant', async () => {
+  test('2 refuses a payload with the paths of the version that it names', async () => {
     for (const v of [0, 3]) {
       expect(await run(nextRefresh, { v, credential: 'default' })).toEqual({
         kind: 'cancel',
@@ -109,7 +109,7 @@ describe('payload versions', () => {
     });
   });
 
-  test('a version can not be left out', () => {
+  test('can not be skipped', () => {
     const schema = z.strictObject({ v: z.literal(3) });
     expect(() =>
       payloadVersions(

@@ -42,12 +42,19 @@ function faultOf(body: string | Uint8Array): string {
   return parsed.ok ? 'none' : parsed.reason;
 }
 
-describe('reading callbacks', () => {
+/** The message of `form` with one changed field. */
+function change(name: string, value: string): CallbackMessage {
+  const pairs = new URLSearchParams(form);
+  pairs.set(name, value);
+  return read(pairs.toString());
+}
+
+describe('callback parser', () => {
   test.each([
     ['form', form],
     ['xml', xml],
     ['json', nestedJson],
-  ])('the %s format becomes the one canonical message', (format, body) => {
+  ])('reads the same message from %s', (format, body) => {
     const message = read(body);
     expect(message.format).toBe(format);
     expect({ ...message.fields, quickpayId: message.fields.quickpayId?.reveal() }).toMatchObject({
@@ -63,7 +70,7 @@ describe('reading callbacks', () => {
     expect(checkGrammar(message)).toEqual([]);
   });
 
-  test('a wrong content type does not cost the message', () => {
+  test('reads a message despite a wrong content type', () => {
     expect(read(xml, 'application/x-www-form-urlencoded').format).toBe('xml');
     expect(read(nestedJson, 'text/plain').format).toBe('json');
     expect(
@@ -71,14 +78,14 @@ describe('reading callbacks', () => {
     ).toBe('form');
   });
 
-  test('of a name that comes twice the last one counts, and the text null is no value', () => {
+  test('takes the last value of a repeated name, and the text null for no value', () => {
     const message = read(form);
     expect(message.raw['card_type']).toBe('null');
     expect(message.raw['card_number']).toBe('');
     expect(read('account=null&terminal=1').fields.account).toBeUndefined();
   });
 
-  test('numbers of 19 digits and more stay exact', () => {
+  test('keeps numbers of 19 digits exact', () => {
     const message = read(`{"merchant_reference_id":1955930998425718784,"account":995149}`);
     expect(message.fields.merchantReferenceId).toBe('1955930998425718784');
   });
@@ -102,18 +109,18 @@ describe('reading callbacks', () => {
     ['too_large', 'a='.padEnd(65_537, 'x')],
     ['too_many_fields', Array.from({ length: 300 }, (_, n) => `f${n}=1`).join('&')],
     ['not_an_object', 'just text'],
-  ])('a hostile or broken body is refused as %s', (reason, body) => {
+  ])('refuses a broken body with the reason %s', (reason, body) => {
     expect(faultOf(body)).toBe(reason);
   });
 
-  test('names that objects inherit are data like any other', () => {
+  test('treats names of object properties, such as __proto__, as data', () => {
     const message = read('__proto__=1&constructor=2&account=995149');
     expect(Object.getPrototypeOf({})).toBe(Object.prototype);
     expect(message.fields.account).toBe('995149');
     expect(read('{"__proto__":{"account":"1"},"terminal":"2"}').fields.account).toBeUndefined();
   });
 
-  test('no body makes the reader throw, and none holds it up', () => {
+  test('never throws and reads any body within 50 ms of CPU time', () => {
     const fragments = fc.constantFrom(
       '<',
       '>',
@@ -148,7 +155,7 @@ describe('reading callbacks', () => {
   });
 
   test.each(hostileBodies)(
-    'a hostile body is read or refused at once: %s',
+    'reads or refuses a hostile body within 50 ms of CPU time: %s',
     (_, body, contentType) => {
       expect(cpuMsOf(() => parseCallback({ contentType, body }))).toBeLessThan(50);
       const parsed = parseCallback({ contentType, body });
@@ -156,18 +163,12 @@ describe('reading callbacks', () => {
     },
   );
 
-  test('a secret of the message is not printed with it', () => {
+  test('hides the QuickPay ID of a printed message', () => {
     expect(JSON.stringify(read(form).fields)).not.toContain(quickpayId);
   });
 });
 
-describe('grammar', () => {
-  const change = (name: string, value: string): CallbackMessage => {
-    const pairs = new URLSearchParams(form);
-    pairs.set(name, value);
-    return read(pairs.toString());
-  };
-
+describe('callback grammar', () => {
   test.each([
     ['account', '9951490', 'account'],
     ['terminal', '9951490x', 'terminal'],
@@ -182,11 +183,13 @@ describe('grammar', () => {
     ['order_amount', '12.500', 'amount'],
     ['quickpay_id', '', 'quickpayId'],
     ['account', '', 'account'],
-  ])('%s = "%s" breaks the grammar of %s', (name, value, field) => {
+  ])('refuses %s = "%s" as %s', (name, value, field) => {
     expect(checkGrammar(change(name, value)).map((fault) => fault.field)).toContain(field);
   });
+});
 
-  test('the semantic key ignores the push time and the signature, and nothing that matters', () => {
+describe('semantic key', () => {
+  test('ignores the push time and the signature, but no field about the token', () => {
     const key = semanticKey('notify', read(form));
     expect(semanticKey('notify', change('push_dateTime', '2026-01-01'))).toBe(key);
     expect(semanticKey('notify', change('signature', 'b'.repeat(64)))).toBe(key);

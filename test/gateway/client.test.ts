@@ -1,9 +1,9 @@
-import { createServer, type RequestListener } from 'node:http';
 import { inspect } from 'node:util';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { eventually } from '../support/eventually.ts';
+import { type AnswerCall, answering, startGatewayClient } from './gateway-client.ts';
 
 const account = { account: '995149', terminal: '99514901', secureCode: new Secret('hunter2') };
 const request = {
@@ -13,39 +13,13 @@ const request = {
   customer: { id: 'c' },
 };
 const quickpayId = '3f1c8c1e-5a0e-4b0e-9a53-7d1f2c9b1a10';
-const closers: (() => Promise<void>)[] = [];
 
-afterEach(async () => {
-  for (const close of closers.splice(0)) await close();
-});
-
-async function against(listener: RequestListener, timeoutMs = 2_000): Promise<GatewayClient> {
-  const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  const base = `http://127.0.0.1:${port}`;
-  const client = createGatewayClient({
-    checkoutUrl: base,
-    openApiUrl: `${base}/open-api/v1`,
-    timeoutMs,
-    redirectHostAllowList: ['*.oceanpayment.com'],
-    retryableCodes: ['20500'],
-  });
-  closers.push(async () => {
-    await client.close();
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  });
-  return client;
+/** Starts a gateway that answers so, and returns a client of it. */
+async function clientOf(answer: AnswerCall, timeoutMs = 2_000): Promise<GatewayClient> {
+  const options = { timeoutMs, retryableCodes: ['20500'] };
+  return (await startGatewayClient(answer, options)).client;
 }
 
-const answering =
-  (body: unknown, status = 200): RequestListener =>
-  (_, response) => {
-    response.writeHead(status, { 'content-type': 'application/json' });
-    response.end(typeof body === 'string' ? body : JSON.stringify(body));
-  };
 const created = (data: object, rest: object = {}): object => ({
   msg: 'SUCCESS',
   code: '000',
@@ -54,19 +28,19 @@ const created = (data: object, rest: object = {}): object => ({
 });
 const url = 'https://checkout.oceanpayment.com/bank/quickPay/create?opRefId=1';
 
-describe('the outcome of a creation is unknown, never an exception, when', () => {
-  test.each<[string, string, RequestListener]>([
+describe('creation with an unknown outcome', () => {
+  test.each<[string, string, AnswerCall]>([
     ['the gateway does not answer', 'timeout', () => undefined],
-    ['the body never ends', 'timeout', (_, response) => void response.writeHead(200).write('{')],
+    ['the body never ends', 'timeout', (response) => void response.writeHead(200).write('{')],
     [
       'the connection is reset',
       'connection',
-      (_, response) => void response.socket?.resetAndDestroy(),
+      (response) => void response.socket?.resetAndDestroy(),
     ],
     [
       'the reply is cut off',
       'connection',
-      (_, response) => {
+      (response) => {
         response.writeHead(200, { 'content-length': '100' }).write('{');
         setImmediate(() => response.socket?.destroy());
       },
@@ -78,9 +52,9 @@ describe('the outcome of a creation is unknown, never an exception, when', () =>
     ],
     ['the gateway says 503 with HTML', 'http_5xx', answering('<html>', 503)],
     [
-      'the gateway sends us elsewhere',
+      'the gateway redirects the call',
       'http_redirect',
-      (_, response) => void response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(),
+      (response) => void response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(),
     ],
     ['the body is not JSON', 'body_unreadable', answering('<html>ok</html>')],
     ['the body is an array', 'body_unreadable', answering('[1]')],
@@ -113,15 +87,15 @@ describe('the outcome of a creation is unknown, never an exception, when', () =>
       'redirect_host',
       answering(created({ url: 'https://checkout.oceanpayment.com@evil.example/' })),
     ],
-    ['the code is worth another try', 'retryable_code', answering({ code: '20500' })],
+    ['the code is retryable', 'retryable_code', answering({ code: '20500' })],
     ['there were too many requests', 'retryable_code', answering('', 429)],
-  ])('%s (%s)', async (_, cause, listener) => {
-    const client = await against(listener, 300);
+  ])('%s (%s)', async (_, cause, answer) => {
+    const client = await clientOf(answer, 300);
     expect(await client.createQuickPay(account, request)).toEqual({ kind: 'unknown', cause });
   });
 
-  test('its caller gives up, or nobody listens', async () => {
-    const client = await against(() => undefined);
+  test('the caller aborts, or no server listens', async () => {
+    const client = await clientOf(() => undefined);
     const signal = AbortSignal.abort();
     expect(await client.createQuickPay(account, request, { signal })).toEqual({
       kind: 'unknown',
@@ -132,7 +106,7 @@ describe('the outcome of a creation is unknown, never an exception, when', () =>
       openApiUrl: 'http://127.0.0.1:1',
       timeoutMs: 500,
     });
-    closers.push(nowhere.close);
+    onTestFinished(nowhere.close);
     expect(await nowhere.createQuickPay(account, request)).toEqual({
       kind: 'unknown',
       cause: 'connection',
@@ -140,68 +114,66 @@ describe('the outcome of a creation is unknown, never an exception, when', () =>
   });
 });
 
-test('an account, a body and nothing else travel, once', async () => {
-  const seen: { headers: Record<string, unknown>; body: string; url: string | undefined }[] = [];
-  const client = await against((incoming, response) => {
-    let body = '';
-    incoming.on('data', (chunk: Buffer) => (body += chunk.toString()));
-    incoming.on('end', () => {
-      seen.push({ headers: incoming.headers, body, url: incoming.url });
-      answering(created({ url }))(incoming, response);
-    });
-  });
+test('creation sends the account headers and the body once', async () => {
+  const { client, gateway } = await startGatewayClient(answering(created({ url })));
   await client.createQuickPay(account, request);
-  expect(seen).toHaveLength(1);
-  expect(seen[0]).toMatchObject({
-    url: '/pg/quickPay/create',
-    headers: {
-      account: '995149',
-      terminal: '99514901',
-      securecode: 'hunter2',
-      'content-type': 'application/json',
+  expect(gateway.calls).toMatchObject([
+    {
+      path: '/pg/quickPay/create',
+      headers: {
+        account: '995149',
+        terminal: '99514901',
+        securecode: 'hunter2',
+        'content-type': 'application/json',
+      },
     },
-  });
-  expect(JSON.parse(seen[0]?.body ?? '')).toEqual(request);
+  ]);
+  expect(JSON.parse(gateway.calls[0]?.body ?? '')).toEqual(request);
 });
 
-test('a creation that timed out is not sent again', async () => {
+test('creation is not retried after a timeout', async () => {
   let calls = 0;
-  const client = await against(() => void (calls += 1), 200);
+  const client = await clientOf(() => void (calls += 1), 200);
   await client.createQuickPay(account, request);
   await eventually('the call arrived', () => calls > 0);
   expect(calls).toBe(1);
 });
 
-describe('the documented drift of replies is read', () => {
+describe('creation reply', () => {
   test.each<[string, object]>([
     ['quickPay and a number', created({ url: '', quickPay: { id: quickpayId, status: 1 } })],
     ['quickpay and a text', created({ quickpay: { id: quickpayId, status: '1' } })],
     [
-      'message, a numeric code is none of ours',
+      'message instead of msg',
       created({ quickPay: { id: quickpayId, status: 1 } }, { message: 'SUCCESS', msg: undefined }),
     ],
-  ])('%s', async (_, body) => {
-    const client = await against(answering(body));
+  ])('with %s is read', async (_, body) => {
+    const client = await clientOf(answering(body));
     const reply = await client.createQuickPay(account, request);
     expect(reply).toMatchObject({ kind: 'done', status: 'active', rawStatus: '1' });
     expect(inspect(reply, { depth: 5 }) + JSON.stringify(reply)).not.toContain(quickpayId);
   });
 
-  test.each([null, {}, [], '', undefined])('a refusal with data %j is a refusal', async (data) => {
-    const client = await against(answering({ message: 'PARAM_ERROR', code: 40000, data }));
-    expect(await client.createQuickPay(account, request)).toEqual({
-      kind: 'refused',
-      gatewayCode: '40000',
-    });
-  });
+  test.each([null, {}, [], '', undefined])(
+    'with an error code and data %j is a refusal',
+    async (data) => {
+      const client = await clientOf(answering({ message: 'PARAM_ERROR', code: 40000, data }));
+      expect(await client.createQuickPay(account, request)).toEqual({
+        kind: 'refused',
+        gatewayCode: '40000',
+      });
+    },
+  );
 
-  test('a status 0 is a refusal, an unknown status is not decided', async () => {
-    const failed = await against(answering(created({ quickPay: { id: quickpayId, status: 0 } })));
+  test('with status 0 is a refusal, and with an unknown status undecided', async () => {
+    const failed = await clientOf(answering(created({ quickPay: { id: quickpayId, status: 0 } })));
     expect(await failed.createQuickPay(account, request)).toEqual({
       kind: 'refused',
       gatewayCode: 'status_0',
     });
-    const odd = await against(answering(created({ quickPay: { id: quickpayId, status: 'PAID' } })));
+    const odd = await clientOf(
+      answering(created({ quickPay: { id: quickpayId, status: 'PAID' } })),
+    );
     expect(await odd.createQuickPay(account, request)).toMatchObject({
       kind: 'done',
       status: 'unknown',
@@ -209,17 +181,17 @@ describe('the documented drift of replies is read', () => {
     });
   });
 
-  test('references of 19 digits and more stay exact', async () => {
+  test('keeps references of 19 digits exact', async () => {
     const body =
       '{"code":"000","data":{"url":"https://a.oceanpayment.com/","order":{"referenceId":1955930998425718784}}}';
-    const client = await against(answering(body));
+    const client = await clientOf(answering(body));
     expect(await client.createQuickPay(account, request)).toMatchObject({
       orderReferenceId: '1955930998425718784',
     });
   });
 
-  test('a code that is no code is not passed on', async () => {
-    const client = await against(answering({ code: 'ada@example.com is wrong' }));
+  test('with a text in place of a code does not pass the text on', async () => {
+    const client = await clientOf(answering({ code: 'ada@example.com is wrong' }));
     expect(await client.createQuickPay(account, request)).toEqual({
       kind: 'refused',
       gatewayCode: 'unreadable',
@@ -227,7 +199,7 @@ describe('the documented drift of replies is read', () => {
   });
 });
 
-describe('a query', () => {
+describe('query', () => {
   const record = (changes: object = {}): object => ({
     account: '995149',
     terminal: '99514901',
@@ -238,13 +210,11 @@ describe('a query', () => {
   const lookup = { by: 'merchantReferenceId', value: 'tok-1' } as const;
 
   test('sends exactly one node', async () => {
-    let body = '';
-    const client = await against((incoming, response) => {
-      incoming.on('data', (chunk: Buffer) => (body += chunk.toString()));
-      incoming.on('end', () => answering({ code: '000', data: record() })(incoming, response));
-    });
+    const { client, gateway } = await startGatewayClient(
+      answering({ code: '000', data: record() }),
+    );
     const reply = await client.queryQuickPay(account, lookup);
-    expect(body).toBe('{"merchant":{"referenceId":"tok-1"}}');
+    expect(gateway.calls[0]?.body).toBe('{"merchant":{"referenceId":"tok-1"}}');
     expect(reply).toMatchObject({
       kind: 'found',
       records: [{ status: 'active', expiryTime: '2030-10-01' }],
@@ -265,7 +235,7 @@ describe('a query', () => {
       { kind: 'unknown', cause: 'reference_mismatch' },
     ],
   ])('answered with %s', async (_, body, reply) => {
-    const client = await against(answering(body));
+    const client = await clientOf(answering(body));
     expect(await client.queryQuickPay(account, lookup)).toMatchObject(reply);
   });
 
@@ -274,9 +244,9 @@ describe('a query', () => {
     ['code 20013, a wrong sign value', answering({ code: '20013' })],
     ['code 20004, a wrong terminal', answering({ code: '20004' })],
   ])(
-    'that was turned away with %s is no "none", which could lead to a second creation',
-    async (_, listener) => {
-      const client = await against(listener);
+    'rejected with %s is unknown, not none, which could cause a second creation',
+    async (_, answer) => {
+      const client = await clientOf(answer);
       expect(await client.queryQuickPay(account, lookup)).toEqual({
         kind: 'unknown',
         cause: 'code_unclear',
@@ -284,8 +254,8 @@ describe('a query', () => {
     },
   );
 
-  test('that was not understood is no "none"', async () => {
-    const client = await against(answering('<html>', 404));
+  test('with an unreadable reply is unknown, not none', async () => {
+    const client = await clientOf(answering('<html>', 404));
     expect(await client.queryQuickPay(account, lookup)).toEqual({
       kind: 'unknown',
       cause: 'body_unreadable',
@@ -293,7 +263,7 @@ describe('a query', () => {
   });
 });
 
-describe('an OAuth call', () => {
+describe('OAuth call', () => {
   test.each<[string, object, { kind: string } & Record<string, unknown>]>([
     [
       'data.access_token',
@@ -308,7 +278,7 @@ describe('an OAuth call', () => {
     ['no envelope at all', { access_token: 'a' }, { kind: 'done' }],
     ...[0, -5, '1h', null].map(
       (expiresIn): [string, object, { kind: string } & Record<string, unknown>] => [
-        `a life of ${String(expiresIn)}, which says nothing`,
+        `the invalid lifetime ${String(expiresIn)}`,
         { access_token: 'a', expires_in: expiresIn },
         { kind: 'done', expiresInMs: undefined },
       ],
@@ -320,7 +290,7 @@ describe('an OAuth call', () => {
       { kind: 'unknown', cause: 'body_unreadable' },
     ],
   ])('answered with %s', async (_, body, reply) => {
-    const client = await against(answering(body));
+    const client = await clientOf(answering(body));
     const answer = await client.refreshAccessToken({}, new Secret('hunter3'));
     expect(answer).toMatchObject(reply);
     const token = answer.kind === 'done' ? answer.accessToken.reveal() : 'none';
@@ -328,12 +298,12 @@ describe('an OAuth call', () => {
   });
 
   test.each([
-    ['401 without a word', '', 401, 'body_unreadable'],
+    ['401 without a body', '', 401, 'body_unreadable'],
     ['the 404 page of a proxy', '<html>not found</html>', 404, 'body_unreadable'],
     ['an error of a framework', { status: 403, error: 'Forbidden' }, 403, 'body_unreadable'],
     ['a success code under a 4xx', { code: '000' }, 404, 'code_unclear'],
-  ])('answered with %s settles nothing', async (_, body, status, cause) => {
-    const client = await against(answering(body, status));
+  ])('answered with %s is unknown', async (_, body, status, cause) => {
+    const client = await clientOf(answering(body, status));
     const unknown = { kind: 'unknown', cause };
     const app = { appKey: 'k', appSecret: new Secret('s') };
     expect(await client.createAccessToken(app)).toEqual(unknown);

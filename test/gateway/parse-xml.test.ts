@@ -11,7 +11,7 @@ function notesOf(content: string): string | undefined {
   return parsed.ok ? parsed.message.raw['order_notes'] : parsed.reason;
 }
 
-describe('the text of an XML field', () => {
+describe('text of an XML field', () => {
   test.each([
     ['O&#039;Neil &#x27;', "O'Neil '"],
     ['&amp;&lt;&gt;&quot;&apos;', '&<>"\''],
@@ -20,7 +20,7 @@ describe('the text of an XML field', () => {
     [' 9.90 ', ' 9.90 '],
     ['0012', '0012'],
     ['1955930998425718784', '1955930998425718784'],
-  ])('%j is %j', (content, text) => {
+  ])('%j is read as %j', (content, text) => {
     expect(notesOf(content)).toBe(text);
   });
 
@@ -29,17 +29,17 @@ describe('the text of an XML field', () => {
     ['&amp;lt;', '&lt;'],
     ['&#38;lt;', '&lt;'],
     ['&#38;#39;', '&#39;'],
-  ])('%j is decoded once and no further', (content, text) => {
+  ])('%j is decoded only once', (content, text) => {
     expect(notesOf(content)).toBe(text);
   });
 
-  test('holds no character that a reference smuggles past the check of the body', () => {
+  test('holds no NUL or surrogate from a character reference', () => {
     expect(notesOf('a&#0;b')).not.toContain('\0');
     expect(notesOf('a&#xD800;b')).not.toMatch(/\p{Cs}/u);
   });
 });
 
-test('a name with an escaped apostrophe verifies, since the decoded text is what is signed', () => {
+test('a signature covers the decoded text of an XML field', () => {
   const secureCode = new Secret('sandbox-secret-01');
   const values = { account: '995149', terminal: '99514901', order_notes: "O'Neil" };
   const signature = computeSignature(signatureFields.c1, values, secureCode);
@@ -60,7 +60,7 @@ test('a name with an escaped apostrophe verifies, since the decoded text is what
   expect(verify({ ...raw, order_notes: 'O&#039;Neil' })).toBe('mismatch');
 });
 
-describe('a hostile document is refused', () => {
+describe('hostile XML document', () => {
   test.each([
     ['doctype_forbidden', '<!DOCTYPE r SYSTEM "file:///etc/passwd"><r><n>1</n></r>'],
     ['doctype_forbidden', '<r><n>1</n></r><!doctype r>'],
@@ -70,11 +70,11 @@ describe('a hostile document is refused', () => {
     ['not_an_object', '<r>text</r>'],
     ['not_an_object', '<r/>'],
     ['too_many_fields', `<r>${'<a>1</a>'.repeat(500)}</r>`],
-  ])('as %s: %j', (reason, body) => {
+  ])('is refused as %s: %j', (reason, body) => {
     expect(parseCallback({ contentType: undefined, body })).toEqual({ ok: false, reason });
   });
 
-  test('also in UTF-16, where a search for a document type would miss it', () => {
+  test('is refused in UTF-16 too, where a search for a document type misses it', () => {
     const body = Buffer.from('<!DOCTYPE r><r><n>1</n></r>', 'utf16le');
     expect(parseCallback({ contentType: 'application/xml', body })).toEqual({
       ok: false,
@@ -95,7 +95,7 @@ test.each([
   ['references', `<r><n>${'&#39;'.repeat(full / 5 - 10)}</n></r>`],
   ['broken references', `<r><n>${'&#'.repeat(full / 2 - 10)}</n></r>`],
   ['prefixes', `<${'a:'.repeat(full / 2)}>`],
-])('a document of the largest size, made of nothing but %s, is read in linear time', (_, body) => {
+])('an XML document of the largest size, full of %s, costs little CPU time', (_, body) => {
   expect(Buffer.byteLength(body)).toBeGreaterThan(60_000);
   expect(cpuMsOf(() => parseCallback({ contentType: undefined, body }))).toBeLessThan(500);
 });

@@ -34,23 +34,23 @@ const vectors = z
     JSON.parse(await readFile(new URL('../vectors/signatures.json', import.meta.url), 'utf8')),
   );
 
-describe('signatures', () => {
+describe('signature', () => {
   test.each([...vectors.published, ...vectors.own])(
-    'the signature of vector $id is the published one',
+    'of vector $id equals the published one',
     ({ list, secret, values, sha256 }) => {
       expect(computeSignature(signatureFields[list], values, new Secret(secret))).toBe(sha256);
     },
   );
 
   test.each(vectors.candidates)(
-    'candidate list $id signs the sample redirect as published',
+    'of the sample redirect by candidate list $id equals the vector',
     ({ list, secret, sha256 }) => {
       const fields = signatureFields[list];
       expect(computeSignature(fields, vectors.redirect, new Secret(secret))).toBe(sha256);
     },
   );
 
-  test.each(vectors.sanitized)('names cleaned by "$way" sign as vector $id', ({ way, sha256 }) => {
+  test.each(vectors.sanitized)('over names sanitized by "$way" equals $id', ({ way, sha256 }) => {
     const values = {
       account: '995149',
       terminal: '99514901',
@@ -71,7 +71,7 @@ describe('signatures', () => {
   const signed = (code: string): string =>
     computeSignature(signatureFields.Q2, values, new Secret(code));
 
-  test('the previous secure code verifies during a rotation, in upper-case hex too', () => {
+  test('by the previous secure code verifies during a rotation, also in upper-case hex', () => {
     const signature = signed('previous').toUpperCase();
     expect(verifySignature({ values, signature, candidates, secureCodes })).toEqual({
       verdict: 'verified',
@@ -87,11 +87,11 @@ describe('signatures', () => {
     ['malformed', `${signed('current').slice(1)}g`],
     ['absent', ''],
     ['absent', undefined],
-  ])('a signature that is wrong gets the verdict %s', (verdict, signature) => {
+  ])('that is wrong gets the verdict %s', (verdict, signature) => {
     expect(verifySignature({ values, signature, candidates, secureCodes })).toEqual({ verdict });
   });
 
-  test('two messages whose borders were shifted share a signature, so it can never be enough', () => {
+  test('is equal for two messages with shifted field borders, so it never suffices alone', () => {
     const honest = { ...values, order_amount: '9.90', order_notes: '' };
     const forged = { ...values, order_amount: '9.9', order_notes: '0' };
     const code = new Secret('current');

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { isInRanges, isPublicAddress, parseAddressRange } from '../../src/security/addresses.ts';
 
-describe('public addresses', () => {
+describe('address', () => {
   test.each(['93.184.215.14', '2606:2800:21f::1', '168.63.129.15'])('%s is public', (address) => {
     expect(isPublicAddress(address)).toBe(true);
   });
@@ -26,7 +26,7 @@ describe('public addresses', () => {
   });
 });
 
-describe('address ranges', () => {
+describe('address range', () => {
   test.each([
     ['192.0.2.7', '192.0.2.7', true],
     ['192.0.2.7', '192.0.2.8', false],
@@ -38,9 +38,9 @@ describe('address ranges', () => {
     ['2001:db8::/32', '2001:db9::1', false],
     ['::/0', '192.0.2.7', false],
     ['::/0', 'unknown', false],
-  ])('%s holds %s: %s', (range, address, isHeld) => {
+  ])('%s contains %s: %s', (range, address, isContained) => {
     const parsed = parseAddressRange(range);
-    expect(parsed && isInRanges(address, [parsed])).toBe(isHeld);
+    expect(parsed && isInRanges(address, [parsed])).toBe(isContained);
   });
 
   test.each([
@@ -51,14 +51,11 @@ describe('address ranges', () => {
     '192.0.2.0/',
     '192.0.2.0/8/8',
     '0300.1.1.1',
-  ])('%j is no range', (text) => {
+    '::/129',
+    '::ffff:192.0.2.0/120',
+    'gateway.example',
+    '10.0.0.0/8 ',
+  ])('%j is refused', (text) => {
     expect(parseAddressRange(text)).toBeUndefined();
   });
-
-  test.each(['::/129', '::ffff:192.0.2.0/120', 'gateway.example', '10.0.0.0/8 '])(
-    '%j is none either',
-    (text) => {
-      expect(parseAddressRange(text)).toBeUndefined();
-    },
-  );
 });

@@ -8,7 +8,7 @@ import { startWebhookReceiver, type WebhookReceiver } from '../support/harness/w
 
 const newSecret = (): string => `whsec_${randomBytes(32).toString('base64')}`;
 
-describe('sending an event', () => {
+describe('webhook sender', () => {
   let receiver: WebhookReceiver;
   beforeEach(async () => {
     receiver = await startWebhookReceiver();
@@ -36,7 +36,7 @@ describe('sending an event', () => {
     }
   }
 
-  test('the reference implementation of Standard Webhooks verifies it, with each of two secrets during a rotation', async () => {
+  test('signs with each secret so that the Standard Webhooks library verifies the event', async () => {
     const secrets = [newSecret(), newSecret()];
     await send({ secrets: secrets.map((secret) => new Secret(secret)) });
     const [event] = receiver.events;
@@ -45,8 +45,8 @@ describe('sending an event', () => {
         type: 't',
       });
     }
-    const stranger = new Webhook(newSecret());
-    expect(() => stranger.verify(event?.body ?? '', event?.headers ?? {})).toThrow('signature');
+    const other = new Webhook(newSecret());
+    expect(() => other.verify(event?.body ?? '', event?.headers ?? {})).toThrow('signature');
   });
 
   test.each([
@@ -57,23 +57,23 @@ describe('sending an event', () => {
       { kind: 'rejected', status: 429, retryAfterMs: 7_000 },
     ],
     [{ status: 410 }, { kind: 'rejected', status: 410, retryAfterMs: undefined }],
-  ])('only 2xx is a success: %j', async (answer, expected) => {
+  ])('takes only 2xx for a success: %j', async (answer, expected) => {
     receiver.answers.push(answer);
     expect(await send()).toEqual([expected]);
   });
 
-  test('a redirect is not followed', async () => {
+  test('follows no redirect', async () => {
     receiver.answers.push({ status: 302, headers: { location: receiver.url } });
     expect(await send()).toEqual([{ kind: 'rejected', status: 302, retryAfterMs: undefined }]);
     expect(receiver.events).toHaveLength(1);
   });
 
-  test('an endless answer is not read to its end', async () => {
+  test('does not read a huge answer to its end', async () => {
     receiver.answers.push({ status: 200, body: 'x'.repeat(5_000_000) });
     expect(await send()).toMatchObject([{ kind: expect.stringMatching(/delivered|unreachable/) }]);
   });
 
-  test('the breaker opens after ten attempts of which most fail, and lets one probe through later', async () => {
+  test('opens its circuit breaker after ten attempts that mostly failed, then admits a probe', async () => {
     receiver.answers.push(...Array.from({ length: 10 }, () => ({ status: 500 })));
     const breaker = { failureShare: 0.7, overMs: 300_000, attemptsMin: 10, halfOpenAfterMs: 0 };
     const closed = await send({ breaker: { ...breaker, halfOpenAfterMs: 60_000 } }, 12);
@@ -101,7 +101,7 @@ describe('sending an event', () => {
     'http://168.63.129.16',
     'http://0.0.0.0',
     'http://localhost',
-  ])('an address that is not public is refused before a byte is sent: %s', async (origin) => {
+  ])('sends nothing to the private address %s', async (origin) => {
     const url = `${origin}:${receiver.port}/events`;
     expect(await send({ url, allowPrivate: false })).toEqual([
       { kind: 'unreachable', cause: 'address_forbidden' },
@@ -110,9 +110,9 @@ describe('sending an event', () => {
   });
 
   test.each([
-    ['a name that has moved to a private address since it was looked up last', ['127.0.0.1']],
-    ['a name with a public and a private address', ['93.184.215.14', '127.0.0.1']],
-  ])('%s is refused by the lookup that the connection uses', async (_, addresses) => {
+    ['a host that now resolves to a private address', ['127.0.0.1']],
+    ['a host with a public and a private address', ['93.184.215.14', '127.0.0.1']],
+  ])('refuses %s in the lookup of the connection itself', async (_, addresses) => {
     let lookups = 0;
     const lookup: LookupFunction = (_hostname, options, callback) => {
       lookups += 1;

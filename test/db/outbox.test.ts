@@ -11,7 +11,7 @@ import {
 import { pagesRead } from '../support/buffers.ts';
 import { test } from '../support/harness/fixtures.ts';
 
-/** Rows with these keys, in this order. */
+/** Adds rows with these ordering keys, in this order. */
 async function addRows(db: Db, keys: readonly (string | null)[]): Promise<void> {
   await sql`
     insert into outbox (queue, job_name, job_id, payload, enqueue_key)
@@ -23,13 +23,13 @@ async function addRows(db: Db, keys: readonly (string | null)[]): Promise<void> 
 const keysOf = (rows: readonly { enqueue_key: string | null }[]) =>
   rows.map(({ enqueue_key: key }) => key);
 
-describe('claiming the outbox', () => {
-  test('a later row of a key waits while an earlier one is held or put off, other rows do not', async ({
+describe('outbox claim', () => {
+  test('leaves later rows of a key while an earlier one is leased or postponed, and no others', async ({
     database: { db },
   }) => {
     await addRows(db, ['a', 'a', null, 'b', 'a']);
     const first = await claimOutbox(db, 'one', 60_000, 2);
-    // The second row of `a` came along with the first, up to the limit; the third has to wait for both.
+    // The claim took two heads, `a` and null, and the followers of `a`.
     expect(keysOf(first)).toEqual(['a', 'a', null, 'a']);
     expect(keysOf(await claimOutbox(db, 'two', 60_000, 10))).toEqual(['b']);
 
@@ -47,7 +47,7 @@ describe('claiming the outbox', () => {
     expect(await claimOutbox(db, 'two', 60_000, 10)).toEqual([]);
   });
 
-  test('a long row of one key comes along in part, and up to the first that is not due', async ({
+  test('takes a limited number of followers per key, up to the first that is not due', async ({
     database: { db },
   }) => {
     await addRows(db, [...Array.from({ length: 50 }, () => 'long'), null, 'late', 'late', 'late']);
@@ -59,7 +59,7 @@ describe('claiming the outbox', () => {
     expect(claimed.filter((key) => key !== 'long')).toEqual([null, 'late']);
   });
 
-  test('rows of a relay that died are taken up in order when its lease is over', async ({
+  test('takes the rows of a dead relay in order after its lease ended', async ({
     database: { db },
   }) => {
     await addRows(db, ['a', 'a', 'a']);
@@ -74,7 +74,7 @@ describe('claiming the outbox', () => {
     expect((await readOutboxBacklog(db)).rows).toBe(3);
   });
 
-  test('many relays at once never hold one key together, and relay each key in order', async ({
+  test('never gives one key to two relays at once, and keeps the order of each key', async ({
     database: { db },
   }) => {
     const keys = Array.from({ length: 400 }, (_, n) => (n % 5 === 0 ? null : `k${(n * 7) % 11}`));
@@ -90,7 +90,7 @@ describe('claiming the outbox', () => {
           expect(holders.get(key) ?? owner).toBe(owner);
           holders.set(key, owner);
         }
-        // Now and then only the first half gets through, as when a queue breaks off.
+        // Sometimes only the first half is relayed, as when the queue fails.
         const through = rows.slice(0, turn % 3 === 0 ? Math.ceil(rows.length / 2) : rows.length);
         for (const { id, enqueue_key: key } of through) {
           if (key !== null) relayed.set(key, [...(relayed.get(key) ?? []), BigInt(id)]);
@@ -114,7 +114,7 @@ describe('claiming the outbox', () => {
     expect([...relayed.values()].flat()).toHaveLength(320);
   });
 
-  test('rows that are put off or leased do not raise the cost of a claim', async ({
+  test('costs no more with thousands of postponed and leased rows', async ({
     database: { db },
     databaseUrl,
   }) => {
@@ -133,7 +133,9 @@ describe('claiming the outbox', () => {
     expect(pages).toBeLessThan(200);
   });
 
-  test('the backlog is counted, with the age of what is due', async ({ database: { db } }) => {
+  test('backlog has the number of rows and the age of the oldest due row', async ({
+    database: { db },
+  }) => {
     expect(await readOutboxBacklog(db)).toEqual({ rows: 0, oldestMs: 0 });
     await addRows(db, [null, 'a']);
     await sql`update outbox set not_before = clock_timestamp() + interval '1 hour'`.execute(db);

@@ -1,10 +1,8 @@
-import type { ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
-import { afterEach, describe, expect, test } from 'vitest';
-import { createGatewayClient, type GatewayClient } from '../../src/gateway/client.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { Secret } from '../../src/security/secret.ts';
 import { eventually } from '../support/eventually.ts';
-import { answering, type LocalGateway, startLocalGateway } from './local-gateway.ts';
+import { answering, startGatewayClient, startLocalGateway } from './gateway-client.ts';
 
 const account = { account: '995149', terminal: '99514901', secureCode: new Secret('canary-code') };
 const request = {
@@ -20,40 +18,11 @@ const record = {
   merchant: { referenceId: 'tok-1' },
   quickpay: { id: quickpayId, status: '1' },
 };
-const closers: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).toReversed()) await close();
-});
-
-type Seen = { readonly operation: string; readonly outcome: string; readonly durationMs: number };
-
-async function start(
-  answer: (response: ServerResponse) => void,
-  options: { timeoutMs?: number; redirectHostAllowList?: readonly string[] } = {},
-): Promise<{ client: GatewayClient; gateway: LocalGateway; observed: Seen[] }> {
-  const gateway = await startLocalGateway(answer);
-  closers.push(gateway.close);
-  const observed: Seen[] = [];
-  const client = createGatewayClient(
-    {
-      checkoutUrl: gateway.url,
-      openApiUrl: `${gateway.url}/open-api/v1`,
-      timeoutMs: 2_000,
-      redirectHostAllowList: ['*.oceanpayment.com'],
-      ...options,
-    },
-    (call) => observed.push(call),
-  );
-  closers.push(client.close);
-  return { client, gateway, observed };
-}
-
-describe('the deadline', () => {
-  test('covers the whole call: a reply that drips without end is cut off', async () => {
+describe('deadline', () => {
+  test('ends a call whose reply never ends', async () => {
     let drip: NodeJS.Timeout | undefined;
-    closers.push(async () => clearInterval(drip));
-    const { client } = await start(
+    onTestFinished(() => clearInterval(drip));
+    const { client } = await startGatewayClient(
       (response) => {
         response.writeHead(200);
         drip = setInterval(() => response.write(' '), 20);
@@ -68,8 +37,8 @@ describe('the deadline', () => {
     expect(performance.now() - startedAt).toBeLessThan(1_500);
   });
 
-  test('of the caller comes first when it is shorter, even with the call under way', async () => {
-    const { client, gateway } = await start(() => undefined);
+  test('of the caller aborts a call in flight', async () => {
+    const { client, gateway } = await startGatewayClient(() => undefined);
     const caller = new AbortController();
     const reply = client.createQuickPay(account, request, { signal: caller.signal });
     await eventually('the call arrived', () => gateway.calls.length > 0);
@@ -79,11 +48,10 @@ describe('the deadline', () => {
 });
 
 test.each([301, 302, 303, 307, 308])(
-  'a redirect (%i) is not followed, so the secure code reaches no other host',
+  'a redirect (%i) is not followed, so that the secure code reaches no other host',
   async (status) => {
     const elsewhere = await startLocalGateway(answering({ code: '000' }));
-    closers.push(elsewhere.close);
-    const { client } = await start((response) => {
+    const { client } = await startGatewayClient((response) => {
       response.writeHead(status, { location: `${elsewhere.url}/pg/quickPay/create` }).end();
     });
     expect(await client.createQuickPay(account, request)).toEqual({
@@ -94,7 +62,7 @@ test.each([301, 302, 303, 307, 308])(
   },
 );
 
-describe('a 4xx', () => {
+describe('4xx reply', () => {
   const unreadable: [number, string][] = [
     [400, ''],
     [403, '<html>blocked</html>'],
@@ -102,24 +70,26 @@ describe('a 4xx', () => {
   ];
 
   test.each(unreadable)(
-    '%i with the body %j, which may come from a proxy, settles neither a creation nor a cancellation',
+    '%i with the body %j may come from a proxy, so the outcome is unknown',
     async (status, body) => {
-      const { client } = await start(answering(body, status));
+      const { client } = await startGatewayClient(answering(body, status));
       const unknown = { kind: 'unknown', cause: 'body_unreadable' };
       expect(await client.createQuickPay(account, request)).toEqual(unknown);
       expect(await client.cancelQuickPay(account, new Secret(quickpayId))).toEqual(unknown);
     },
   );
 
-  test("with the gateway's own code is its refusal", async () => {
-    const { client } = await start(answering({ code: 40_000, message: 'PARAM_ERROR' }, 400));
+  test('with a code of the gateway is a refusal', async () => {
+    const { client } = await startGatewayClient(
+      answering({ code: 40_000, message: 'PARAM_ERROR' }, 400),
+    );
     const refused = { kind: 'refused', gatewayCode: '40000' };
     expect(await client.createQuickPay(account, request)).toEqual(refused);
     expect(await client.cancelQuickPay(account, new Secret(quickpayId))).toEqual(refused);
   });
 
-  test('with an error of the OAuth standard refuses a refresh token, which is replaced rather than tried for ever', async () => {
-    const { client } = await start(answering({ error: 'invalid_grant' }, 400));
+  test('with an OAuth error is a refusal of the refresh token', async () => {
+    const { client } = await startGatewayClient(answering({ error: 'invalid_grant' }, 400));
     expect(await client.refreshAccessToken({}, new Secret('r'))).toEqual({
       kind: 'refused',
       gatewayCode: 'invalid_grant',
@@ -127,9 +97,9 @@ describe('a 4xx', () => {
   });
 });
 
-describe("the customer's url", () => {
+describe('redirect URL', () => {
   const create = async (url: string, redirectHostAllowList = ['*.oceanpayment.com']) => {
-    const { client } = await start(answering({ code: '000', data: { url } }), {
+    const { client } = await startGatewayClient(answering({ code: '000', data: { url } }), {
       redirectHostAllowList,
     });
     return await client.createQuickPay(account, request);
@@ -143,11 +113,11 @@ describe("the customer's url", () => {
     'https:checkout.oceanpayment.com',
     'https://checkout.oceanpayment.com.',
     '//checkout.oceanpayment.com/',
-  ])('%j, which others may read as another address, is refused', async (url) => {
+  ])('%j, which parsers may read differently, is refused', async (url) => {
     expect(await create(url)).toEqual({ kind: 'unknown', cause: 'redirect_host' });
   });
 
-  test('may be plain http on the loopback interface only, and only where that is allowed', async () => {
+  test('may use http only on an allowed loopback host', async () => {
     const url = 'http://127.0.0.1:8080/pay?opRefId=1';
     expect(await create(url, ['127.0.0.1'])).toMatchObject({ kind: 'redirect', url });
     expect(await create(url)).toEqual({ kind: 'unknown', cause: 'redirect_host' });
@@ -158,9 +128,9 @@ describe("the customer's url", () => {
   });
 });
 
-describe('a cancellation', () => {
-  test('is accepted by its code, and the status beside it is kept but not believed', async () => {
-    const { client, gateway } = await start(answering({ code: '000', data: record }));
+describe('cancellation', () => {
+  test('is accepted by its code alone, whatever status the reply has', async () => {
+    const { client, gateway } = await startGatewayClient(answering({ code: '000', data: record }));
     expect(await client.cancelQuickPay(account, new Secret(quickpayId))).toEqual({
       kind: 'done',
       rawStatus: '1',
@@ -171,16 +141,16 @@ describe('a cancellation', () => {
     expect(JSON.parse(gateway.calls[0]?.body ?? '')).toEqual({ quickpay: { id: quickpayId } });
   });
 
-  test.each([{}, [], '', null])('is accepted with data %j, too', async (data) => {
-    const { client } = await start(answering({ code: '000', data }));
+  test.each([{}, [], '', null])('is accepted with data %j', async (data) => {
+    const { client } = await startGatewayClient(answering({ code: '000', data }));
     expect(await client.cancelQuickPay(account, new Secret(quickpayId))).toEqual({
       kind: 'done',
       rawStatus: 'absent',
     });
   });
 
-  test('that got a 5xx may have happened', async () => {
-    const { client } = await start(answering({ code: '000', data: record }, 502));
+  test('with a 5xx reply has an unknown outcome', async () => {
+    const { client } = await startGatewayClient(answering({ code: '000', data: record }, 502));
     expect(await client.cancelQuickPay(account, new Secret(quickpayId))).toEqual({
       kind: 'unknown',
       cause: 'http_5xx',
@@ -192,14 +162,16 @@ test.each([
   [{ by: 'orderReferenceId', value: '1' }, { order: { referenceId: '1' } }],
   [{ by: 'customerId', value: 'c' }, { customer: { id: 'c' } }],
   [{ by: 'quickpayId', value: new Secret(quickpayId) }, { quickpay: { id: quickpayId } }],
-] as const)('a query %j sends that node and no other', async (lookup, body) => {
-  const { client, gateway } = await start(answering({ code: '000', data: record }));
+] as const)('query %j sends exactly one node', async (lookup, body) => {
+  const { client, gateway } = await startGatewayClient(answering({ code: '000', data: record }));
   await client.queryQuickPay(account, lookup);
   expect(JSON.parse(gateway.calls[0]?.body ?? '')).toEqual(body);
 });
 
-test('an OAuth call sends the app key or the refresh token, and no credentials of an account', async () => {
-  const { client, gateway } = await start(answering({ code: '000', data: { access_token: 'a' } }));
+test('OAuth call sends the app key or the refresh token, and no account credentials', async () => {
+  const { client, gateway } = await startGatewayClient(
+    answering({ code: '000', data: { access_token: 'a' } }),
+  );
   await client.createAccessToken({ appKey: 'key', appSecret: new Secret('canary-app') });
   await client.refreshAccessToken({}, new Secret('canary-refresh'));
   expect(gateway.calls.map(({ path, body }) => [path, JSON.parse(body)])).toEqual([
@@ -212,9 +184,9 @@ test('an OAuth call sends the app key or the refresh token, and no credentials o
   }
 });
 
-test('no reply and no observation prints a token', async () => {
+test('printing replies and observations shows no token', async () => {
   const tokens = { access_token: 'canary-access', refresh_token: 'canary-refresh' };
-  const { client, observed } = await start(
+  const { client, observed } = await startGatewayClient(
     answering({
       code: '000',
       ...tokens,

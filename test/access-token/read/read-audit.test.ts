@@ -123,7 +123,7 @@ describe('the read audit', () => {
       const own = await openDatabase({ url: proxy.url, poolSizeMax: 2 });
       const { reports, onUnrecorded } = keepReports();
       const audit = createAccessTokenReadAudit({ db: own.db, onUnrecorded });
-      proxy.setMode('black');
+      proxy.setMode('black_hole');
       for (let reads = 0; reads < 3; reads += 1) audit.record(readBy('shop'));
       await eventually('a write fails', () => {
         proxy.cut();
@@ -209,7 +209,7 @@ describe('the read audit', () => {
         throw new Error('a fault of the backend');
       });
       const audit = createAccessTokenReadAudit({ db: own.db, onUnrecorded });
-      proxy.setMode('black');
+      proxy.setMode('black_hole');
       audit.record(readBy('shop'));
       await eventually('a write fails', () => {
         proxy.cut();

@@ -9,6 +9,7 @@ import { semanticKey } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, parseCallback } from '../gateway/callback-message.ts';
 import type { BackendDependencies } from '../execution/dependencies.ts';
 import { judgeJob } from '../domain/outbox-job.ts';
+import { sealedPlace } from '../db/sealed-place.ts';
 
 /** A message as it came in. */
 export interface InboundMessage {
@@ -90,11 +91,6 @@ export async function acceptCallback(
   return asAccepted(winner, true, message);
 }
 
-/** Where a sealed body belongs. */
-export function callbackPlace(rowId: string): { table: string; column: string; rowId: string } {
-  return { table: 'callback', column: 'body_sealed', rowId };
-}
-
 async function refusalOf(
   { db }: BackendDependencies,
   message: CallbackMessage | undefined,
@@ -124,7 +120,10 @@ function newRow(
     semantic_key: message === undefined ? digest : semanticKey(inbound.channel, message),
     message_digest: digest,
     content_type: inbound.contentType?.slice(0, 255) ?? null,
-    body_sealed: keyring.seal(callbackPlace(id), Buffer.from(kept).toString('utf8')),
+    body_sealed: keyring.seal(
+      sealedPlace('callback', 'body_sealed', id),
+      Buffer.from(kept).toString('utf8'),
+    ),
     body_bytes: inbound.body.byteLength,
     account: isKept ? (message?.fields.account ?? null) : null,
     terminal: isKept ? (message?.fields.terminal ?? null) : null,

@@ -8,11 +8,11 @@ import type { RejectionReason } from '../domain/callback.ts';
 import { checkGrammar, isTokenMessage } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, parseCallback } from '../gateway/callback-message.ts';
 import { applyEvidence, evidenceEvents, type Evidence } from '../tokenization/evidence/apply.ts';
-import { callbackPlace } from './accept.ts';
 import { done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
 import { openAccount, type SigningAccount } from '../account/open-account.ts';
 import { judgeSignature, type SignatureJudgement } from './signature-policy.ts';
 import { isUnambiguous, mismatchOf } from '../tokenization/evidence/match-request.ts';
+import { sealedPlace } from '../db/sealed-place.ts';
 
 /** The changes that judging a callback may commit. */
 export const judgingEvents = [
@@ -47,7 +47,9 @@ export async function judgeCallback(callbackId: string, context: JudgingContext)
   }
   const parsed = parseCallback({
     contentType: callback.content_type ?? undefined,
-    body: context.keyring.open(callbackPlace(callback.id), callback.body_sealed).reveal(),
+    body: context.keyring
+      .open(sealedPlace('callback', 'body_sealed', callback.id), callback.body_sealed)
+      .reveal(),
   });
   if (!parsed.ok) return await reject(callback, 'unreadable', context, { paths: [parsed.reason] });
 

@@ -2,9 +2,10 @@ import { findCallback } from '../db/callbacks.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { parseCallback } from '../gateway/callback-message.ts';
-import { callbackPlace, verdictTimeoutMs } from './accept.ts';
+import { verdictTimeoutMs } from './accept.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { judgeJob } from '../domain/outbox-job.ts';
+import { sealedPlace } from '../db/sealed-place.ts';
 
 /**
  * Has a stored message judged once more, by the same job as when it came in: after a signature rule, a secure code or an
@@ -22,7 +23,7 @@ export async function replayCallback(
     throw new AppError('callback_not_found', 'There is no callback of this id.');
   }
   if (row.state === 'received' || row.state === 'matched') return { isReplayed: false };
-  const body = keyring.open(callbackPlace(id), row.body_sealed).reveal();
+  const body = keyring.open(sealedPlace('callback', 'body_sealed', id), row.body_sealed).reveal();
   const parsed = parseCallback({ contentType: row.content_type ?? undefined, body });
   if (Buffer.byteLength(body) < row.body_bytes || !parsed.ok) {
     throw new AppError('state_forbids', 'Only an excerpt of this message was kept.');

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../domain/errors.ts';
 import { derivedId } from '../security/derived-id.ts';
 import type { RunningJob } from '../execution/define-job.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
+import { sealedPlace } from '../db/sealed-place.ts';
 
 /** Why a job ended in dead letters. */
 export interface Burial {
@@ -35,7 +36,10 @@ export async function buryJob(
       job_id: job.id,
       code,
       paths,
-      payload_sealed: keyring.seal(payloadPlace(id), JSON.stringify(payload ?? null)),
+      payload_sealed: keyring.seal(
+        sealedPlace('dead_letter', 'payload_sealed', id),
+        JSON.stringify(payload ?? null),
+      ),
       attempts: job.attempt,
     },
     audit: {
@@ -64,8 +68,4 @@ async function findBurial(
 ): Promise<string | undefined> {
   const { data } = burialForm.safeParse(payload);
   return data && (await findDeadLetter(db, data.deadLetterId))?.id;
-}
-
-export function payloadPlace(rowId: string): { table: string; column: string; rowId: string } {
-  return { table: 'dead_letter', column: 'payload_sealed', rowId };
 }

@@ -2,8 +2,8 @@ import type { OperationDependencies } from '../execution/dependencies.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { findDeadLetter } from '../db/dead-letters.ts';
 import { AppError } from '../domain/errors.ts';
-import { payloadPlace } from './bury.ts';
 import { jobId } from '../domain/ids.ts';
+import { sealedPlace } from '../db/sealed-place.ts';
 
 /**
  * Puts a dead letter back on its queue, under a new generation, so that what is left of the old job can't swallow it.
@@ -20,10 +20,9 @@ export async function redriveJob(
   }
   const sealed = row.payload_sealed ?? '';
   // Only objects are ever buried as payloads of known jobs; anything else fails its schema again.
-  const payload = JSON.parse(keyring.open(payloadPlace(id), sealed).reveal()) as Record<
-    string,
-    unknown
-  >;
+  const payload = JSON.parse(
+    keyring.open(sealedPlace('dead_letter', 'payload_sealed', id), sealed).reveal(),
+  ) as Record<string, unknown>;
   const outcome = await door.apply({
     entity: 'dead_letter',
     row,

@@ -4,10 +4,11 @@ import { findTokenization } from '../db/tokenizations.ts';
 import { tokenizationIdPayload, tokenizationRequestPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { CreateReply, QuickPayRequest } from '../gateway/client.ts';
-import { acceptTokenization, requestPlace } from '../tokenization/request/accept.ts';
+import { acceptTokenization } from '../tokenization/request/accept.ts';
 import { activation, reconcileAfterFailure, firstReconcileStep } from '../tokenization/row.ts';
 import { defineJob, done, type JobContext, type Outcome } from '../execution/define-job.ts';
 import { getAccountOf } from '../account/open-account.ts';
+import { sealedPlace } from '../db/sealed-place.ts';
 /**
  * `tokenization.request` asks the gateway for one QuickPay ID.
  *
@@ -92,7 +93,10 @@ async function findOrAccept(
 }
 
 function openRequest(tokenization: TokenizationRow, { keyring }: Context): QuickPayRequest {
-  const sealed = keyring.open(requestPlace(tokenization.id), tokenization.request_sealed);
+  const sealed = keyring.open(
+    sealedPlace('tokenization', 'request_sealed', tokenization.id),
+    tokenization.request_sealed,
+  );
   // What was sealed is what `acceptTokenization` built from a parsed payload.
   const request = JSON.parse(sealed.reveal()) as QuickPayRequest;
   return { ...request, merchant: { referenceId: tokenization.gateway_reference } };

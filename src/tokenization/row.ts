@@ -5,6 +5,7 @@ import type { JobSettings } from '../execution/dependencies.ts';
 import { firstExpiryLook } from '../domain/expiry-watch.ts';
 import { startOfDay } from '../domain/start-of-day.ts';
 import { type TokenizationFacts, reviewReasons } from '../domain/evidence.ts';
+import { sealedPlace } from '../db/sealed-place.ts';
 
 /** What is known of a token that turned out to be usable. */
 export interface ActiveToken {
@@ -27,7 +28,10 @@ export function activation(
   const { isEndAsked = false } = token;
   return {
     patch: {
-      quickpay_id_sealed: keyring.seal(quickpayPlace(row.id), token.quickpayId.reveal()),
+      quickpay_id_sealed: keyring.seal(
+        sealedPlace('tokenization', 'quickpay_id_sealed', row.id),
+        token.quickpayId.reveal(),
+      ),
       quickpay_id_index: quickpayIndex(keyring, token.quickpayId),
       order_reference_id: token.orderReferenceId ?? row.order_reference_id,
       ...(expiresAt === undefined ? {} : { expires_at: expiresAt.toISOString() }),
@@ -50,9 +54,14 @@ export function isResubmitted({ attempt }: TokenizationRow): boolean {
   return attempt > 1;
 }
 
-/** Where a sealed QuickPay ID belongs. */
-export function quickpayPlace(rowId: string): { table: string; column: string; rowId: string } {
-  return { table: 'tokenization', column: 'quickpay_id_sealed', rowId };
+/** Opens the QuickPay ID of a tokenization; undefined while it has none. */
+export function openQuickpayId(
+  keyring: Keyring,
+  { id, quickpay_id_sealed: sealed }: Pick<TokenizationRow, 'id' | 'quickpay_id_sealed'>,
+): Secret | undefined {
+  return sealed === null
+    ? undefined
+    : keyring.open(sealedPlace('tokenization', 'quickpay_id_sealed', id), sealed);
 }
 
 /** The blind index of a QuickPay ID, by which it is found and compared. */

@@ -5,7 +5,6 @@ import { findCredential } from '../../src/db/credentials.ts';
 import { listDeadLetters } from '../../src/db/dead-letters.ts';
 import { findTokenizationsByMerchantReference } from '../../src/db/tokenizations.ts';
 import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
-import { quickpayPlace } from '../../src/tokenization/row.ts';
 import { requestPayload } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/harness/fixtures.ts';
@@ -13,6 +12,7 @@ import { openShop, type Shop } from '../support/harness/shop.ts';
 import { backends, startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 import { redriveJob } from '../../src/dead-letter/redrive.ts';
 import { requestTokenizationPayload } from '../../src/cli/commands/enqueue.ts';
+import { openQuickpayId } from '../../src/tokenization/row.ts';
 
 const audit = { actor: { type: 'backend', id: 'test' } } as const;
 
@@ -70,9 +70,7 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
     const [creation] = worker.sandbox.state().creations;
     const { db, keyring } = worker.app.operations;
     expect(active.quickpay_id_sealed).not.toContain(creation?.quickpayId);
-    expect(keyring.open(quickpayPlace(active.id), active.quickpay_id_sealed ?? '').reveal()).toBe(
-      creation?.quickpayId,
-    );
+    expect(openQuickpayId(keyring, active)?.reveal()).toBe(creation?.quickpayId);
     expect(active.expires_at).toBeInstanceOf(Date);
     const events = (await findTimeline(db, active.id)).map(({ event }) => event);
     expect(

@@ -3,7 +3,7 @@ import type { TokenizationRow } from '../../db/rows.ts';
 import type { AuditContext } from '../../domain/audit-entry.ts';
 import { decideOnDispute, type MessageEvidence, rankOf } from '../../domain/evidence.ts';
 import type { Secret } from '../../security/secret.ts';
-import { quickpayPlace, factsOf } from '../row.ts';
+import { factsOf, openQuickpayId } from '../row.ts';
 import { retryWhileUnanswered } from './backoff.ts';
 import { ask, askForSecondToken, referencesOf } from '../query-gateway.ts';
 import {
@@ -104,9 +104,7 @@ export async function askAbout(
     const isOurs = named === undefined ? said.isSigned : referencesOf(row).includes(named);
     return answer.says === 'success' && !isOurs ? { ...answer, says: 'none' } : answer;
   }
-  if (row.quickpay_id_sealed === null) {
-    return { says: 'unknown', isOtherToken: false, word: 'no_token' };
-  }
-  const own = context.keyring.open(quickpayPlace(row.id), row.quickpay_id_sealed);
+  const own = openQuickpayId(context.keyring, row);
+  if (own === undefined) return { says: 'unknown', isOtherToken: false, word: 'no_token' };
   return await ask(row, { by: 'quickpayId', value: own }, context);
 }

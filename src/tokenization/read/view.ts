@@ -3,8 +3,8 @@ import { findNamedTokenization, type NamedTokenizationRow } from '../../db/token
 import type { TokenizationView } from '../../domain/api-shapes.ts';
 import { AppError } from '../../domain/errors.ts';
 import { reviewReasons } from '../../domain/evidence.ts';
-import { requestPlace } from '../request/accept.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
+import { sealedPlace } from '../../db/sealed-place.ts';
 
 type Dependencies = Pick<BackendDependencies, 'db' | 'keyring'>;
 
@@ -44,7 +44,9 @@ const sealedRequest = z.object({ customer: z.object({ id: z.string() }) });
 /** One row that can't be opened, for want of a key or for damage, must not hide a page of others. */
 function customerIdOf(row: NamedTokenizationRow, { keyring }: Dependencies): string | null {
   try {
-    const opened = keyring.open(requestPlace(row.id), row.request_sealed).reveal();
+    const opened = keyring
+      .open(sealedPlace('tokenization', 'request_sealed', row.id), row.request_sealed)
+      .reveal();
     return sealedRequest.parse(JSON.parse(opened)).customer.id;
   } catch {
     return null;

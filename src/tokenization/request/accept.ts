@@ -14,6 +14,7 @@ import type { QuickPayRequest } from '../../gateway/client.ts';
 import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { requestJob } from '../../domain/outbox-job.ts';
+import { sealedPlace } from '../../db/sealed-place.ts';
 
 /** The tokenization that stands for a request, and whether this request made it. */
 export interface AcceptedTokenization {
@@ -73,7 +74,10 @@ async function tryToAccept(
       gateway_reference: payload.merchant.referenceId,
       customer_index: keyring.blindIndex('customer', payload.customer.id),
       request_digest: keyring.blindIndex('request', fingerprint),
-      request_sealed: keyring.seal(requestPlace(id), JSON.stringify(request)),
+      request_sealed: keyring.seal(
+        sealedPlace('tokenization', 'request_sealed', id),
+        JSON.stringify(request),
+      ),
       currency: payload.order.currency,
       amount: payload.order.amount,
       methods: payload.order.methods,
@@ -130,11 +134,6 @@ async function assertReferenceIsFree(
 function fingerprintOf(payload: TokenizationRequestPayload): string {
   const { v: _, credential: __, ...said } = tokenizationRequestPayload.parse(payload);
   return JSON.stringify(said);
-}
-
-/** Where the sealed vendor body of a tokenization belongs. */
-export function requestPlace(rowId: string): { table: string; column: string; rowId: string } {
-  return { table: 'tokenization', column: 'request_sealed', rowId };
 }
 
 async function getAcceptPayments(

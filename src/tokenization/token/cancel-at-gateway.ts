@@ -1,11 +1,11 @@
 import type { TokenizationRow } from '../../db/rows.ts';
 import { firstExpiryLook } from '../../domain/expiry-watch.ts';
 import type { CancelReply } from '../../gateway/client.ts';
-import { quickpayPlace } from '../row.ts';
 import { ask } from '../query-gateway.ts';
 import { done, type JobContext, type Outcome } from '../../execution/define-job.ts';
 import { getAccountOf } from '../../account/open-account.ts';
 import type { Answer } from '../../gateway/answer.ts';
+import { openQuickpayId } from '../row.ts';
 
 /** The changes that end, or put off, the disabling of a token. */
 export const disablingEvents = [
@@ -25,8 +25,8 @@ type Context = JobContext<(typeof disablingEvents)[number]>;
  * statuses are kept in the audit row.
  */
 export async function finishDisabling(row: TokenizationRow, context: Context): Promise<Outcome> {
-  if (row.quickpay_id_sealed === null) return done('no_token');
-  const quickpayId = context.keyring.open(quickpayPlace(row.id), row.quickpay_id_sealed);
+  const quickpayId = openQuickpayId(context.keyring, row);
+  if (quickpayId === undefined) return done('no_token');
   const account = await getAccountOf(context, row);
   const { signal } = context;
   const reply = await context.gateway.cancelQuickPay(account, quickpayId, { signal });

@@ -2,9 +2,9 @@ import { getTokenization } from '../../db/tokenizations.ts';
 import type { AuditContext } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { Secret } from '../../security/secret.ts';
-import { quickpayPlace } from '../row.ts';
 import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
+import { openQuickpayId } from '../row.ts';
 
 /**
  * Opens the QuickPay ID of a tokenization for whoever `audit` names. The audit row is committed before anything is opened:
@@ -18,8 +18,7 @@ export async function revealToken(
   const { db, door, keyring } = dependencies;
   return await retryOnStaleVersion(async () => {
     const row = await getTokenization(db, tokenizationId);
-    const sealed = row.quickpay_id_sealed;
-    if (sealed === null) {
+    if (row.quickpay_id_sealed === null) {
       throw new AppError('state_forbids', `There is no token to reveal in state ${row.state}.`);
     }
     const outcome = await door.apply({
@@ -28,6 +27,6 @@ export async function revealToken(
       event: 'token.revealed',
       audit,
     });
-    return outcome.isApplied ? keyring.open(quickpayPlace(row.id), sealed) : undefined;
+    return outcome.isApplied ? openQuickpayId(keyring, row) : undefined;
   });
 }

@@ -1,7 +1,7 @@
 import type { TokenizationRow } from '../../db/rows.ts';
 import { daysLeft, dueNotice, nextExpiryLook } from '../../domain/expiry-watch.ts';
 import { startOfDay } from '../../domain/start-of-day.ts';
-import { isResubmitted, quickpayPlace } from '../row.ts';
+import { isResubmitted, openQuickpayId } from '../row.ts';
 import { ask, askForSecondToken } from '../query-gateway.ts';
 import {
   done,
@@ -37,8 +37,8 @@ const silenceAfterEndMs = 86_400_000;
  */
 export async function watchToken(row: TokenizationRow, context: Context): Promise<Outcome> {
   const isDue = row.reconcile_at !== null && row.reconcile_at <= context.now;
-  if (!isDue || row.quickpay_id_sealed === null) return done('already_settled');
-  const quickpayId = context.keyring.open(quickpayPlace(row.id), row.quickpay_id_sealed);
+  const quickpayId = isDue ? openQuickpayId(context.keyring, row) : undefined;
+  if (quickpayId === undefined) return done('already_settled');
   const answer = await ask(row, { by: 'quickpayId', value: quickpayId }, context);
   if (answer.says === 'unknown' && !isLongOver(row, context.now)) {
     return snooze(noAnswerDelayMs, 'no_answer');

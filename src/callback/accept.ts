@@ -11,13 +11,13 @@ import type { BackendDependencies } from '../execution/dependencies.ts';
 import { judgeJob } from '../domain/outbox-job.ts';
 import { sealedPlace } from '../db/sealed-place.ts';
 
-/** A message as it came in. */
+/** A message of the gateway as it arrived. */
 export interface InboundMessage {
   readonly channel: Channel;
   readonly contentType: string | undefined;
   readonly body: Uint8Array;
   readonly sourceIp: string | undefined;
-  /** When a backend received it; absent: now. What lies ahead counts as now, and what lies further back than messages of strangers are kept as that. */
+  /** When a backend received it; now by default. See `ageMsOf` for its bounds. */
   readonly receivedAt?: Date;
 }
 
@@ -25,30 +25,33 @@ export interface InboundMessage {
 export interface AcceptedCallback {
   readonly id: string;
   readonly version: number;
-  /** A message that said the same, in every field but the push time, was in the inbox before. */
+  /** Whether the inbox already held a message with the same fields, the push time apart. */
   readonly isDuplicate: boolean;
-  /** The message as it was read, for callers that need its reference; undefined when it can't be read. */
+  /** The parsed message; undefined when it is unreadable. */
   readonly message: CallbackMessage | undefined;
 }
 
-/** How long a callback may wait for its verdict before the scan puts its job back. */
+/** How long a callback may wait for its verdict before the scan enqueues its job again. */
 export const verdictTimeoutMs = 5_000;
 const excerptBytes = 256;
 
-/** Who hands a message over, and whether the caller goes on with the work itself instead of leaving it to a job. */
+/** How to accept a message. */
 export interface AcceptCallbackOptions {
+  /** Who delivers it; the gateway by default. */
   readonly audit?: AuditContext;
-  /** The id of a new inbox row, where its caller was told one before. */
+  /** The id for a new row, where the caller has already given one out. */
   readonly id?: string;
+  /** Whether the caller judges the message itself, so that no job is needed. */
   readonly isContinuedByCaller?: boolean;
 }
 
 /**
- * Commits one inbound message, sealed, with its audit row and the job that judges it. It needs Postgres only, and decides nothing: a message is
- * acknowledged because it is kept, not because it is believed.
+ * Commits one inbound message, sealed, with its audit row and the job that judges it. It needs
+ * PostgreSQL only. The gateway gets its acknowledgement because the message is stored, whatever its
+ * verdict will be.
  *
- * What can't be read, and what names an account that we don't hold, is kept as a digest and a short excerpt, so that
- * strangers can't fill the disk.
+ * Of a message that is unreadable or names an unknown account, only a digest and a short excerpt
+ * are stored, so that unverified senders cannot fill the disk.
  */
 export async function acceptCallback(
   dependencies: BackendDependencies,
@@ -57,18 +60,18 @@ export async function acceptCallback(
 ): Promise<AcceptedCallback> {
   const parsed = parseCallback({ contentType: inbound.contentType, body: inbound.body });
   const message = parsed.ok ? parsed.message : undefined;
-  const refusal = await refusalOf(dependencies, message);
+  const refusal = await refusalReasonOf(dependencies, message);
   const digest = messageDigest(inbound, message, refusal);
 
-  const again = await countCallbackAgain(dependencies.db, digest);
-  if (again !== undefined) return asAccepted(again, true, message);
+  const known = await countCallbackAgain(dependencies.db, digest);
+  if (known !== undefined) return duplicateOf(known, message);
 
   const id = options.id ?? randomUUID();
   const outcome = await dependencies.door.apply({
     entity: 'callback',
     row: { id, version: 0, state: null },
     event: refusal === undefined ? 'callback.received' : 'callback.refused',
-    patch: newRow(dependencies, id, inbound, { message, digest, refusal }),
+    patch: newCallbackColumns(dependencies, id, inbound, { message, digest, refusal }),
     audit: {
       ...(options.audit ?? { actor: { type: 'gateway', id: inbound.channel } }),
       channel: inbound.channel,
@@ -83,15 +86,15 @@ export async function acceptCallback(
   });
   if (outcome.isApplied) return { id, version: 1, isDuplicate: false, message };
 
-  // The same message came in twice at once, and the other one was first.
-  const winner = await countCallbackAgain(dependencies.db, digest);
-  if (winner === undefined) {
-    throw new AppError('internal', 'A callback was neither new nor known.');
+  // A concurrent call stored the same message first.
+  const concurrent = await countCallbackAgain(dependencies.db, digest);
+  if (concurrent === undefined) {
+    throw new AppError('internal', 'A callback is neither new nor stored. Deliver it again.');
   }
-  return asAccepted(winner, true, message);
+  return duplicateOf(concurrent, message);
 }
 
-async function refusalOf(
+async function refusalReasonOf(
   { db }: BackendDependencies,
   message: CallbackMessage | undefined,
 ): Promise<RejectionReason | undefined> {
@@ -102,19 +105,20 @@ async function refusalOf(
   return credential === undefined ? 'unknown_account' : undefined;
 }
 
-function newRow(
+function newCallbackColumns(
   { keyring, settings }: BackendDependencies,
   id: string,
   inbound: InboundMessage,
-  judged: {
+  parsed: {
     message: CallbackMessage | undefined;
     digest: string;
     refusal: RejectionReason | undefined;
   },
 ): Readonly<Record<string, unknown>> {
-  const { message, digest, refusal } = judged;
-  const isKept = refusal === undefined;
-  const kept = isKept ? inbound.body : inbound.body.subarray(0, excerptBytes);
+  const { message, digest, refusal } = parsed;
+  const isStoredInFull = refusal === undefined;
+  const stored = isStoredInFull ? inbound.body : inbound.body.subarray(0, excerptBytes);
+  const fields = isStoredInFull ? message?.fields : undefined;
   return {
     channel: inbound.channel,
     semantic_key: message === undefined ? digest : semanticKey(inbound.channel, message),
@@ -122,36 +126,41 @@ function newRow(
     content_type: inbound.contentType?.slice(0, 255) ?? null,
     body_sealed: keyring.seal(
       sealedPlace('callback', 'body_sealed', id),
-      Buffer.from(kept).toString('utf8'),
+      Buffer.from(stored).toString('utf8'),
     ),
     body_bytes: inbound.body.byteLength,
-    account: isKept ? (message?.fields.account ?? null) : null,
-    terminal: isKept ? (message?.fields.terminal ?? null) : null,
-    merchant_reference_id: isKept ? storable(message?.fields.merchantReferenceId) : null,
-    order_reference_id: isKept ? storable(message?.fields.orderReferenceId) : null,
+    account: fields?.account ?? null,
+    terminal: fields?.terminal ?? null,
+    merchant_reference_id: storableReference(fields?.merchantReferenceId),
+    order_reference_id: storableReference(fields?.orderReferenceId),
     source_index:
       inbound.sourceIp === undefined ? null : keyring.blindIndex('source_ip', inbound.sourceIp),
     reason: refusal ?? null,
     received_at_in_ms: -ageMsOf(inbound, settings.refusedCallbackMaxAgeMs),
     last_seen_at_in_ms: 0,
-    ...(isKept ? { due_at_in_ms: verdictTimeoutMs } : {}),
+    ...(isStoredInFull ? { due_at_in_ms: verdictTimeoutMs } : {}),
   };
 }
 
-/** How long ago a message was received, in milliseconds. Bounded, since it is what somebody else's clock says. */
+/**
+ * How long ago a backend received a message, in milliseconds. The backend's clock may be wrong, so
+ * an instant in the future counts as now, and the age never exceeds `ageMsMax`.
+ */
 function ageMsOf({ receivedAt }: InboundMessage, ageMsMax: number): number {
   if (receivedAt === undefined) return 0;
   return Math.min(ageMsMax, Math.max(0, Date.now() - receivedAt.getTime()));
 }
 
-/** A reference as a column can hold it: half of a character, sent or cut so, is no text to PostgreSQL. */
-function storable(reference: string | undefined): string | null {
+/**
+ * A reference cut to its column. PostgreSQL refuses half a surrogate pair, which the cut may leave.
+ */
+export function storableReference(reference: string | undefined): string | null {
   return reference?.slice(0, 50).toWellFormed() ?? null;
 }
 
 /**
- * A digest of all that a message says but its push time, which differs with every attempt. Names and values are
- * encoded as JSON, so that no value can pose as a border between two fields.
+ * A digest of a message without its push time, which differs in each attempt. Names and values are
+ * encoded as JSON, so that no value can imitate the border between two fields.
  */
 function messageDigest(
   inbound: InboundMessage,
@@ -159,19 +168,19 @@ function messageDigest(
   refusal: RejectionReason | undefined,
 ): string {
   const hash = createHash('sha256').update(`${inbound.channel}\0`);
-  // Of a refused message only an excerpt is kept: it must not swallow the same message once its account is known.
+  // A refused message is stored as an excerpt. Once its account is known, the same message must not
+  // count as a duplicate of it.
   if (refusal !== undefined) hash.update('refused\0');
   if (message === undefined) return hash.update(inbound.body).digest('hex');
-  const said = Object.entries(message.raw)
+  const fields = Object.entries(message.raw)
     .filter(([name]) => name !== 'push_dateTime')
     .sort(([a], [b]) => (a < b ? -1 : 1));
-  return hash.update(JSON.stringify(said)).digest('hex');
+  return hash.update(JSON.stringify(fields)).digest('hex');
 }
 
-function asAccepted(
-  row: CallbackRow,
-  isDuplicate: boolean,
+function duplicateOf(
+  { id, version }: CallbackRow,
   message: CallbackMessage | undefined,
 ): AcceptedCallback {
-  return { id: row.id, version: row.version, isDuplicate, message };
+  return { id, version, isDuplicate: true, message };
 }

@@ -30,10 +30,24 @@ export const judgingEvents = [
 export type JudgingContext = JobContext<(typeof judgingEvents)[number]>;
 
 /**
- * Judges one message of the inbox: grammar, signature, then equality with the request it claims to be about. Only what passes all three becomes
- * evidence; a right signature alone proves little, because the gateway joins the signed values without separators.
+ * How much later than its snooze a postponed callback is due, so that the scan leaves it to its
+ * job.
+ */
+const jobGraceMs = 30_000;
+
+/**
+ * How long a new orphan waits before it is judged again. A tokenization whose transaction was open
+ * in between did not see the orphan, so its trigger enqueued nothing.
+ */
+const orphanRecheckMs = 5_000;
+
+/**
+ * Judges one message of the inbox: grammar, signature, then equality with the request that it
+ * names. Only a message that passes all three becomes evidence. A right signature alone proves
+ * little, because the gateway joins the signed values without separators.
  *
- * Evidence is applied before the verdict is written. A crash in between repeats the evidence, which changes nothing.
+ * The evidence is applied before the verdict is written. A crash in between applies the evidence
+ * again, which changes nothing.
  */
 export async function judgeCallback(callbackId: string, context: JudgingContext): Promise<Outcome> {
   const callback = await findCallback(context.db, callbackId);
@@ -45,23 +59,28 @@ export async function judgeCallback(callbackId: string, context: JudgingContext)
   ) {
     return done('already_judged');
   }
+  const place = sealedPlace('callback', 'body_sealed', callback.id);
   const parsed = parseCallback({
     contentType: callback.content_type ?? undefined,
-    body: context.keyring
-      .open(sealedPlace('callback', 'body_sealed', callback.id), callback.body_sealed)
-      .reveal(),
+    body: context.keyring.open(place, callback.body_sealed).reveal(),
   });
-  if (!parsed.ok) return await reject(callback, 'unreadable', context, { paths: [parsed.reason] });
-
+  if (!parsed.ok) {
+    const detail = { paths: [parsed.reason] };
+    return await rejectCallback(callback, { reason: 'unreadable', detail }, context);
+  }
   const { message } = parsed;
-  if (!isTokenMessage(message)) return await reject(callback, 'not_a_token_message', context);
+  if (!isTokenMessage(message)) {
+    return await rejectCallback(callback, { reason: 'not_a_token_message' }, context);
+  }
   const faults = checkGrammar(message);
   if (faults.length > 0) {
     const paths = faults.map(({ field, reason }) => `${field}:${reason}`);
-    return await reject(callback, 'grammar', context, { paths });
+    return await rejectCallback(callback, { reason: 'grammar', detail: { paths } }, context);
   }
-  const account = await findAccount(message, context);
-  if (account === undefined) return await reject(callback, 'unknown_account', context);
+  const account = await findSigningAccount(message, context);
+  if (account === undefined) {
+    return await rejectCallback(callback, { reason: 'unknown_account' }, context);
+  }
   return await judgeReadable(callback, message, account, context);
 }
 
@@ -71,13 +90,11 @@ async function judgeReadable(
   account: SigningAccount,
   context: JudgingContext,
 ): Promise<Outcome> {
-  const signature = judgeSignature(
-    message,
-    account.secureCodes,
-    context.settings.signatures[callback.channel],
-  );
+  const policy = context.settings.signatures[callback.channel];
+  const signature = judgeSignature(message, account.secureCodes, policy);
+  const detail = signatureDetail(signature);
   if (signature.rejection !== undefined) {
-    return await reject(callback, signature.rejection, context, signatureDetail(signature));
+    return await rejectCallback(callback, { reason: signature.rejection, detail }, context);
   }
   const tokenization = await findTokenizationByEvidence(context.db, {
     account: account.account,
@@ -85,45 +102,46 @@ async function judgeReadable(
     merchantReferenceId: message.fields.merchantReferenceId,
     orderReferenceId: message.fields.orderReferenceId,
   });
-  if (tokenization === undefined) return await park(callback, signature, context);
+  if (tokenization === undefined) return await parkOrphan(callback, signature, context);
 
-  const found = await match(callback, tokenization, context);
-  if (found === undefined) return done('already_judged');
+  const matched = await matchOrphan(callback, tokenization, context);
+  if (matched === undefined) return done('already_judged');
   const mismatch = mismatchOf(message, tokenization);
   if (mismatch !== undefined) {
-    return await reject(found, mismatch, context, signatureDetail(signature), {
-      is_believed: signature.isProven,
-      tokenization_id: tokenization.id,
-    });
+    const learned = { is_believed: signature.isProven, tokenization_id: tokenization.id };
+    return await rejectCallback(matched, { reason: mismatch, detail, learned }, context);
   }
-  const { fields } = context.settings.signatures[callback.channel];
   const evidence: Evidence = {
-    callback: found,
+    callback: matched,
     message,
     isSigned: signature.isProven,
-    isProven: signature.isProven && isUnambiguous(fields, message, tokenization),
+    isProven: signature.isProven && isUnambiguous(policy.fields, message, tokenization),
   };
   const applied = await applyEvidence(evidence, tokenization, context);
   if (applied.kind === 'snooze') {
-    await postponeCallback(context.db, found.id, applied.delayMs + jobLostAfterMs);
+    await postponeCallback(context.db, matched.id, applied.delayMs + jobGraceMs);
   }
   if (applied.kind !== 'done') return applied;
   await context.apply({
     entity: 'callback',
-    row: found,
+    row: matched,
     event: 'callback.accepted',
     patch: {
-      is_believed: signature.isProven || (await hasChanged(found, tokenization, context)),
+      is_believed:
+        signature.isProven || (await hasTokenizationChanged(matched, tokenization, context)),
       tokenization_id: tokenization.id,
       due_at: null,
     },
-    audit: { channel: found.channel, reason: applied.result, detail: signatureDetail(signature) },
+    audit: { channel: matched.channel, reason: applied.result, detail },
   });
   return applied;
 }
 
-/** Whether a message has changed its tokenization, or something else has meanwhile: then the message is kept. */
-async function hasChanged(
+/**
+ * Whether the message, or anything else, changed the tokenization. Then retention keeps the
+ * message.
+ */
+async function hasTokenizationChanged(
   callback: CallbackRow,
   { id, version }: TokenizationRow,
   { db }: JudgingContext,
@@ -132,7 +150,7 @@ async function hasChanged(
   return await isEvidenceOf(db, callback.id, id);
 }
 
-async function findAccount(
+async function findSigningAccount(
   message: CallbackMessage,
   { db, keyring }: JudgingContext,
 ): Promise<SigningAccount | undefined> {
@@ -142,23 +160,18 @@ async function findAccount(
   return row === undefined ? undefined : openAccount(keyring, row);
 }
 
-/** How long after its time the job of a message that waits counts as lost. */
-const jobLostAfterMs = 30_000;
-
-/** How long after it was parked an orphan looks once more for a tokenization that was being written meanwhile and did not see it. */
-const secondLookMs = 5_000;
-
 /**
- * A message for a reference that we don't know (yet) waits until its tokenization appears, which puts this job back. One that waited
- * for too long is given up with an alarm: somebody pays for tokens that this worker knows nothing of.
+ * A message about an unknown reference waits as an orphan. When its tokenization appears, a
+ * database trigger enqueues this job again.
  */
-async function park(
+async function parkOrphan(
   callback: CallbackRow,
   { isProven }: SignatureJudgement,
   context: JudgingContext,
 ): Promise<Outcome> {
-  if (callback.state !== 'received')
-    return await keepWaiting(callback, 'unknown_reference', context);
+  if (callback.state !== 'received') {
+    return await keepOrphanWaiting(callback, 'unknown_reference', context);
+  }
   await context.apply({
     entity: 'callback',
     row: callback,
@@ -166,11 +179,14 @@ async function park(
     patch: { is_believed: isProven, due_at_in_ms: context.settings.orphanMaxAgeMs },
     audit: { channel: callback.channel, reason: 'unknown_reference' },
   });
-  return snooze(secondLookMs, 'orphaned');
+  return snooze(orphanRecheckMs, 'orphaned');
 }
 
-/** Leaves an orphan that can't be believed (yet) as it is, until its time is over. */
-async function keepWaiting(
+/**
+ * Leaves an orphan as it is until it is too old, then abandons it and logs an error: the gateway
+ * may hold a token that this worker does not know.
+ */
+async function keepOrphanWaiting(
   callback: CallbackRow,
   reason: RejectionReason | 'unknown_reference',
   context: JudgingContext,
@@ -188,13 +204,13 @@ async function keepWaiting(
   if (outcome.isApplied) {
     context.logger.error(
       { callbackId: callback.id, channel: callback.channel, reason },
-      'a message of the gateway was given up: no tokenization has appeared that it can be believed about',
+      'callback abandoned: no tokenization accepted it in time; fix the reason, then run "token-worker callbacks replay"',
     );
   }
   return done('abandoned');
 }
 
-async function match(
+async function matchOrphan(
   callback: CallbackRow,
   tokenization: TokenizationRow,
   context: JudgingContext,
@@ -211,15 +227,20 @@ async function match(
   return { ...callback, state: 'matched', version: outcome.version };
 }
 
-async function reject(
+interface Rejection {
+  readonly reason: RejectionReason;
+  readonly detail?: Readonly<Record<string, string | readonly string[]>>;
+  /** Columns that the judgement found out before it rejected the message. */
+  readonly learned?: { readonly is_believed: boolean; readonly tokenization_id: string };
+}
+
+async function rejectCallback(
   callback: CallbackRow,
-  reason: RejectionReason,
+  { reason, detail = {}, learned }: Rejection,
   context: JudgingContext,
-  detail: Readonly<Record<string, string | readonly string[]>> = {},
-  learned: Readonly<{ is_believed?: boolean; tokenization_id?: string }> = {},
 ): Promise<Outcome> {
-  // An orphan that can't be believed after all stays an orphan until it is given up: its table knows no rejection.
-  if (callback.state === 'orphaned') return await keepWaiting(callback, reason, context);
+  // The transition table has no rejection of an orphan, so it waits until it is abandoned.
+  if (callback.state === 'orphaned') return await keepOrphanWaiting(callback, reason, context);
   await context.apply({
     entity: 'callback',
     row: callback,

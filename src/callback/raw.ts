@@ -4,8 +4,8 @@ import type { rawCallbackPayload, callbackIdPayload } from '../domain/job-payloa
 import { type InboundMessage, acceptCallback } from './accept.ts';
 import type { JudgingContext } from './judge.ts';
 
-/** A message that a backend received itself, as the inbox takes it. */
-export function inboundOf(
+/** The inbound message in a raw payload: one that a backend received itself and passed on. */
+export function inboundMessageOf(
   channel: Channel,
   { contentType, body, receivedAt, sourceIp }: z.output<typeof rawCallbackPayload>,
 ): InboundMessage {
@@ -19,16 +19,16 @@ export function inboundOf(
 }
 
 /**
- * The inbox row that a job is about. A message that a backend received itself and put into the queue is committed to the
- * inbox first, and then leaves the queue.
+ * The id of the inbox row that a job is about. A raw payload is committed to the inbox first; then
+ * its id replaces it on the queue, which must not hold the message.
  */
-export async function callbackIdOf(
+export async function storedCallbackId(
   payload: z.output<typeof callbackIdPayload> | z.output<typeof rawCallbackPayload>,
   channel: Channel,
   context: JudgingContext,
 ): Promise<string> {
   if ('callbackId' in payload) return payload.callbackId;
-  const { id } = await acceptCallback(context, inboundOf(channel, payload), {
+  const { id } = await acceptCallback(context, inboundMessageOf(channel, payload), {
     audit: {
       actor: { type: 'backend', id: 'queue' },
       queue: context.job.queue,

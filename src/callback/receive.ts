@@ -6,33 +6,37 @@ import { openAccount } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { judgeSignature } from './signature-policy.ts';
 
-/** What the receiver tells the listener: the message is kept, or was turned away for its signature. */
-export interface Reception {
+/** How the HTTP listener has to answer. */
+export interface ReceivedCallback {
+  /**
+   * `bad_signature`: the message is stored, and the gateway must still not get its acknowledgement.
+   */
   readonly verdict: 'kept' | 'bad_signature';
-  /** Where the browser goes next, for a redirect whose reference we know. */
+  /** Where the browser goes next, for a redirect with a known reference. */
   readonly returnUrl: string | undefined;
 }
 
 /**
- * Receives one message of the gateway: keeps it, then says so. While a new account is being set up, `reject` makes the gateway
- * keep its retries instead: a push whose signature is bad is then kept and still not acknowledged.
+ * Stores one message of the gateway and returns the verdict for the listener. `reject` is for the
+ * set-up of an account: a push with a bad signature is stored but not acknowledged, so the gateway
+ * sends it again.
  */
 export async function receiveCallback(
   dependencies: OperationDependencies,
   inbound: InboundMessage,
   onBadSignature: 'ack-and-quarantine' | 'reject',
-): Promise<Reception> {
+): Promise<ReceivedCallback> {
   const { message } = await acceptCallback(dependencies, inbound);
   if (inbound.channel === 'redirect') {
-    return { verdict: 'kept', returnUrl: await returnUrlOf(dependencies, message) };
+    return { verdict: 'kept', returnUrl: await customerReturnUrl(dependencies, message) };
   }
-  const isTurnedAway =
-    onBadSignature === 'reject' && (await isSignatureBad(dependencies, inbound, message));
-  return { verdict: isTurnedAway ? 'bad_signature' : 'kept', returnUrl: undefined };
+  const isRefused =
+    onBadSignature === 'reject' && (await hasBadSignature(dependencies, inbound, message));
+  return { verdict: isRefused ? 'bad_signature' : 'kept', returnUrl: undefined };
 }
 
-/** The stored return address with our references added; never one that the message names. */
-async function returnUrlOf(
+/** The stored return address plus our references. An address in the message is never used. */
+async function customerReturnUrl(
   { db }: OperationDependencies,
   message: CallbackMessage | undefined,
 ): Promise<string | undefined> {
@@ -51,7 +55,7 @@ async function returnUrlOf(
   return url.href;
 }
 
-async function isSignatureBad(
+async function hasBadSignature(
   { db, keyring, settings }: OperationDependencies,
   { channel }: InboundMessage,
   message: CallbackMessage | undefined,

@@ -8,10 +8,11 @@ import { judgeJob } from '../domain/outbox-job.ts';
 import { sealedPlace } from '../db/sealed-place.ts';
 
 /**
- * Has a stored message judged once more, by the same job as when it came in: after a signature rule, a secure code or an
- * account was mended. A message that still waits for its verdict is left alone.
+ * Has a stored message judged again, by the job that judged it first: for use after an operator
+ * corrected a signature rule, a secure code or an account. A message that still waits for its
+ * verdict is left alone.
  *
- * Throws `callback_not_found`, or `state_forbids` when only an excerpt of the message was kept.
+ * Throws `callback_not_found`, or `state_forbids` when only an excerpt of the message is stored.
  */
 export async function replayCallback(
   { db, door, keyring }: OperationDependencies,
@@ -20,13 +21,16 @@ export async function replayCallback(
 ): Promise<{ readonly isReplayed: boolean }> {
   const row = await findCallback(db, id);
   if (row === undefined) {
-    throw new AppError('callback_not_found', 'There is no callback of this id.');
+    throw new AppError('callback_not_found', 'No callback has this id.');
   }
   if (row.state === 'received' || row.state === 'matched') return { isReplayed: false };
   const body = keyring.open(sealedPlace('callback', 'body_sealed', id), row.body_sealed).reveal();
   const parsed = parseCallback({ contentType: row.content_type ?? undefined, body });
   if (Buffer.byteLength(body) < row.body_bytes || !parsed.ok) {
-    throw new AppError('state_forbids', 'Only an excerpt of this message was kept.');
+    throw new AppError(
+      'state_forbids',
+      'Only an excerpt of this message is stored, so it cannot be judged again.',
+    );
   }
   const { account, terminal, merchantReferenceId, orderReferenceId } = parsed.message.fields;
   const outcome = await door.apply({

@@ -5,14 +5,14 @@ import { verifySignature } from '../gateway/signature.ts';
 import type { Secret } from '../security/secret.ts';
 import type { SignaturePolicy } from '../execution/dependencies.ts';
 
-/** What a message's signature is worth under the channel's policy. */
+/** What a message's signature proves under its channel's policy. */
 export interface SignatureJudgement {
   readonly verdict: 'verified' | 'mismatch' | 'absent' | 'malformed' | 'off';
-  /** The candidate list that matched. */
+  /** The name of the field list that matched. */
   readonly list?: string | undefined;
-  /** Set only in mode `verify`, when the message must not be believed. */
+  /** Set in mode `verify` only, where the signature does not match. */
   readonly rejection?: RejectionReason | undefined;
-  /** Whether the signature makes the message rank 2: only where the mode insists on it. */
+  /** Whether the signature makes the message rank 2, which only mode `verify` does. */
   readonly isProven: boolean;
 }
 
@@ -23,8 +23,9 @@ const rejections = {
 } as const satisfies Record<string, RejectionReason>;
 
 /**
- * Judges a signature with every secure code of the account. Mode `observe` only says which list matched; mode `verify`
- * rejects what does not, and needs a configured list before a match proves anything.
+ * Checks a signature against every secure code of the account. Mode `observe` only reports which
+ * field list matched. Mode `verify` uses the configured list and rejects a message that does not
+ * match it.
  */
 export function judgeSignature(
   message: CallbackMessage,
@@ -45,7 +46,10 @@ export function judgeSignature(
   return { verdict: result.verdict, rejection, isProven: false };
 }
 
-/** Rules for the QuickPay redirect and push are not published; these are the candidates worth observing. */
+/**
+ * The gateway does not publish the signed fields of QuickPay messages, so `observe` tries known
+ * lists.
+ */
 function candidatesOf(policy: SignaturePolicy): Readonly<Record<string, readonly string[]>> {
   if (policy.fields !== undefined) return { configured: policy.fields };
   const { Q1, Q2, Q3, c1 } = signatureFields;

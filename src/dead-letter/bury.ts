@@ -6,16 +6,16 @@ import type { RunningJob } from '../execution/define-job.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { sealedPlace } from '../db/sealed-place.ts';
 
-/** Why a job ended in dead letters. */
+/** Why a job went to the dead letters. */
 export interface Burial {
   readonly code: ErrorCode;
   readonly paths: readonly string[];
 }
 
 /**
- * Commits a job that can't be done to the dead letters, with its payload sealed, so that nothing is lost even when the queue is. The id
- * follows from the job and its payload, so burying twice is one dead letter, while a backend's job that got a number as its id
- * is not taken for the one that had it before the queue was emptied.
+ * Commits a failed job to the dead letters with its payload sealed, so that it survives the loss of
+ * the queue. The dead letter's id is derived from the job and its payload: burying a job twice
+ * gives one dead letter, and a job that reuses a number of an emptied queue gets its own.
  */
 export async function buryJob(
   { db, door, keyring }: Pick<OperationDependencies, 'db' | 'door' | 'keyring'>,
@@ -23,8 +23,8 @@ export async function buryJob(
   payload: unknown,
   { code, paths }: Burial,
 ): Promise<string> {
-  const before = await findBurial(db, payload);
-  if (before !== undefined) return before;
+  const earlierId = await findEarlierBurial(db, payload);
+  if (earlierId !== undefined) return earlierId;
   const id = derivedId(job.queue, job.id, JSON.stringify(payload ?? null));
   await door.apply({
     entity: 'dead_letter',
@@ -54,18 +54,18 @@ export async function buryJob(
   return id;
 }
 
-/** What stays on the queue of a job that was buried. */
+/** The payload that replaces a buried job's own on the queue. */
 export function burialPayload(deadLetterId: string): Readonly<Record<string, unknown>> {
   return { v: 1, deadLetterId };
 }
 
-const burialForm = z.strictObject({ v: z.literal(1), deadLetterId: z.uuid() });
+const burialPayloadSchema = z.strictObject({ v: z.literal(1), deadLetterId: z.uuid() });
 
-/** The dead letter of a job that was buried, and whose worker died before the queue knew. */
-async function findBurial(
+/** The dead letter of a job whose worker buried it, then died before it told the queue. */
+async function findEarlierBurial(
   db: OperationDependencies['db'],
   payload: unknown,
 ): Promise<string | undefined> {
-  const { data } = burialForm.safeParse(payload);
+  const { data } = burialPayloadSchema.safeParse(payload);
   return data && (await findDeadLetter(db, data.deadLetterId))?.id;
 }

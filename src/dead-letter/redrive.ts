@@ -6,8 +6,9 @@ import { jobId } from '../domain/ids.ts';
 import { sealedPlace } from '../db/sealed-place.ts';
 
 /**
- * Puts a dead letter back on its queue, under a new generation, so that what is left of the old job can't swallow it.
- * Throws `state_forbids` when it was redriven before, `dead_letter_not_found` when there is none of this id.
+ * Puts a dead letter back on its queue. The job gets a new id, because the queue would drop it as a
+ * duplicate of the old one. Throws `dead_letter_not_found`, or `state_forbids` when it was redriven
+ * before.
  */
 export async function redriveJob(
   { db, door, keyring }: Pick<OperationDependencies, 'db' | 'door' | 'keyring'>,
@@ -16,10 +17,10 @@ export async function redriveJob(
 ): Promise<void> {
   const row = await findDeadLetter(db, id);
   if (row === undefined) {
-    throw new AppError('dead_letter_not_found', 'There is no dead letter of this id.');
+    throw new AppError('dead_letter_not_found', 'No dead letter has this id.');
   }
   const sealed = row.payload_sealed ?? '';
-  // Only objects are ever buried as payloads of known jobs; anything else fails its schema again.
+  // A payload that is no object fails its job's schema again.
   const payload = JSON.parse(
     keyring.open(sealedPlace('dead_letter', 'payload_sealed', id), sealed).reveal(),
   ) as Record<string, unknown>;
@@ -39,6 +40,9 @@ export async function redriveJob(
     ],
   });
   if (!outcome.isApplied) {
-    throw new AppError('state_forbids', 'Somebody else redrove this dead letter.');
+    throw new AppError(
+      'state_forbids',
+      'This dead letter was redriven by another call at the same time.',
+    );
   }
 }

@@ -1,16 +1,15 @@
 import { findWebhookEndpoint } from '../db/deliveries.ts';
-import type { WebhookEndpointRow } from '../db/rows.ts';
 import type { Actor } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { derivedId } from '../security/derived-id.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 
-/** The id of a webhook address. */
+/** The id of a webhook address, derived from its URL. */
 export function webhookEndpointId(url: string): string {
   return derivedId('webhook_endpoint', url);
 }
 
-/** Makes sure that the merchant's webhook address has a row. */
+/** Gives the merchant's webhook address a row, unless it has one. */
 export async function registerWebhookEndpoint(
   { db, door }: Pick<OperationDependencies, 'db' | 'door'>,
   url: string,
@@ -26,15 +25,18 @@ export async function registerWebhookEndpoint(
   });
 }
 
-/** Enables an address that was disabled. Throws `state_forbids` when it was never registered. */
+/** Enables a disabled address. Throws `state_forbids` when no worker has registered it. */
 export async function enableWebhookEndpoint(
   { db, door }: Pick<OperationDependencies, 'db' | 'door'>,
   url: string,
   actor: Actor,
 ): Promise<{ readonly wasDisabled: boolean }> {
-  const row: WebhookEndpointRow | undefined = await findWebhookEndpoint(db, webhookEndpointId(url));
+  const row = await findWebhookEndpoint(db, webhookEndpointId(url));
   if (row === undefined) {
-    throw new AppError('state_forbids', 'No worker has used this webhook address yet.');
+    throw new AppError(
+      'state_forbids',
+      'No worker has registered this webhook address yet; start one with it first.',
+    );
   }
   if (row.state === 'enabled') return { wasDisabled: false };
   await door.apply({

@@ -3,14 +3,15 @@ import type { JobContext } from '../execution/define-job.ts';
 import { webhookEndpointId } from './endpoint.ts';
 import { deliveryJob } from '../domain/outbox-job.ts';
 
-/** Deliveries that one scan releases. */
+/** Deliveries that one scan releases at most. */
 const rowsMax = 500;
-/** How long the scan leaves a released delivery to its job. */
-const firstReconcileMs = 10_000;
+/** How long a released delivery waits for its job before the scan enqueues it again. */
+const jobGraceMs = 10_000;
 
 /**
- * Lets held deliveries go once there is an address that is enabled, the first of each token; the next one follows when that is settled.
- * Each begins its schedule anew. Returns how many were released.
+ * Releases held deliveries once the webhook address is enabled. Of each token it releases the
+ * first; the next one follows when that one is settled. A released delivery starts its schedule
+ * from the beginning. Returns how many were released.
  */
 export async function releaseDeliveries({
   db,
@@ -28,7 +29,7 @@ export async function releaseDeliveries({
           entity: 'delivery',
           row,
           event: 'delivery.released',
-          patch: { attempt: 0, reason: null, due_at_in_ms: firstReconcileMs },
+          patch: { attempt: 0, reason: null, due_at_in_ms: jobGraceMs },
           jobs: [deliveryJob(row.id, row.version + 1)],
         }),
     ),

@@ -5,12 +5,12 @@ import { AppError } from '../domain/errors.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { deliveryJob } from '../domain/outbox-job.ts';
 
-/** How long the scan leaves a new delivery to its job. */
-const firstReconcileMs = 10_000;
+/** How long a new delivery waits for its job before the scan enqueues it again. */
+const jobGraceMs = 10_000;
 
 /**
- * Delivers an event once more: a new delivery with the same event id, so that the receiver knows it; the original stays as it
- * is. Throws `delivery_not_found`.
+ * Delivers an event again, as a new delivery. The event id stays the same, so that the receiver can
+ * drop a duplicate; the original delivery is unchanged. Throws `delivery_not_found`.
  */
 export async function replayDelivery(
   { db, door }: Pick<OperationDependencies, 'db' | 'door'>,
@@ -19,7 +19,7 @@ export async function replayDelivery(
 ): Promise<{ readonly id: string }> {
   const original = await findDelivery(db, id);
   if (original === undefined) {
-    throw new AppError('delivery_not_found', 'There is no delivery of this id.');
+    throw new AppError('delivery_not_found', 'No delivery has this id.');
   }
   const replayId = randomUUID();
   const { event_id, tokenization_id, event_type, sequence, status } = original;
@@ -33,7 +33,7 @@ export async function replayDelivery(
       event_type,
       sequence,
       status,
-      due_at_in_ms: firstReconcileMs,
+      due_at_in_ms: jobGraceMs,
     },
     audit: { ...audit, detail: { eventType: event_type, replayOf: id } },
     jobs: [deliveryJob(replayId, 1)],

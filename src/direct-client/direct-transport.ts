@@ -7,7 +7,7 @@ import { acceptTokenization } from '../tokenization/request/accept.ts';
 import { disableToken } from '../tokenization/token/disable.ts';
 import { findTokenizations } from '../tokenization/read/find.ts';
 import type { BackendDependencies } from '../execution/dependencies.ts';
-import { inboundOf } from '../callback/raw.ts';
+import { inboundMessageOf } from '../callback/raw.ts';
 import {
   type AccessTokenReader,
   accessTokenViewOf,
@@ -97,7 +97,7 @@ export function createDirectTransport(options: DirectTransportOptions): DirectTr
       }),
     forward: async (channel, message) =>
       await run(async (audit) => {
-        const inbound = inboundOf(channel, message);
+        const inbound = inboundMessageOf(channel, message);
         const { id, isDuplicate } = await acceptCallback(dependencies, inbound, { audit });
         return { id, isDuplicate };
       }),

@@ -3,7 +3,7 @@ import type { Transition } from './transition.ts';
 /** How a message reached us: through the customer's browser, or pushed by the gateway's server. */
 export const channels = ['redirect', 'notify'] as const;
 
-/** The way a message came in. */
+/** One of the two ways. */
 export type Channel = (typeof channels)[number];
 
 /** The states of one inbound message. */
@@ -20,30 +20,34 @@ export const callbackStates = [
 /** A state of a callback. */
 export type CallbackState = (typeof callbackStates)[number];
 
-/** What can happen to a callback. A verdict changes only by judging the message again; `seen_count` alone is no change of state. */
+/**
+ * Every change of a callback. Only another judgement changes a verdict. A repeated arrival raises
+ * `seen_count` and is no change of state.
+ */
 export const callbackTransitions = [
   { event: 'callback.received', from: [null], to: 'received' },
-  // Unreadable, or for an account that we do not hold: only a digest and a short excerpt are kept.
+  // Unreadable, or for an unknown account: the row keeps a digest and a short excerpt only.
   { event: 'callback.refused', from: [null], to: 'rejected' },
   { event: 'callback.orphaned', from: ['received'], to: 'orphaned' },
   { event: 'callback.matched', from: ['orphaned'], to: 'matched' },
   { event: 'callback.abandoned', from: ['orphaned'], to: 'abandoned' },
   { event: 'callback.accepted', from: ['received', 'matched'], to: 'accepted' },
   { event: 'callback.rejected', from: ['received', 'matched'], to: 'rejected' },
-  // An operator has it judged once more.
+  // An operator has the message judged again.
   {
     event: 'callback.replayed',
     from: ['accepted', 'rejected', 'orphaned', 'abandoned'],
     to: 'received',
   },
-  // What nobody vouches for is removed after a while; its audit rows stay. A refused message goes without this step.
+  // Retention removes a message that no signature proves; its audit rows stay. A refused message is
+  // removed without this step.
   { event: 'callback.expired', from: ['accepted', 'rejected', 'abandoned'], to: 'expired' },
 ] as const satisfies readonly Transition<CallbackState, string>[];
 
 /** An event of a callback, which is also the `event` of its audit row. */
 export type CallbackEvent = (typeof callbackTransitions)[number]['event'];
 
-/** Why a message was not believed. The set is closed; a reason never holds a value of the message. */
+/** Why a message was rejected. The set is closed; a reason never holds a value of the message. */
 export type RejectionReason =
   | 'unreadable'
   | 'unknown_account'

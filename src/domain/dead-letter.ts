@@ -1,9 +1,9 @@
 import type { Transition } from './transition.ts';
 
-/** The states of work that could not be done: waiting for an operator, or put back on its queue. */
+/** The states of a failed job: it waits for an operator, or is back on its queue. */
 export type DeadLetterState = 'dead' | 'redriven';
 
-/** What can happen to a dead letter. */
+/** Every change of a dead letter. */
 export const deadLetterTransitions = [
   { event: 'dead_letter.buried', from: [null], to: 'dead' },
   { event: 'dead_letter.redriven', from: ['dead'], to: 'redriven' },

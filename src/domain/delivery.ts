@@ -7,14 +7,14 @@ export const deliveryStates = ['pending', 'held', 'delivered', 'failed'] as cons
 /** A state of a delivery. */
 export type DeliveryState = (typeof deliveryStates)[number];
 
-/** What can happen to a delivery. A replay is a delivery of its own. */
+/** Every change of a delivery. A replay is a new delivery. */
 export const deliveryTransitions = [
   { event: 'delivery.created', from: [null], to: 'pending' },
-  // An attempt that did not succeed; the next one is scheduled.
+  // The attempt failed; the next one is scheduled.
   { event: 'delivery.attempted', from: ['pending'], to: 'same' },
   { event: 'delivery.delivered', from: ['pending'], to: 'delivered' },
   { event: 'delivery.failed', from: ['pending', 'held'], to: 'failed' },
-  // There is no address to send it to for now, or an earlier event of its token still waits for one.
+  // No address is enabled, or an earlier event of the same token still waits for one.
   { event: 'delivery.held', from: ['pending'], to: 'held' },
   { event: 'delivery.released', from: ['held'], to: 'pending' },
 ] as const satisfies readonly Transition<DeliveryState, string>[];
@@ -28,7 +28,7 @@ export const webhookEndpointStates = ['enabled', 'disabled'] as const;
 /** A state of a webhook address. */
 export type WebhookEndpointState = (typeof webhookEndpointStates)[number];
 
-/** What can happen to the merchant's webhook address. */
+/** Every change of the merchant's webhook address. */
 export const webhookEndpointTransitions = [
   { event: 'webhook_endpoint.registered', from: [null], to: 'enabled' },
   { event: 'webhook_endpoint.failing', from: ['enabled'], to: 'same' },
@@ -40,8 +40,7 @@ export const webhookEndpointTransitions = [
 /** An event of a webhook address, which is also the `event` of its audit row. */
 export type WebhookEndpointEvent = (typeof webhookEndpointTransitions)[number]['event'];
 
-/** The events of a tokenization that the merchant's backend is told. */
-const announced: ReadonlySet<string> = new Set([
+const announcedEvents: ReadonlySet<string> = new Set([
   'tokenization.redirect_issued',
   'tokenization.activated',
   'tokenization.failed',
@@ -55,14 +54,14 @@ const announced: ReadonlySet<string> = new Set([
   'reconcile.exhausted',
 ] satisfies readonly TokenizationEvent[]);
 
-/** Whether the merchant's backend is told of this event. */
+/** Whether a tokenization event is sent to the merchant's backend. */
 export function isAnnounced(event: string): boolean {
-  return announced.has(event);
+  return announcedEvents.has(event);
 }
 
-/** What an attempt came to, as far as the time of the next one depends on it. Times in milliseconds. */
+/** What the wait for the next attempt depends on. Times in milliseconds. */
 export interface AttemptResult {
-  /** Whether the receiver asked for patience (429), or did not answer in time. */
+  /** Whether the receiver answered 429, or did not answer in time. */
   readonly isOverloaded: boolean;
   readonly retryAfterMs?: number | undefined;
 }
@@ -71,9 +70,10 @@ const overloadedWaitMinMs = 60_000;
 const jitterShare = 0.2;
 
 /**
- * The wait before attempt number `attempt` (from 0), in milliseconds; undefined when the schedule is over. A step is spread by
- * 20 % either way, so that deliveries which failed together do not come back together. `Retry-After` counts between
- * one and two steps; after 429 or a timeout the wait is a minute or more.
+ * The wait before attempt number `attempt` (from 0), in milliseconds; undefined when the schedule
+ * is over. Each step has a jitter of 20 % either way, so that deliveries that failed together do
+ * not retry together. `Retry-After` is kept between one and two steps. After a 429 or a timeout the
+ * wait is at least a minute.
  */
 export function nextAttemptMs(
   scheduleMs: readonly number[],
@@ -84,7 +84,7 @@ export function nextAttemptMs(
   const step = scheduleMs[attempt];
   if (step === undefined) return undefined;
   const jittered = step * (1 - jitterShare + 2 * jitterShare * random);
-  const asked =
+  const waitMs =
     retryAfterMs === undefined ? jittered : Math.min(Math.max(retryAfterMs, step), 2 * step);
-  return Math.round(isOverloaded ? Math.max(asked, overloadedWaitMinMs) : asked);
+  return Math.round(isOverloaded ? Math.max(waitMs, overloadedWaitMinMs) : waitMs);
 }

@@ -1,17 +1,17 @@
 import { jobId } from './ids.ts';
 import type { Channel } from './callback.ts';
 
-/** A job that is put into the outbox by the change it follows from. */
+/** A job that a change writes into the outbox, in the same transaction. */
 export interface OutboxJob {
   readonly queue: string;
   readonly name: string;
   readonly jobId: string;
-  /** Ids only: what is written here rests in PostgreSQL and Redis in the clear. */
+  /** Ids only, because PostgreSQL and Redis hold it in the clear. */
   readonly payload: Readonly<Record<string, unknown>>;
   readonly delayMs?: number;
 }
 
-/** The job that sends a delivery; `version` is the delivery's. */
+/** The job that sends a webhook event; `version` is the delivery's. */
 export function deliveryJob(deliveryId: string, version: number): OutboxJob {
   return {
     queue: 'delivery',
@@ -39,7 +39,7 @@ export function judgeJob(channel: Channel, callbackId: string, version: number):
       };
 }
 
-/** The worker's own job that asks the gateway; `version` is the tokenization's. */
+/** The job that asks the gateway for a QuickPay ID; `version` is the tokenization's. */
 export function requestJob(tokenizationId: string, version: number): OutboxJob {
   return {
     queue: 'tokenization',
@@ -50,8 +50,9 @@ export function requestJob(tokenizationId: string, version: number): OutboxJob {
 }
 
 /**
- * The job that renews a credential's token, with `generation` only while that one is the present one. `id` and `version` are those of the row
- * that it is committed with: the token's, or the credential's.
+ * The job that renews a credential's access token. With `generation`, it renews that generation
+ * only. `id` and `version` are those of the row it is committed with: the token's or the
+ * credential's.
  */
 export function refreshJob(
   id: string,
@@ -69,7 +70,7 @@ export function refreshJob(
   };
 }
 
-/** The job that asks the gateway; `version` is the tokenization's. */
+/** The job that queries the gateway for the outcome; `version` is the tokenization's. */
 export function confirmJob(tokenizationId: string, version: number): OutboxJob {
   return {
     queue: 'reconciliation',
@@ -79,6 +80,7 @@ export function confirmJob(tokenizationId: string, version: number): OutboxJob {
   };
 }
 
+/** The job that cancels a token at the gateway; `version` is the tokenization's. */
 export function disableJob(tokenizationId: string, version: number): OutboxJob {
   return {
     queue: 'tokenization',

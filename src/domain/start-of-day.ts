@@ -1,6 +1,7 @@
 /**
- * The instant at which a calendar date begins in a time zone. The gateway names a token's expiry as a date without a
- * zone, so the token counts as unusable from the start of that day. Undefined when the text is no date.
+ * The instant at which a calendar date begins in a time zone; undefined when the text is no date.
+ * The gateway names a token's expiry as a date without a zone, so the token counts as expired from
+ * the start of that day.
  */
 export function startOfDay(date: string, timeZone: string): Date | undefined {
   if (!/^\d{4}-\d{2}-\d{2}$/.test(date)) return undefined;
@@ -9,7 +10,7 @@ export function startOfDay(date: string, timeZone: string): Date | undefined {
   return new Date(midnightUtc.getTime() - offsetMs(midnightUtc, timeZone));
 }
 
-/** How far the zone's clocks are ahead of UTC at an instant, in milliseconds. */
+/** How far the zone's clock is ahead of UTC at an instant, in milliseconds. */
 function offsetMs(instant: Date, timeZone: string): number {
   const parts = new Intl.DateTimeFormat('en-US', {
     timeZone,

@@ -1,6 +1,6 @@
 import type { Transition } from './transition.ts';
 
-/** The states of one request for a QuickPay ID, in the words used by code, SQL, logs and metrics. */
+/** The states of one request for a QuickPay ID, as code, SQL, logs and metrics name them. */
 export const tokenizationStates = [
   'requested',
   'submitting',
@@ -19,31 +19,32 @@ export const tokenizationStates = [
 export type TokenizationState = (typeof tokenizationStates)[number];
 
 /**
- * What can happen to a tokenization. No other change exists: the transition door refuses an event that is not listed for
- * the present state. A second row for an event is a second outcome that depends on where it happens.
+ * Every change of a tokenization. The transition door refuses an event that is not listed for the
+ * current state. An event with two rows leads to a different state depending on where it happens.
  */
 export const tokenizationTransitions = [
   { event: 'tokenization.requested', from: [null], to: 'requested' },
   { event: 'tokenization.submitting', from: ['requested'], to: 'submitting' },
-  // From submit_unknown: the reply came after its lease had been given up.
+  // From submit_unknown: the reply came after its lease had expired.
   {
     event: 'tokenization.redirect_issued',
     from: ['submitting', 'submit_unknown'],
     to: 'awaiting_customer',
   },
   { event: 'tokenization.outcome_unknown', from: ['submitting'], to: 'submit_unknown' },
-  // The gateway knows the reference but has no result yet; the redirect address went down with the lost reply.
+  // The gateway knows the reference but has no result yet. The redirect address was in the lost
+  // reply.
   { event: 'tokenization.located', from: ['submit_unknown'], to: 'confirming' },
   { event: 'tokenization.resubmitted', from: ['submit_unknown'], to: 'requested' },
   { event: 'evidence.accepted', from: ['awaiting_customer', 'submit_unknown'], to: 'confirming' },
-  // A success that comes late: the state stands until the gateway confirms it.
+  // A late success: the state stays until the gateway confirms it.
   { event: 'evidence.accepted', from: ['expired', 'failed'], to: 'same' },
   {
     event: 'evidence.pending',
     from: ['awaiting_customer', 'confirming', 'submit_unknown'],
     to: 'same',
   },
-  // A query that settled nothing: the next one is scheduled.
+  // A query settled nothing; the next one is scheduled.
   {
     event: 'reconcile.pending',
     from: [
@@ -57,15 +58,15 @@ export const tokenizationTransitions = [
     ],
     to: 'same',
   },
-  // The gateway bears out what is believed: it is not asked again.
+  // The gateway confirms the stored result, so the worker queries no more.
   { event: 'reconcile.settled', from: ['expired', 'failed'], to: 'same' },
-  // The schedule has no further query; an operator decides. A late result is still accepted.
+  // The schedule has no further query, so an operator decides. A late result is still accepted.
   {
     event: 'reconcile.exhausted',
     from: ['awaiting_customer', 'confirming', 'submit_unknown', 'expired', 'failed', 'disabling'],
     to: 'same',
   },
-  // Somebody has the gateway asked now instead of by the schedule, which begins anew.
+  // A backend or an operator asked for a query now; the schedule restarts.
   {
     event: 'reconcile.requested',
     from: ['submit_unknown', 'awaiting_customer', 'confirming', 'expired', 'failed', 'disabling'],
@@ -92,9 +93,9 @@ export const tokenizationTransitions = [
   { event: 'token.disabled', from: ['active', 'disabling'], to: 'disabled' },
   // The gateway refused the cancellation and says that the token works.
   { event: 'token.disable_refused', from: ['disabling'], to: 'active' },
-  // The query named an expiry that was unknown, or another one than before.
+  // A query named an expiry that was unknown or has changed.
   { event: 'token.expiry_learned', from: ['active'], to: 'same' },
-  // Somebody was shown the QuickPay ID.
+  // A backend read the QuickPay ID in the clear.
   {
     event: 'token.revealed',
     from: ['active', 'disabling', 'disabled', 'token_expired'],
@@ -107,7 +108,7 @@ export const tokenizationTransitions = [
 /** An event of a tokenization, which is also the `event` of its audit row. */
 export type TokenizationEvent = (typeof tokenizationTransitions)[number]['event'];
 
-/** States in which the gateway, the customer or we still owe a result. */
+/** States without a result yet. */
 export const openTokenizationStates = [
   'requested',
   'submitting',
@@ -116,12 +117,14 @@ export const openTokenizationStates = [
   'confirming',
 ] as const satisfies readonly TokenizationState[];
 
-/** Whether a result is still owed. */
+/** Whether the tokenization has no result yet. */
 export function isOpen(state: TokenizationState): boolean {
   return (openTokenizationStates as readonly string[]).includes(state);
 }
 
-/** States in which nothing is owed any more, to the customer or to whoever disables; evidence may still change them. */
+/**
+ * States that end a wait for a tokenization or for its disabling. Evidence may still change them.
+ */
 export const finalTokenizationStates = [
   'active',
   'failed',
@@ -130,7 +133,7 @@ export const finalTokenizationStates = [
   'token_expired',
 ] as const satisfies readonly TokenizationState[];
 
-/** Whether somebody who waits for a result has it. A state that this release does not know is none. */
+/** Whether a state ends a wait. A state that this release does not know does not. */
 export function isFinal(state: string): boolean {
   return (finalTokenizationStates as readonly string[]).includes(state);
 }

@@ -1,4 +1,4 @@
-/** Entities whose state is written through the transition door only. Each name is also its table's name. */
+/** Entities whose state only the transition door writes. Each is named like its table. */
 export const entityTypes = [
   'credential',
   'tokenization',
@@ -14,8 +14,9 @@ export const entityTypes = [
 export type EntityType = (typeof entityTypes)[number];
 
 /**
- * One row of a transition table: an event, the states it may happen in (`null`: the entity does not exist yet), and the
- * state it leads to. `same` keeps the state; the row still gets a new version and an audit row of its own.
+ * One row of a transition table: an event, the states it may happen in, and the state it leads to.
+ * From `null` the event creates the entity. `same` keeps the state; the entity still gets a new
+ * version and an audit row.
  */
 export interface Transition<State extends string, Event extends string> {
   readonly event: Event;
@@ -23,7 +24,7 @@ export interface Transition<State extends string, Event extends string> {
   readonly to: State | 'same';
 }
 
-/** The state that `event` leads to from `from`, or undefined when the table does not allow it. */
+/** The state that an event leads to; undefined when the table does not allow the event. */
 export function nextState<State extends string, Event extends string>(
   transitions: readonly Transition<State, Event>[],
   from: State | null,

@@ -3,13 +3,13 @@ import type { TokenizationRow } from '../db/rows.ts';
 import { findTokenization } from '../db/tokenizations.ts';
 import { tokenizationIdPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
-import { askAboutTokenization } from '../tokenization/query-gateway.ts';
+import { queryOutcome } from '../tokenization/query-gateway.ts';
 import { defineJob, done, type JobContext, type Outcome } from '../execution/define-job.ts';
-import { disablingEvents, finishDisabling } from '../tokenization/token/cancel-at-gateway.ts';
+import { disablingEvents, cancelTokenAtGateway } from '../tokenization/token/cancel-at-gateway.ts';
 import { answerEvents, recordAnswer } from '../tokenization/outcome/record-answer.ts';
 import { watchEvents, watchToken } from '../tokenization/token/watch-expiry.ts';
 
-const emits = [
+const confirmEvents = [
   ...watchEvents,
   ...disablingEvents,
   ...answerEvents,
@@ -17,11 +17,12 @@ const emits = [
 ] as const;
 
 /**
- * `tokenization.confirm` asks the gateway what became of a tokenization, by the reference that we chose.
+ * `tokenization.confirm` queries the gateway for the outcome of a tokenization.
  *
- * The answer over our own TLS connection outranks whatever came through a browser or a push. An answer that settles
- * nothing schedules the next query; silence is never read as a result. What is owed to an active token (its end) or to one
- * that is being disabled is done here too, since the same scan finds it.
+ * The answer comes over the worker's own TLS connection, so it outranks any redirect or push. An
+ * answer that settles nothing schedules the next query; a missing answer is never read as a result.
+ * The job also checks the expiry of active tokens and retries disablings, because the same scan
+ * finds them.
  */
 export const confirmTokenization = defineJob({
   name: 'tokenization.confirm',
@@ -29,7 +30,7 @@ export const confirmTokenization = defineJob({
   payload: tokenizationIdPayload,
   retry: exponential({ attemptsMax: 8, baseMs: 1_000, capMs: 60_000 }),
   timeoutMs: 28_000,
-  emits,
+  emits: confirmEvents,
   async run({ tokenizationId }, jobContext) {
     const context = { ...jobContext, now: await databaseNow(jobContext.db) };
     const row = await findTokenization(context.db, tokenizationId);
@@ -38,29 +39,33 @@ export const confirmTokenization = defineJob({
       case 'requested':
         return done('not_submitted_yet');
       case 'submitting':
-        return await giveUpLease(row, context);
+        return await expireLease(row, context);
       case 'active':
         return await watchToken(row, context);
       case 'disabling':
-        // A look that was queued before the disabling began comes while its own job is at it.
+        // This job was enqueued before the disabling began, and `token.disable` is at work on the
+        // row.
         if (row.reconcile_at !== null && row.reconcile_at > context.now) return done('not_due');
-        return await finishDisabling(row, context);
+        return await cancelTokenAtGateway(row, context);
       case 'disabled':
       case 'token_expired':
         return done('already_settled');
       default:
-        return await recordAnswer(row, await askAboutTokenization(row, context), context);
+        return await recordAnswer(row, await queryOutcome(row, context), context);
     }
   },
 });
 
-/** Instants in the row are the database's, so they are compared with its clock. */
-type Context = { readonly now: Date } & JobContext<(typeof emits)[number]>;
+/** `now` is the database's clock, because the instants in the row are. */
+type ConfirmContext = { readonly now: Date } & JobContext<(typeof confirmEvents)[number]>;
 
-/** An intent whose lease ran out: whoever held it is gone, and what the gateway did is unknown. */
-async function giveUpLease(row: TokenizationRow, context: Context): Promise<Outcome> {
+/**
+ * After its lease expired, the worker that sent the request counts as dead and the outcome as
+ * unknown.
+ */
+async function expireLease(row: TokenizationRow, context: ConfirmContext): Promise<Outcome> {
   if (row.lease_until !== null && row.lease_until > context.now) {
-    return done('still_leased');
+    return done('lease_held');
   }
   await context.apply({
     entity: 'tokenization',

@@ -2,12 +2,12 @@ import { AppError } from '../domain/errors.ts';
 import { tokenDisablePayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { cancel, defineJob, done } from '../execution/define-job.ts';
-import { disablingIntent, findDisableTarget } from '../tokenization/token/disable.ts';
-import { disablingEvents, finishDisabling } from '../tokenization/token/cancel-at-gateway.ts';
+import { disablingPatch, findDisableTarget } from '../tokenization/token/disable.ts';
+import { disablingEvents, cancelTokenAtGateway } from '../tokenization/token/cancel-at-gateway.ts';
 
 /**
- * `token.disable` cancels a token at the gateway. Asked for twice, it is done once; an unknown outcome is settled by the
- * reconciliation schedule, which begins anew for whoever asks once more when it is over.
+ * `token.disable` cancels a token at the gateway. Two jobs for one token cancel it once. The query
+ * schedule settles an unknown outcome; a new job restarts a schedule that has ended.
  */
 export const disableTokenJob = defineJob({
   name: 'token.disable',
@@ -20,22 +20,26 @@ export const disableTokenJob = defineJob({
     const row = await findDisableTarget(context, target);
     if (row.state === 'disabled') return done('already_disabled');
     const isUnderWay = row.state === 'disabling' && row.reconcile_at !== null;
-    if (isUnderWay) return await finishDisabling(row, context);
+    if (isUnderWay) return await cancelTokenAtGateway(row, context);
     if (row.state !== 'active' && row.state !== 'disabling') return cancel('state_forbids');
     const outcome = await context.apply({
       entity: 'tokenization',
       row,
       event: row.state === 'active' ? 'token.disabling' : 'reconcile.requested',
-      patch: disablingIntent,
+      patch: disablingPatch,
       audit: { actor: { type: 'backend', id: 'queue' } },
     });
-    if (!outcome.isApplied) throw new AppError('stale_version', 'The token changed meanwhile.');
+    if (!outcome.isApplied)
+      throw new AppError(
+        'stale_version',
+        'Another process changed the token at the same time; the job retries.',
+      );
     const taken = {
       ...row,
       version: outcome.version,
       state: 'disabling',
       reconcile_step: 0,
     } as const;
-    return await finishDisabling(taken, context);
+    return await cancelTokenAtGateway(taken, context);
   },
 });

@@ -7,15 +7,18 @@ import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { defineJob, done, type JobContext } from '../execution/define-job.ts';
 
-type Context = JobContext<'callback.expired'>;
+type ExpireCallbacksContext = JobContext<'callback.expired'>;
 
-/** Rows of one batch: few enough that a stop waits for the batch, and no other job for a lock. */
+/**
+ * Rows in one batch. Few enough that a stopping worker can finish it, and that its locks are short.
+ */
 const rowsMax = 1_000;
 
 /**
- * `retention.expire` removes what strangers sent to the callback routes: messages that could not be read or name an account
- * that we do not hold, and later those about an account of ours that were rejected, given up or changed nothing, without a signature that proves them. Their
- * audit rows stay. It goes on, batch by batch, until nothing is left that is old enough.
+ * `retention.expire` deletes messages of unverified senders from the inbox. First go those that
+ * were unreadable or named an unknown account; later go unproven ones that were rejected, abandoned
+ * or changed nothing. Their audit rows stay. The job deletes batch by batch until no old message is
+ * left.
  */
 export const expireCallbacks = defineJob({
   name: 'retention.expire',
@@ -27,26 +30,30 @@ export const expireCallbacks = defineJob({
   emits: ['callback.expired'],
   async run(_, context) {
     let removed = 0;
-    for (const removeBatch of [removeExpired, removeRefused, expireUnbelieved]) {
+    for (const deleteBatch of [deleteExpiredBatch, deleteRefusedBatch, expireUnprovenBatch]) {
       for (let rows = 1; rows > 0; removed += rows) {
         if (context.signal.aborted) return done('interrupted');
-        rows = await removeBatch(context);
+        rows = await deleteBatch(context);
       }
     }
     return done(removed > 0 ? 'removed' : 'nothing_due');
   },
 });
 
-/** What an earlier run expired and could not remove any more. */
-async function removeExpired({ db }: Context): Promise<number> {
+/** Deletes messages that an earlier run expired but did not delete before it stopped. */
+async function deleteExpiredBatch({ db }: ExpireCallbacksContext): Promise<number> {
   return await deleteExpiredCallbacks(db, rowsMax);
 }
 
-async function removeRefused({ db, settings }: Context): Promise<number> {
+async function deleteRefusedBatch({ db, settings }: ExpireCallbacksContext): Promise<number> {
   return await deleteRefusedCallbacks(db, settings.refusedCallbackMaxAgeMs, rowsMax);
 }
 
-async function expireUnbelieved({ db, apply, settings }: Context): Promise<number> {
+async function expireUnprovenBatch({
+  db,
+  apply,
+  settings,
+}: ExpireCallbacksContext): Promise<number> {
   const old = await findUnbelievedCallbacks(db, settings.unbelievedCallbackMaxAgeMs, rowsMax);
   await Promise.all(
     old.map(

@@ -3,11 +3,12 @@ import { callbackIdPayload, rawCallbackPayload } from '../domain/job-payloads.ts
 import { exponential } from '../domain/retry-policy.ts';
 import { defineJob } from '../execution/define-job.ts';
 import { judgeCallback, judgingEvents } from '../callback/judge.ts';
-import { callbackIdOf } from '../callback/raw.ts';
+import { storedCallbackId } from '../callback/raw.ts';
 
 /**
- * `notify.handle` judges a push of the gateway's server. It was acknowledged when it was committed, so a fault here costs
- * none of the gateway's five attempts: the job is tried again on our own schedule.
+ * `notify.handle` judges a push of the gateway's server. The push was acknowledged when it was
+ * committed, so a fault here uses up none of the gateway's five attempts: the job retries by its
+ * own policy.
  */
 export const handleNotify = defineJob({
   name: 'notify.handle',
@@ -17,5 +18,5 @@ export const handleNotify = defineJob({
   timeoutMs: 18_000,
   emits: judgingEvents,
   run: async (payload, context) =>
-    await judgeCallback(await callbackIdOf(payload, 'notify', context), context),
+    await judgeCallback(await storedCallbackId(payload, 'notify', context), context),
 });

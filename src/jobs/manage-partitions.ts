@@ -3,10 +3,9 @@ import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { defineJob, done } from '../execution/define-job.ts';
 
-/** Months for which the audit table has a partition ahead of time. */
 const monthsAhead = 3;
 
-/** `partition.manage` keeps the audit table's partitions three months ahead of the clock. */
+/** `partition.manage` creates the audit table's monthly partitions ahead of time. */
 export const managePartitions = defineJob({
   name: 'partition.manage',
   queue: 'maintenance',

@@ -11,7 +11,7 @@ import { scanDueWork } from './scan-due-work.ts';
 import { sendDelivery } from './send-delivery.ts';
 import { verifyCallback } from './verify-callback.ts';
 
-/** Every job of the worker. A job that is not listed here does not exist. */
+/** Every job of the worker. */
 export const jobs: readonly AnyJob[] = [
   requestTokenization,
   disableTokenJob,
@@ -26,12 +26,12 @@ export const jobs: readonly AnyJob[] = [
   expireCallbacks,
 ];
 
-/** The job of this name, if there is one. */
+/** Finds a job by its name. */
 export function findJob(name: string): AnyJob | undefined {
   return jobs.find((job) => job.name === name);
 }
 
-/** A repeating job: the name it is scheduled under and how often. Times in milliseconds. */
+/** A job that a scheduler starts, and its interval in milliseconds. */
 export interface RepeatingJob {
   readonly job: AnyJob;
   readonly everyMs: number;
@@ -40,7 +40,7 @@ export interface RepeatingJob {
 const partitionsEveryMs = 6 * 60 * 60_000;
 const retentionEveryMs = 60 * 60_000;
 
-/** What repeats, with the interval of the scans. */
+/** The repeating jobs. `scanIntervalMs` is the interval of the scans. */
 export function repeatingJobs(scanIntervalMs: number): readonly RepeatingJob[] {
   return [
     { job: scanDueWork, everyMs: scanIntervalMs },

@@ -5,15 +5,17 @@ import { tokenizationIdPayload, tokenizationRequestPayload } from '../domain/job
 import { exponential } from '../domain/retry-policy.ts';
 import type { CreateReply, QuickPayRequest } from '../gateway/client.ts';
 import { acceptTokenization } from '../tokenization/request/accept.ts';
-import { activation, reconcileAfterFailure, firstReconcileStep } from '../tokenization/row.ts';
+import { activationPatch, reconcileAfterFailure, firstReconcileStep } from '../tokenization/row.ts';
 import { defineJob, done, type JobContext, type Outcome } from '../execution/define-job.ts';
 import { getAccountOf } from '../account/open-account.ts';
 import { sealedPlace } from '../db/sealed-place.ts';
+
 /**
  * `tokenization.request` asks the gateway for one QuickPay ID.
  *
- * The intent is committed before the request leaves. A process that dies in between leaves the state `submitting` with a
- * lease that runs out, which the scan reads as "outcome unknown" and settles by a query. This job never sends twice.
+ * The intent is committed before the request is sent. A worker that dies in between leaves the
+ * state `submitting` with a lease. Once the lease expires, the scan sets the outcome to unknown and
+ * a query settles it. This job never sends a request twice.
  */
 export const requestTokenization = defineJob({
   name: 'tokenization.request',
@@ -50,7 +52,7 @@ export const requestTokenization = defineJob({
 
     const reply = await context.gateway.createQuickPay(
       account,
-      openRequest(tokenization, context),
+      openQuickPayRequest(tokenization, context),
       {
         signal: context.signal,
       },
@@ -65,17 +67,20 @@ export const requestTokenization = defineJob({
   },
 });
 
-type Context = JobContext<
+type RequestContext = JobContext<
   | 'tokenization.redirect_issued'
   | 'tokenization.activated'
   | 'tokenization.failed'
   | 'tokenization.outcome_unknown'
 >;
 
-/** A payload with content becomes a sealed row, and the content leaves the queue. */
+/**
+ * A payload with the request's content becomes a sealed row; then the row's id replaces it on the
+ * queue.
+ */
 async function findOrAccept(
   payload: z.output<typeof tokenizationIdPayload> | z.output<typeof tokenizationRequestPayload>,
-  context: Context,
+  context: RequestContext,
 ): Promise<TokenizationRow | undefined> {
   if ('tokenizationId' in payload)
     return await findTokenization(context.db, payload.tokenizationId);
@@ -92,12 +97,15 @@ async function findOrAccept(
   return tokenization;
 }
 
-function openRequest(tokenization: TokenizationRow, { keyring }: Context): QuickPayRequest {
+function openQuickPayRequest(
+  tokenization: TokenizationRow,
+  { keyring }: RequestContext,
+): QuickPayRequest {
   const sealed = keyring.open(
     sealedPlace('tokenization', 'request_sealed', tokenization.id),
     tokenization.request_sealed,
   );
-  // What was sealed is what `acceptTokenization` built from a parsed payload.
+  // `acceptTokenization` sealed a request that it built from a parsed payload.
   const request = JSON.parse(sealed.reveal()) as QuickPayRequest;
   return { ...request, merchant: { referenceId: tokenization.gateway_reference } };
 }
@@ -105,10 +113,10 @@ function openRequest(tokenization: TokenizationRow, { keyring }: Context): Quick
 async function recordReply(
   row: TokenizationRow,
   reply: CreateReply,
-  context: Context,
+  context: RequestContext,
 ): Promise<Outcome> {
   const { settings } = context;
-  const apply = commitReply(row, context);
+  const apply = applyEvenIfLate(row, context);
   switch (reply.kind) {
     case 'redirect':
       await apply({
@@ -129,7 +137,7 @@ async function recordReply(
       });
       return done('awaiting_customer');
     case 'done':
-      return await recordResult(row, reply, context);
+      return await recordImmediateResult(row, reply, context);
     case 'refused':
       await apply({
         entity: 'tokenization',
@@ -140,24 +148,24 @@ async function recordReply(
       });
       return done('failed');
     case 'unknown':
-      await apply(outcomeUnknown(row, reply.cause, context));
+      await apply(outcomeUnknownChange(row, reply.cause, context));
       return done('submit_unknown');
   }
 }
 
-/** A reply without an address carries the result itself. */
-async function recordResult(
+/** A reply without a redirect address has the result itself. */
+async function recordImmediateResult(
   row: TokenizationRow,
   reply: Extract<CreateReply, { kind: 'done' }>,
-  context: Context,
+  context: RequestContext,
 ): Promise<Outcome> {
-  const apply = commitReply(row, context);
+  const apply = applyEvenIfLate(row, context);
   if (reply.status === 'active') {
     await apply({
       entity: 'tokenization',
       row,
       event: 'tokenization.activated',
-      ...activation(context, row, { ...reply, isEndAsked: true }),
+      patch: activationPatch(context, row, { ...reply, needsExpiryQuery: true }),
       audit: { channel: 'create_reply', detail: { rawStatus: reply.rawStatus } },
     });
     return done('active');
@@ -172,15 +180,15 @@ async function recordResult(
     });
     return done('failed');
   }
-  await apply(outcomeUnknown(row, `status_${reply.status}`, context));
+  await apply(outcomeUnknownChange(row, `status_${reply.status}`, context));
   return done('submit_unknown');
 }
 
 /**
- * Commits what a reply leads to. A reply that comes after its lease was given up still counts, first hand as it is, while
- * nothing else has happened to the same attempt.
+ * Returns an `apply` for the changes of a reply. A reply that arrives after its lease expired still
+ * counts, because it is the gateway's own word, while its attempt is still the current one.
  */
-function commitReply(row: TokenizationRow, context: Context): Context['apply'] {
+function applyEvenIfLate(row: TokenizationRow, context: RequestContext): RequestContext['apply'] {
   return async (change) => {
     const outcome = await context.apply(change);
     if (outcome.isApplied || change.event === 'tokenization.outcome_unknown') return outcome;
@@ -190,7 +198,7 @@ function commitReply(row: TokenizationRow, context: Context): Context['apply'] {
   };
 }
 
-function outcomeUnknown(row: TokenizationRow, cause: string, { settings }: Context) {
+function outcomeUnknownChange(row: TokenizationRow, cause: string, { settings }: RequestContext) {
   return {
     entity: 'tokenization',
     row,

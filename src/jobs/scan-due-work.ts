@@ -13,10 +13,10 @@ import {
   confirmJob,
 } from '../domain/outbox-job.ts';
 
-/** Rows of one kind that one scan puts on a queue. */
+/** Rows that one scan enqueues at most, for each state. */
 const rowsMax = 500;
 
-const confirmedStates = [
+const confirmableStates = [
   'submitting',
   'submit_unknown',
   'confirming',
@@ -26,12 +26,13 @@ const confirmedStates = [
   'active',
   'disabling',
 ] as const;
-const judgedStates = ['received', 'matched', 'orphaned'] as const;
+const judgeableStates = ['received', 'matched', 'orphaned'] as const;
 
 /**
- * `reconciliation.scan` puts back on its queue whatever Postgres says is due: requests whose job was lost, results that are
- * owed, callbacks without a verdict, orphans that have waited for too long, deliveries whose time has come or that were held. It is what makes Redis disposable. Work
- * that is still waiting has the same job id and is left alone, so a doubled scan does no harm.
+ * `reconciliation.scan` enqueues the work that is due by PostgreSQL: requests whose job was lost,
+ * queries, callbacks without a verdict, orphans that are too old, and deliveries. The queues can
+ * therefore be rebuilt after Redis lost them. A job that still waits has the same id, so a second
+ * scan adds nothing.
  */
 export const scanDueWork = defineJob({
   name: 'reconciliation.scan',
@@ -50,21 +51,24 @@ export const scanDueWork = defineJob({
 });
 
 async function findDueWork({ db }: Pick<JobContext<never>, 'db'>): Promise<readonly OutboxJob[]> {
-  const [requested, deliveries, callbacks, owed] = await Promise.all([
+  const [requested, deliveries, callbacks, unsettled] = await Promise.all([
     findDueTokenizations(db, 'requested', rowsMax),
     findDueDeliveries(db, rowsMax),
-    inEach(judgedStates, async (state) => await findDueCallbacks(db, state, rowsMax)),
-    inEach(confirmedStates, async (state) => await findDueTokenizations(db, state, rowsMax)),
+    findInStates(judgeableStates, async (state) => await findDueCallbacks(db, state, rowsMax)),
+    findInStates(
+      confirmableStates,
+      async (state) => await findDueTokenizations(db, state, rowsMax),
+    ),
   ]);
   return [
     ...requested.map(({ id, version }) => requestJob(id, version)),
-    ...owed.map(({ id, version }) => confirmJob(id, version)),
+    ...unsettled.map(({ id, version }) => confirmJob(id, version)),
     ...deliveries.map(({ id, version }) => deliveryJob(id, version)),
     ...callbacks.map(({ id, channel, version }) => judgeJob(channel, id, version)),
   ];
 }
 
-async function inEach<State, Row>(
+async function findInStates<State, Row>(
   states: readonly State[],
   find: (state: State) => Promise<readonly Row[]>,
 ): Promise<readonly Row[]> {

@@ -9,7 +9,7 @@ import {
 import type { DeliveryRow, WebhookEndpointRow } from '../db/rows.ts';
 import { findTokenization } from '../db/tokenizations.ts';
 import { nextAttemptMs } from '../domain/delivery.ts';
-import { expiryNotice } from '../domain/expiry-watch.ts';
+import { expiryNoticeFor } from '../domain/expiry-watch.ts';
 import { deliveryIdPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { WebhookResult } from '../webhooks/sender.ts';
@@ -17,7 +17,7 @@ import { defineJob, done, type JobContext, type Outcome, snooze } from '../execu
 import { webhookEndpointId } from '../delivery/endpoint.ts';
 import { deliveryJob } from '../domain/outbox-job.ts';
 
-const emits = [
+const deliveryEvents = [
   'delivery.attempted',
   'delivery.delivered',
   'delivery.failed',
@@ -27,16 +27,17 @@ const emits = [
   'webhook_endpoint.disabled',
 ] as const;
 
-type Context = JobContext<(typeof emits)[number]>;
+type DeliveryContext = JobContext<(typeof deliveryEvents)[number]>;
 
 const expiryDetail = z.object({ daysLeft: z.number(), expiresAt: z.string() });
 
-/** How long to wait while the breaker keeps everybody off the address. */
+/** The wait while the circuit breaker of the address is open. */
 const breakerDelayMs = 30_000;
 
 /**
- * `delivery.send` makes one attempt to tell the merchant's backend of one event. What happens next is written before the job
- * ends: delivered, another attempt at its time, held until there is an address to send it to, or given up. The receiver may get an event twice and knows it by its id.
+ * `delivery.send` makes one attempt to send one event to the merchant's backend. Before it ends, it
+ * commits the result: delivered, another attempt later, held until an address is enabled, or
+ * failed. The receiver may get an event twice and can tell by its id.
  */
 export const sendDelivery = defineJob({
   name: 'delivery.send',
@@ -44,7 +45,7 @@ export const sendDelivery = defineJob({
   payload: deliveryIdPayload,
   retry: exponential({ attemptsMax: 8, baseMs: 1_000, capMs: 60_000 }),
   timeoutMs: 28_000,
-  emits,
+  emits: deliveryEvents,
   async run({ deliveryId }, context) {
     const delivery = await findDelivery(context.db, deliveryId);
     if (delivery?.state !== 'pending' && delivery?.state !== 'held') return done('already_settled');
@@ -52,31 +53,35 @@ export const sendDelivery = defineJob({
     const isEarly = delivery.due_at !== null && delivery.due_at > now;
     if (isEarly && (delivery.attempt > 0 || delivery.state === 'held')) return done('not_due');
     if (delivery.state === 'held')
-      return await giveUp(delivery, 'held_too_long', undefined, context);
+      return await failDelivery(delivery, 'held_too_long', undefined, context);
     const { webhooks } = context;
-    if (webhooks === undefined) return await hold(delivery, 'no_endpoint', { ...context, now });
+    if (webhooks === undefined)
+      return await holdDelivery(delivery, 'no_endpoint', { ...context, now });
     const endpoint = await findWebhookEndpoint(context.db, webhookEndpointId(webhooks.url));
     if (endpoint?.state === 'disabled') {
-      return await hold(delivery, 'endpoint_disabled', { ...context, now });
+      return await holdDelivery(delivery, 'endpoint_disabled', { ...context, now });
     }
     if (await hasEarlierUnsettledDelivery(context.db, delivery)) {
-      return await hold(delivery, 'blocked_by_earlier', { ...context, now });
+      return await holdDelivery(delivery, 'blocked_by_earlier', { ...context, now });
     }
     const result = await webhooks.send({
       id: delivery.event_id,
-      body: await bodyOf(delivery, context),
+      body: await webhookBodyOf(delivery, context),
       signal: context.signal,
     });
     if (result.kind === 'breaker_open') return snooze(breakerDelayMs, 'breaker_open');
-    // Our own stop or a lost lock says nothing about the receiver.
+    // A stopping worker or a lost lock says nothing about the receiver.
     if (result.kind === 'unreachable' && context.signal.aborted)
       return snooze(1_000, 'interrupted');
-    return await record(delivery, endpoint, result, { ...context, now });
+    return await recordAttempt(delivery, endpoint, result, { ...context, now });
   },
 });
 
-/** Thin on purpose: whoever reads it learns nothing that a log may not hold, and asks for the rest. */
-async function bodyOf(delivery: DeliveryRow, { db }: Context): Promise<string> {
+/**
+ * The event is thin on purpose, with nothing that a log may not hold; the receiver asks the API for
+ * more.
+ */
+async function webhookBodyOf(delivery: DeliveryRow, { db }: DeliveryContext): Promise<string> {
   const tokenization = await findTokenization(db, delivery.tokenization_id);
   return JSON.stringify({
     type: delivery.event_type,
@@ -86,30 +91,31 @@ async function bodyOf(delivery: DeliveryRow, { db }: Context): Promise<string> {
       merchantReferenceId: tokenization?.merchant_reference_id,
       sequence: delivery.sequence,
       state: delivery.status,
-      ...(delivery.event_type === 'token.expiring' ? await expiryOf(delivery, db) : {}),
+      ...(delivery.event_type === 'token.expiring' ? await expiryFieldsOf(delivery, db) : {}),
     },
   });
 }
 
-/** Which warning it is, and when the token ends, as it was known when the event happened. */
-async function expiryOf(
+/** The notice's step and the token's expiry, as they were when the event happened. */
+async function expiryFieldsOf(
   { tokenization_id, sequence }: DeliveryRow,
-  db: Context['db'],
+  db: DeliveryContext['db'],
 ): Promise<{ readonly noticeDays: number; readonly expiresAt: string }> {
   const detail = await findAuditDetail(db, 'tokenization', tokenization_id, sequence);
   const { daysLeft, expiresAt } = expiryDetail.parse(detail);
-  return { noticeDays: expiryNotice(daysLeft), expiresAt };
+  return { noticeDays: expiryNoticeFor(daysLeft), expiresAt };
 }
 
-async function record(
+async function recordAttempt(
   delivery: DeliveryRow,
   endpoint: WebhookEndpointRow | undefined,
   result: Exclude<WebhookResult, { kind: 'breaker_open' }>,
-  context: Context & { readonly now: Date },
+  context: DeliveryContext & { readonly now: Date },
 ): Promise<Outcome> {
   if (result.kind === 'delivered') {
-    // First of all: a crash in between sends the event once more, while a forgotten success could disable the address.
-    await recover(endpoint, context);
+    // The endpoint comes first. A crash in between then only sends the event again, while a success
+    // that was not recorded could disable the address.
+    await recordEndpointSuccess(endpoint, context);
     await context.apply({
       entity: 'delivery',
       row: delivery,
@@ -125,19 +131,19 @@ async function record(
     return done('delivered');
   }
   if (result.kind === 'rejected' && result.status === 410) {
-    await disable(endpoint, 'gone', context);
-    return await hold(delivery, 'gone', context);
+    await disableWebhookEndpoint(endpoint, 'gone', context);
+    return await holdDelivery(delivery, 'gone', context);
   }
-  const isDisabled = await noteFailure(endpoint, context);
+  const isDisabled = await recordEndpointFailure(endpoint, context);
   return isDisabled
-    ? await hold(delivery, 'endpoint_disabled', context)
-    : await scheduleNext(delivery, result, context);
+    ? await holdDelivery(delivery, 'endpoint_disabled', context)
+    : await scheduleNextAttempt(delivery, result, context);
 }
 
-async function scheduleNext(
+async function scheduleNextAttempt(
   delivery: DeliveryRow,
   result: Extract<WebhookResult, { kind: 'rejected' | 'unreachable' }>,
-  context: Context,
+  context: DeliveryContext,
 ): Promise<Outcome> {
   const status = result.kind === 'rejected' ? result.status : undefined;
   const reason = result.kind === 'rejected' ? 'rejected' : result.cause;
@@ -151,7 +157,7 @@ async function scheduleNext(
     },
     context.random(),
   );
-  if (waitMs === undefined) return await giveUp(delivery, 'schedule_over', status, context);
+  if (waitMs === undefined) return await failDelivery(delivery, 'schedule_over', status, context);
   await context.apply({
     entity: 'delivery',
     row: delivery,
@@ -160,17 +166,17 @@ async function scheduleNext(
     audit: { reason, detail: { attempt, responseStatus: status ?? null } },
     jobs: [{ ...deliveryJob(delivery.id, delivery.version + 1), delayMs: waitMs }],
   });
-  return done('look_again');
+  return done('rescheduled');
 }
 
 /**
- * Keeps an event that can't be sent for now. The scan releases it once there is an address that is enabled, in the order of its
- * token's events; when its time is over it is given up.
+ * Holds an event that cannot be sent now. Once the address is enabled, the scan releases the events
+ * of each token in order. An event that was held for too long fails.
  */
-async function hold(
+async function holdDelivery(
   delivery: DeliveryRow,
   reason: 'no_endpoint' | 'endpoint_disabled' | 'gone' | 'blocked_by_earlier',
-  { apply, now, settings }: Context & { readonly now: Date },
+  { apply, now, settings }: DeliveryContext & { readonly now: Date },
 ): Promise<Outcome> {
   const heldMs = now.getTime() - (delivery.held_at ?? now).getTime();
   await apply({
@@ -187,11 +193,11 @@ async function hold(
   return done(`held_${reason}`);
 }
 
-async function giveUp(
+async function failDelivery(
   delivery: DeliveryRow,
   reason: 'held_too_long' | 'schedule_over',
   status: number | undefined,
-  context: Context,
+  context: DeliveryContext,
 ): Promise<Outcome> {
   await context.apply({
     entity: 'delivery',
@@ -203,7 +209,10 @@ async function giveUp(
   return done(`failed_${reason}`);
 }
 
-async function recover(endpoint: WebhookEndpointRow | undefined, context: Context): Promise<void> {
+async function recordEndpointSuccess(
+  endpoint: WebhookEndpointRow | undefined,
+  context: DeliveryContext,
+): Promise<void> {
   if (endpoint?.state !== 'enabled' || endpoint.failing_since === null) return;
   await context.apply({
     entity: 'webhook_endpoint',
@@ -214,12 +223,12 @@ async function recover(endpoint: WebhookEndpointRow | undefined, context: Contex
 }
 
 /**
- * The first failure starts a clock; an address that has failed for too long without one success is disabled. Whether it is
- * disabled now.
+ * Counts a failed attempt against the address. One that has failed for too long without a success
+ * is disabled. Returns whether it is disabled now.
  */
-async function noteFailure(
+async function recordEndpointFailure(
   endpoint: WebhookEndpointRow | undefined,
-  context: Context & { readonly now: Date },
+  context: DeliveryContext & { readonly now: Date },
 ): Promise<boolean> {
   if (endpoint?.state !== 'enabled') return false;
   if (endpoint.failing_since === null) {
@@ -233,14 +242,14 @@ async function noteFailure(
   }
   const failingMs = context.now.getTime() - endpoint.failing_since.getTime();
   if (failingMs < context.settings.webhookDisableAfterMs) return false;
-  await disable(endpoint, 'failing_too_long', context);
+  await disableWebhookEndpoint(endpoint, 'failing_too_long', context);
   return true;
 }
 
-async function disable(
+async function disableWebhookEndpoint(
   endpoint: WebhookEndpointRow | undefined,
   reason: 'gone' | 'failing_too_long',
-  context: Context,
+  context: DeliveryContext,
 ): Promise<void> {
   if (endpoint?.state !== 'enabled') return;
   const outcome = await context.apply({
@@ -252,7 +261,7 @@ async function disable(
   if (outcome.isApplied) {
     context.logger.error(
       { reason },
-      'the merchant webhook was disabled and its events are held; "token-worker deliveries enable" sends them',
+      'the merchant webhook was disabled and its events are held; correct the receiver, then run "token-worker deliveries enable"',
     );
   }
 }

@@ -3,11 +3,11 @@ import { callbackIdPayload, rawCallbackPayload } from '../domain/job-payloads.ts
 import { exponential } from '../domain/retry-policy.ts';
 import { defineJob } from '../execution/define-job.ts';
 import { judgeCallback, judgingEvents } from '../callback/judge.ts';
-import { callbackIdOf } from '../callback/raw.ts';
+import { storedCallbackId } from '../callback/raw.ts';
 
 /**
- * `callback.verify` judges what the customer's browser brought back. It is a wake-up: the token becomes active only
- * when the gateway confirms it to us.
+ * `callback.verify` judges a redirect, which the customer's browser delivers. It only makes the
+ * worker query: the token becomes active once the gateway confirms it.
  */
 export const verifyCallback = defineJob({
   name: 'callback.verify',
@@ -17,5 +17,5 @@ export const verifyCallback = defineJob({
   timeoutMs: 18_000,
   emits: judgingEvents,
   run: async (payload, context) =>
-    await judgeCallback(await callbackIdOf(payload, 'redirect', context), context),
+    await judgeCallback(await storedCallbackId(payload, 'redirect', context), context),
 });

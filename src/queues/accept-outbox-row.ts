@@ -8,7 +8,7 @@ import { acceptCallback } from '../callback/accept.ts';
 import { acceptTokenization } from '../tokenization/request/accept.ts';
 import { disableToken } from '../tokenization/token/disable.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
-import { inboundOf } from '../callback/raw.ts';
+import { inboundMessageOf } from '../callback/raw.ts';
 import { parsePayload } from '../domain/payload-paths.ts';
 import { findJob } from '../jobs/registry.ts';
 import { type OutboxJob, judgeJob, requestJob } from '../domain/outbox-job.ts';
@@ -103,7 +103,7 @@ async function acceptMessage(
 ): Promise<AcceptedRow> {
   const name = channel === 'notify' ? 'notify.handle' : 'callback.verify';
   const payload = parsePayload(name, row.payload);
-  const { id, version } = await acceptCallback(dependencies, inboundOf(channel, payload), {
+  const { id, version } = await acceptCallback(dependencies, inboundMessageOf(channel, payload), {
     ...callerOf(row),
     isContinuedByCaller: true,
   });

@@ -6,29 +6,30 @@ import { getAccountOf } from '../account/open-account.ts';
 import { type Answer, saysOf, matchesLookup, selectRecord } from '../gateway/answer.ts';
 
 /**
- * Asks what became of a tokenization, by the reference that we chose. A reference that was given up may have led to a
- * token after all, so it is asked about too unless the present one has a usable token. Without an answer about each of them
- * the outcome is unknown.
+ * Queries the outcome of a tokenization by its current reference, then by its abandoned ones until
+ * one of them has a usable token: an abandoned attempt may have made a token after all. The outcome
+ * is unknown unless the gateway answered about each reference.
  */
-export async function askAboutTokenization(
+export async function queryOutcome(
   row: TokenizationRow,
   context: JobContext<never>,
 ): Promise<Answer> {
-  const present = await ask(row, byReference(row.gateway_reference), context);
-  if (present.says === 'success' || present.says === 'unknown') return present;
+  const current = await queryToken(row, byReference(row.gateway_reference), context);
+  if (current.says === 'success' || current.says === 'unknown') return current;
   for (const reference of row.abandoned_references.toReversed()) {
     if (reference === row.gateway_reference) continue;
-    const former = await ask(row, byReference(reference), context);
-    if (former.says === 'success' || former.says === 'unknown') return former;
+    const abandoned = await queryToken(row, byReference(reference), context);
+    if (abandoned.says === 'success' || abandoned.says === 'unknown') return abandoned;
   }
-  return present;
+  return current;
 }
 
 /**
- * Asks whether any reference of a tokenization leads to a usable token other than its own: `success` with that token,
- * `none`, or `unknown` where one of the references got no answer.
+ * Queries whether any reference of a tokenization has a usable token other than its own: `success`
+ * with that token, `none`, or `unknown` when the gateway did not answer about one of the
+ * references.
  */
-export async function askForSecondToken(
+export async function querySecondToken(
   row: TokenizationRow,
   context: JobContext<never>,
 ): Promise<Answer> {
@@ -44,7 +45,7 @@ export async function askForSecondToken(
       (record) =>
         matchesLookup(lookup, record) &&
         saysOf(record) === 'success' &&
-        !isOwnToken(record, row, context),
+        !isTokenOfRow(record, row, context),
     );
     if (other !== undefined) {
       return { says: 'success', isOtherToken: true, record: other, word: other.status };
@@ -53,7 +54,7 @@ export async function askForSecondToken(
   return { says: 'none', isOtherToken: false, word: 'none' };
 }
 
-function isOwnToken(
+function isTokenOfRow(
   { quickpayId }: QuickPayRecord,
   { quickpay_id_index: own }: TokenizationRow,
   { keyring }: JobContext<never>,
@@ -61,8 +62,8 @@ function isOwnToken(
   return quickpayId !== undefined && own !== null && isSameQuickpayId(keyring, quickpayId, own);
 }
 
-/** Asks about one token by its id, or whatever else finds it. */
-export async function ask(
+/** Queries one token of a tokenization's account, by its QuickPay ID or by a reference. */
+export async function queryToken(
   row: TokenizationRow,
   lookup: QuickPayLookup,
   context: JobContext<never>,
@@ -72,7 +73,7 @@ export async function ask(
   return answerOf(row, lookup, reply, context);
 }
 
-/** Every reference that the gateway may know a tokenization by. */
+/** Every reference by which the gateway may know a tokenization. */
 export function referencesOf(row: TokenizationRow): readonly string[] {
   return [row.merchant_reference_id, row.gateway_reference, ...row.abandoned_references];
 }
@@ -81,7 +82,7 @@ function byReference(value: string): QuickPayLookup {
   return { by: 'merchantReferenceId', value };
 }
 
-export function answerOf(
+function answerOf(
   row: TokenizationRow,
   lookup: QuickPayLookup,
   reply: QueryReply,

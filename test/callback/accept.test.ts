@@ -103,7 +103,7 @@ test('a gateway that is busy when a token is disabled has not said that it is', 
     }),
   });
   const { id } = await harness.open('sandbox:direct');
-  expect(await harness.run('token.disable', { tokenizationId: id })).toBe('look_again');
+  expect(await harness.run('token.disable', { tokenizationId: id })).toBe('rescheduled');
   expect(await harness.row(id)).toMatchObject({ state: 'disabling' });
 });
 

@@ -33,7 +33,7 @@ describe('strangers', () => {
         results.add((await harness.hear(id, 'redirect', { status: '1', quickpayId })).result);
       }
       expect(harness.sandbox.state().calls.query - asked).toBeLessThanOrEqual(1);
-      expect(results).toContain('asked_lately');
+      expect(results).toContain('query_rate_limited');
       expect(await harness.row(id)).toEqual(before);
     },
   );
@@ -47,7 +47,7 @@ describe('strangers', () => {
     expect(callback.state).toBe('received');
     const asked = harness.sandbox.state().calls.query;
     expect(await harness.run('callback.verify', { callbackId: callback.id })).toBe(
-      'not_borne_out_yet',
+      'not_confirmed_yet',
     );
     expect(harness.sandbox.state().calls.query).toBe(asked);
   });
@@ -61,13 +61,13 @@ describe('strangers', () => {
     const hear = async () =>
       await harness.hear(id, 'redirect', { status: '1', quickpayId: 'made-up' });
     const { result, callback } = await hear();
-    expect([result, callback.state]).toEqual(['not_borne_out_yet', 'received']);
+    expect([result, callback.state]).toEqual(['not_confirmed_yet', 'received']);
     await database.db
       .updateTable('callback')
       .set({ received_at: new Date(Date.now() - 3_600_000) })
       .where('id', '=', callback.id)
       .execute();
-    expect(await harness.run('callback.verify', { callbackId: callback.id })).toBe('not_borne_out');
+    expect(await harness.run('callback.verify', { callbackId: callback.id })).toBe('not_confirmed');
     expect((await hear()).callback.state).toBe('accepted');
   });
 
@@ -77,7 +77,7 @@ describe('strangers', () => {
     const harness = await openJobHarness({ faults: { pendingVisible: false } });
     const unseen = await harness.open(quiet);
     const { result } = await harness.hear(unseen.id, 'redirect', { status: '-1' });
-    expect(result).toBe('asked_early');
+    expect(result).toBe('step_not_due');
     expect(await harness.row(unseen.id)).toMatchObject({ is_deadline_extended: false });
     harness.sandbox.setFaults({ pendingVisible: true });
     const seen = await harness.open(quiet);
@@ -185,7 +185,7 @@ describe('strangers', () => {
     const asked = harness.sandbox.state().calls.query;
     const judge = async () => await harness.run('callback.verify', { callbackId: callback.id });
     await harness.alter(id, 'deadline_at = now()');
-    expect(await judge()).toBe('asked_early');
+    expect(await judge()).toBe('step_not_due');
     expect((await harness.row(id)).state).toBe('confirming');
     expect(harness.sandbox.state().calls.query).toBe(asked);
 

@@ -5,7 +5,7 @@ import {
   type ConfirmPolicy,
   decideOnAnswer,
   decideOnClaim,
-  decideOnDispute,
+  decideOnContradiction,
   decideOnMessage,
   type Decision,
   type MessageEvidence,
@@ -223,7 +223,7 @@ class Story {
     const before = this.state;
     // Before there is a token, no message can name another one.
     const message = { ...told, isOtherToken: told.isOtherToken && hasToken(before) };
-    const decision = decideOnMessage(this.belief(), message, this.history.policy);
+    const decision = decideOnMessage(this.facts(), message, this.history.policy);
     if (decision === undefined) return;
     this.commit(decision);
     this.checkMessage(message, decision, before);
@@ -231,7 +231,7 @@ class Story {
     if (decision.event === 'evidence.accepted' && isProven && message.hasToken) {
       this.isTokenLearned ||= message.says === 'success';
     }
-    if (!decision.isAsking) return;
+    if (!decision.needsQuery) return;
     if (decision.event !== undefined || (isProven && !hasToken(this.state))) {
       this.isScheduled = true;
     } else this.settle(message, answer);
@@ -239,7 +239,7 @@ class Story {
 
   private checkMessage(
     message: MessageEvidence,
-    { event, isAsking }: Decision,
+    { event, needsQuery }: Decision,
     before: TokenizationState,
   ): void {
     const isProven = isProof(message);
@@ -251,9 +251,9 @@ class Story {
       signed_request_left_lost:
         message.isSigned && !message.isAbandonedAttempt && this.state === 'submit_unknown',
       abandoned_attempt_failed: message.isAbandonedAttempt && event === 'tokenization.failed',
-      failed_without_asking: event === 'tokenization.failed' && !isAsking,
+      failed_without_asking: event === 'tokenization.failed' && !needsQuery,
       success_without_asking:
-        message.says === 'success' && !isAsking && !hasToken(this.state) && before !== 'active',
+        message.says === 'success' && !needsQuery && !hasToken(this.state) && before !== 'active',
     };
     for (const [rule, isBroken] of Object.entries(rules)) if (isBroken) this.breaks.push(rule);
     if (this.state === 'active' && before !== 'active') this.checkSigned(message);
@@ -278,7 +278,7 @@ class Story {
       this.verifyContradiction(message, says);
       return;
     }
-    const decision = decideOnClaim(this.belief(), message, this.evidence(says));
+    const decision = decideOnClaim(this.facts(), message, this.evidence(says));
     if (decision === undefined) this.waiting.push(message);
     else this.commitAnswer(decision, says);
   }
@@ -289,7 +289,7 @@ class Story {
     const ours = says === 'unknown' ? 'unknown' : 'success';
     const other = hasSecond ? 'success' : 'none';
     const answer = says === 'unknown' || !isAboutSecond ? ours : other;
-    const decision = decideOnDispute(this.belief(), message, answer);
+    const decision = decideOnContradiction(this.facts(), message, answer);
     if (decision === undefined) this.waiting.push(message);
     else this.commit(decision);
   }
@@ -305,7 +305,7 @@ class Story {
 
   private answer(says: AnswerEvidence['says']): void {
     const before = this.state;
-    this.commitAnswer(decideOnAnswer(this.belief(), this.evidence(says)), says);
+    this.commitAnswer(decideOnAnswer(this.facts(), this.evidence(says)), says);
     if (says === 'unknown' && this.state !== before) this.breaks.push('silence_settled');
   }
 
@@ -354,12 +354,12 @@ class Story {
     else this.state = to;
   }
 
-  private belief(): TokenizationFacts {
+  private facts(): TokenizationFacts {
     return {
       state: this.state,
       isExtendable: this.state !== 'submit_unknown' && !this.isExtended,
       isDeadlineOver: this.isDeadlineOver,
-      isAskedSoon: false,
+      isFirstQueryScheduled: false,
       review: this.review,
     };
   }

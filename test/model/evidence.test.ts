@@ -4,7 +4,7 @@ import {
   type TokenizationFacts,
   decideOnAnswer,
   decideOnClaim,
-  decideOnDispute,
+  decideOnContradiction,
   decideOnMessage,
 } from '../../src/domain/evidence.ts';
 import { tokenizationStates } from '../../src/domain/tokenization.ts';
@@ -44,58 +44,58 @@ describe('the evidence reducer', () => {
   test('a token that works is touched by no message, only by what the gateway says of it', () => {
     fc.assert(
       fc.property(messages, fc.constantFrom('query', 'signed'), (message, policy) => {
-        const belief = {
+        const facts = {
           state: 'active',
           isExtendable: true,
           isDeadlineOver: true,
-          isAskedSoon: false,
+          isFirstQueryScheduled: false,
           review: null,
         } as const;
-        expect(decideOnMessage(belief, message, policy)?.event).toBeUndefined();
-        expect(decideOnDispute(belief, message, 'unknown')).toBeUndefined();
-        const borneOut = decideOnDispute(belief, message, 'success');
+        expect(decideOnMessage(facts, message, policy)?.event).toBeUndefined();
+        expect(decideOnContradiction(facts, message, 'unknown')).toBeUndefined();
+        const borneOut = decideOnContradiction(facts, message, 'success');
         expect(borneOut?.andThen).toBeUndefined();
         const failure = { ...message, says: 'failure' } as const;
-        expect(decideOnDispute(belief, failure, 'failure')?.andThen).toBe('token.disabled');
-        const isAsking = !message.isAbandonedAttempt;
-        expect(decideOnMessage(belief, failure, policy)?.isAsking).toBe(isAsking);
+        expect(decideOnContradiction(facts, failure, 'failure')?.andThen).toBe('token.disabled');
+        const needsQuery = !message.isAbandonedAttempt;
+        expect(decideOnMessage(facts, failure, policy)?.needsQuery).toBe(needsQuery);
       }),
     );
   });
 
   test('what is disabled or has run out stays so, whatever arrives', () => {
     for (const state of ['disabling', 'disabled', 'token_expired'] as const) {
-      const belief = {
+      const facts = {
         state,
         isExtendable: true,
         isDeadlineOver: true,
-        isAskedSoon: false,
+        isFirstQueryScheduled: false,
         review: null,
       };
       fc.assert(
         fc.property(messages, (message) => {
-          const decision = decideOnMessage(belief, message, 'signed');
+          const decision = decideOnMessage(facts, message, 'signed');
           expect(decision?.event).toBeUndefined();
           // Another token of the same request would work on.
-          const isAsking = message.says === 'success' && message.isOtherToken;
-          expect(decision?.isAsking).toBe(isAsking);
+          const needsQuery = message.says === 'success' && message.isOtherToken;
+          expect(decision?.needsQuery).toBe(needsQuery);
           for (const says of ['success', 'none', 'pending'] as const) {
-            expect(decideOnDispute(belief, message, says)?.andThen).toBeUndefined();
+            expect(decideOnContradiction(facts, message, says)?.andThen).toBeUndefined();
           }
         }),
       );
       for (const says of ['success', 'failure', 'pending', 'none', 'unknown'] as const) {
-        expect(decideOnAnswer(belief, { says, isOtherToken: true }).event).toBeUndefined();
+        expect(decideOnAnswer(facts, { says, isOtherToken: true }).event).toBeUndefined();
       }
     }
   });
 
   test('an unproven "pending" gives more time only where the gateway says so too, and once', () => {
-    const belief = {
+    const facts = {
       state: 'awaiting_customer',
       isExtendable: true,
       isDeadlineOver: false,
-      isAskedSoon: false,
+      isFirstQueryScheduled: false,
       review: null,
     } as const;
     fc.assert(
@@ -103,24 +103,24 @@ describe('the evidence reducer', () => {
         const message = { ...any, says: 'pending', isProven: false } as const;
         const answered = (says: 'pending' | 'none', from: TokenizationFacts) =>
           decideOnClaim(from, message, { says, isOtherToken: false })?.event;
-        expect(answered('pending', belief)).toBe('evidence.pending');
-        expect(answered('none', belief)).toBeUndefined();
-        expect(answered('pending', { ...belief, isExtendable: false })).toBeUndefined();
+        expect(answered('pending', facts)).toBe('evidence.pending');
+        expect(answered('none', facts)).toBeUndefined();
+        expect(answered('pending', { ...facts, isExtendable: false })).toBeUndefined();
       }),
     );
   });
 
   test('silence is no answer in any state', () => {
     for (const state of tokenizationStates) {
-      const belief = {
+      const facts = {
         state,
         isExtendable: true,
         isDeadlineOver: true,
-        isAskedSoon: false,
+        isFirstQueryScheduled: false,
         review: null,
       };
       expect(
-        decideOnAnswer(belief, { says: 'unknown', isOtherToken: false }).event,
+        decideOnAnswer(facts, { says: 'unknown', isOtherToken: false }).event,
       ).toBeUndefined();
     }
   });

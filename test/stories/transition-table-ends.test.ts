@@ -66,7 +66,7 @@ describe('after the end', () => {
   }) => {
     const { open, hear, row } = await at();
     const { id } = await open('sandbox:direct');
-    expect((await hear(id, 'redirect', { status: '0' })).result).toBe('not_borne_out');
+    expect((await hear(id, 'redirect', { status: '0' })).result).toBe('not_confirmed');
     expect((await row(id)).review).toBeNull();
     await hear(id, 'notify', { status: '0', isProven: true });
     expect(await row(id)).toMatchObject({ state: 'active', review: 'failed_after_success' });
@@ -170,7 +170,7 @@ describe('after the end', () => {
     });
     const { id } = await open('sandbox:direct');
     await makeDue(id);
-    expect(await confirm(id)).toBe('look_again');
+    expect(await confirm(id)).toBe('rescheduled');
     visible.is = true;
     await makeDue(id);
     expect(await confirm(id)).toBe('expiry_learned');
@@ -298,7 +298,7 @@ describe('after the end', () => {
     });
     const { id } = await open(quiet);
     await alter(id, 'deadline_at = null');
-    for (const result of ['look_again', 'schedule_over']) {
+    for (const result of ['rescheduled', 'schedule_over']) {
       await makeDue(id);
       expect(await confirm(id)).toBe(result);
     }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { AppError } from '../../domain/errors.ts';
 import { acceptTokenization } from '../../tokenization/request/accept.ts';
-import { disableToken, requestDisablePayload } from '../../tokenization/token/disable.ts';
+import { disableToken, parseDisableTarget } from '../../tokenization/token/disable.ts';
 import { readJsonInput } from '../json-input.ts';
 import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
@@ -27,7 +27,7 @@ export function registerEnqueue(program: Command): void {
         }
         const input = await readJsonInput(file);
         if (job === 'token.disable') {
-          const target = requestDisablePayload(input);
+          const target = parseDisableTarget(input);
           await withOperations(async (operations) => {
             const { id, state } = await disableToken(operations, target, {
               actor: operator,

@@ -8,7 +8,7 @@ import {
 } from '../../domain/evidence.ts';
 import type { CallbackMessage } from '../../gateway/callback-message.ts';
 import {
-  activation,
+  activationPatch,
   isSameQuickpayId,
   quickpayIndex,
   factsOf,
@@ -17,17 +17,17 @@ import {
 import { isOfEarlierAttempt } from './match-request.ts';
 import { retryWhileSubmitting } from './backoff.ts';
 import { done, type JobContext, type Outcome, committed } from '../../execution/define-job.ts';
-import { claimEvents, deadlineExtension, verifyClaim } from './verify-claim.ts';
+import { claimEvents, deadlineExtensionPatch, verifyClaim } from './verify-claim.ts';
 import { verifyContradiction } from './verify-contradiction.ts';
 import { confirmJob } from '../../domain/outbox-job.ts';
 
-/** A message that was found readable and about this tokenization. */
+/** A readable message that matches the request of a tokenization. */
 export interface Evidence {
   readonly callback: CallbackRow;
   readonly message: CallbackMessage;
   /** Whether its signature is right. */
   readonly isSigned: boolean;
-  /** Whether its signature proves the sender and what it says of this tokenization. */
+  /** Whether its signature proves the sender and every field that the message says. */
   readonly isProven: boolean;
 }
 
@@ -40,43 +40,43 @@ export const evidenceEvents = [
   'token.disabled',
 ] as const;
 
-type Context = JobContext<(typeof evidenceEvents)[number]>;
+type EvidenceContext = JobContext<(typeof evidenceEvents)[number]>;
 
 /**
- * Lets evidence work on a tokenization. What it says is believed only as far as its rank goes (`src/domain/evidence.ts`):
- * unproven evidence makes the worker ask the gateway and changes nothing else.
+ * Applies evidence to a tokenization as far as its rank allows (`src/domain/evidence.ts`). Unproven
+ * evidence makes the worker query the gateway and changes nothing else.
  */
 export async function applyEvidence(
   evidence: Evidence,
   row: TokenizationRow,
-  context: Context,
+  context: EvidenceContext,
 ): Promise<Outcome> {
-  const said = messageEvidence(evidence, row, context);
-  const decision = decideOnMessage(factsOf(row), said, context.settings.confirmPolicy);
+  const message = messageEvidenceOf(evidence, row, context);
+  const decision = decideOnMessage(factsOf(row), message, context.settings.confirmPolicy);
   if (decision === undefined) {
     const now = await databaseNow(context.db);
     return retryWhileSubmitting(now.getTime() - evidence.callback.received_at.getTime());
   }
-  if (decision.event !== undefined) return await commit(decision, evidence, row, context);
-  if (!decision.isAsking) return done(decision.reason);
-  const dispute = {
+  if (decision.event !== undefined) return await commitEvidence(decision, evidence, row, context);
+  if (!decision.needsQuery) return done(decision.reason);
+  const unconfirmed = {
     row,
-    said,
+    message,
     quickpayId: evidence.message.fields.quickpayId,
     receivedAt: evidence.callback.received_at,
-    audit: auditOf(evidence),
+    audit: evidenceAudit(evidence),
   };
-  if (row.quickpay_id_sealed !== null) return await verifyContradiction(dispute, context);
-  const isClaim = rankOf(said) < 2 || said.isAbandonedAttempt;
-  if (isClaim) return await verifyClaim(dispute, context);
+  if (row.quickpay_id_sealed !== null) return await verifyContradiction(unconfirmed, context);
+  const isClaim = rankOf(message) < 2 || message.isAbandonedAttempt;
+  if (isClaim) return await verifyClaim(unconfirmed, context);
   await context.enqueue([confirmJob(row.id, row.version)]);
   return done(decision.reason);
 }
 
-function messageEvidence(
+function messageEvidenceOf(
   { callback, message, isProven, isSigned }: Evidence,
   row: TokenizationRow,
-  { keyring }: Context,
+  { keyring }: EvidenceContext,
 ): MessageEvidence {
   const { status, quickpayId, merchantReferenceId: reference, orderReferenceId } = message.fields;
   return {
@@ -96,42 +96,42 @@ function messageEvidence(
   };
 }
 
-async function commit(
+async function commitEvidence(
   decision: Decision,
   evidence: Evidence,
   row: TokenizationRow,
-  context: Context,
+  context: EvidenceContext,
 ): Promise<Outcome> {
-  const change = changeOf(decision, evidence, row, context);
+  const change = evidenceChangeOf(decision, evidence, row, context);
   if (change === undefined) return done(decision.reason);
   const outcome = await context.apply({
     entity: 'tokenization',
     row,
     ...change,
-    audit: { ...auditOf(evidence), ...change.audit },
-    jobs: decision.isAsking ? [confirmJob(row.id, row.version + 1)] : [],
+    audit: { ...evidenceAudit(evidence), ...change.audit },
+    jobs: decision.needsQuery ? [confirmJob(row.id, row.version + 1)] : [],
   });
   return committed(outcome, decision.reason);
 }
 
 /** The columns that an event of evidence sets. */
-function changeOf(
+function evidenceChangeOf(
   { event }: Decision,
-  { message, callback, isProven }: Evidence,
+  evidence: Evidence,
   row: TokenizationRow,
-  context: Context,
+  context: EvidenceContext,
 ) {
   const { settings } = context;
-  const { quickpayId, orderReferenceId } = message.fields;
+  const { quickpayId, orderReferenceId } = evidence.message.fields;
   switch (event) {
     case 'tokenization.activated':
       if (quickpayId === undefined) return undefined;
       return {
         event,
-        ...activation(context, row, {
+        patch: activationPatch(context, row, {
           quickpayId,
           orderReferenceId,
-          isEndAsked: true,
+          needsExpiryQuery: true,
         }),
         audit: {},
       } as const;
@@ -144,38 +144,39 @@ function changeOf(
     case 'evidence.pending':
       return {
         event,
-        ...deadlineExtension(settings),
+        patch: deadlineExtensionPatch(settings),
         audit: { detail: { deadlineExtended: true } },
       } as const;
-    case 'evidence.accepted': {
-      // What strangers may send is no id to compare the gateway's answer with.
-      const isBelieved = rankOf({ channel: callback.channel, isProven }) >= 2;
-      const learned =
-        isBelieved && quickpayId !== undefined
-          ? { evidence_index: quickpayIndex(context.keyring, quickpayId) }
-          : {};
-      const deadline =
-        row.state === 'submit_unknown'
-          ? { deadline_at_in_ms: settings.awaitingCustomerDeadlineMs }
-          : {};
-      const reference = isBelieved ? orderReferenceId : undefined;
-      return {
-        event,
-        patch: {
-          ...firstReconcileStep(settings),
-          ...learned,
-          ...deadline,
-          order_reference_id: row.order_reference_id ?? reference ?? null,
-        },
-        audit: {},
-      } as const;
-    }
+    case 'evidence.accepted':
+      return { event, patch: acceptedPatch(evidence, row, context), audit: {} } as const;
     default:
       return undefined;
   }
 }
 
-function auditOf({ callback }: Evidence) {
+function acceptedPatch(
+  { message, callback, isProven }: Evidence,
+  row: TokenizationRow,
+  { keyring, settings }: EvidenceContext,
+) {
+  const { quickpayId, orderReferenceId } = message.fields;
+  // Ids of an unproven message are not stored: the gateway's answer is compared with the stored
+  // ones.
+  const isTrusted = rankOf({ channel: callback.channel, isProven }) >= 2;
+  return {
+    ...firstReconcileStep(settings),
+    ...(isTrusted && quickpayId !== undefined
+      ? { evidence_index: quickpayIndex(keyring, quickpayId) }
+      : {}),
+    ...(row.state === 'submit_unknown'
+      ? { deadline_at_in_ms: settings.awaitingCustomerDeadlineMs }
+      : {}),
+    order_reference_id:
+      row.order_reference_id ?? (isTrusted ? orderReferenceId : undefined) ?? null,
+  };
+}
+
+function evidenceAudit({ callback }: Evidence) {
   return {
     actor: { type: 'gateway', id: callback.channel },
     channel: callback.channel,

@@ -4,9 +4,9 @@ import type { CallbackMessage } from '../../gateway/callback-message.ts';
 import { referencesOf } from '../query-gateway.ts';
 
 /**
- * How a message differs from the request that it claims to be about, or undefined when it does not. Each value is
- * compared with what was stored when the request was made: this is what stops a message whose values were shifted across
- * field borders without changing its hash.
+ * How a message differs from the request that it names; undefined when it does not. Each value is
+ * compared with the stored request. This stops a message whose values were shifted across field
+ * borders, which leaves its hash unchanged.
  */
 export function mismatchOf(
   { fields }: CallbackMessage,
@@ -16,18 +16,18 @@ export function mismatchOf(
     return 'account_mismatch';
   }
   const reference = fields.merchantReferenceId;
-  if (isFilled(reference) && !referencesOf(row).includes(reference)) {
+  if (isPresent(reference) && !referencesOf(row).includes(reference)) {
     return 'merchant_reference_mismatch';
   }
-  if (isFilled(fields.currency) && fields.currency !== row.currency) return 'currency_mismatch';
-  if (isFilled(fields.amount) && hundredths(fields.amount) !== hundredths(row.amount)) {
+  if (isPresent(fields.currency) && fields.currency !== row.currency) return 'currency_mismatch';
+  if (isPresent(fields.amount) && hundredths(fields.amount) !== hundredths(row.amount)) {
     return 'amount_mismatch';
   }
-  const isPresentAttempt = !isFilled(reference) || reference === row.gateway_reference;
-  // A second token of one request has a reference of its own at the gateway, which is asked about it.
+  const isCurrentAttempt = !isPresent(reference) || reference === row.gateway_reference;
+  // A second token of one request has its own order reference, so a query has to decide about it.
   if (row.quickpay_id_sealed !== null && fields.status === '1') return undefined;
   if (
-    isPresentAttempt &&
+    isCurrentAttempt &&
     isOtherOrder(row, fields.orderReferenceId) &&
     !isOfEarlierAttempt(row, fields.orderReferenceId)
   ) {
@@ -37,9 +37,10 @@ export function mismatchOf(
 }
 
 /**
- * Whether a right signature over these fields, in this order, can stand for nothing but what the message says. The signed
- * values are joined without separators, so each of them has to be known from the request, but for the token's id and status
- * at the end: those have borders of their own. Where a list holds anything else, a message may be another one that was shifted.
+ * Whether a right signature over these fields, in this order, proves each value of the message. The
+ * gateway joins the signed values without separators. The last two, QuickPay ID and status, can be
+ * told apart by themselves; every value before them must be known from the request. Any other list
+ * of fields allows a message whose values were shifted.
  */
 export function isUnambiguous(
   fields: readonly string[] | undefined,
@@ -56,19 +57,19 @@ export function isUnambiguous(
     order_amount: row.amount,
     order_methods: row.methods,
   };
-  const pinned = fields.slice(0, -2);
+  const knownFields = fields.slice(0, -2);
   return (
-    pinned.includes('merchant_reference_id') &&
-    pinned.includes('order_reference_id') &&
-    pinned.every((name) => known[name] !== undefined && raw[name] === known[name]) &&
+    knownFields.includes('merchant_reference_id') &&
+    knownFields.includes('order_reference_id') &&
+    knownFields.every((name) => known[name] !== undefined && raw[name] === known[name]) &&
     fields.at(-2) === 'quickpay_id' &&
     fields.at(-1) === 'quickpay_status'
   );
 }
 
 /**
- * Whether the gateway's own reference is another than the present attempt's, where an earlier attempt was sent under the
- * same reference of ours. What became of that one is for the gateway to say.
+ * Whether a message is about an earlier attempt that was sent under the same merchant reference.
+ * Only the gateway's order reference tells the two apart.
  */
 export function isOfEarlierAttempt(
   row: TokenizationRow,
@@ -80,17 +81,17 @@ export function isOfEarlierAttempt(
 
 function isOtherOrder(row: TokenizationRow, orderReferenceId: string | undefined): boolean {
   return (
-    isFilled(orderReferenceId) &&
+    isPresent(orderReferenceId) &&
     row.order_reference_id !== null &&
     orderReferenceId !== row.order_reference_id
   );
 }
 
-function isFilled(value: string | undefined): value is string {
+function isPresent(value: string | undefined): value is string {
   return value !== undefined && value !== '';
 }
 
-/** `9.9` and `9.90` are one amount. Both have passed the grammar: digits, then at most two decimals. */
+/** Makes `9.9` and `9.90` equal. The grammar allows digits, then at most two decimals. */
 function hundredths(amount: string): bigint {
   const [whole = '0', decimals = ''] = amount.split('.');
   return BigInt(whole) * 100n + BigInt(decimals.padEnd(2, '0'));

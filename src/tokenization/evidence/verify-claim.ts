@@ -1,37 +1,42 @@
 import { databaseNow } from '../../db/database.ts';
 import { decideOnClaim } from '../../domain/evidence.ts';
 import { retryWhileUnanswered, retryUntilConfirmed } from './backoff.ts';
-import { askAboutTokenization } from '../query-gateway.ts';
+import { queryOutcome } from '../query-gateway.ts';
 import { type JobContext, type Outcome, snooze, committed } from '../../execution/define-job.ts';
 import type { JobSettings } from '../../execution/dependencies.ts';
 import { answerEvents, recordAnswer } from '../outcome/record-answer.ts';
 import type { CoalescedAnswer } from '../../gateway/coalesced-queries.ts';
-import { askAbout, type Contradiction } from './verify-contradiction.ts';
 import type { Answer } from '../../gateway/answer.ts';
 import { factsOf } from '../row.ts';
+import { queryTokenOfMessage, type UnconfirmedMessage } from './unconfirmed-message.ts';
 
-/** The changes that a claim may lead to, once the gateway bears it out. */
+/** The changes that a claim may lead to once the gateway confirms it. */
 export const claimEvents = [...answerEvents, 'evidence.pending'] as const;
 
-type Context = JobContext<(typeof claimEvents)[number]>;
+type ClaimContext = JobContext<(typeof claimEvents)[number]>;
 
 /**
- * Asks the gateway because of an unproven message about a tokenization without a usable token, and records the answer. The
- * message itself leaves no trace; so strangers can neither write into the audit trail nor begin the schedule anew.
+ * Queries the gateway because of an unproven message about a tokenization without a usable token,
+ * and records the answer. The message itself writes nothing, so an unverified sender can neither
+ * fill the audit trail nor restart the query schedule.
  */
-export async function verifyClaim(dispute: Contradiction, context: Context): Promise<Outcome> {
-  const { row, said, receivedAt, audit } = dispute;
-  const shared = await askForClaim(dispute, await databaseNow(context.db), context);
-  if ('waitMs' in shared) return snooze(shared.waitMs, 'asked_lately');
+export async function verifyClaim(
+  unconfirmed: UnconfirmedMessage,
+  context: ClaimContext,
+): Promise<Outcome> {
+  const { row, message, receivedAt, audit } = unconfirmed;
+  const shared = await queryForClaim(unconfirmed, await databaseNow(context.db), context);
+  if ('waitMs' in shared) return snooze(shared.waitMs, 'query_rate_limited');
   const { answer, askedAt } = shared;
-  // What was true when the gateway was asked; by now the customer's time may be over.
-  const decision = decideOnClaim(factsOf(row, askedAt), said, answer);
-  const isSettled = decision !== undefined && (decision.event !== undefined || !decision.isAsking);
-  // Where nothing is scheduled any more the message itself waits for a result.
+  // The answer is as old as its query: a deadline that passed since then does not count.
+  const decision = decideOnClaim(factsOf(row, askedAt), message, answer);
+  const isSettled =
+    decision !== undefined && (decision.event !== undefined || !decision.needsQuery);
+  // Where the query schedule is over, the message itself has to wait for a result.
   if (decision === undefined || (!isSettled && row.reconcile_at === null)) {
     const ageMs = askedAt.getTime() - receivedAt.getTime();
     return answer.says === 'unknown'
-      ? retryWhileUnanswered(context.settings, said, ageMs)
+      ? retryWhileUnanswered(context.settings, message, ageMs)
       : retryUntilConfirmed(context.settings, ageMs);
   }
   if (decision.event !== 'evidence.pending') {
@@ -41,41 +46,45 @@ export async function verifyClaim(dispute: Contradiction, context: Context): Pro
     entity: 'tokenization',
     row,
     event: decision.event,
-    ...deadlineExtension(context.settings),
+    patch: deadlineExtensionPatch(context.settings),
     audit: { ...audit, detail: { deadlineExtended: true } },
   });
   return committed(outcome, decision.reason);
 }
 
-/** One answer for all who ask about the same attempt; a signed message about an earlier attempt has a question of its own. */
-async function askForClaim(
-  dispute: Contradiction,
+/**
+ * All claims about one attempt share an answer. A signed one about an earlier attempt gets its own
+ * query.
+ */
+async function queryForClaim(
+  unconfirmed: UnconfirmedMessage,
   now: Date,
-  context: Context,
+  context: ClaimContext,
 ): Promise<CoalescedAnswer> {
-  const { row, said, receivedAt: since } = dispute;
-  if (said.isSigned && said.isAbandonedAttempt) {
-    return { answer: await askAboutEarlier(dispute, context), askedAt: now };
+  const { row, message, receivedAt: since } = unconfirmed;
+  if (message.isSigned && message.isAbandonedAttempt) {
+    return { answer: await queryEarlierAttempt(unconfirmed, context), askedAt: now };
   }
   const question = { name: `outcome ${row.id} ${row.attempt}`, since, now };
-  return await context.coalescedQueries.ask(
-    question,
-    async () => await askAboutTokenization(row, context),
-  );
+  return await context.coalescedQueries.ask(question, async () => await queryOutcome(row, context));
 }
 
-/** An earlier attempt under the same reference may be hidden behind the present one, but its token has an id of its own. */
-async function askAboutEarlier(dispute: Contradiction, context: Context): Promise<Answer> {
-  const named = await askAbout(dispute, context);
-  return named.says === 'success' ? named : await askAboutTokenization(dispute.row, context);
+/**
+ * An earlier attempt may share its reference with the current one, so it is queried by its QuickPay
+ * ID.
+ */
+async function queryEarlierAttempt(
+  unconfirmed: UnconfirmedMessage,
+  context: ClaimContext,
+): Promise<Answer> {
+  const earlier = await queryTokenOfMessage(unconfirmed, context);
+  return earlier.says === 'success' ? earlier : await queryOutcome(unconfirmed.row, context);
 }
 
-/** The customer's time begins anew. */
-export function deadlineExtension(settings: JobSettings) {
+/** The columns that give the customer the whole deadline again. */
+export function deadlineExtensionPatch(settings: JobSettings) {
   return {
-    patch: {
-      is_deadline_extended: true,
-      deadline_at_in_ms: settings.awaitingCustomerDeadlineMs,
-    },
+    is_deadline_extended: true,
+    deadline_at_in_ms: settings.awaitingCustomerDeadlineMs,
   } as const;
 }

@@ -2,14 +2,14 @@ import type { TokenizationRow } from '../../db/rows.ts';
 import { type Decision, decideOnAnswer } from '../../domain/evidence.ts';
 import { isOpen } from '../../domain/tokenization.ts';
 import {
-  activation,
+  activationPatch,
   isResubmitted,
   reconcileAfterFailure,
   factsOf,
   firstReconcileStep,
 } from '../row.ts';
 import { done, type JobContext, type Outcome, committed } from '../../execution/define-job.ts';
-import { recordNone } from './resubmit.ts';
+import { recordNoneAnswer } from './resubmit.ts';
 import type { Answer } from '../../gateway/answer.ts';
 
 /** The changes that an answer of the gateway may lead to. */
@@ -24,38 +24,38 @@ export const answerEvents = [
   'reconcile.exhausted',
 ] as const;
 
-/** Instants in the row are the database's, so they are compared with its clock. */
-type Context = { readonly now: Date } & JobContext<(typeof answerEvents)[number]>;
+/** `now` is the database's clock, because the instants in the row are. */
+type AnswerContext = { readonly now: Date } & JobContext<(typeof answerEvents)[number]>;
 
 /**
- * Records what the gateway's answer does to a tokenization without a usable token. An answer that settles nothing schedules
- * the next query; silence is never read as a result.
+ * Records the gateway's answer about a tokenization without a usable token. An answer that settles
+ * nothing schedules the next query. A missing answer is never read as a result.
  */
 export async function recordAnswer(
   row: TokenizationRow,
   answer: Answer,
-  context: Context,
+  context: AnswerContext,
 ): Promise<Outcome> {
   const decision = decideOnAnswer(factsOf(row, context.now), answer);
-  const change = changeOf(decision, row, answer, context);
+  const change = answerChangeOf(decision, row, answer, context);
   if (change !== undefined) {
     const outcome = await context.apply({ entity: 'tokenization', row, ...change });
     return committed(outcome, decision.reason);
   }
-  const isLostSought = decision.event === 'reconcile.settled';
-  if (!decision.isAsking && !isLostSought) return done(decision.reason);
+  const isLostAttemptOpen = decision.event === 'reconcile.settled';
+  if (!decision.needsQuery && !isLostAttemptOpen) return done(decision.reason);
   if (answer.says === 'none' && row.state === 'submit_unknown') {
-    return await recordNone(row, answer.gatewayCode, context);
+    return await recordNoneAnswer(row, answer.gatewayCode, context);
   }
   return await scheduleNextStep(row, answer, context);
 }
 
 /** The columns that an event sets; undefined where the answer settles nothing. */
-function changeOf(
+function answerChangeOf(
   { event, review }: Decision,
   row: TokenizationRow,
   answer: Answer,
-  context: Context,
+  context: AnswerContext,
 ) {
   const { record } = answer;
   const detail = record === undefined ? {} : { rawStatus: record.rawStatus };
@@ -63,12 +63,13 @@ function changeOf(
   switch (event) {
     case 'tokenization.activated': {
       if (record?.quickpayId === undefined) return undefined;
-      const { patch } = activation(context, row, { ...record, quickpayId: record.quickpayId });
+      const patch = activationPatch(context, row, { ...record, quickpayId: record.quickpayId });
       const isLate = row.state === 'expired' || row.state === 'failed';
       const supersedes = row.state === 'failed' ? { supersedes: 'failed' } : {};
       return {
         event,
-        // The id in the answer wins over the one in the evidence, which ranks lower; that they differ is for a person to see.
+        // The id in the answer outranks the one in the evidence; an operator reviews the
+        // difference.
         patch: review === undefined ? patch : { ...patch, review },
         audit: { ...audit, detail: { ...detail, isLate, ...supersedes } },
       } as const;
@@ -80,7 +81,7 @@ function changeOf(
         audit: { ...audit, reason: 'status' },
       } as const;
     case 'reconcile.settled':
-      // The failure is the present attempt's; what became of a lost one is asked on.
+      // The failure is the current attempt's; the queries about a lost one go on.
       if (isResubmitted(row)) return undefined;
       return { event, patch: { reconcile_at: null }, audit } as const;
     case 'tokenization.located':
@@ -95,12 +96,12 @@ function changeOf(
         audit,
       } as const;
     case 'tokenization.expired': {
-      // It is asked on, since a late success still wins.
-      const look = nextReconcileStep(row, answer, context);
+      // The queries go on, because a late success still activates the token.
+      const step = nextReconcileStep(row, answer, context);
       return {
         event,
-        patch: { lease_until: null, ...look.next },
-        audit: { ...look.audit, reason: 'deadline' },
+        patch: { lease_until: null, ...step.patch },
+        audit: { ...step.audit, reason: 'deadline' },
       } as const;
     }
     default:
@@ -109,36 +110,40 @@ function changeOf(
 }
 
 /**
- * Nothing is settled: the next step of the schedule is due. A query that a message asked for between two steps takes none,
- * or strangers could use the schedule up.
+ * Schedules the next query. A query that a message caused between two steps uses up no step, so
+ * that unverified senders cannot exhaust the schedule.
  */
 async function scheduleNextStep(
   row: TokenizationRow,
   answer: Answer,
-  context: Context,
+  context: AnswerContext,
 ): Promise<Outcome> {
   if (row.reconcile_at === null) {
     return isOpen(row.state) ? await restartSchedule(row, answer, context) : done('schedule_over');
   }
-  if (row.reconcile_at > context.now) return done('asked_early');
-  const { next, audit, isOver } = nextReconcileStep(row, answer, context);
-  // A result that is still owed is for a person to look at; what has ended has merely stopped being asked about.
+  if (row.reconcile_at > context.now) return done('step_not_due');
+  const { patch, audit, isOver } = nextReconcileStep(row, answer, context);
+  // An operator has to review a missing result. A tokenization that has ended just gets no more
+  // queries.
   const review = isOver && isOpen(row.state) ? { review: 'reconcile_exhausted' } : {};
   const outcome = await context.apply({
     entity: 'tokenization',
     row,
     event: isOver ? 'reconcile.exhausted' : 'reconcile.pending',
-    patch: { ...next, ...review },
+    patch: { ...patch, ...review },
     audit,
   });
-  return committed(outcome, isOver ? 'schedule_over' : 'look_again');
+  return committed(outcome, isOver ? 'schedule_over' : 'rescheduled');
 }
 
-/** The schedule was over, and a proven message made us ask: its result is owed again. */
+/**
+ * The schedule was over; a proven message made the worker query again, so a result is expected
+ * again.
+ */
 async function restartSchedule(
   row: TokenizationRow,
   answer: Answer,
-  context: Context,
+  context: AnswerContext,
 ): Promise<Outcome> {
   const outcome = await context.apply({
     entity: 'tokenization',
@@ -147,11 +152,13 @@ async function restartSchedule(
     patch: firstReconcileStep(context.settings),
     audit: { channel: 'query', detail: { query: answer.word, reconcileStep: 0 } },
   });
-  return committed(outcome, 'look_again');
+  return committed(outcome, 'rescheduled');
 }
 
-/** The next step: by the schedule, or at the deadline when that comes first or the schedule is over. */
-function nextReconcileStep(row: TokenizationRow, answer: Answer, { now, settings }: Context) {
+/**
+ * The next step of the schedule, or the deadline where that comes first or the schedule is over.
+ */
+function nextReconcileStep(row: TokenizationRow, answer: Answer, { now, settings }: AnswerContext) {
   const step = row.reconcile_step + 1;
   const scheduledMs = settings.reconcileScheduleMs[step];
   const toDeadlineMs = row.deadline_at === null ? 0 : row.deadline_at.getTime() - now.getTime();
@@ -160,7 +167,7 @@ function nextReconcileStep(row: TokenizationRow, answer: Answer, { now, settings
   const { gatewayCode, word } = answer;
   return {
     isOver: waitMs === undefined,
-    next: {
+    patch: {
       reconcile_step: step,
       ...(waitMs === undefined ? { reconcile_at: null } : { reconcile_at_in_ms: waitMs }),
     },

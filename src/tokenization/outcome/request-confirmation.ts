@@ -10,9 +10,10 @@ import { confirmJob } from '../../domain/outbox-job.ts';
 import { firstReconcileStep } from '../row.ts';
 
 /**
- * Has the gateway asked now what became of a tokenization, whatever its schedule says; the schedule begins anew, so the
- * question is not lost with its job. Throws `tokenization_not_found`, or `state_forbids` where there is nothing to ask:
- * before the request was sent, once the token works or has ended, and where its credential stands for another account by now.
+ * Enqueues a query of a tokenization's outcome for now, and restarts its query schedule, so that
+ * the query survives the loss of its job. Throws `tokenization_not_found`, or `state_forbids` where
+ * the gateway has nothing to confirm: before the request is sent, once the token is usable or has
+ * ended, and when its credential now belongs to another account.
  */
 export async function requestConfirmation(
   { db, door, settings }: BackendDependencies,
@@ -28,7 +29,7 @@ export async function requestConfirmation(
     if ((await findCredentialOf(db, row)) === undefined) {
       throw new AppError(
         'state_forbids',
-        'There is nobody to ask: the credential of this tokenization stands for another account by now.',
+        'Cannot confirm: the credential of this tokenization now belongs to another account.',
       );
     }
     const outcome = await door.apply({

@@ -3,18 +3,18 @@ import { givenReference } from '../../domain/given-reference.ts';
 import { done, type JobContext, type Outcome } from '../../execution/define-job.ts';
 import { requestJob } from '../../domain/outbox-job.ts';
 
-type Context = { readonly now: Date } & JobContext<
+type ResubmitContext = { readonly now: Date } & JobContext<
   'reconcile.pending' | 'reconcile.exhausted' | 'tokenization.resubmitted'
 >;
 
 /**
- * The gateway does not know the reference of a request whose outcome is unknown. Two such answers, far enough apart for a
- * late record to appear, are what the policy needs to send it again.
+ * Records that the gateway does not know a request whose outcome is unknown. After two such
+ * answers, far enough apart for a late record to appear, the resubmission policy decides.
  */
-export async function recordNone(
+export async function recordNoneAnswer(
   row: TokenizationRow,
   gatewayCode: string | undefined,
-  context: Context,
+  context: ResubmitContext,
 ): Promise<Outcome> {
   const { noneSpacingMs } = context.settings;
   const isFirst = row.none_count === 0;
@@ -38,11 +38,11 @@ export async function recordNone(
 async function resubmit(
   row: TokenizationRow,
   gatewayCode: string | undefined,
-  context: Context,
+  context: ResubmitContext,
 ): Promise<Outcome> {
   const { resubmitPolicy, resubmissionsMax } = context.settings;
   if (resubmitPolicy === 'manual' || row.attempt > resubmissionsMax) {
-    // A message may make the worker ask again; what the operator was told once is not told again.
+    // A message may have caused this query; the operator is notified once only.
     if (row.review === 'lost_request' && row.reconcile_at === null) return done('left_to_operator');
     await context.apply({
       entity: 'tokenization',

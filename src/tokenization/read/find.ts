@@ -10,26 +10,27 @@ import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { viewOf } from './view.ts';
 
 /**
- * Tokenizations by any reference or by state, newest first. QuickPay and customer ids are looked up by their blind index
- * under every key of the ring, since neither is stored in the clear. Throws `payload_invalid` when nothing is asked for.
+ * Finds tokenizations by any reference or by state, newest first. QuickPay and customer ids are
+ * stored as blind indexes, so they are looked up under every key of the ring. Throws
+ * `payload_invalid` when the filter names no field.
  */
 export async function findTokenizations(
   dependencies: Pick<BackendDependencies, 'db' | 'keyring'>,
-  asked: TokenizationFilter,
+  filter: TokenizationFilter,
   { cursor: afterId, limit: size }: PageRequest,
 ): Promise<TokenizationPage> {
-  assertBounded(asked);
+  assertNamesAField(filter);
   const { db, keyring } = dependencies;
   const indexesOf = (purpose: string, value: string | undefined) =>
     value === undefined ? undefined : keyring.blindIndexes(purpose, value);
   const found = await findTokenizationPage(
     db,
     {
-      merchantReferenceId: asked.merchantReferenceId,
-      orderReferenceId: asked.orderReferenceId,
-      state: asked.state,
-      quickpayIndexes: indexesOf('quickpay_id', asked.quickpayId),
-      customerIndexes: indexesOf('customer', asked.customerId),
+      merchantReferenceId: filter.merchantReferenceId,
+      orderReferenceId: filter.orderReferenceId,
+      state: filter.state,
+      quickpayIndexes: indexesOf('quickpay_id', filter.quickpayId),
+      customerIndexes: indexesOf('customer', filter.customerId),
     },
     { afterId, rowsMax: size + 1 },
   );
@@ -37,9 +38,11 @@ export async function findTokenizations(
   return { items: rows.map((row) => viewOf(row, dependencies)), nextCursor };
 }
 
-/** Each of these has an index; without any, the whole table would be read. */
-function assertBounded(asked: TokenizationFilter): void {
+/** Each field has an index; a filter without one would read the whole table. */
+function assertNamesAField(filter: TokenizationFilter): void {
   const names = Object.keys(tokenizationFilter.shape);
-  if (names.some((name) => asked[name as keyof TokenizationFilter] !== undefined)) return;
-  throw new AppError('payload_invalid', 'Name at least one of paths.', { paths: names });
+  if (names.some((name) => filter[name as keyof TokenizationFilter] !== undefined)) return;
+  throw new AppError('payload_invalid', 'The filter names no field. Name at least one of paths.', {
+    paths: names,
+  });
 }

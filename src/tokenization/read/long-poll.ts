@@ -5,28 +5,29 @@ import type { TokenizationView } from '../../domain/api-shapes.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { getTokenizationView } from './view.ts';
 
-/** What a client waits for: an address to send the customer to or a final state, or a final state alone. */
-export type Awaited = 'redirect' | 'final';
+/** What a wait ends at: `redirect`: a redirect address or a final state; `final`: a final state. */
+export type WaitTarget = 'redirect' | 'final';
 
-/** Requests that wait for a tokenization to get on. */
+/** Requests that wait for a tokenization to progress. */
 export interface TokenizationWaiters {
   /**
-   * Resolves when the tokenization has come as far as `until` says, when `waitMs` milliseconds are over, when `signal` is aborted or when the
-   * process stops. Rejects with `wait_capacity_reached` when too many wait, and with what the database says when it fails.
+   * Resolves when the tokenization reaches `until`, after `waitMs` milliseconds, when `signal`
+   * aborts, or when the process stops. Rejects with `wait_capacity_reached` when too many requests
+   * wait, and with the database's error when it fails.
    */
   readonly wait: (
     id: string,
-    options: { readonly until: Awaited; readonly waitMs: number; readonly signal: AbortSignal },
+    options: { readonly until: WaitTarget; readonly waitMs: number; readonly signal: AbortSignal },
   ) => Promise<void>;
-  /** How many wait now. */
+  /** How many requests wait now. */
   readonly count: () => number;
-  /** Lets everybody go; nobody waits from now on. */
+  /** Ends every wait; a later call of `wait` returns at once. */
   readonly close: () => void;
 }
 
 interface Waiter {
   readonly id: string;
-  readonly until: Awaited;
+  readonly until: WaitTarget;
   readonly settle: (error?: unknown) => void;
 }
 
@@ -35,9 +36,9 @@ const pollMsMin = 50;
 const pollMsMax = 1_000;
 
 /**
- * Creates the waiting room. However many wait, one query at a time looks at all of them; a waiter costs a timer and an entry in a
- * set. The pause between two queries is a tenth of the time that the youngest has waited, from 50 ms to 1 s: whoever came
- * just now is answered at once, and whoever waits for a customer costs little.
+ * Polls the database on behalf of all waiting requests: one query at a time reads all their rows.
+ * The pause between two queries is a tenth of the time since the last request arrived, from 50 ms
+ * to 1 s. A new request is thereby answered fast, and a long wait for a customer costs few queries.
  */
 export function createTokenizationWaiters(
   findProgress: (ids: readonly string[]) => Promise<readonly TokenizationProgress[]>,
@@ -54,7 +55,7 @@ export function createTokenizationWaiters(
     if (isPolling || waiters.size === 0) return;
     const now = performance.now();
     const pauseMs = Math.min(pollMsMax, Math.max(pollMsMin, (now - lastArrivalAt) / 10));
-    // A poll is only ever brought forward: a stream of arrivals must not put it off for ever.
+    // A new request makes the next poll earlier, never later, so a stream of them cannot postpone it.
     if (timer !== undefined && timerDueAt <= now + pauseMs) return;
     clearTimeout(timer);
     timerDueAt = now + pauseMs;
@@ -64,16 +65,16 @@ export function createTokenizationWaiters(
   async function poll(): Promise<void> {
     timer = undefined;
     isPolling = true;
-    const asked = [...waiters];
+    const polled = [...waiters];
     try {
-      const rows = await findProgress([...new Set(asked.map(({ id }) => id))]);
+      const rows = await findProgress([...new Set(polled.map(({ id }) => id))]);
       const progress = new Map(rows.map((row) => [row.id, row]));
-      for (const waiter of asked) {
+      for (const waiter of polled) {
         const row = progress.get(waiter.id);
-        if (row === undefined || hasCome(row, waiter.until)) waiter.settle();
+        if (row === undefined || hasReached(row, waiter.until)) waiter.settle();
       }
     } catch (error) {
-      for (const waiter of asked) waiter.settle(error);
+      for (const waiter of polled) waiter.settle(error);
     } finally {
       isPolling = false;
       schedule();
@@ -84,7 +85,10 @@ export function createTokenizationWaiters(
     async wait(id, { until, waitMs, signal }) {
       if (isClosed || signal.aborted) return;
       if (waiters.size >= waitersMax) {
-        throw new AppError('wait_capacity_reached', 'Too many requests wait; ask without waiting.');
+        throw new AppError(
+          'wait_capacity_reached',
+          'Too many requests wait already; retry without waiting.',
+        );
       }
       await new Promise<void>((resolve, reject) => {
         const waiter: Waiter = {
@@ -93,14 +97,14 @@ export function createTokenizationWaiters(
           settle(error) {
             waiters.delete(waiter);
             clearTimeout(timeout);
-            signal.removeEventListener('abort', leave);
+            signal.removeEventListener('abort', stopWaiting);
             if (error === undefined) resolve();
             else reject(error);
           },
         };
-        const leave = (): void => waiter.settle();
-        const timeout = setTimeout(leave, waitMs);
-        signal.addEventListener('abort', leave, { once: true });
+        const stopWaiting = (): void => waiter.settle();
+        const timeout = setTimeout(stopWaiting, waitMs);
+        signal.addEventListener('abort', stopWaiting, { once: true });
         waiters.add(waiter);
         lastArrivalAt = performance.now();
         schedule();
@@ -115,48 +119,53 @@ export function createTokenizationWaiters(
   };
 }
 
-/** Whether a tokenization has come as far as somebody waits for. */
-export function hasCome(
+/** Whether a tokenization has reached what a request waits for. */
+export function hasReached(
   {
     state,
     has_redirect_url: hasRedirectUrl,
   }: Pick<TokenizationProgress, 'state' | 'has_redirect_url'>,
-  until: Awaited,
+  until: WaitTarget,
 ): boolean {
   return isFinal(state) || (until === 'redirect' && hasRedirectUrl);
 }
 
-/** How long to wait, in milliseconds, for what; without `waitMs` nothing is waited for. */
-export interface WaitAsked {
+/** How long to wait, in milliseconds, and for what. Without `waitMs` there is no wait. */
+export interface WaitOptions {
   readonly waitMs: number | undefined;
-  readonly until: Awaited;
+  readonly until: WaitTarget;
   readonly signal: AbortSignal;
 }
 
-/** What those who wait for one tokenization work with. */
-type Waiting = Pick<BackendDependencies, 'db' | 'keyring'> & {
+type WaitDependencies = Pick<BackendDependencies, 'db' | 'keyring'> & {
   readonly waiters: Pick<TokenizationWaiters, 'wait'>;
 };
 
-/** The tokenization as soon as it has come as far as was asked, or as it is when the wait is over. Throws `tokenization_not_found`. */
+/**
+ * Returns the tokenization once it has reached what `options` asks for, or as it is when the wait
+ * ends. Throws `tokenization_not_found`.
+ */
 export async function awaitTokenization(
-  dependencies: Waiting,
+  dependencies: WaitDependencies,
   id: string,
-  asked: WaitAsked,
+  options: WaitOptions,
 ): Promise<TokenizationView> {
   const view = await getTokenizationView(dependencies, id);
-  const isChanged = await waitForProgress(dependencies, view, asked);
-  return isChanged ? await getTokenizationView(dependencies, id) : view;
+  const mayHaveChanged = await waitForProgress(dependencies, view, options);
+  return mayHaveChanged ? await getTokenizationView(dependencies, id) : view;
 }
 
-/** Waits until the tokenization of a view has come as far as was asked; returns whether it is worth reading again. */
+/**
+ * Waits for the tokenization of a view; returns whether it waited, so that the view may be
+ * outdated.
+ */
 export async function waitForProgress(
-  { waiters }: Pick<Waiting, 'waiters'>,
+  { waiters }: Pick<WaitDependencies, 'waiters'>,
   { id, state, redirectUrl }: Pick<TokenizationView, 'id' | 'state' | 'redirectUrl'>,
-  { waitMs, until, signal }: WaitAsked,
+  { waitMs, until, signal }: WaitOptions,
 ): Promise<boolean> {
-  const isThere = hasCome({ state, has_redirect_url: redirectUrl !== null }, until);
-  if (waitMs === undefined || isThere) return false;
+  const isReached = hasReached({ state, has_redirect_url: redirectUrl !== null }, until);
+  if (waitMs === undefined || isReached) return false;
   await waiters.wait(id, { until, waitMs, signal });
   return true;
 }

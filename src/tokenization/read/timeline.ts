@@ -5,7 +5,10 @@ import type { Timeline } from '../../domain/api-shapes.ts';
 import { pageOf, type PageRequest } from '../../domain/paging.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 
-/** A page of the audit rows of a tokenization and of the messages about it, oldest first. Throws `tokenization_not_found`. */
+/**
+ * Reads a page of the audit rows of a tokenization and of the messages about it, oldest first.
+ * Throws `tokenization_not_found`.
+ */
 export async function readTimeline(
   { db }: Pick<BackendDependencies, 'db'>,
   tokenizationId: string,
@@ -17,10 +20,10 @@ export async function readTimeline(
     rowsMax: size + 1,
   });
   const { rows, nextCursor } = pageOf(found, size);
-  return { events: rows.map(eventOf), nextCursor };
+  return { events: rows.map(timelineEventOf), nextCursor };
 }
 
-function eventOf(row: AuditEventRow): Timeline['events'][number] {
+function timelineEventOf(row: AuditEventRow): Timeline['events'][number] {
   return {
     id: row.id,
     occurredAt: row.occurred_at.toISOString(),

@@ -6,11 +6,11 @@ import { reviewReasons } from '../../domain/evidence.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { sealedPlace } from '../../db/sealed-place.ts';
 
-type Dependencies = Pick<BackendDependencies, 'db' | 'keyring'>;
+type ViewDependencies = Pick<BackendDependencies, 'db' | 'keyring'>;
 
-/** The tokenization with this id as the API shows it. Throws `tokenization_not_found`. */
+/** Reads the tokenization with this id as the API shows it. Throws `tokenization_not_found`. */
 export async function getTokenizationView(
-  dependencies: Dependencies,
+  dependencies: ViewDependencies,
   id: string,
 ): Promise<TokenizationView> {
   const row = await findNamedTokenization(dependencies.db, id);
@@ -20,8 +20,14 @@ export async function getTokenizationView(
   return viewOf(row, dependencies);
 }
 
-/** What the API shows of a row: what the row says in the clear, and of its sealed request the customer's id alone. */
-export function viewOf(row: NamedTokenizationRow, dependencies: Dependencies): TokenizationView {
+/**
+ * What the API shows of a row: its clear columns, and the customer's id alone of its sealed
+ * request.
+ */
+export function viewOf(
+  row: NamedTokenizationRow,
+  dependencies: ViewDependencies,
+): TokenizationView {
   return {
     id: row.id,
     state: row.state,
@@ -41,8 +47,10 @@ export function viewOf(row: NamedTokenizationRow, dependencies: Dependencies): T
 
 const sealedRequest = z.object({ customer: z.object({ id: z.string() }) });
 
-/** One row that can't be opened, for want of a key or for damage, must not hide a page of others. */
-function customerIdOf(row: NamedTokenizationRow, { keyring }: Dependencies): string | null {
+/**
+ * Null when the row cannot be opened: a missing key or damage must not fail a page of other rows.
+ */
+function customerIdOf(row: NamedTokenizationRow, { keyring }: ViewDependencies): string | null {
   try {
     const opened = keyring
       .open(sealedPlace('tokenization', 'request_sealed', row.id), row.request_sealed)

@@ -22,44 +22,47 @@ export interface AcceptedTokenization {
   readonly isNew: boolean;
 }
 
-/** Who asks, and whether the caller goes on with the work itself instead of leaving it to a job. */
+/** How to accept a request. */
 export interface AcceptOptions {
   readonly audit: AuditContext;
-  /** The id of a new tokenization, where its caller was told one before. */
+  /** The id for a new tokenization, where the caller has already given one out. */
   readonly id?: string;
+  /** Whether the caller sends the request itself, so that no job is needed. */
   readonly isContinuedByCaller?: boolean;
 }
 
-/** How long a new request may wait for its job before the scan puts the job back. */
-const firstReconcileMs = 5_000;
+/** How long a new request waits for its job before the scan enqueues it again. */
+const jobGraceMs = 5_000;
 
 /**
- * Commits a request for a QuickPay ID, sealed, together with its audit row and its job; a trigger puts the jobs of messages that came before
- * their request beside it. The same reference with the same content gives the same tokenization, however often it is asked for.
+ * Commits a request for a QuickPay ID, sealed, with its audit row and its job. A trigger enqueues
+ * the messages that arrived before their request. A repeated request with the same reference and
+ * content returns the same tokenization.
  *
- * Throws `reference_conflict` when the reference stands for other content, `credential_not_found`,
- * `return_url_not_allowed`, or `payload_invalid` with the paths that are missing.
+ * Throws `reference_conflict` when the reference was used with other content,
+ * `credential_not_found`, `return_url_not_allowed`, or `payload_invalid` with the paths that are
+ * missing.
  */
 export async function acceptTokenization(
   dependencies: BackendDependencies,
   payload: TokenizationRequestPayload,
   options: AcceptOptions,
 ): Promise<AcceptedTokenization> {
-  return await retryOnStaleVersion(async () => await tryToAccept(dependencies, payload, options));
+  return await retryOnStaleVersion(async () => await acceptOnce(dependencies, payload, options));
 }
 
-/** Undefined where the credential was removed, or got another account, after it was read. */
-async function tryToAccept(
+/** Undefined when the credential was removed, or got another account, after it was read. */
+async function acceptOnce(
   dependencies: BackendDependencies,
   payload: TokenizationRequestPayload,
   options: AcceptOptions,
 ): Promise<AcceptedTokenization | undefined> {
   const { db, door, keyring, settings } = dependencies;
-  const credential = await getAcceptPayments(dependencies, payload.credential ?? 'default');
-  const request = vendorBody(payload, settings.callbackPublicUrl);
+  const credential = await getActiveCredential(dependencies, payload.credential ?? 'default');
+  const request = quickPayRequestOf(payload, settings.callbackPublicUrl);
   assertReturnUrl(payload.returnUrl, settings.returnUrlHosts);
 
-  await assertReferenceIsFree(dependencies, credential, payload.merchant.referenceId);
+  await assertNotGivenToLostRequest(dependencies, credential, payload.merchant.referenceId);
   const id = options.id ?? randomUUID();
   const fingerprint = fingerprintOf(payload);
   const outcome = await door.apply({
@@ -82,7 +85,7 @@ async function tryToAccept(
       amount: payload.order.amount,
       methods: payload.order.methods,
       return_url: payload.returnUrl ?? null,
-      reconcile_at_in_ms: firstReconcileMs,
+      reconcile_at_in_ms: jobGraceMs,
     },
     audit: options.audit,
     jobs: options.isContinuedByCaller === true ? [] : [requestJob(id, 1)],
@@ -97,15 +100,17 @@ async function tryToAccept(
   if (!keyring.matchesBlindIndex('request', fingerprint, tokenization.request_digest)) {
     throw new AppError(
       'reference_conflict',
-      'This merchant reference already stands for a request with other content.',
+      'This merchant reference was already used for a request with other content.',
       { paths: ['merchant.referenceId'] },
     );
   }
   return { tokenization, isNew: outcome.isApplied };
 }
 
-/** A reference that the worker itself has given to a lost request stands for that one. */
-async function assertReferenceIsFree(
+/**
+ * The worker makes up a new reference when it resubmits a lost request; a merchant cannot reuse it.
+ */
+async function assertNotGivenToLostRequest(
   { db }: BackendDependencies,
   { account, terminal }: { readonly account: string; readonly terminal: string },
   reference: string,
@@ -120,7 +125,7 @@ async function assertReferenceIsFree(
   if (other === undefined || other.merchant_reference_id === reference) return;
   throw new AppError(
     'reference_conflict',
-    'This merchant reference already stands for another request.',
+    'This merchant reference was given to another request when that was resubmitted.',
     {
       paths: ['merchant.referenceId'],
     },
@@ -128,15 +133,16 @@ async function assertReferenceIsFree(
 }
 
 /**
- * What makes two requests the same: all that the backend said, in the schema's order. Addresses that we fill in are left out, so
- * a changed CALLBACK_PUBLIC_URL does not turn a repeated request into a conflict.
+ * The content that makes two requests the same: every field of the backend, in the schema's order.
+ * Addresses that the worker fills in are left out, so that a changed CALLBACK_PUBLIC_URL does not
+ * turn a repeated request into a conflict.
  */
 function fingerprintOf(payload: TokenizationRequestPayload): string {
-  const { v: _, credential: __, ...said } = tokenizationRequestPayload.parse(payload);
-  return JSON.stringify(said);
+  const { v: _, credential: __, ...content } = tokenizationRequestPayload.parse(payload);
+  return JSON.stringify(content);
 }
 
-async function getAcceptPayments(
+async function getActiveCredential(
   { db }: BackendDependencies,
   name: string,
 ): Promise<CredentialRow & { account: string; terminal: string }> {
@@ -156,8 +162,10 @@ async function getAcceptPayments(
   return { ...row, account: row.account, terminal: row.terminal };
 }
 
-/** The vendor's own body, every text a string, with our callback routes where the request leaves them out. */
-function vendorBody(
+/**
+ * The request body for the gateway, with the worker's callback routes where the backend names none.
+ */
+function quickPayRequestOf(
   payload: TokenizationRequestPayload,
   callbackPublicUrl: string | undefined,
 ): QuickPayRequest {
@@ -168,20 +176,20 @@ function vendorBody(
   if (redirectUrl === undefined || notifyUrl === undefined) {
     throw new AppError(
       'payload_invalid',
-      'Name order.redirectUrl and order.notifyUrl, or set CALLBACK_PUBLIC_URL.',
+      'The request names no callback addresses. Name order.redirectUrl and order.notifyUrl, or set CALLBACK_PUBLIC_URL.',
       { paths: ['order.redirectUrl', 'order.notifyUrl'] },
     );
   }
   return { ...rest, order: { ...order, redirectUrl, notifyUrl } };
 }
 
-/** An open redirect starts with a return address that nobody checked. */
+/** An unchecked return address would make the redirect route an open redirect. */
 function assertReturnUrl(returnUrl: string | undefined, hosts: readonly string[]): void {
   if (returnUrl === undefined) return;
   if (!isHostAllowed(new URL(returnUrl).hostname, hosts)) {
     throw new AppError(
       'return_url_not_allowed',
-      'The host of returnUrl is not in RETURN_URL_HOSTS.',
+      'The host of returnUrl is not allowed. Add it to RETURN_URL_HOSTS.',
       {
         paths: ['returnUrl'],
       },

@@ -1,13 +1,13 @@
 import type { TokenizationRow } from '../../db/rows.ts';
-import { firstExpiryLook } from '../../domain/expiry-watch.ts';
+import { firstExpiryCheck } from '../../domain/expiry-watch.ts';
 import type { CancelReply } from '../../gateway/client.ts';
-import { ask } from '../query-gateway.ts';
+import { queryToken } from '../query-gateway.ts';
 import { done, type JobContext, type Outcome } from '../../execution/define-job.ts';
 import { getAccountOf } from '../../account/open-account.ts';
 import type { Answer } from '../../gateway/answer.ts';
 import { openQuickpayId } from '../row.ts';
 
-/** The changes that end, or put off, the disabling of a token. */
+/** The changes that end or postpone the disabling of a token. */
 export const disablingEvents = [
   'token.disabled',
   'token.disable_refused',
@@ -15,36 +15,40 @@ export const disablingEvents = [
   'reconcile.exhausted',
 ] as const;
 
-type Context = JobContext<(typeof disablingEvents)[number]>;
+type DisablingContext = JobContext<(typeof disablingEvents)[number]>;
 
 /**
- * Cancels a token at the gateway, then asks what it says of it. Cancelling again does no harm, so a lost answer is mended by
- * doing all of it once more on the schedule.
+ * Cancels a token at the gateway, then queries its status. A second cancellation does no harm, so
+ * after a lost reply the schedule repeats both calls.
  *
- * An accepted cancellation counts even when the query still calls the token usable: the vendor's own sample does. Both raw
- * statuses are kept in the audit row.
+ * An accepted cancellation counts even when the query still calls the token usable, as it does in
+ * the gateway's own sample. The audit row has both raw statuses.
  */
-export async function finishDisabling(row: TokenizationRow, context: Context): Promise<Outcome> {
+export async function cancelTokenAtGateway(
+  row: TokenizationRow,
+  context: DisablingContext,
+): Promise<Outcome> {
   const quickpayId = openQuickpayId(context.keyring, row);
   if (quickpayId === undefined) return done('no_token');
   const account = await getAccountOf(context, row);
   const { signal } = context;
   const reply = await context.gateway.cancelQuickPay(account, quickpayId, { signal });
-  const answer = await ask(row, { by: 'quickpayId', value: quickpayId }, context);
-  // "Nothing known" is no proof: every unheard-of code reads like that, also the one of a busy gateway.
-  const isGone = answer.says === 'failure';
-  if (reply.kind === 'done' || isGone) return await settle(row, reply, answer, context);
+  const answer = await queryToken(row, { by: 'quickpayId', value: quickpayId }, context);
+  // The answer `none` proves nothing: every unknown code reads like that, also the one of a busy
+  // gateway.
+  const isUnusable = answer.says === 'failure';
+  if (reply.kind === 'done' || isUnusable) return await recordDisabled(row, reply, answer, context);
   if (reply.kind === 'refused' && answer.says === 'success') {
-    return await giveBack(row, reply.gatewayCode, context);
+    return await recordRefusal(row, reply.gatewayCode, context);
   }
-  return await tryAgain(row, reply, answer, context);
+  return await scheduleNextCancel(row, reply, answer, context);
 }
 
-async function settle(
+async function recordDisabled(
   row: TokenizationRow,
   reply: CancelReply,
   answer: Answer,
-  context: Context,
+  context: DisablingContext,
 ): Promise<Outcome> {
   const cancelStatus = reply.kind === 'done' ? reply.rawStatus : reply.kind;
   const queryStatus = answer.record?.rawStatus ?? answer.word;
@@ -62,28 +66,34 @@ async function settle(
   return done('disabled');
 }
 
-/** The gateway refuses and says that the token works: it does, and a person has to find out why it can't be disabled. */
-async function giveBack(
+/** The token stays usable, and an operator has to find out why the gateway refuses to cancel it. */
+async function recordRefusal(
   row: TokenizationRow,
   gatewayCode: string,
-  context: Context,
+  context: DisablingContext,
 ): Promise<Outcome> {
-  const look = row.expires_at === null ? null : firstExpiryLook(row.expires_at).toISOString();
+  const nextCheckAt =
+    row.expires_at === null ? null : firstExpiryCheck(row.expires_at).toISOString();
   await context.apply({
     entity: 'tokenization',
     row,
     event: 'token.disable_refused',
-    patch: { review: 'disable_refused', reconcile_step: 0, reconcile_at: look, lease_until: null },
+    patch: {
+      review: 'disable_refused',
+      reconcile_step: 0,
+      reconcile_at: nextCheckAt,
+      lease_until: null,
+    },
     audit: { channel: 'query', reason: 'refused', gatewayCode },
   });
   return done('disable_refused');
 }
 
-async function tryAgain(
+async function scheduleNextCancel(
   row: TokenizationRow,
   reply: CancelReply,
   answer: Answer,
-  context: Context,
+  context: DisablingContext,
 ): Promise<Outcome> {
   const waitMs = context.settings.reconcileScheduleMs[row.reconcile_step];
   const isOver = waitMs === undefined;
@@ -100,5 +110,5 @@ async function tryAgain(
       detail: { cancelStatus, query: answer.word, reconcileStep: row.reconcile_step + 1 },
     },
   });
-  return done(isOver ? 'schedule_over' : 'look_again');
+  return done(isOver ? 'schedule_over' : 'rescheduled');
 }

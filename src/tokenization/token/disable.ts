@@ -11,18 +11,19 @@ import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { parsePayload } from '../../domain/payload-paths.ts';
 import { disableJob } from '../../domain/outbox-job.ts';
 
-/** Which token is meant: by our id, or by the merchant's reference at one credential's terminal. */
+/** A token to disable: by the tokenization's id, or by the merchant's reference at one terminal. */
 export type DisableTarget = z.infer<typeof tokenDisablePayload>;
 
-/** How long the worker that took a disabling may be silent before the scan takes it up. */
+/** How long a disabling may make no progress before the scan enqueues it again. */
 const takeoverAfterMs = 30_000;
 
-/** What is written with the wish: where the reconciliation schedule stands. */
-export const disablingIntent = { reconcile_step: 0, reconcile_at_in_ms: takeoverAfterMs };
+/** The columns that start the schedule of a disabling. */
+export const disablingPatch = { reconcile_step: 0, reconcile_at_in_ms: takeoverAfterMs };
 
 /**
- * Commits the wish to disable a token together with the job that does it. A token that is disabled, or about to be, is left
- * as it is. Throws `tokenization_not_found`, `credential_not_found`, or `state_forbids` where there is no token to disable.
+ * Commits the intent to disable a token, together with the job that does it. A token that is
+ * disabled or being disabled is left as it is. Throws `tokenization_not_found`,
+ * `credential_not_found`, or `state_forbids` where there is no token to disable.
  */
 export async function disableToken(
   dependencies: BackendDependencies,
@@ -31,8 +32,8 @@ export async function disableToken(
 ): Promise<{ readonly id: string; readonly state: TokenizationState }> {
   return await retryOnStaleVersion(async () => {
     const row = await findDisableTarget(dependencies, target);
-    const isLeftAlone = row.state === 'disabling' && row.reconcile_at !== null;
-    if (row.state === 'disabled' || isLeftAlone) return row;
+    const isUnderWay = row.state === 'disabling' && row.reconcile_at !== null;
+    if (row.state === 'disabled' || isUnderWay) return row;
     if (row.state === 'disabling') return await restartDisabling(dependencies, row, audit);
     if (row.state !== 'active') {
       throw new AppError('state_forbids', `There is no token to disable in state ${row.state}.`);
@@ -41,7 +42,7 @@ export async function disableToken(
       entity: 'tokenization',
       row,
       event: 'token.disabling',
-      patch: disablingIntent,
+      patch: disablingPatch,
       audit,
       jobs: [disableJob(row.id, row.version + 1)],
     });
@@ -49,7 +50,7 @@ export async function disableToken(
   });
 }
 
-/** The schedule of a disabling was over without a result: whoever asks once more begins it anew. */
+/** Restarts a disabling whose schedule ended without a result. */
 async function restartDisabling(
   { door }: BackendDependencies,
   row: TokenizationRow,
@@ -59,19 +60,21 @@ async function restartDisabling(
     entity: 'tokenization',
     row,
     event: 'reconcile.requested',
-    patch: disablingIntent,
+    patch: disablingPatch,
     audit,
     jobs: [disableJob(row.id, row.version + 1)],
   });
   return outcome.isApplied ? row : undefined;
 }
 
-/** Parses a target. Throws what `parsePayload` does. */
-export function requestDisablePayload(input: unknown): DisableTarget {
+/** Parses a target. Throws what `parsePayload` throws. */
+export function parseDisableTarget(input: unknown): DisableTarget {
   return parsePayload('token.disable', input);
 }
 
-/** The tokenization that is meant. Throws `tokenization_not_found` or `credential_not_found`. */
+/**
+ * Finds the tokenization of a target. Throws `tokenization_not_found` or `credential_not_found`.
+ */
 export async function findDisableTarget(
   { db }: BackendDependencies,
   target: DisableTarget,
@@ -79,14 +82,14 @@ export async function findDisableTarget(
   const row =
     'tokenizationId' in target
       ? await findTokenization(db, target.tokenizationId)
-      : await findByReference(db, target.merchantReferenceId, target.credential ?? 'default');
+      : await findTargetByReference(db, target.merchantReferenceId, target.credential ?? 'default');
   if (row === undefined) {
     throw new AppError('tokenization_not_found', 'There is no such tokenization.');
   }
   return row;
 }
 
-async function findByReference(
+async function findTargetByReference(
   db: BackendDependencies['db'],
   merchantReferenceId: string,
   credentialName: string,

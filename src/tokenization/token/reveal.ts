@@ -7,8 +7,9 @@ import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { openQuickpayId } from '../row.ts';
 
 /**
- * Opens the QuickPay ID of a tokenization for whoever `audit` names. The audit row is committed before anything is opened:
- * nobody sees an id without a trace. Throws `tokenization_not_found`, or `state_forbids` where there is no token.
+ * Opens the QuickPay ID of a tokenization for the actor that `audit` names. The audit row is
+ * committed first, so every reveal leaves a trace. Throws `tokenization_not_found`, or
+ * `state_forbids` where there is no token.
  */
 export async function revealToken(
   dependencies: BackendDependencies,

@@ -1,8 +1,8 @@
 import type { TokenizationRow } from '../../db/rows.ts';
-import { daysLeft, dueNotice, nextExpiryLook } from '../../domain/expiry-watch.ts';
+import { daysLeft, dueNotice, nextExpiryCheck } from '../../domain/expiry-watch.ts';
 import { startOfDay } from '../../domain/start-of-day.ts';
 import { isResubmitted, openQuickpayId } from '../row.ts';
-import { ask, askForSecondToken } from '../query-gateway.ts';
+import { queryToken, querySecondToken } from '../query-gateway.ts';
 import {
   done,
   type JobContext,
@@ -23,66 +23,73 @@ export const watchEvents = [
   'reconcile.pending',
 ] as const;
 
-type Context = { readonly now: Date } & JobContext<(typeof watchEvents)[number]>;
+type WatchContext = { readonly now: Date } & JobContext<(typeof watchEvents)[number]>;
 
-/** How soon to ask again after no answer. */
-const noAnswerDelayMs = 60_000;
-/** The gateway may have moved the date, so it is asked for this long past the last known end before silence counts. */
-const silenceAfterEndMs = 86_400_000;
+/** The wait after a query without an answer. */
+const unansweredDelayMs = 60_000;
+/**
+ * How long after its expiry a token is expired without an answer. Until then the worker queries,
+ * because the gateway may have moved the date.
+ */
+const expireUnansweredAfterMs = 86_400_000;
 
 /**
- * Looks at an active token: when a notice of its end is due, while its end is not known yet, and, after its request was sent
- * more than once, for a second token that a record which came late may have brought. The gateway is asked first in each case: it
- * may have moved the date, or say that the token does not work any more.
+ * Checks an active token: when an expiry notice is due, while its expiry is unknown, and, after a
+ * resubmission, for a second token whose record may appear late. Each check queries the gateway
+ * first, because the expiry may have moved and the token may have become unusable.
  */
-export async function watchToken(row: TokenizationRow, context: Context): Promise<Outcome> {
+export async function watchToken(row: TokenizationRow, context: WatchContext): Promise<Outcome> {
   const isDue = row.reconcile_at !== null && row.reconcile_at <= context.now;
   const quickpayId = isDue ? openQuickpayId(context.keyring, row) : undefined;
   if (quickpayId === undefined) return done('already_settled');
-  const answer = await ask(row, { by: 'quickpayId', value: quickpayId }, context);
-  if (answer.says === 'unknown' && !isLongOver(row, context.now)) {
-    return snooze(noAnswerDelayMs, 'no_answer');
+  const answer = await queryToken(row, { by: 'quickpayId', value: quickpayId }, context);
+  if (answer.says === 'unknown' && !isLongPastExpiry(row, context.now)) {
+    return snooze(unansweredDelayMs, 'no_answer');
   }
-  if (answer.says === 'failure') return await disable(row, answer.record?.rawStatus, context);
-  const isSought = isSecondSought(row, context) && !isLongOver(row, context.now);
-  const second = isSought ? await askForSecondToken(row, context) : undefined;
-  if (second?.says === 'unknown') return snooze(noAnswerDelayMs, 'no_answer');
-  const change = changeAfter(row, { answer, second }, context);
+  if (answer.says === 'failure')
+    return await recordDisabledByGateway(row, answer.record?.rawStatus, context);
+  const isSearching = needsSecondTokenSearch(row, context) && !isLongPastExpiry(row, context.now);
+  const second = isSearching ? await querySecondToken(row, context) : undefined;
+  if (second?.says === 'unknown') return snooze(unansweredDelayMs, 'no_answer');
+  const change = nextWatchChange(row, { answer, second }, context);
   const outcome = await context.apply({ entity: 'tokenization', row, ...change });
-  return committed(outcome, results[change.event]);
+  return committed(outcome, resultByEvent[change.event]);
 }
 
-/** Whether a token's end has passed for so long that silence does not keep it usable. */
-function isLongOver({ expires_at: end }: TokenizationRow, now: Date): boolean {
-  return end !== null && now.getTime() - end.getTime() >= silenceAfterEndMs;
+/** Whether a token's expiry is so long ago that a missing answer no longer keeps it usable. */
+function isLongPastExpiry({ expires_at: expiresAt }: TokenizationRow, now: Date): boolean {
+  return expiresAt !== null && now.getTime() - expiresAt.getTime() >= expireUnansweredAfterMs;
 }
 
-const results = {
+const resultByEvent = {
   'token.expiry_learned': 'expiry_learned',
   'token.expiring': 'expiring',
   'token.expired': 'token_expired',
   'conflict.second_token': 'in_review',
-  'reconcile.pending': 'look_again',
+  'reconcile.pending': 'rescheduled',
 } as const;
 
-/** Where a lost request was sent again, every step of the schedule looks for what the lost one brought. */
-function isSecondSought(row: TokenizationRow, { settings }: Context): boolean {
+/** After a resubmission, each step of the query schedule looks for a token of the lost attempt. */
+function needsSecondTokenSearch(row: TokenizationRow, { settings }: WatchContext): boolean {
   const isScheduled = row.reconcile_step < settings.reconcileScheduleMs.length;
   return isResubmitted(row) && row.review !== 'second_token' && isScheduled;
 }
 
-/** One change per look; what else is due follows at the next one, which is then due at once. */
-function changeAfter(
+/**
+ * The most urgent change. Another one that is due follows at the next check, which is then due at
+ * once.
+ */
+function nextWatchChange(
   row: TokenizationRow,
   { answer, second }: { readonly answer: Answer; readonly second: Answer | undefined },
-  context: Context,
+  context: WatchContext,
 ) {
   const { now } = context;
   const detail = { query: answer.word, rawStatus: answer.record?.rawStatus ?? null };
   if (second?.says === 'success') {
     return {
       event: 'conflict.second_token',
-      patch: { review: 'second_token', ...lookPatch(row, answer, context, 'over') },
+      patch: { review: 'second_token', ...nextCheckPatch(row, answer, context, 'ended') },
       audit: { channel: 'query', detail },
     } as const;
   }
@@ -95,7 +102,7 @@ function changeAfter(
       patch: {
         expires_at: learned.toISOString(),
         expiry_notice_days: null,
-        ...lookPatch(known, answer, context),
+        ...nextCheckPatch(known, answer, context),
       },
       audit: { channel: 'query', detail: { expiresAt: learned.toISOString() } },
     } as const;
@@ -109,60 +116,61 @@ function changeAfter(
     }
     const notice = dueNotice(row.expires_at, now, row.expiry_notice_days);
     if (notice !== undefined) {
-      const told = { ...row, expiry_notice_days: notice };
+      const notified = { ...row, expiry_notice_days: notice };
       return {
         event: 'token.expiring',
-        patch: { expiry_notice_days: notice, ...lookPatch(told, answer, context) },
+        patch: { expiry_notice_days: notice, ...nextCheckPatch(notified, answer, context) },
         audit,
       } as const;
     }
   }
   return {
     event: 'reconcile.pending',
-    patch: lookPatch(row, answer, context),
+    patch: nextCheckPatch(row, answer, context),
     audit: { channel: 'query', detail: { ...detail, reconcileStep: row.reconcile_step + 1 } },
   } as const;
 }
 
 /**
- * When to look next: on the schedule as long as a second token or a record with an end is sought, and whenever the end comes
- * nearer. A record without an end has none to watch.
+ * The columns that schedule the next check. The query schedule runs while the worker searches for
+ * the expiry or for a second token; the notices and the expiry itself follow from the date. A
+ * record without an expiry ends the search for it.
  */
-function lookPatch(
+function nextCheckPatch(
   row: TokenizationRow,
   answer: Answer,
-  { now, settings }: Context,
-  search: 'on' | 'over' = 'on',
+  { now, settings }: WatchContext,
+  search: 'open' | 'ended' = 'open',
 ) {
-  const isSought =
-    search === 'on' &&
+  const isSearching =
+    search === 'open' &&
     ((row.expires_at === null && answer.says !== 'success') || isResubmitted(row));
   const step = row.reconcile_step + 1;
-  const waitMs = isSought ? settings.reconcileScheduleMs[step] : undefined;
+  const waitMs = isSearching ? settings.reconcileScheduleMs[step] : undefined;
   const searchAt = waitMs === undefined ? undefined : new Date(now.getTime() + waitMs);
-  const expiryAt = row.expires_at === null ? undefined : expiryLook(row, row.expires_at, now);
-  const looks = [searchAt, expiryAt].filter((look) => look !== undefined);
-  const next = looks.toSorted((a, b) => a.getTime() - b.getTime())[0];
+  const expiryAt = row.expires_at === null ? undefined : expiryCheckAt(row, row.expires_at, now);
+  const checks = [searchAt, expiryAt].filter((check) => check !== undefined);
+  const next = checks.toSorted((a, b) => a.getTime() - b.getTime())[0];
   return {
-    reconcile_step: isSought ? step : settings.reconcileScheduleMs.length,
+    reconcile_step: isSearching ? step : settings.reconcileScheduleMs.length,
     reconcile_at: next?.toISOString() ?? null,
   };
 }
 
-/** Due at once where a notice is, or the end has passed. */
-function expiryLook(row: TokenizationRow, expiresAt: Date, now: Date): Date {
+/** The next check of the expiry: now, where a notice is due or the expiry has passed. */
+function expiryCheckAt(row: TokenizationRow, expiresAt: Date, now: Date): Date {
   const notice = dueNotice(expiresAt, now, row.expiry_notice_days);
-  return notice === undefined ? (nextExpiryLook(expiresAt, now) ?? expiresAt) : now;
+  return notice === undefined ? (nextExpiryCheck(expiresAt, now) ?? expiresAt) : now;
 }
 
-async function disable(
+async function recordDisabledByGateway(
   row: TokenizationRow,
   rawStatus: string | undefined,
-  context: Context,
+  context: WatchContext,
 ): Promise<Outcome> {
   const detail = { rawStatus: rawStatus ?? null };
   let { version } = row;
-  // Flagged already where a crash came between the two changes.
+  // After a crash between the two changes, the row is flagged already.
   if (row.review !== 'failed_after_success') {
     const flagged = await context.apply({
       entity: 'tokenization',

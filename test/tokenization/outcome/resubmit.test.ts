@@ -64,7 +64,7 @@ describe('a request that was sent again', () => {
     silent.is = true;
     expect(await harness.confirm(id)).toBe('no_answer');
     silent.is = false;
-    expect(await harness.confirm(id)).toBe('look_again');
+    expect(await harness.confirm(id)).toBe('rescheduled');
     hidden.clear();
     await harness.makeDue(id);
     expect(await harness.confirm(id)).toBe('in_review');
@@ -126,7 +126,7 @@ describe('a request that was sent again', () => {
     silent.add(first);
     hidden.add((await harness.row(id)).gateway_reference);
     await harness.makeDue(id);
-    expect(await harness.confirm(id)).toBe('look_again');
+    expect(await harness.confirm(id)).toBe('rescheduled');
     expect(await harness.row(id)).toMatchObject({ state: 'submit_unknown', none_count: 0 });
   });
 
@@ -279,7 +279,7 @@ describe('a request of unknown outcome', () => {
     await harness.run('tokenization.request', { tokenizationId: id });
     expect((await harness.row(id)).state).toBe('failed');
     await harness.makeDue(id);
-    expect(await harness.confirm(id)).toBe('look_again');
+    expect(await harness.confirm(id)).toBe('rescheduled');
     hidden.clear();
     await harness.makeDue(id);
     expect(await harness.confirm(id)).toBe('active');
@@ -305,7 +305,7 @@ describe('a request of unknown outcome', () => {
     });
     const { id } = await harness.open(quiet, false);
     await harness.run('tokenization.request', { tokenizationId: id });
-    expect(looks).toEqual(['still_leased']);
+    expect(looks).toEqual(['lease_held']);
   });
 
   test('a reply that comes after its request was sent again is not taken for the new one', async ({

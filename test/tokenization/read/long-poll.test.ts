@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { TokenizationProgress } from '../../../src/db/tokenization-pages.ts';
-import { createTokenizationWaiters, hasCome } from '../../../src/tokenization/read/long-poll.ts';
+import { createTokenizationWaiters, hasReached } from '../../../src/tokenization/read/long-poll.ts';
 
 const forever = new AbortController().signal;
 const waiting = { state: 'submitting', has_redirect_url: false } as const;
@@ -112,5 +112,5 @@ test.for([
   ['failed', false, 'redirect', true],
   ['expired', true, 'final', true],
 ] as const)('%s with a redirect url (%s), awaited until %s: %s', ([state, hasUrl, until, has]) => {
-  expect(hasCome({ state, has_redirect_url: hasUrl }, until)).toBe(has);
+  expect(hasReached({ state, has_redirect_url: hasUrl }, until)).toBe(has);
 });

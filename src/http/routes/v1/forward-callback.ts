@@ -1,7 +1,7 @@
 import { keptCallback, rawCallbackBody } from '../../../domain/api-shapes.ts';
 import type { Channel } from '../../../domain/callback.ts';
 import { acceptCallback } from '../../../callback/accept.ts';
-import { inboundOf } from '../../../callback/raw.ts';
+import { inboundMessageOf } from '../../../callback/raw.ts';
 import { apiRoute } from '../../api/api-route.ts';
 
 /** `POST /v1/callbacks/redirect`: forwards a redirect that a customer's browser brought. */
@@ -25,9 +25,13 @@ function forwardRoute(channel: Channel, operationId: string) {
     answer: keptCallback,
     problems: [],
     async handle({ body, audit }, dependencies) {
-      const { id, isDuplicate } = await acceptCallback(dependencies, inboundOf(channel, body), {
-        audit,
-      });
+      const { id, isDuplicate } = await acceptCallback(
+        dependencies,
+        inboundMessageOf(channel, body),
+        {
+          audit,
+        },
+      );
       return { id, isDuplicate };
     },
   });

@@ -2,7 +2,7 @@ import { findCallback } from '../db/callbacks.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
 import { parseCallback } from '../gateway/callback-message.ts';
-import { verdictTimeoutMs } from './accept.ts';
+import { storableReference, verdictTimeoutMs } from './accept.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { judgeJob } from '../domain/outbox-job.ts';
 import { sealedPlace } from '../db/sealed-place.ts';
@@ -41,8 +41,8 @@ export async function replayCallback(
       reason: null,
       account: account ?? null,
       terminal: terminal ?? null,
-      merchant_reference_id: merchantReferenceId?.slice(0, 50) ?? null,
-      order_reference_id: orderReferenceId?.slice(0, 50) ?? null,
+      merchant_reference_id: storableReference(merchantReferenceId),
+      order_reference_id: storableReference(orderReferenceId),
       due_at_in_ms: verdictTimeoutMs,
     },
     audit: { ...audit, channel: row.channel },

@@ -119,9 +119,7 @@ describe('the evidence reducer', () => {
         isFirstQueryScheduled: false,
         review: null,
       };
-      expect(
-        decideOnAnswer(facts, { says: 'unknown', isOtherToken: false }).event,
-      ).toBeUndefined();
+      expect(decideOnAnswer(facts, { says: 'unknown', isOtherToken: false }).event).toBeUndefined();
     }
   });
 });

@@ -14,7 +14,7 @@ async function bring(harness: JobHarness, end: End): Promise<string> {
   if (end === 'failed') await harness.decide(id, 'decline');
   if (end === 'expired') await harness.passDeadline(id);
   if (end === 'confirming')
-    await harness.hear(id, 'redirect', { status: '1', quickpayId: 'first' });
+    await harness.receive(id, 'redirect', { status: '1', quickpayId: 'first' });
   await harness.confirm(id);
   expect((await harness.row(id)).state).toBe(end);
   return id;
@@ -30,7 +30,7 @@ describe('strangers', () => {
       const asked = harness.sandbox.state().calls.query;
       const results = new Set<string>();
       for (const quickpayId of ['a1', 'a2', 'a3', 'a4', 'a5']) {
-        results.add((await harness.hear(id, 'redirect', { status: '1', quickpayId })).result);
+        results.add((await harness.receive(id, 'redirect', { status: '1', quickpayId })).result);
       }
       expect(harness.sandbox.state().calls.query - asked).toBeLessThanOrEqual(1);
       expect(results).toContain('query_rate_limited');
@@ -43,7 +43,10 @@ describe('strangers', () => {
   }) => {
     const harness = await openJobHarness();
     const id = await bring(harness, 'expired');
-    const { callback } = await harness.hear(id, 'redirect', { status: '1', quickpayId: 'made-up' });
+    const { callback } = await harness.receive(id, 'redirect', {
+      status: '1',
+      quickpayId: 'made-up',
+    });
     expect(callback.state).toBe('received');
     const asked = harness.sandbox.state().calls.query;
     expect(await harness.run('callback.verify', { callbackId: callback.id })).toBe(
@@ -58,9 +61,9 @@ describe('strangers', () => {
   }) => {
     const harness = await openJobHarness();
     const id = await bring(harness, 'expired');
-    const hear = async () =>
-      await harness.hear(id, 'redirect', { status: '1', quickpayId: 'made-up' });
-    const { result, callback } = await hear();
+    const receive = async () =>
+      await harness.receive(id, 'redirect', { status: '1', quickpayId: 'made-up' });
+    const { result, callback } = await receive();
     expect([result, callback.state]).toEqual(['not_confirmed_yet', 'received']);
     await database.db
       .updateTable('callback')
@@ -68,7 +71,7 @@ describe('strangers', () => {
       .where('id', '=', callback.id)
       .execute();
     expect(await harness.run('callback.verify', { callbackId: callback.id })).toBe('not_confirmed');
-    expect((await hear()).callback.state).toBe('accepted');
+    expect((await receive()).callback.state).toBe('accepted');
   });
 
   test('an unproven "pending" gives the customer more time only where the gateway says so too', async ({
@@ -76,12 +79,12 @@ describe('strangers', () => {
   }) => {
     const harness = await openJobHarness({ faults: { pendingVisible: false } });
     const unseen = await harness.open(quiet);
-    const { result } = await harness.hear(unseen.id, 'redirect', { status: '-1' });
+    const { result } = await harness.receive(unseen.id, 'redirect', { status: '-1' });
     expect(result).toBe('step_not_due');
     expect(await harness.row(unseen.id)).toMatchObject({ is_deadline_extended: false });
     harness.sandbox.setFaults({ pendingVisible: true });
     const seen = await harness.open(quiet);
-    expect((await harness.hear(seen.id, 'redirect', { status: '-1' })).result).toBe(
+    expect((await harness.receive(seen.id, 'redirect', { status: '-1' })).result).toBe(
       'deadline_extended',
     );
     expect(await harness.row(seen.id)).toMatchObject({ is_deadline_extended: true });
@@ -95,17 +98,17 @@ describe('strangers', () => {
     const id = await bring(harness, 'expired');
     const quickpayId = await harness.decide(id, 'approve');
     harness.sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query'] });
-    const { callback, result } = await harness.hear(id, 'redirect', { status: '1', quickpayId });
+    const { callback, result } = await harness.receive(id, 'redirect', { status: '1', quickpayId });
     expect(result).toBe('no_answer');
     await db
       .updateTable('callback')
       .set({ received_at: new Date(Date.now() - 2 * 86_400_000) })
       .where('id', '=', callback.id)
       .execute();
-    harness.forgetAnswers();
+    harness.dropSharedAnswers();
     expect(await harness.run('callback.verify', { callbackId: callback.id })).toBe('no_answer');
     harness.sandbox.setFaults({ errorRate5xx: 0 });
-    harness.forgetAnswers();
+    harness.dropSharedAnswers();
     expect(await harness.run('callback.verify', { callbackId: callback.id })).toBe('active');
   });
 
@@ -118,15 +121,15 @@ describe('strangers', () => {
     for (const isProven of [true, false]) {
       const id = await bring(harness, 'confirming');
       await harness.alter(id, 'reconcile_at = null, reconcile_step = 10');
-      harness.forgetAnswers();
+      harness.dropSharedAnswers();
       harness.sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query'] });
       const quickpayId = await harness.decide(id, 'approve');
-      const heard = await harness.hear(id, 'notify', { status: '1', quickpayId, isProven });
+      const heard = await harness.receive(id, 'notify', { status: '1', quickpayId, isProven });
       if (isProven) await harness.confirm(id);
       const row = await harness.row(id);
       expect(row.reconcile_at === null).toBe(!isProven);
       harness.sandbox.setFaults({ errorRate5xx: 0 });
-      harness.forgetAnswers();
+      harness.dropSharedAnswers();
       if (isProven) expect(await harness.confirm(id)).toBe('active');
       else {
         waiting.push(heard.callback.id);
@@ -153,13 +156,16 @@ describe('strangers', () => {
     const harness = await openJobHarness();
     const id = await bring(harness, 'failed');
     harness.sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query'] });
-    const { callback } = await harness.hear(id, 'redirect', { status: '1', quickpayId: 'made-up' });
+    const { callback } = await harness.receive(id, 'redirect', {
+      status: '1',
+      quickpayId: 'made-up',
+    });
     await db
       .updateTable('callback')
       .set({ received_at: new Date(Date.now() - 365 * 86_400_000) })
       .where('id', '=', callback.id)
       .execute();
-    harness.forgetAnswers();
+    harness.dropSharedAnswers();
     expect(await harness.run('callback.verify', { callbackId: callback.id })).toBe('no_answer');
     const { state } = await db
       .selectFrom('callback')
@@ -175,8 +181,11 @@ describe('strangers', () => {
   }) => {
     const harness = await openJobHarness();
     const id = await bring(harness, 'confirming');
-    await harness.hear(id, 'redirect', { status: '1', quickpayId: 'asks' });
-    const { callback } = await harness.hear(id, 'redirect', { status: '1', quickpayId: 'waits' });
+    await harness.receive(id, 'redirect', { status: '1', quickpayId: 'asks' });
+    const { callback } = await harness.receive(id, 'redirect', {
+      status: '1',
+      quickpayId: 'waits',
+    });
     await db
       .updateTable('callback')
       .set({ received_at: new Date(Date.now() - 60_000) })
@@ -190,7 +199,7 @@ describe('strangers', () => {
     expect(harness.sandbox.state().calls.query).toBe(asked);
 
     await harness.alter(id, 'attempt = attempt + 1');
-    await harness.hear(id, 'redirect', { status: '1', quickpayId: 'of-the-next-attempt' });
+    await harness.receive(id, 'redirect', { status: '1', quickpayId: 'of-the-next-attempt' });
     expect(harness.sandbox.state().calls.query).toBe(asked + 1);
   });
 });

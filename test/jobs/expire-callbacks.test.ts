@@ -19,8 +19,8 @@ describe('retention of the inbox', () => {
     const harness = await openJobHarness({ settings });
     const { id } = await harness.open('sandbox:redirect+dropped');
     const wrong = { fields: { order_amount: '0.01' } };
-    const proven = await harness.hear(id, 'notify', { status: '0', isProven: true, ...wrong });
-    const rejected = await harness.hear(id, 'notify', { status: '0', ...wrong });
+    const proven = await harness.receive(id, 'notify', { status: '0', isProven: true, ...wrong });
+    const rejected = await harness.receive(id, 'notify', { status: '0', ...wrong });
     expect(rejected.callback).toMatchObject({ state: 'rejected', is_believed: false });
     const forbidden = db.deleteFrom('callback').where('id', '=', rejected.callback.id).execute();
     await expect(forbidden).rejects.toMatchObject({ code: '42501' });
@@ -39,8 +39,8 @@ describe('retention of the inbox', () => {
     await harness.run('notify.handle', { callbackId: orphan });
     await set("due_at = now() - interval '1 second' where state = 'orphaned'");
     expect(await harness.run('notify.handle', { callbackId: orphan })).toBe('abandoned');
-    const accepted = await harness.hear(id, 'notify', { status: '-1' });
-    const useless = await harness.hear(id, 'redirect', { status: '-1' });
+    const accepted = await harness.receive(id, 'notify', { status: '-1' });
+    const useless = await harness.receive(id, 'redirect', { status: '-1' });
     expect(useless.callback).toMatchObject({ state: 'accepted', is_believed: false });
 
     expect(await harness.run('retention.expire', {})).toBe('nothing_due');

@@ -81,7 +81,7 @@ describe.for(backends)("telling the merchant's backend, with queues on %s", (bac
     const shop = openShop(running);
     const { tokenization } = await shop.accept();
     const waiting = await shop.until(tokenization.merchant_reference_id, 'awaiting_customer');
-    await shop.bringBack(await shop.decide(waiting, 'approve'));
+    await shop.followRedirect(await shop.decide(waiting, 'approve'));
     await shop.until(tokenization.merchant_reference_id, 'active');
     await untilDelivery(running, 'delivered', 'tokenization.redirect_issued');
     await untilDelivery(running, 'delivered', 'tokenization.activated');
@@ -138,7 +138,7 @@ describe.for(backends)("telling the merchant's backend, with queues on %s", (bac
     expect(gone.reason).toBe('gone');
     const { tokenization } = await shop.accept();
     const waiting = await shop.until(tokenization.merchant_reference_id, 'awaiting_customer');
-    await shop.bringBack(await shop.decide(waiting, 'approve'));
+    await shop.followRedirect(await shop.decide(waiting, 'approve'));
     expect(await untilDelivery(running, 'held', 'tokenization.activated')).toMatchObject({
       reason: 'endpoint_disabled',
     });

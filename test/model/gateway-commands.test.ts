@@ -1,7 +1,11 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
-import { type JobHarness, openJobHarness, type Said } from '../support/harness/job-harness.ts';
+import {
+  type JobHarness,
+  openJobHarness,
+  type TestMessage,
+} from '../support/harness/job-harness.ts';
 import { test } from '../support/harness/fixtures.ts';
 
 /**
@@ -45,9 +49,9 @@ class Decide implements Command {
 
 class Hear implements Command {
   private readonly channel: 'notify' | 'redirect';
-  private readonly said: Said;
+  private readonly said: TestMessage;
   private readonly isForged: boolean;
-  constructor(channel: 'notify' | 'redirect', status: Said['status'], isForged: boolean) {
+  constructor(channel: 'notify' | 'redirect', status: TestMessage['status'], isForged: boolean) {
     this.channel = channel;
     this.isForged = isForged;
     this.said = { status };
@@ -58,7 +62,7 @@ class Hear implements Command {
   async run(model: Model, real: Real): Promise<void> {
     const genuine = model.truth === 'approved' || model.truth === 'disabled' ? '1' : '0';
     const isProven = !this.isForged && this.channel === 'notify';
-    await real.harness.hear(real.id, this.channel, {
+    await real.harness.receive(real.id, this.channel, {
       status: this.isForged ? this.said.status : genuine,
       isProven,
       quickpayId: this.isForged || model.quickpayId === '' ? 'made-up-id' : model.quickpayId,

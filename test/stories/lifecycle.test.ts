@@ -44,7 +44,8 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
   const accept: Shop['accept'] = async (...args) => await openShop(worker).accept(...args);
   const until: Shop['until'] = async (...args) => await openShop(worker).until(...args);
   const decide: Shop['decide'] = async (...args) => await openShop(worker).decide(...args);
-  const bringBack: Shop['bringBack'] = async (...args) => await openShop(worker).bringBack(...args);
+  const followRedirect: Shop['followRedirect'] = async (...args) =>
+    await openShop(worker).followRedirect(...args);
 
   test('a customer who approves gets an active token, sealed, and a complete timeline', async ({
     databaseUrl,
@@ -58,7 +59,7 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
     );
     expect(isNew).toBe(true);
     const waiting = await until(tokenization.merchant_reference_id, 'awaiting_customer');
-    const response = await bringBack(await decide(waiting, 'approve'));
+    const response = await followRedirect(await decide(waiting, 'approve'));
     expect(response.status).toBe(303);
     const location = new URL(response.headers.get('location') ?? '');
     expect(location.origin + location.pathname).toBe('https://shop.example/done');
@@ -149,7 +150,7 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
     await start(databaseUrl, skip, { AWAITING_CUSTOMER_DEADLINE_MS: '2500' });
     const declined = await accept();
     const late = await accept({ remark: 'sandbox:redirect+dropped' });
-    await bringBack(
+    await followRedirect(
       await decide(
         await until(declined.tokenization.merchant_reference_id, 'awaiting_customer'),
         'decline',
@@ -157,7 +158,7 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
     );
     await until(declined.tokenization.merchant_reference_id, 'failed');
     const expired = await until(late.tokenization.merchant_reference_id, 'expired');
-    await bringBack(await decide(expired, 'approve'));
+    await followRedirect(await decide(expired, 'approve'));
     const active = await until(late.tokenization.merchant_reference_id, 'active');
     const events = await findTimeline(worker.app.operations.db, active.id);
     expect(events.find(({ event }) => event === 'tokenization.activated')?.detail).toMatchObject({
@@ -175,7 +176,7 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
     const genuine = new Map((await decide(waiting, 'abandon')).fields);
     expect(genuine.size).toBe(0);
     for (const amount of ['0.01', '12.50']) {
-      await bringBack({
+      await followRedirect({
         redirectUrl: `${worker.app.urls?.public}/callbacks/redirect`,
         fields: [
           ['account', worker.account.account],

@@ -16,15 +16,15 @@ describe('after the end', () => {
   ] as const)(
     'a success that comes late wins over %s once the gateway confirms it: %s',
     async ([end, by], { openJobHarness: at }) => {
-      const { open, hear, confirm, decide, passDeadline, row, events } = await at();
+      const { open, receive, confirm, decide, passDeadline, row, events } = await at();
       const { id } = await open(quiet);
       if (end === 'expired') {
         await passDeadline(id);
         await confirm(id);
-      } else await hear(id, 'notify', { status: '0', isProven: true });
+      } else await receive(id, 'notify', { status: '0', isProven: true });
       expect((await row(id)).state).toBe(end);
       const quickpayId = await decide(id, 'approve');
-      await hear(id, by, { status: '1', quickpayId, isProven: by === 'notify' });
+      await receive(id, by, { status: '1', quickpayId, isProven: by === 'notify' });
       // A push begins the schedule anew; because of a browser the gateway is asked, and nothing is written for it.
       expect((await row(id)).state).toBe(by === 'notify' ? end : 'active');
       if (by === 'notify') await confirm(id);
@@ -36,13 +36,13 @@ describe('after the end', () => {
   test('the same success again is counted on the message and changes no version', async ({
     openJobHarness: at,
   }) => {
-    const { open, hear, confirm, decide, row } = await at();
+    const { open, receive, confirm, decide, row } = await at();
     const { id } = await open(quiet);
     const quickpayId = await decide(id, 'approve');
     await confirm(id);
     const before = await row(id);
-    await hear(id, 'redirect', { status: '1', quickpayId });
-    const { callback } = await hear(id, 'redirect', { status: '1', quickpayId });
+    await receive(id, 'redirect', { status: '1', quickpayId });
+    const { callback } = await receive(id, 'redirect', { status: '1', quickpayId });
     expect(callback.seen_count).toBe(2);
     expect(await row(id)).toEqual(before);
   });
@@ -50,36 +50,36 @@ describe('after the end', () => {
   test('a second token that the gateway calls usable is flagged for review; a made-up one is not', async ({
     openJobHarness: at,
   }) => {
-    const { open, hear, row, gateway, account } = await at({
+    const { open, receive, row, gateway, account } = await at({
       faults: { createIdempotency: 'second-token' },
     });
     const { id, gateway_reference: reference } = await open('sandbox:direct');
-    await hear(id, 'notify', { status: '1', quickpayId: 'made-up', isProven: true });
+    await receive(id, 'notify', { status: '1', quickpayId: 'made-up', isProven: true });
     expect((await row(id)).review).toBeNull();
     const other = await createAgain(gateway, account, reference);
-    await hear(id, 'redirect', { status: '1', ...other });
+    await receive(id, 'redirect', { status: '1', ...other });
     expect(await row(id)).toMatchObject({ state: 'active', review: 'second_token' });
   });
 
   test('a failure that comes late is put to the gateway, which says that the token works', async ({
     openJobHarness: at,
   }) => {
-    const { open, hear, row } = await at();
+    const { open, receive, row } = await at();
     const { id } = await open('sandbox:direct');
-    expect((await hear(id, 'redirect', { status: '0' })).result).toBe('not_confirmed');
+    expect((await receive(id, 'redirect', { status: '0' })).result).toBe('not_confirmed');
     expect((await row(id)).review).toBeNull();
-    await hear(id, 'notify', { status: '0', isProven: true });
+    await receive(id, 'notify', { status: '0', isProven: true });
     expect(await row(id)).toMatchObject({ state: 'active', review: 'failed_after_success' });
   });
 
   test('a failure that comes late disables a token that the gateway calls unusable', async ({
     openJobHarness: at,
   }) => {
-    const { open, hear, row, run, gateway, account, dependencies, events } = await at();
+    const { open, receive, row, run, gateway, account, dependencies, events } = await at();
     const { id, quickpay_id_sealed: sealed } = await open('sandbox:direct');
     const place = { table: 'tokenization', column: 'quickpay_id_sealed', rowId: id };
     await gateway.cancelQuickPay(account, dependencies.keyring.open(place, sealed ?? ''));
-    await hear(id, 'redirect', { status: '0' });
+    await receive(id, 'redirect', { status: '0' });
     expect((await row(id)).state).toBe('disabled');
     expect((await events(id)).slice(-2)).toEqual([
       'conflict.failed_after_success',
@@ -180,7 +180,7 @@ describe('after the end', () => {
   test.for(['disabled', 'token_expired'] as const)(
     'a second token that works on after the first is %s is flagged, a made-up one is not',
     async (end, { openJobHarness: at }) => {
-      const { open, hear, run, row, confirm, makeDue, sandbox, gateway, account } = await at({
+      const { open, receive, run, row, confirm, makeDue, sandbox, gateway, account } = await at({
         faults: { createIdempotency: 'second-token' },
       });
       const { id, gateway_reference: reference } = await open('sandbox:direct');
@@ -193,9 +193,9 @@ describe('after the end', () => {
           await confirm(id);
         }
       }
-      await hear(id, 'notify', { status: '1', quickpayId: 'made-up', isProven: true });
+      await receive(id, 'notify', { status: '1', quickpayId: 'made-up', isProven: true });
       expect(await row(id)).toMatchObject({ state: end, review: null });
-      await hear(id, 'redirect', { status: '1', ...other });
+      await receive(id, 'redirect', { status: '1', ...other });
       expect(await row(id)).toMatchObject({ state: end, review: 'second_token' });
     },
   );
@@ -203,7 +203,7 @@ describe('after the end', () => {
   test('a second token that a signed push names is found by its id, where a query by reference shows the first alone', async ({
     openJobHarness: at,
   }) => {
-    const { open, hear, row, gateway, account } = await at({
+    const { open, receive, row, gateway, account } = await at({
       faults: { createIdempotency: 'second-token' },
       wrapGateway: (inner) => ({
         ...inner,
@@ -215,30 +215,30 @@ describe('after the end', () => {
     });
     const { id, gateway_reference: reference } = await open('sandbox:direct');
     const other = await createAgain(gateway, account, reference);
-    await hear(id, 'notify', { status: '1', isProven: true, ...other });
+    await receive(id, 'notify', { status: '1', isProven: true, ...other });
     expect((await row(id)).review).toBe('second_token');
-    await hear(id, 'notify', { status: '0', isProven: true });
+    await receive(id, 'notify', { status: '0', isProven: true });
     expect((await row(id)).review).toBe('second_token');
   });
 
   test('a token of somebody else is no second token, whoever names it', async ({
     openJobHarness: at,
   }) => {
-    const { open, hear, row, sandbox } = await at();
+    const { open, receive, row, sandbox } = await at();
     const { id } = await open('sandbox:direct');
     await open('sandbox:direct');
     const others = sandbox.state().creations.at(-1)?.quickpayId ?? '';
-    await hear(id, 'notify', { status: '1', quickpayId: others, isProven: true });
+    await receive(id, 'notify', { status: '1', quickpayId: others, isProven: true });
     expect(await row(id)).toMatchObject({ state: 'active', review: null });
   });
 
   test('a contradiction is told although something else is in review', async ({
     openJobHarness: at,
   }) => {
-    const { open, hear, row, alter, events } = await at();
+    const { open, receive, row, alter, events } = await at();
     const { id } = await open('sandbox:direct');
     await alter(id, `review = 'disable_refused'`);
-    await hear(id, 'notify', { status: '0', isProven: true });
+    await receive(id, 'notify', { status: '0', isProven: true });
     expect((await row(id)).review).toBe('failed_after_success');
     expect((await events(id)).at(-1)).toBe('conflict.failed_after_success');
   });
@@ -308,10 +308,10 @@ describe('after the end', () => {
   test('the id that the gateway names when asked wins over the one of a push, and a person is told', async ({
     openJobHarness: at,
   }) => {
-    const { open, hear, confirm, decide, row } = await at();
+    const { open, receive, confirm, decide, row } = await at();
     const { id } = await open(quiet);
     await decide(id, 'approve');
-    await hear(id, 'notify', { status: '1', quickpayId: 'another-id', isProven: true });
+    await receive(id, 'notify', { status: '1', quickpayId: 'another-id', isProven: true });
     await confirm(id);
     expect(await row(id)).toMatchObject({ state: 'active', review: 'evidence_id_differs' });
   });

@@ -17,13 +17,13 @@ describe('before the gateway has answered', () => {
       wrapGateway: (gateway) => ({
         ...gateway,
         createQuickPay: async (...call) => {
-          heard.push((await harness.hear(id, 'redirect', { status: '0' })).result);
+          heard.push((await harness.receive(id, 'redirect', { status: '0' })).result);
           return await gateway.createQuickPay(...call);
         },
       }),
     });
     const { id } = await harness.open(quiet, false);
-    heard.push((await harness.hear(id, 'notify', { status: '0', isProven: true })).result);
+    heard.push((await harness.receive(id, 'notify', { status: '0', isProven: true })).result);
     await harness.run('tokenization.request', { tokenizationId: id });
     expect(heard).toEqual(['request_in_flight', 'request_in_flight']);
     expect((await harness.row(id)).state).toBe('awaiting_customer');
@@ -128,7 +128,7 @@ describe('before the gateway has answered', () => {
   test('a token that turns up under the reference that was given up is found and used', async ({
     openJobHarness: at,
   }) => {
-    const { open, confirm, makeDue, row, run, sandbox, hear, decide } = await at({
+    const { open, confirm, makeDue, row, run, sandbox, receive, decide } = await at({
       faults: { errorAfterEffectRate: 1, faultEndpoints: ['create'], pendingVisible: false },
     });
     const { id } = await open(quiet);
@@ -140,7 +140,7 @@ describe('before the gateway has answered', () => {
     const { abandoned_references: abandoned } = await row(id);
     const failure = { status: '0', isProven: true } as const;
     const fields = { merchant_reference_id: abandoned[0] ?? '', order_reference_id: '' };
-    expect((await hear(id, 'notify', { ...failure, fields })).result).toBe('abandoned_attempt');
+    expect((await receive(id, 'notify', { ...failure, fields })).result).toBe('abandoned_attempt');
     expect((await row(id)).state).toBe('awaiting_customer');
     await decide(id, 'approve');
     await confirm(id);
@@ -153,10 +153,10 @@ describe('while the customer decides', () => {
   test.for(['redirect', 'notify'] as const)(
     'a success by %s makes the worker ask, and the answer activates',
     async (channel, { openJobHarness: at }) => {
-      const { open, hear, confirm, decide, row } = await at();
+      const { open, receive, confirm, decide, row } = await at();
       const { id } = await open(quiet);
       const quickpayId = await decide(id, 'approve');
-      await hear(id, channel, { status: '1', quickpayId });
+      await receive(id, channel, { status: '1', quickpayId });
       expect((await row(id)).state).toBe('confirming');
       await confirm(id);
       expect((await row(id)).state).toBe('active');
@@ -166,19 +166,19 @@ describe('while the customer decides', () => {
   test('a proven push activates by itself where the policy says so', async ({
     openJobHarness: at,
   }) => {
-    const { open, hear, decide, row } = await at({ settings: { confirmPolicy: 'signed' } });
+    const { open, receive, decide, row } = await at({ settings: { confirmPolicy: 'signed' } });
     const { id } = await open(quiet);
     const quickpayId = await decide(id, 'approve');
-    await hear(id, 'notify', { status: '1', quickpayId, isProven: true });
+    await receive(id, 'notify', { status: '1', quickpayId, isProven: true });
     expect((await row(id)).state).toBe('active');
   });
 
   test('an unproven push does not activate, whatever the policy', async ({
     openJobHarness: at,
   }) => {
-    const { open, hear, confirm, row } = await at({ settings: { confirmPolicy: 'signed' } });
+    const { open, receive, confirm, row } = await at({ settings: { confirmPolicy: 'signed' } });
     const { id } = await open(quiet);
-    await hear(id, 'notify', { status: '1', quickpayId: 'made-up' });
+    await receive(id, 'notify', { status: '1', quickpayId: 'made-up' });
     await confirm(id);
     expect(await row(id)).toMatchObject({ state: 'confirming', quickpay_id_sealed: null });
   });
@@ -194,9 +194,9 @@ describe('while the customer decides', () => {
   test('a proven push that says failed fails, and so does a query', async ({
     openJobHarness: at,
   }) => {
-    const { open, hear, confirm, decide, row } = await at();
+    const { open, receive, confirm, decide, row } = await at();
     const pushed = await open(quiet);
-    await hear(pushed.id, 'notify', { status: '0', isProven: true });
+    await receive(pushed.id, 'notify', { status: '0', isProven: true });
     expect((await row(pushed.id)).state).toBe('failed');
     const asked = await open(quiet);
     await decide(asked.id, 'decline');
@@ -205,20 +205,20 @@ describe('while the customer decides', () => {
   });
 
   test('a browser alone fails nothing', async ({ openJobHarness: at }) => {
-    const { open, hear, confirm, row } = await at();
+    const { open, receive, confirm, row } = await at();
     const { id } = await open(quiet);
-    await hear(id, 'redirect', { status: '0' });
+    await receive(id, 'redirect', { status: '0' });
     expect((await row(id)).state).toBe('confirming');
     await confirm(id);
     expect((await row(id)).state).toBe('confirming');
   });
 
   test('pending extends the deadline once', async ({ openJobHarness: at }) => {
-    const { open, hear, row, events } = await at();
+    const { open, receive, row, events } = await at();
     const { id } = await open(quiet);
     const push = { status: '-1', isProven: true } as const;
-    expect((await hear(id, 'notify', push)).result).toBe('deadline_extended');
-    expect((await hear(id, 'redirect', { status: '-1' })).result).toBe('still_pending');
+    expect((await receive(id, 'notify', push)).result).toBe('deadline_extended');
+    expect((await receive(id, 'redirect', { status: '-1' })).result).toBe('still_pending');
     expect((await row(id)).state).toBe('awaiting_customer');
     expect((await events(id)).filter((event) => event === 'evidence.pending')).toHaveLength(1);
   });
@@ -231,9 +231,9 @@ describe('while the customer decides', () => {
   ] as const)(
     'a message that is not believed is a verdict on the message, never on the token: %s',
     async ([reason, fields], { openJobHarness: at }) => {
-      const { open, hear, row } = await at();
+      const { open, receive, row } = await at();
       const before = await open(quiet);
-      const { callback } = await hear(before.id, 'notify', { status: '0', fields });
+      const { callback } = await receive(before.id, 'notify', { status: '0', fields });
       expect(callback).toMatchObject({ state: 'rejected', reason });
       expect(await row(before.id)).toEqual(before);
     },
@@ -262,10 +262,10 @@ describe('while the customer decides', () => {
   });
 
   test('strangers can not use up the schedule of queries', async ({ openJobHarness: at }) => {
-    const { open, confirm, hear, row } = await at();
+    const { open, confirm, receive, row } = await at();
     const { id } = await open(quiet);
     for (const quickpayId of ['a1', 'a2', 'a3', 'a4']) {
-      await hear(id, 'redirect', { status: '1', quickpayId });
+      await receive(id, 'redirect', { status: '1', quickpayId });
       await confirm(id);
     }
     expect(await row(id)).toMatchObject({ state: 'confirming', reconcile_step: 0, version: 4 });

@@ -3,12 +3,11 @@ import { findAuditBreaks } from '../../../src/db/audit.ts';
 import { type JobHarness, openJobHarness } from './job-harness.ts';
 import { test as base } from './fixtures.ts';
 
-/** Opens the test's harness. */
 export type OpenJobHarness = (
   options?: Parameters<typeof openJobHarness>[1],
 ) => Promise<JobHarness>;
 
-/** Tests with a harness of their own; when one ends, the audit trail of its database has to be without a break. */
+/** Tests with a job harness. At the end of each, the audit trail of its database must have no gap. */
 export const test = base.extend(
   'openJobHarness',
   async ({ database, door, databaseUrl }, { onCleanup }): Promise<OpenJobHarness> => {

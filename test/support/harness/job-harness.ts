@@ -17,21 +17,25 @@ import { createLogger } from '../../../src/observability/logger.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../../src/sandbox/sandbox.ts';
 import { createKeyring, generateEncryptionKey } from '../../../src/security/keyring.ts';
 import { Secret } from '../../../src/security/secret.ts';
+import { readAuditEvents } from '../audit-events.ts';
 import { requestPayload, testActor } from '../builders.ts';
 import { runJob, wordOf } from './run-job.ts';
+import { decideOnPage } from './shop.ts';
 
-/** What a message of the test says. Whatever is left out is filled in from the tokenization. */
-export interface Said {
+/** A sandbox remark: the customer gets a redirect address, and the gateway sends no push. */
+export const redirectWithoutPush = 'sandbox:redirect+dropped';
+
+/** A message of the gateway. Fields that a test leaves out are filled in from the tokenization. */
+export interface TestMessage {
   readonly status: '1' | '0' | '-1';
   readonly quickpayId?: string;
+  /** Whether the message is signed and the signature mode makes that a proof. */
   readonly isProven?: boolean;
+  /** Fields to set or replace. */
   readonly fields?: Readonly<Record<string, string>>;
 }
 
-/**
- * Jobs by hand: the real jobs against real PostgreSQL and the gateway sandbox, run one at a time, without queues and
- * without waiting. Pushes count as proven when they are signed.
- */
+/** Runs the real jobs one at a time against PostgreSQL and a gateway sandbox, without queues. */
 export interface JobHarness {
   readonly sandbox: Sandbox;
   readonly gateway: GatewayClient;
@@ -41,41 +45,49 @@ export interface JobHarness {
     readonly terminal: string;
     readonly secureCode: Secret;
   };
-  /** Accepts a request; with `isTaken` false its job is left undone. */
+  /** Accepts a request with this sandbox remark and, unless `isSent` is false, sends it. */
   readonly open: (
     remark: string,
-    isTaken?: boolean,
+    isSent?: boolean,
     referenceId?: string,
   ) => Promise<TokenizationRow>;
-  /** Runs one job; `as` takes the place of the harness's own dependencies. */
+  /** Runs one job, with the harness's dependencies unless `as` replaces them; returns its result. */
   readonly run: (
     name: string,
     payload: Readonly<Record<string, unknown>>,
     as?: JobDependencies,
   ) => Promise<string>;
+  /** Runs `tokenization.confirm`. */
   readonly confirm: (id: string) => Promise<string>;
-  readonly hear: (
+  /** Stores a form of these fields, with the harness's account, in the inbox; returns the callback's id. */
+  readonly storeMessage: (
+    channel: 'notify' | 'redirect',
+    fields: Readonly<Record<string, string>>,
+  ) => Promise<string>;
+  /** Stores a message about a tokenization and runs the job that judges it. */
+  readonly receive: (
     id: string,
     channel: 'notify' | 'redirect',
-    said: Said,
+    message: TestMessage,
   ) => Promise<{ readonly result: string; readonly callback: CallbackRow }>;
-  /** The customer decides on the row's page, or on `page`; the QuickPay ID, or `''`. */
+  /** The customer decides on the row's page, or on `page`. Returns the QuickPay ID, or `''`. */
   readonly decide: (id: string, decision: 'approve' | 'decline', page?: string) => Promise<string>;
   readonly row: (id: string) => Promise<TokenizationRow>;
+  /** The audit events of an entity, oldest first. */
   readonly events: (id: string) => Promise<readonly string[]>;
-  /** Lets time pass for one tokenization: whatever it waits for is due, and `none` answers are a minute old. */
+  /** Lets time pass for one tokenization: its next step is due, its lease over, its `none` a minute old. */
   readonly makeDue: (id: string) => Promise<void>;
   readonly passDeadline: (id: string) => Promise<void>;
-  /** What the gateway answered on behalf of unproven messages so far counts no more. */
-  readonly forgetAnswers: () => void;
-  /** Sets columns of a tokenization, in SQL, as time would have. */
+  /** Drops the answers that unproven messages share, so that the next one makes a query. */
+  readonly dropSharedAnswers: () => void;
+  /** Sets columns of a tokenization by SQL assignments. */
   readonly alter: (id: string, assignments: string) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
 const fieldList = signatureFields.Q1;
 
-/** Opens a harness on a database of the test's own. */
+/** Opens a harness on the test's database. Tests take it from `harness-test.ts`, which closes it. */
 export async function openJobHarness(
   place: { readonly db: Db; readonly door: TransitionDoor; readonly databaseUrl: string },
   options: {
@@ -160,6 +172,17 @@ export async function openJobHarness(
       await client.query(`update token_lifecycle.tokenization set ${text} where id = $1`, [id]);
     });
 
+  const ownAccount = { account: account.account, terminal: account.terminal };
+  const storeMessage: JobHarness['storeMessage'] = async (channel, fields) => {
+    const { id } = await acceptCallback(dependencies, {
+      channel,
+      contentType: 'application/x-www-form-urlencoded',
+      body: Buffer.from(new URLSearchParams({ ...ownAccount, ...fields }).toString()),
+      sourceIp: undefined,
+    });
+    return id;
+  };
+
   return {
     sandbox,
     gateway,
@@ -167,22 +190,22 @@ export async function openJobHarness(
     account: { ...account, secureCode },
     run,
     row,
-    async open(remark, isTaken = true, referenceId?) {
+    async open(remark, isSent = true, referenceId?) {
       const request = requestPayload(
         referenceId === undefined ? { remark } : { remark, referenceId },
       );
       const { tokenization } = await acceptTokenization(dependencies, request, {
         audit: { actor: testActor },
       });
-      if (isTaken) await run('tokenization.request', { tokenizationId: tokenization.id });
+      if (isSent) await run('tokenization.request', { tokenizationId: tokenization.id });
       return await row(tokenization.id);
     },
     confirm: async (id) => await run('tokenization.confirm', { tokenizationId: id }),
-    async hear(id, channel, { status, quickpayId, isProven = false, fields = {} }) {
+    storeMessage,
+    async receive(id, channel, { status, quickpayId, isProven = false, fields = {} }) {
       const about = await row(id);
       const values: Record<string, string> = {
-        account: account.account,
-        terminal: account.terminal,
+        ...ownAccount,
         merchant_reference_id: about.gateway_reference,
         ...(about.order_reference_id === null
           ? {}
@@ -192,12 +215,7 @@ export async function openJobHarness(
         ...fields,
       };
       if (isProven) values['signature'] = computeSignature(fieldList, values, secureCode);
-      const { id: callbackId } = await acceptCallback(dependencies, {
-        channel,
-        contentType: 'application/x-www-form-urlencoded',
-        body: Buffer.from(new URLSearchParams(values).toString()),
-        sourceIp: undefined,
-      });
+      const callbackId = await storeMessage(channel, values);
       const name = channel === 'notify' ? 'notify.handle' : 'callback.verify';
       const result = await run(name, { callbackId }, isProven ? proven : dependencies);
       const callback = await db
@@ -207,25 +225,11 @@ export async function openJobHarness(
         .executeTakeFirstOrThrow();
       return { result, callback };
     },
-    async decide(id, decision, address) {
-      const page = new URL(address ?? (await row(id)).redirect_url ?? '');
-      const response = await fetch(new URL('/bank/quickPay/decide', page), {
-        method: 'POST',
-        headers: { accept: 'application/json' },
-        body: new URLSearchParams({ opRefId: page.searchParams.get('opRefId') ?? '', decision }),
-      });
-      const { fields } = (await response.json()) as { fields: [string, string][] };
+    async decide(id, decision, page) {
+      const { fields } = await decideOnPage(page ?? (await row(id)).redirect_url ?? '', decision);
       return new Map(fields).get('quickpay_id') ?? '';
     },
-    async events(id) {
-      const rows = await db
-        .selectFrom('audit_event')
-        .select('event')
-        .where('entity_id', '=', id)
-        .orderBy('version')
-        .execute();
-      return rows.map(({ event }) => event);
-    },
+    events: async (id) => await readAuditEvents(db, id),
     makeDue: async (id) =>
       await alter(
         id,
@@ -237,7 +241,7 @@ export async function openJobHarness(
         id,
         `deadline_at = now() - interval '1 second', reconcile_at = now() - interval '1 second'`,
       ),
-    forgetAnswers: () => (coalescedQueries = createCoalescedQueries()),
+    dropSharedAnswers: () => (coalescedQueries = createCoalescedQueries()),
     alter,
     async close() {
       await gateway.close();

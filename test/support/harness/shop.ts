@@ -9,30 +9,33 @@ import { requestPayload } from '../builders.ts';
 import { eventually } from '../eventually.ts';
 import type { TestWorker } from './worker.ts';
 
-/** What comes back through a browser: where it is sent, with which fields. */
+/** The redirect that the gateway sends through the customer's browser. */
 export interface Redirect {
   readonly redirectUrl: string;
   readonly fields: readonly (readonly [string, string])[];
 }
 
-/** A merchant's backend and its customers, as tests play them against one worker and its gateway sandbox. */
+/** A merchant's backend and its customers, played against one worker and its gateway sandbox. */
 export interface Shop {
+  /** Adds the worker's callback addresses to a request. */
   readonly withUrls: (payload: TokenizationRequestPayload) => TokenizationRequestPayload;
   readonly accept: (
     changes?: Parameters<typeof requestPayload>[0],
     extra?: Partial<TokenizationRequestPayload>,
   ) => Promise<AcceptedTokenization>;
+  /** Waits until the tokenization of a merchant reference is in a state. */
   readonly until: (reference: string, state: string) => Promise<TokenizationRow>;
+  /** The customer decides on the tokenization's page. */
   readonly decide: (row: TokenizationRow, decision: string) => Promise<Redirect>;
-  readonly bringBack: (redirect: Redirect) => Promise<Response>;
-  /** A push or redirect that nobody but the test has made. */
+  /** The customer's browser follows the redirect to the worker. */
+  readonly followRedirect: (redirect: Redirect) => Promise<Response>;
+  /** Sends the worker a made-up push or redirect about its own account. */
   readonly forge: (
     channel: 'notify' | 'redirect',
     fields: Readonly<Record<string, string>>,
   ) => Promise<Response>;
 }
 
-/** Opens a shop at a worker. */
 export function openShop(worker: TestWorker): Shop {
   const callbacks = `${worker.app.urls?.public}/callbacks`;
   const withUrls: Shop['withUrls'] = (payload) => ({
@@ -57,17 +60,8 @@ export function openShop(worker: TestWorker): Shop {
         const [row] = await findTokenizationsByMerchantReference(db, reference);
         return row?.state === state ? row : undefined;
       }),
-    async decide(row, decision) {
-      const page = new URL(row.redirect_url ?? '');
-      const response = await fetch(new URL('/bank/quickPay/decide', page), {
-        method: 'POST',
-        headers: { accept: 'application/json' },
-        body: new URLSearchParams({ opRefId: page.searchParams.get('opRefId') ?? '', decision }),
-      });
-      const answer: unknown = await response.json();
-      return answer as Redirect;
-    },
-    bringBack: async ({ redirectUrl, fields }) =>
+    decide: async (row, decision) => await decideOnPage(row.redirect_url ?? '', decision),
+    followRedirect: async ({ redirectUrl, fields }) =>
       await fetch(redirectUrl, {
         method: 'POST',
         redirect: 'manual',
@@ -84,4 +78,16 @@ export function openShop(worker: TestWorker): Shop {
         }),
       }),
   };
+}
+
+/** Decides as the customer does on the sandbox's page, and returns the redirect that follows. */
+export async function decideOnPage(pageUrl: string, decision: string): Promise<Redirect> {
+  const page = new URL(pageUrl);
+  const response = await fetch(new URL('/bank/quickPay/decide', page), {
+    method: 'POST',
+    headers: { accept: 'application/json' },
+    body: new URLSearchParams({ opRefId: page.searchParams.get('opRefId') ?? '', decision }),
+  });
+  const redirect: unknown = await response.json();
+  return redirect as Redirect;
 }

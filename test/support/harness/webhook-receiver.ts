@@ -1,20 +1,20 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** One event as it came in. */
+/** One event as it arrived. */
 export interface ReceivedEvent {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
-/** How the receiver answers: a status, with headers and a body if need be. */
+/** One answer of the receiver. */
 export interface ReceiverAnswer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
 }
 
-/** A merchant's backend that takes events. Answers come from `answers` in turn, then 204 for ever. */
+/** A merchant's backend. It answers with each of `answers` in turn, and with 204 after the last. */
 export interface WebhookReceiver {
   readonly url: string;
   readonly port: number;
@@ -23,7 +23,6 @@ export interface WebhookReceiver {
   readonly close: () => Promise<void>;
 }
 
-/** Starts a receiver on this machine. */
 export async function startWebhookReceiver(): Promise<WebhookReceiver> {
   const events: ReceivedEvent[] = [];
   const answers: ReceiverAnswer[] = [];

@@ -9,13 +9,13 @@ import { generateEncryptionKey } from '../../../src/security/keyring.ts';
 import { hashPassword } from '../../../src/security/password.ts';
 import { redisPlace } from './fixtures.ts';
 
-/** The queues' backend in one run of a suite. */
+/** Where a worker keeps its queues. */
 export type Backend = 'postgres' | 'redis';
 
-/** The backends that this run can test. */
+/** Both backends, for suites that run on each. */
 export const backends: readonly Backend[] = ['postgres', 'redis'];
 
-/** A whole worker with the gateway sandbox, as a process would run it. */
+/** A whole worker with a gateway sandbox, in the test's own process. */
 export interface TestWorker {
   readonly app: App;
   readonly sandbox: Sandbox;
@@ -29,24 +29,27 @@ export interface TestWorker {
   readonly prefix: string;
   /** The worker's `ENCRYPTION_KEYS`. */
   readonly encryptionKeys: string;
-  /** Starts another worker beside it: same database, queues and gateway. It is closed with the first. */
+  /** Starts a second worker on the same database, queues and gateway. `close` closes it too. */
   readonly startAnother: () => Promise<App>;
   readonly close: () => Promise<void>;
 }
 
-const quickTimes = {
+const shortTimes = {
   AWAITING_CUSTOMER_DEADLINE_MS: '60000',
   RECONCILE_SCHEDULE_MS: '200,400,800,1600,3200',
   SCAN_INTERVAL_MS: '200',
 } as const;
 
-/** Starts a worker in all roles on a database of the test's own. Undefined when the backend is not to be had. */
-export async function startTestWorker(options: {
+/** How a test starts a worker. */
+export interface TestWorkerOptions {
   readonly databaseUrl: string;
   readonly backend: Backend;
   readonly env?: Readonly<Record<string, string>>;
   readonly sandbox?: SandboxOptions;
-}): Promise<TestWorker | undefined> {
+}
+
+/** Starts a worker in all roles on the test's database. Undefined when the backend is missing. */
+export async function startTestWorker(options: TestWorkerOptions): Promise<TestWorker | undefined> {
   const redis = redisPlace();
   if (options.backend === 'redis' && redis === undefined) return undefined;
   const account = {
@@ -65,7 +68,7 @@ export async function startTestWorker(options: {
   const logs: string[] = [];
   const encryptionKeys = `k1:${generateEncryptionKey('k1').key.reveal()}`;
   const config = loadConfig({
-    ...quickTimes,
+    ...shortTimes,
     DATABASE_URL: options.databaseUrl,
     ENCRYPTION_KEYS: encryptionKeys,
     QUEUE_BACKEND: options.backend,

@@ -160,7 +160,7 @@ describe('a request that was sent again', () => {
     const quickpayId = await harness.decide(id, 'approve', first?.url);
     const fields = { order_reference_id: first?.orderReferenceId ?? '' };
     const said = { status: '1', isProven: true, quickpayId, fields } as const;
-    const { callback } = await harness.hear(id, 'notify', said);
+    const { callback } = await harness.receive(id, 'notify', said);
     expect(callback).toMatchObject({ state: 'accepted', reason: null });
     expect((await harness.row(id)).state).toBe('active');
   });
@@ -199,7 +199,7 @@ describe('a request of unknown outcome', () => {
       const { id, gateway_reference: reference } = await harness.open(quiet);
       hidden.add(reference);
       await harness.confirm(id);
-      await harness.hear(id, 'notify', said);
+      await harness.receive(id, 'notify', said);
       await harness.makeDue(id);
       await harness.confirm(id);
       expect(await harness.row(id)).toMatchObject({

@@ -8,7 +8,7 @@ import {
   decideOnMessage,
 } from '../../src/domain/evidence.ts';
 import { tokenizationStates } from '../../src/domain/tokenization.ts';
-import { histories, messages, play, retold } from './evidence-history.ts';
+import { histories, messages, play, retold } from '../model/evidence-history.ts';
 
 /** The long run is `npm run bench -- evidence`. */
 const numRuns = 5_000;

@@ -1,0 +1,145 @@
+import { describe, expect } from 'vitest';
+import { hideReferences } from '../support/faults/hidden-references.ts';
+import { test } from '../support/harness/harness-test.ts';
+import { redirectWithoutPush } from '../support/harness/job-harness.ts';
+
+describe('tokenization.request', () => {
+  test('an accepted request waits in state requested', async ({ openJobHarness }) => {
+    const { open } = await openJobHarness();
+    expect(await open(redirectWithoutPush, false)).toMatchObject({
+      state: 'requested',
+      version: 1,
+    });
+  });
+
+  test('the intent is committed before the request is sent', async ({
+    openJobHarness,
+    database,
+  }) => {
+    const statesAtSend: string[] = [];
+    const { open, events } = await openJobHarness({
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        createQuickPay: async (...call) => {
+          const rows = await database.db.selectFrom('tokenization').select('state').execute();
+          statesAtSend.push(...rows.map(({ state }) => state));
+          return await gateway.createQuickPay(...call);
+        },
+      }),
+    });
+    const { id } = await open(redirectWithoutPush);
+    expect(statesAtSend).toEqual(['submitting']);
+    expect((await events(id)).slice(0, 2)).toEqual([
+      'tokenization.requested',
+      'tokenization.submitting',
+    ]);
+  });
+
+  test('a reply with a redirect address leaves the request awaiting the customer', async ({
+    openJobHarness,
+  }) => {
+    const { open } = await openJobHarness();
+    const row = await open(redirectWithoutPush);
+    expect(row).toMatchObject({ state: 'awaiting_customer', version: 3 });
+    expect(row.redirect_url).toContain('http');
+  });
+
+  test('a reply with status 1 and no redirect address activates the token', async ({
+    openJobHarness,
+  }) => {
+    const { open } = await openJobHarness();
+    expect((await open('sandbox:direct')).state).toBe('active');
+  });
+
+  test.for(['sandbox:refuse', 'sandbox:direct-failed'])(
+    'a refusal or a reply with status 0 fails the request: %s',
+    async (remark, { openJobHarness }) => {
+      const { open } = await openJobHarness();
+      expect((await open(remark)).state).toBe('failed');
+    },
+  );
+
+  test.for([
+    { what: 'a connection reset', faults: { resetAfterEffectRate: 1 } },
+    { what: 'a 5xx', faults: { errorAfterEffectRate: 1 } },
+    { what: 'a timeout', faults: { hangAfterEffectRate: 1 } },
+  ])('after $what the outcome is unknown', async ({ faults }, { openJobHarness }) => {
+    const { open } = await openJobHarness({ faults: { ...faults, faultEndpoints: ['create'] } });
+    expect((await open(redirectWithoutPush)).state).toBe('submit_unknown');
+  });
+
+  test('a query activates a token whose reply was lost', async ({ openJobHarness }) => {
+    const harness = await openJobHarness({
+      faults: { errorAfterEffectRate: 1, faultEndpoints: ['create'] },
+    });
+    const { id } = await harness.open('sandbox:direct');
+    expect((await harness.row(id)).state).toBe('submit_unknown');
+    expect(await harness.confirm(id)).toBe('active');
+  });
+
+  test('a query leaves a request alone while its lease holds', async ({ openJobHarness }) => {
+    const results: string[] = [];
+    const harness = await openJobHarness({
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        createQuickPay: async (...call) => {
+          results.push(await harness.confirm(id));
+          return await gateway.createQuickPay(...call);
+        },
+      }),
+    });
+    const { id } = await harness.open(redirectWithoutPush, false);
+    await harness.run('tokenization.request', { tokenizationId: id });
+    expect(results).toEqual(['lease_held']);
+  });
+
+  test('a reply that arrives after its lease expired still counts', async ({ openJobHarness }) => {
+    const whileInFlight: { expireLease?: () => Promise<void> } = {};
+    const harness = await openJobHarness({
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        createQuickPay: async (...call) => {
+          const reply = await gateway.createQuickPay(...call);
+          await whileInFlight.expireLease?.();
+          return reply;
+        },
+      }),
+    });
+    const { id } = await harness.open(redirectWithoutPush, false);
+    whileInFlight.expireLease = async () => {
+      await harness.makeDue(id);
+      expect(await harness.confirm(id)).toBe('submit_unknown');
+    };
+    await harness.run('tokenization.request', { tokenizationId: id });
+    expect((await harness.row(id)).state).toBe('awaiting_customer');
+    expect(await harness.events(id)).toContain('tokenization.outcome_unknown');
+  });
+
+  test('a reply that arrives after a resubmission does not count for the new attempt', async ({
+    openJobHarness,
+  }) => {
+    const hidden = new Set<string>();
+    let isFirst = true;
+    const harness = await openJobHarness({
+      wrapGateway: (gateway) => ({
+        ...hideReferences(hidden)(gateway),
+        createQuickPay: async (...call) => {
+          const reply = await gateway.createQuickPay(...call);
+          if (!isFirst) return { kind: 'unknown', cause: 'timeout' };
+          isFirst = false;
+          hidden.add((await harness.row(id)).gateway_reference);
+          await harness.makeDue(id);
+          for (const _ of ['lease expired', 'first none', 'second none']) {
+            await harness.confirm(id);
+            await harness.makeDue(id);
+          }
+          await harness.run('tokenization.request', { tokenizationId: id });
+          return reply;
+        },
+      }),
+    });
+    const { id } = await harness.open(redirectWithoutPush, false);
+    await harness.run('tokenization.request', { tokenizationId: id });
+    expect(await harness.row(id)).toMatchObject({ state: 'submit_unknown', attempt: 2 });
+  });
+});

@@ -1,0 +1,71 @@
+import { describe, expect } from 'vitest';
+import { test } from '../../support/harness/harness-test.ts';
+import { redirectWithoutPush } from '../../support/harness/job-harness.ts';
+
+describe("the gateway's answer", () => {
+  test('a success activates the token without any message', async ({ openJobHarness }) => {
+    const { open, confirm, decide, row } = await openJobHarness();
+    const { id } = await open(redirectWithoutPush);
+    await decide(id, 'approve');
+    await confirm(id);
+    expect((await row(id)).state).toBe('active');
+  });
+
+  test('a failure fails the tokenization without any message', async ({ openJobHarness }) => {
+    const { open, confirm, decide, row } = await openJobHarness();
+    const { id } = await open(redirectWithoutPush);
+    await decide(id, 'decline');
+    await confirm(id);
+    expect((await row(id)).state).toBe('failed');
+  });
+
+  test('a success with another id than a proven push activates, and flags it for review', async ({
+    openJobHarness,
+  }) => {
+    const { open, receive, confirm, decide, row } = await openJobHarness();
+    const { id } = await open(redirectWithoutPush);
+    await decide(id, 'approve');
+    await receive(id, 'notify', { status: '1', quickpayId: 'another-id', isProven: true });
+    await confirm(id);
+    expect(await row(id)).toMatchObject({ state: 'active', review: 'evidence_id_differs' });
+  });
+
+  test('without a result the tokenization expires after its deadline, not before', async ({
+    openJobHarness,
+  }) => {
+    const { open, confirm, makeDue, passDeadline, row } = await openJobHarness();
+    const { id } = await open(redirectWithoutPush);
+    await makeDue(id);
+    await confirm(id);
+    expect((await row(id)).state).toBe('awaiting_customer');
+    await passDeadline(id);
+    await confirm(id);
+    expect((await row(id)).state).toBe('expired');
+  });
+
+  test('a missing answer does not expire a tokenization after its deadline', async ({
+    openJobHarness,
+  }) => {
+    const { open, confirm, passDeadline, row, sandbox } = await openJobHarness();
+    const { id } = await open(redirectWithoutPush);
+    sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query'] });
+    await passDeadline(id);
+    await confirm(id);
+    expect((await row(id)).state).toBe('awaiting_customer');
+  });
+
+  test('a tokenization without a result is flagged for review when its schedule ends', async ({
+    openJobHarness,
+  }) => {
+    const { open, confirm, makeDue, row, alter } = await openJobHarness({
+      settings: { reconcileScheduleMs: [1, 1] },
+    });
+    const { id } = await open(redirectWithoutPush);
+    await alter(id, 'deadline_at = null');
+    for (const result of ['rescheduled', 'schedule_over']) {
+      await makeDue(id);
+      expect(await confirm(id)).toBe(result);
+    }
+    expect(await row(id)).toMatchObject({ review: 'reconcile_exhausted', reconcile_at: null });
+  });
+});

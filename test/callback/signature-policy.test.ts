@@ -6,30 +6,29 @@ import { signatureFields } from '../../src/gateway/signature-fields.ts';
 import { computeSignature, signatureText } from '../../src/gateway/signature.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';
-import type { JobHarness } from '../support/harness/job-harness.ts';
+import { type JobHarness, redirectWithoutPush } from '../support/harness/job-harness.ts';
 import { runJob } from '../support/harness/run-job.ts';
 import { test } from '../support/harness/harness-test.ts';
 
-const quiet = 'sandbox:redirect+dropped';
-
-/** Pushes a failure signed with `secureCode` over `list`, as `name`, and returns what was made of it. */
-async function push(
-  { account, dependencies }: JobHarness,
+/** Pushes a signed failure, judges it under a policy, and returns the audit row of the verdict. */
+async function judgePush(
+  { account, dependencies, storeMessage }: JobHarness,
   reference: string,
   policy: SignaturePolicy,
   signed: {
     list: keyof typeof signatureFields;
     secureCode: Secret;
+    /** The field that holds the signature. */
     name?: string;
     isUpperCase?: boolean;
   },
 ) {
-  const about = await dependencies.db
+  const request = await dependencies.db
     .selectFrom('tokenization')
     .select('order_reference_id')
     .where('merchant_reference_id', '=', reference)
     .executeTakeFirst();
-  const orderReference = about?.order_reference_id ?? '';
+  const orderReference = request?.order_reference_id ?? '';
   const values: Record<string, string> = {
     account: account.account,
     terminal: account.terminal,
@@ -42,12 +41,7 @@ async function push(
   const signature = computeSignature(signatureFields[signed.list], values, signed.secureCode);
   values[signed.name ?? 'signature'] =
     signed.isUpperCase === true ? signature.toUpperCase() : signature;
-  const { id } = await acceptCallback(dependencies, {
-    channel: 'notify',
-    contentType: 'application/x-www-form-urlencoded',
-    body: Buffer.from(new URLSearchParams(values).toString()),
-    sourceIp: undefined,
-  });
+  const id = await storeMessage('notify', values);
   const settings = {
     ...dependencies.settings,
     signatures: { ...dependencies.settings.signatures, notify: policy },
@@ -62,42 +56,39 @@ async function push(
     .executeTakeFirstOrThrow();
 }
 
-describe('signature modes', () => {
-  test('observe says which candidate list matched, and believes nothing for it', async ({
+describe('signature mode', () => {
+  test('observe records which field list matched, and proves nothing by it', async ({
     openJobHarness,
   }) => {
     const harness = await openJobHarness();
-    const { id, merchant_reference_id: reference } = await harness.open(quiet);
+    const { id, merchant_reference_id: reference } = await harness.open(redirectWithoutPush);
     const { secureCode } = harness.account;
-    const seen = await push(harness, reference, { mode: 'observe' }, { list: 'Q2', secureCode });
-    expect(seen.detail).toMatchObject({ signatureVerdict: 'verified', signatureList: 'Q2' });
+    const signed = { list: 'Q2', secureCode } as const;
+    const verdict = await judgePush(harness, reference, { mode: 'observe' }, signed);
+    expect(verdict.detail).toMatchObject({ signatureVerdict: 'verified', signatureList: 'Q2' });
     expect((await harness.row(id)).state).toBe('confirming');
   });
 
-  test('off looks at no signature', async ({ openJobHarness }) => {
+  test('off ignores signatures', async ({ openJobHarness }) => {
     const harness = await openJobHarness();
-    const { id, merchant_reference_id: reference } = await harness.open(quiet);
-    const seen = await push(
-      harness,
-      reference,
-      { mode: 'off' },
-      { list: 'Q1', secureCode: new Secret('x') },
-    );
-    expect(seen.detail).toMatchObject({ signatureVerdict: 'off' });
+    const { id, merchant_reference_id: reference } = await harness.open(redirectWithoutPush);
+    const signed = { list: 'Q1', secureCode: new Secret('x') } as const;
+    const verdict = await judgePush(harness, reference, { mode: 'off' }, signed);
+    expect(verdict.detail).toMatchObject({ signatureVerdict: 'off' });
     expect((await harness.row(id)).state).toBe('confirming');
   });
 
-  test('verify rejects a list that is not the configured one, and the right list under a wrong code', async ({
+  test('verify rejects another field list, and the configured list under a wrong secure code', async ({
     openJobHarness,
   }) => {
     const harness = await openJobHarness();
-    const before = await harness.open(quiet);
+    const before = await harness.open(redirectWithoutPush);
     const policy = { mode: 'verify', fields: signatureFields.Q1 } as const;
     for (const signed of [
       { list: 'Q2', secureCode: harness.account.secureCode },
       { list: 'Q1', secureCode: new Secret('wrong') },
     ] as const) {
-      const verdict = await push(harness, before.merchant_reference_id, policy, signed);
+      const verdict = await judgePush(harness, before.merchant_reference_id, policy, signed);
       expect(verdict).toMatchObject({ to_state: 'rejected', reason: 'signature_mismatch' });
     }
     expect(await harness.row(before.id)).toEqual(before);
@@ -108,10 +99,10 @@ describe('signature modes', () => {
     { name: 'signature', isUpperCase: true },
     { name: 'signValue', isUpperCase: false },
   ])(
-    'during a rotation the previous secure code proves a push too, as $name, upper case: $isUpperCase',
+    'verify accepts the previous secure code during a rotation: $name, upper case $isUpperCase',
     async (signed, { openJobHarness }) => {
       const harness = await openJobHarness();
-      const { id, merchant_reference_id: reference } = await harness.open(quiet);
+      const { id, merchant_reference_id: reference } = await harness.open(redirectWithoutPush);
       const { account, terminal, secureCode: previous } = harness.account;
       await storeCredential(
         harness.dependencies,
@@ -126,12 +117,12 @@ describe('signature modes', () => {
         testActor,
       );
       const policy = { mode: 'verify', fields: signatureFields.Q1 } as const;
-      const said = await push(harness, reference, policy, {
+      const verdict = await judgePush(harness, reference, policy, {
         list: 'Q1',
         secureCode: previous,
         ...signed,
       });
-      expect(said).toMatchObject({
+      expect(verdict).toMatchObject({
         to_state: 'accepted',
         detail: { signatureVerdict: 'verified' },
       });
@@ -147,24 +138,24 @@ test.for([
     fields: { notice_type: 'transaction', order_number: 'ord-1001', payment_status: '1' },
   },
   {
-    what: 'a payment of a token, as older pushes say it',
+    what: 'a payment with a token, in the older form',
     list: 'c1',
     fields: { payment_id: '260401093541829655068', payment_status: '1', quickpay_id: '3f1c8c1e' },
   },
   { what: 'a refund', list: 'a5', fields: { notice_type: 'refund', push_status: '1' } },
 ] as const)(
-  'a push about $what, signed by the gateway, is told from a malformed one and touches no token',
+  'a signed push about $what is rejected as not_a_token_message',
   async ({ list, fields }, { openJobHarness }) => {
     const { dependencies, account, run } = await openJobHarness();
-    const said: Record<string, string> = {
+    const push: Record<string, string> = {
       account: account.account,
       terminal: account.terminal,
       order_currency: 'EUR',
       order_amount: '12.50',
       ...fields,
     };
-    said['signValue'] = computeSignature(signatureFields[list], said, account.secureCode);
-    const elements = Object.entries(said).map(([name, value]) => `<${name}>${value}</${name}>`);
+    push['signValue'] = computeSignature(signatureFields[list], push, account.secureCode);
+    const elements = Object.entries(push).map(([name, value]) => `<${name}>${value}</${name}>`);
     const { id } = await acceptCallback(dependencies, {
       channel: 'notify',
       contentType: 'application/xml',
@@ -176,15 +167,13 @@ test.for([
 );
 
 describe('a right signature', () => {
-  const policies = { confirmPolicy: 'signed' } as const;
-
-  /** Forgeries from a genuine text that was signed: the same characters, other borders. */
+  /** Each forgery has the signed text of a genuine push, with other borders between the fields. */
   test.for([
     {
-      what: 'over a list that ends in free text, from a decline',
+      what: 'over a field list that ends in free text',
       list: 'Q2',
       genuine: { quickpay_status: '0', code: '80051', message: 'declined' },
-      // The reference of the gateway gives up a token id, a status and the beginning of a code.
+      // The order reference is cut into a QuickPay ID, a status and the beginning of a code.
       shift: ({ order_reference_id: order = '', quickpay_status: status = '' }: Values) => {
         const at = order.indexOf('1', 2);
         return {
@@ -197,7 +186,7 @@ describe('a right signature', () => {
       },
     },
     {
-      what: 'without one of the two references, from a success',
+      what: 'without one of the two references',
       list: 'Q1',
       genuine: { quickpay_id: '3f1c8c1e', quickpay_status: '1' },
       shift: ({ merchant_reference_id: reference = '' }: Values) => ({
@@ -206,21 +195,21 @@ describe('a right signature', () => {
       }),
     },
     {
-      what: 'over an order that is not known yet',
+      what: 'over an order reference that is not known yet',
       list: 'Q1',
       genuine: { quickpay_id: '3f1c8c1e', quickpay_status: '1' },
       shift: () => ({}),
       isOrderUnknown: true,
     },
   ] as const)(
-    'is no proof $what',
+    'proves nothing $what',
     async ({ list, genuine, shift, ...rest }, { openJobHarness }) => {
       const fields = signatureFields[list];
       const notify = { mode: 'verify', fields } as const;
       const harness = await openJobHarness();
-      const row = await harness.open(quiet);
+      const row = await harness.open(redirectWithoutPush);
       const { account, terminal, secureCode } = harness.account;
-      const said: Values = {
+      const push: Values = {
         account,
         terminal,
         merchant_reference_id: row.merchant_reference_id,
@@ -230,26 +219,17 @@ describe('a right signature', () => {
         ...genuine,
       };
       if ('isOrderUnknown' in rest) await harness.alter(row.id, 'order_reference_id = null');
-      const forged = { ...said, ...shift(said) };
-      expect(signatureText(fields, forged)).toBe(signatureText(fields, said));
-      const { id } = await acceptCallback(harness.dependencies, {
-        channel: 'notify',
-        contentType: 'application/x-www-form-urlencoded',
-        body: Buffer.from(
-          new URLSearchParams({
-            ...forged,
-            signature: computeSignature(fields, said, secureCode),
-          }).toString(),
-        ),
-        sourceIp: undefined,
-      });
+      const forged = { ...push, ...shift(push) };
+      expect(signatureText(fields, forged)).toBe(signatureText(fields, push));
+      const signature = computeSignature(fields, push, secureCode);
+      const callbackId = await harness.storeMessage('notify', { ...forged, signature });
       const { signatures } = harness.dependencies.settings;
       const settings = {
         ...harness.dependencies.settings,
-        ...policies,
+        confirmPolicy: 'signed' as const,
         signatures: { ...signatures, notify },
       };
-      await runJob('notify.handle', { callbackId: id }, { ...harness.dependencies, settings });
+      await runJob('notify.handle', { callbackId }, { ...harness.dependencies, settings });
       await harness.confirm(row.id);
       const after = await harness.row(row.id);
       expect(after).toMatchObject({ evidence_index: null, quickpay_id_sealed: null });

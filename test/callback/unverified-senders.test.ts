@@ -1,31 +1,36 @@
 import { describe, expect } from 'vitest';
-import type { JobHarness } from '../support/harness/job-harness.ts';
+import type { Db } from '../../src/db/database.ts';
+import { type JobHarness, redirectWithoutPush } from '../support/harness/job-harness.ts';
 import { test } from '../support/harness/harness-test.ts';
 
-/** What people may do who can guess a reference: everything that passes through a browser. */
+type State = 'active' | 'failed' | 'expired' | 'confirming';
 
-const quiet = 'sandbox:redirect+dropped';
-
-type End = 'active' | 'failed' | 'expired' | 'confirming';
-
-async function bring(harness: JobHarness, end: End): Promise<string> {
-  const { id } = await harness.open(quiet);
-  if (end === 'active') await harness.decide(id, 'approve');
-  if (end === 'failed') await harness.decide(id, 'decline');
-  if (end === 'expired') await harness.passDeadline(id);
-  if (end === 'confirming')
+/** Opens a tokenization and brings it to a state; returns its id. */
+async function openInState(harness: JobHarness, state: State): Promise<string> {
+  const { id } = await harness.open(redirectWithoutPush);
+  if (state === 'active') await harness.decide(id, 'approve');
+  if (state === 'failed') await harness.decide(id, 'decline');
+  if (state === 'expired') await harness.passDeadline(id);
+  if (state === 'confirming')
     await harness.receive(id, 'redirect', { status: '1', quickpayId: 'first' });
   await harness.confirm(id);
-  expect((await harness.row(id)).state).toBe(end);
+  expect((await harness.row(id)).state).toBe(state);
   return id;
 }
 
-describe('strangers', () => {
+/** Lets a message have arrived `ageMs` ago. */
+async function ageMessage(db: Db, id: string, ageMs: number): Promise<void> {
+  const receivedAt = new Date(Date.now() - ageMs);
+  await db.updateTable('callback').set({ received_at: receivedAt }).where('id', '=', id).execute();
+}
+
+/** Anyone who can guess a reference can send what a browser sends. */
+describe('messages of unverified senders', () => {
   test.for(['active', 'failed', 'expired', 'confirming'] as const)(
-    'a thousand made-up results about one that is %s are one question to the gateway, and leave no trace',
-    async (end, { openJobHarness }) => {
+    'many made-up results about a tokenization that is %s cause one query and change nothing',
+    async (state, { openJobHarness }) => {
       const harness = await openJobHarness();
-      const id = await bring(harness, end);
+      const id = await openInState(harness, state);
       const before = await harness.row(id);
       const asked = harness.sandbox.state().calls.query;
       const results = new Set<string>();
@@ -38,11 +43,11 @@ describe('strangers', () => {
     },
   );
 
-  test('an answer that came after a message answers it too, also where many wait', async ({
+  test('an earlier query answers a message that had arrived before it', async ({
     openJobHarness,
   }) => {
     const harness = await openJobHarness();
-    const id = await bring(harness, 'expired');
+    const id = await openInState(harness, 'expired');
     const { callback } = await harness.receive(id, 'redirect', {
       status: '1',
       quickpayId: 'made-up',
@@ -55,56 +60,48 @@ describe('strangers', () => {
     expect(harness.sandbox.state().calls.query).toBe(asked);
   });
 
-  test('a late success of a browser is asked about until the gateway has it, then no more', async ({
+  test('a late success that the gateway does not confirm is queried for a limited time', async ({
     openJobHarness,
     database,
   }) => {
     const harness = await openJobHarness();
-    const id = await bring(harness, 'expired');
+    const id = await openInState(harness, 'expired');
     const receive = async () =>
       await harness.receive(id, 'redirect', { status: '1', quickpayId: 'made-up' });
     const { result, callback } = await receive();
     expect([result, callback.state]).toEqual(['not_confirmed_yet', 'received']);
-    await database.db
-      .updateTable('callback')
-      .set({ received_at: new Date(Date.now() - 3_600_000) })
-      .where('id', '=', callback.id)
-      .execute();
+    await ageMessage(database.db, callback.id, 3_600_000);
     expect(await harness.run('callback.verify', { callbackId: callback.id })).toBe('not_confirmed');
     expect((await receive()).callback.state).toBe('accepted');
   });
 
-  test('an unproven "pending" gives the customer more time only where the gateway says so too', async ({
+  test('status pending extends the deadline only when the gateway says pending too', async ({
     openJobHarness,
   }) => {
     const harness = await openJobHarness({ faults: { pendingVisible: false } });
-    const unseen = await harness.open(quiet);
-    const { result } = await harness.receive(unseen.id, 'redirect', { status: '-1' });
+    const hidden = await harness.open(redirectWithoutPush);
+    const { result } = await harness.receive(hidden.id, 'redirect', { status: '-1' });
     expect(result).toBe('step_not_due');
-    expect(await harness.row(unseen.id)).toMatchObject({ is_deadline_extended: false });
+    expect(await harness.row(hidden.id)).toMatchObject({ is_deadline_extended: false });
     harness.sandbox.setFaults({ pendingVisible: true });
-    const seen = await harness.open(quiet);
-    expect((await harness.receive(seen.id, 'redirect', { status: '-1' })).result).toBe(
+    const visible = await harness.open(redirectWithoutPush);
+    expect((await harness.receive(visible.id, 'redirect', { status: '-1' })).result).toBe(
       'deadline_extended',
     );
-    expect(await harness.row(seen.id)).toMatchObject({ is_deadline_extended: true });
+    expect(await harness.row(visible.id)).toMatchObject({ is_deadline_extended: true });
   });
 
-  test('silence of the gateway is no "not borne out", however long it lasts', async ({
+  test('a message is not refuted while the gateway gives no answer', async ({
     openJobHarness,
     database: { db },
   }) => {
     const harness = await openJobHarness();
-    const id = await bring(harness, 'expired');
+    const id = await openInState(harness, 'expired');
     const quickpayId = await harness.decide(id, 'approve');
     harness.sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query'] });
     const { callback, result } = await harness.receive(id, 'redirect', { status: '1', quickpayId });
     expect(result).toBe('no_answer');
-    await db
-      .updateTable('callback')
-      .set({ received_at: new Date(Date.now() - 2 * 86_400_000) })
-      .where('id', '=', callback.id)
-      .execute();
+    await ageMessage(db, callback.id, 2 * 86_400_000);
     harness.dropSharedAnswers();
     expect(await harness.run('callback.verify', { callbackId: callback.id })).toBe('no_answer');
     harness.sandbox.setFaults({ errorRate5xx: 0 });
@@ -112,19 +109,19 @@ describe('strangers', () => {
     expect(await harness.run('callback.verify', { callbackId: callback.id })).toBe('active');
   });
 
-  test('where the schedule is over, a proven message begins it anew, and an unproven one waits for the gateway itself', async ({
+  test('an unproven message does not restart an ended schedule; a proven one does', async ({
     openJobHarness,
     database: { db },
   }) => {
     const harness = await openJobHarness();
     const waiting: string[] = [];
     for (const isProven of [true, false]) {
-      const id = await bring(harness, 'confirming');
+      const id = await openInState(harness, 'confirming');
       await harness.alter(id, 'reconcile_at = null, reconcile_step = 10');
       harness.dropSharedAnswers();
       harness.sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query'] });
       const quickpayId = await harness.decide(id, 'approve');
-      const heard = await harness.receive(id, 'notify', { status: '1', quickpayId, isProven });
+      const received = await harness.receive(id, 'notify', { status: '1', quickpayId, isProven });
       if (isProven) await harness.confirm(id);
       const row = await harness.row(id);
       expect(row.reconcile_at === null).toBe(!isProven);
@@ -132,11 +129,11 @@ describe('strangers', () => {
       harness.dropSharedAnswers();
       if (isProven) expect(await harness.confirm(id)).toBe('active');
       else {
-        waiting.push(heard.callback.id);
-        // Whoever waits is not looked for until its time has come.
-        const { due_at: due } = heard.callback;
+        waiting.push(received.callback.id);
+        // A waiting message is not due until then, so that it does not hide others from the scan.
+        const { due_at: due } = received.callback;
         expect(due?.getTime()).toBeGreaterThan(Date.now() + 30_000);
-        expect(await harness.run('notify.handle', { callbackId: heard.callback.id })).toBe(
+        expect(await harness.run('notify.handle', { callbackId: received.callback.id })).toBe(
           'active',
         );
       }
@@ -149,22 +146,18 @@ describe('strangers', () => {
     expect(kept).toEqual([{ is_believed: true }]);
   });
 
-  test('what a stranger said waits for a silent gateway as long as such messages are kept, and no longer', async ({
+  test('a message waits for an answer only as long as retention keeps it', async ({
     openJobHarness,
     database: { db },
   }) => {
     const harness = await openJobHarness();
-    const id = await bring(harness, 'failed');
+    const id = await openInState(harness, 'failed');
     harness.sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['query'] });
     const { callback } = await harness.receive(id, 'redirect', {
       status: '1',
       quickpayId: 'made-up',
     });
-    await db
-      .updateTable('callback')
-      .set({ received_at: new Date(Date.now() - 365 * 86_400_000) })
-      .where('id', '=', callback.id)
-      .execute();
+    await ageMessage(db, callback.id, 365 * 86_400_000);
     harness.dropSharedAnswers();
     expect(await harness.run('callback.verify', { callbackId: callback.id })).toBe('no_answer');
     const { state } = await db
@@ -175,22 +168,18 @@ describe('strangers', () => {
     expect(state).toBe('accepted');
   });
 
-  test('an answer decides nothing that came after it: neither a deadline nor another attempt', async ({
+  test('an answer does not count for a deadline or an attempt that came after its query', async ({
     openJobHarness,
     database: { db },
   }) => {
     const harness = await openJobHarness();
-    const id = await bring(harness, 'confirming');
+    const id = await openInState(harness, 'confirming');
     await harness.receive(id, 'redirect', { status: '1', quickpayId: 'asks' });
     const { callback } = await harness.receive(id, 'redirect', {
       status: '1',
       quickpayId: 'waits',
     });
-    await db
-      .updateTable('callback')
-      .set({ received_at: new Date(Date.now() - 60_000) })
-      .where('id', '=', callback.id)
-      .execute();
+    await ageMessage(db, callback.id, 60_000);
     const asked = harness.sandbox.state().calls.query;
     const judge = async () => await harness.run('callback.verify', { callbackId: callback.id });
     await harness.alter(id, 'deadline_at = now()');

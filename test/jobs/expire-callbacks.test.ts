@@ -1,36 +1,33 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { withClient } from '../../src/db/database.ts';
-import { acceptCallback } from '../../src/callback/accept.ts';
 import { runJob } from '../support/harness/run-job.ts';
 import { test } from '../support/harness/harness-test.ts';
+import { redirectWithoutPush } from '../support/harness/job-harness.ts';
 
 const settings = {
   refusedCallbackMaxAgeMs: 7 * 86_400_000,
   unbelievedCallbackMaxAgeMs: 86_400_000,
 };
 
-describe('retention of the inbox', () => {
-  test('what no signature proves is removed a while after it was rejected, given up or changed nothing; what one proves is kept', async ({
+describe('retention.expire', () => {
+  test('deletes an unproven message that was rejected, abandoned or changed nothing; keeps a proven one', async ({
     openJobHarness,
     database: { db },
     databaseUrl,
   }) => {
     const harness = await openJobHarness({ settings });
-    const { id } = await harness.open('sandbox:redirect+dropped');
+    const { id } = await harness.open(redirectWithoutPush);
     const wrong = { fields: { order_amount: '0.01' } };
     const proven = await harness.receive(id, 'notify', { status: '0', isProven: true, ...wrong });
     const rejected = await harness.receive(id, 'notify', { status: '0', ...wrong });
     expect(rejected.callback).toMatchObject({ state: 'rejected', is_believed: false });
     const forbidden = db.deleteFrom('callback').where('id', '=', rejected.callback.id).execute();
     await expect(forbidden).rejects.toMatchObject({ code: '42501' });
-    const { id: orphan } = await acceptCallback(harness.dependencies, {
-      channel: 'notify',
-      contentType: undefined,
-      body: Buffer.from(
-        `account=${harness.account.account}&terminal=${harness.account.terminal}&merchant_reference_id=none&quickpay_status=0&x=${'x'.repeat(60_000)}`,
-      ),
-      sourceIp: undefined,
+    const orphan = await harness.storeMessage('notify', {
+      merchant_reference_id: 'none',
+      quickpay_status: '0',
+      x: 'x'.repeat(60_000),
     });
     const set = async (text: string) =>
       await withClient(databaseUrl, async (client) => {
@@ -58,7 +55,7 @@ describe('retention of the inbox', () => {
     ]);
   });
 
-  test('one run removes all that is old enough, batch by batch, and stops between two batches when the worker does', async ({
+  test('deletes batch by batch, and stops between two batches when the worker stops', async ({
     openJobHarness,
     database: { db },
   }) => {

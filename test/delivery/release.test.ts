@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterEach, beforeEach, expect } from 'vitest';
+import { expect } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { withClient } from '../../src/db/database.ts';
 import type { DeliveryRow } from '../../src/db/rows.ts';
@@ -10,18 +10,18 @@ import { registerWebhookEndpoint } from '../../src/delivery/endpoint.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { createWebhookSender } from '../../src/webhooks/sender.ts';
 import { testActor } from '../support/builders.ts';
-import { type JobHarness, openJobHarness } from '../support/harness/job-harness.ts';
-import { test as base } from '../support/harness/fixtures.ts';
-import { startWebhookReceiver, type WebhookReceiver } from '../support/harness/webhook-receiver.ts';
+import {
+  type JobHarness,
+  openJobHarness,
+  redirectWithoutPush,
+} from '../support/harness/job-harness.ts';
+import { test as base } from '../support/harness/worker-test.ts';
 
-let receiver: WebhookReceiver;
-beforeEach(async () => {
-  receiver = await startWebhookReceiver();
-});
-afterEach(async () => await receiver.close());
-
-/** A harness whose changes are announced; it has an address to send events to only as `online`. */
-const test = base.extend('outbound', async ({ database, databaseUrl }, { onCleanup }) => {
+/**
+ * A harness whose changes commit deliveries. Its own dependencies have no webhook address; `online`
+ * has the receiver's.
+ */
+const test = base.extend('outbound', async ({ database, databaseUrl, receiver }, { onCleanup }) => {
   const door = createTransitionDoor(database.db, { isAnnouncing: true });
   const harness = await openJobHarness({ db: database.db, door, databaseUrl });
   const webhooks = createWebhookSender({
@@ -48,10 +48,11 @@ const send = async (
   as?: JobDependencies,
 ): Promise<string> => await harness.run('delivery.send', { deliveryId: id }, as);
 
-test('an event without an address is held, and sent in the order of its token once there is one', async ({
+test('held events are sent in the order of their token once an address is enabled', async ({
   outbound: { harness, online, deliveries },
+  receiver,
 }) => {
-  const row = await harness.open('sandbox:redirect+dropped');
+  const row = await harness.open(redirectWithoutPush);
   await harness.decide(row.id, 'approve');
   await harness.confirm(row.id);
   const sendAll = async (as?: JobDependencies): Promise<readonly string[]> => {
@@ -65,7 +66,7 @@ test('an event without an address is held, and sent in the order of its token on
   expect(await sendAll(online)).toEqual(['not_due', 'not_due']);
   expect(await harness.run('reconciliation.scan', {})).toBe('nothing_due');
 
-  // What happens meanwhile queues up behind what is held, whoever comes first.
+  // A new event of the token waits behind the held ones, also when its job runs first.
   await harness.run('token.disable', { tokenizationId: row.id });
   const expected = [
     ['delivered', 'not_due', 'held_blocked_by_earlier'],
@@ -85,13 +86,13 @@ test('an event without an address is held, and sent in the order of its token on
   ]);
 });
 
-test('an event is held for so long and no longer, however often it is released and held again', async ({
+test('a held event fails after its maximum age, although it was released and held again', async ({
   outbound: { harness, online, deliveries },
   databaseUrl,
 }) => {
   const { id } = await harness.open('sandbox:refuse');
   const [delivery] = await deliveries();
-  if (delivery === undefined) throw new Error('nothing was announced');
+  if (delivery === undefined) throw new Error('the refusal committed no delivery');
   const age = async (interval: string) =>
     await withClient(databaseUrl, async (client) => {
       await client.query(
@@ -112,7 +113,7 @@ test('an event is held for so long and no longer, however often it is released a
     'delivery.held',
     'delivery.failed',
   ]);
-  // What was given up can still be replayed by hand.
+  // An operator can still replay a failed event.
   const replay = await replayDelivery(harness.dependencies, delivery.id, { actor: testActor });
   expect(await harness.run('delivery.send', { deliveryId: replay.id }, online)).toBe('delivered');
   expect((await harness.row(id)).state).toBe('failed');

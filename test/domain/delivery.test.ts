@@ -1,43 +1,45 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { nextAttemptMs } from '../../src/domain/delivery.ts';
 import { variables } from '../../src/config/variables.ts';
 
 const schedule = variables.MERCHANT_WEBHOOK_SCHEDULE_MS.fallback.split(',').map(Number);
 const calm = { isOverloaded: false };
 
-test('the default schedule is the one of Standard Webhooks, ten attempts within four days', () => {
-  const hourMs = 3_600_000;
-  expect(schedule).toEqual([
-    0,
-    5_000,
-    300_000,
-    1_800_000,
-    ...[2, 5, 10, 14, 20, 24].map((hours) => hours * hourMs),
-  ]);
-  expect(nextAttemptMs(schedule, schedule.length, calm, 0.5)).toBeUndefined();
-});
+describe('the schedule of attempts', () => {
+  test('the default is the schedule of Standard Webhooks: ten attempts within four days', () => {
+    const hourMs = 3_600_000;
+    expect(schedule).toEqual([
+      0,
+      5_000,
+      300_000,
+      1_800_000,
+      ...[2, 5, 10, 14, 20, 24].map((hours) => hours * hourMs),
+    ]);
+    expect(nextAttemptMs(schedule, schedule.length, calm, 0.5)).toBeUndefined();
+  });
 
-test('a wait is spread by a fifth either way, and no further', () => {
-  fc.assert(
-    fc.property(fc.nat(9), fc.double({ min: 0, max: 0.999, noNaN: true }), (attempt, random) => {
-      const step = schedule[attempt] ?? 0;
-      const waitMs = nextAttemptMs(schedule, attempt, calm, random) ?? 0;
-      expect(waitMs).toBeGreaterThanOrEqual(Math.floor(step * 0.8));
-      expect(waitMs).toBeLessThanOrEqual(Math.ceil(step * 1.2));
-    }),
-  );
-});
+  test('the jitter of a wait is at most a fifth either way', () => {
+    fc.assert(
+      fc.property(fc.nat(9), fc.double({ min: 0, max: 0.999, noNaN: true }), (attempt, random) => {
+        const step = schedule[attempt] ?? 0;
+        const waitMs = nextAttemptMs(schedule, attempt, calm, random) ?? 0;
+        expect(waitMs).toBeGreaterThanOrEqual(Math.floor(step * 0.8));
+        expect(waitMs).toBeLessThanOrEqual(Math.ceil(step * 1.2));
+      }),
+    );
+  });
 
-test.each([
-  [{ isOverloaded: false, retryAfterMs: 1 }, 300_000],
-  [{ isOverloaded: false, retryAfterMs: 400_000 }, 400_000],
-  [{ isOverloaded: false, retryAfterMs: 86_400_000 }, 600_000],
-])('Retry-After counts between one and two steps: %j', (result, expected) => {
-  expect(nextAttemptMs(schedule, 2, result, 0.5)).toBe(expected);
-});
+  test.each([
+    [{ isOverloaded: false, retryAfterMs: 1 }, 300_000],
+    [{ isOverloaded: false, retryAfterMs: 400_000 }, 400_000],
+    [{ isOverloaded: false, retryAfterMs: 86_400_000 }, 600_000],
+  ])('Retry-After is kept between one and two steps: %j', (result, expected) => {
+    expect(nextAttemptMs(schedule, 2, result, 0.5)).toBe(expected);
+  });
 
-test('after 429 or a timeout the wait is a minute or more', () => {
-  expect(nextAttemptMs(schedule, 1, { isOverloaded: true }, 0.5)).toBe(60_000);
-  expect(nextAttemptMs(schedule, 3, { isOverloaded: true }, 0.5)).toBe(1_800_000);
+  test('after a 429 or a timeout the wait is at least a minute', () => {
+    expect(nextAttemptMs(schedule, 1, { isOverloaded: true }, 0.5)).toBe(60_000);
+    expect(nextAttemptMs(schedule, 3, { isOverloaded: true }, 0.5)).toBe(1_800_000);
+  });
 });

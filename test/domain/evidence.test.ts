@@ -8,14 +8,14 @@ import {
   decideOnMessage,
 } from '../../src/domain/evidence.ts';
 import { tokenizationStates } from '../../src/domain/tokenization.ts';
-import { histories, messages, play, retold } from '../model/evidence-history.ts';
+import { histories, messages, play, shuffled } from '../model/evidence-history.ts';
 
 /** The long run is `npm run bench -- evidence`. */
 const numRuns = 5_000;
 const stepsMax = 10;
 
-describe('the evidence reducer', () => {
-  test('no history of messages, silence and answers breaks a rule, and each ends as the truth is', () => {
+describe('decisions on evidence', () => {
+  test('no random history of messages and answers breaks a rule or ends against the gateway', () => {
     fc.assert(
       fc.property(histories(stepsMax), (history) => {
         expect(play(history).breaks).toEqual([]);
@@ -24,15 +24,15 @@ describe('the evidence reducer', () => {
     );
   });
 
-  test('any subset of the steps, doubled and shuffled, ends in the same state', () => {
-    const pairs = histories(stepsMax).chain((told) =>
-      retold(told).map((again) => ({ told, again })),
+  test('the order and repetition of messages do not change whether a token results', () => {
+    const pairs = histories(stepsMax).chain((history) =>
+      shuffled(history).map((other) => ({ history, other })),
     );
     fc.assert(
-      fc.property(pairs, ({ told, again }) => {
-        const ends = [play(told).state, play(again).state];
-        // Whether failed or expired comes first depends on when the gateway was reached, and both mean: no token. Disabling
-        // is no evidence but a wish, which one telling may leave out.
+      fc.property(pairs, ({ history, other }) => {
+        const ends = [play(history).state, play(other).state];
+        // `failed` and `expired` both mean no token; which one it is depends on when the worker
+        // asked. A disabling is not evidence, so one of the two histories may leave it out.
         const isToken = (state: string): boolean => state === 'active' || state === 'disabled';
         const [first, second] = ends.map(isToken);
         expect(second).toBe(first);
@@ -41,7 +41,7 @@ describe('the evidence reducer', () => {
     );
   });
 
-  test('a token that works is touched by no message, only by what the gateway says of it', () => {
+  test('no message changes an active token; only an answer of the gateway does', () => {
     fc.assert(
       fc.property(messages, fc.constantFrom('query', 'signed'), (message, policy) => {
         const facts = {
@@ -53,8 +53,8 @@ describe('the evidence reducer', () => {
         } as const;
         expect(decideOnMessage(facts, message, policy)?.event).toBeUndefined();
         expect(decideOnContradiction(facts, message, 'unknown')).toBeUndefined();
-        const borneOut = decideOnContradiction(facts, message, 'success');
-        expect(borneOut?.andThen).toBeUndefined();
+        const confirmed = decideOnContradiction(facts, message, 'success');
+        expect(confirmed?.andThen).toBeUndefined();
         const failure = { ...message, says: 'failure' } as const;
         expect(decideOnContradiction(facts, failure, 'failure')?.andThen).toBe('token.disabled');
         const needsQuery = !message.isAbandonedAttempt;
@@ -63,7 +63,7 @@ describe('the evidence reducer', () => {
     );
   });
 
-  test('what is disabled or has run out stays so, whatever arrives', () => {
+  test('no message and no answer changes a disabled or expired token', () => {
     for (const state of ['disabling', 'disabled', 'token_expired'] as const) {
       const facts = {
         state,
@@ -76,7 +76,7 @@ describe('the evidence reducer', () => {
         fc.property(messages, (message) => {
           const decision = decideOnMessage(facts, message, 'signed');
           expect(decision?.event).toBeUndefined();
-          // Another token of the same request would work on.
+          // A second token of the same request would stay usable.
           const needsQuery = message.says === 'success' && message.isOtherToken;
           expect(decision?.needsQuery).toBe(needsQuery);
           for (const says of ['success', 'none', 'pending'] as const) {
@@ -90,7 +90,7 @@ describe('the evidence reducer', () => {
     }
   });
 
-  test('an unproven "pending" gives more time only where the gateway says so too, and once', () => {
+  test('an unproven pending extends the deadline once, and only when the gateway says pending too', () => {
     const facts = {
       state: 'awaiting_customer',
       isExtendable: true,
@@ -110,7 +110,7 @@ describe('the evidence reducer', () => {
     );
   });
 
-  test('silence is no answer in any state', () => {
+  test('a missing answer changes no state', () => {
     for (const state of tokenizationStates) {
       const facts = {
         state,

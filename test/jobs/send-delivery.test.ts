@@ -1,21 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
-import { afterEach, beforeEach, describe, expect } from 'vitest';
+import { describe, expect } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { listDeliveries } from '../../src/db/deliveries.ts';
 import type { DeliveryRow } from '../../src/db/rows.ts';
 import { replayDelivery } from '../../src/delivery/replay.ts';
 import { enableWebhookEndpoint } from '../../src/delivery/endpoint.ts';
 import { eventually } from '../support/eventually.ts';
-import { test } from '../support/harness/fixtures.ts';
 import { openShop } from '../support/harness/shop.ts';
-import { startWebhookReceiver, type WebhookReceiver } from '../support/harness/webhook-receiver.ts';
-import { backends, startTestWorker, type TestWorker } from '../support/harness/worker.ts';
+import type { WebhookReceiver } from '../support/harness/webhook-receiver.ts';
+import { backends, type TestWorker } from '../support/harness/worker.ts';
+import { type StartWorker, test } from '../support/harness/worker-test.ts';
 
 const operator = { type: 'operator', id: 'test' } as const;
 const secret = `whsec_${randomBytes(32).toString('base64')}`;
 
-interface Told {
+interface EventBody {
   readonly type: string;
   readonly data: {
     readonly tokenizationId: string;
@@ -25,26 +25,13 @@ interface Told {
   };
 }
 
-describe.for(backends)("telling the merchant's backend, with queues on %s", (backend) => {
-  let receiver: WebhookReceiver;
-  let worker: TestWorker | undefined;
-
-  beforeEach(async () => {
-    receiver = await startWebhookReceiver();
-  });
-  afterEach(async () => {
-    await worker?.close();
-    worker = undefined;
-    await receiver.close();
-  });
-
+describe.for(backends)('delivery.send, with queues on %s', (backend) => {
   async function start(
-    databaseUrl: string,
-    skip: (reason: string) => never,
+    startWorker: StartWorker,
+    receiver: WebhookReceiver,
     env: Readonly<Record<string, string>> = {},
   ): Promise<TestWorker> {
-    const started = await startTestWorker({
-      databaseUrl,
+    return await startWorker({
       backend,
       env: {
         MERCHANT_WEBHOOK_URL: receiver.url,
@@ -54,13 +41,10 @@ describe.for(backends)("telling the merchant's backend, with queues on %s", (bac
         ...env,
       },
     });
-    if (started === undefined) return skip('no Redis: this suite did not run on Redis');
-    worker = started;
-    return started;
   }
 
-  const told = (): readonly Told[] =>
-    receiver.events.map(({ headers, body }) => new Webhook(secret).verify(body, headers) as Told);
+  const receivedEvents = ({ events }: WebhookReceiver): readonly EventBody[] =>
+    events.map(({ headers, body }) => new Webhook(secret).verify(body, headers) as EventBody);
 
   async function untilDelivery(
     { app }: TestWorker,
@@ -73,19 +57,19 @@ describe.for(backends)("telling the merchant's backend, with queues on %s", (bac
     });
   }
 
-  test('each change that matters is told once, signed, with the version as its sequence', async ({
-    databaseUrl,
-    skip,
+  test('each announced change is sent once, signed, with its version as the sequence', async ({
+    startWorker,
+    receiver,
   }) => {
-    const running = await start(databaseUrl, skip);
-    const shop = openShop(running);
+    const worker = await start(startWorker, receiver);
+    const shop = openShop(worker);
     const { tokenization } = await shop.accept();
     const waiting = await shop.until(tokenization.merchant_reference_id, 'awaiting_customer');
     await shop.followRedirect(await shop.decide(waiting, 'approve'));
     await shop.until(tokenization.merchant_reference_id, 'active');
-    await untilDelivery(running, 'delivered', 'tokenization.redirect_issued');
-    await untilDelivery(running, 'delivered', 'tokenization.activated');
-    const events = told().toSorted((a, b) => a.data.sequence - b.data.sequence);
+    await untilDelivery(worker, 'delivered', 'tokenization.redirect_issued');
+    await untilDelivery(worker, 'delivered', 'tokenization.activated');
+    const events = receivedEvents(receiver).toSorted((a, b) => a.data.sequence - b.data.sequence);
     expect(events.map(({ type, data }) => [type, data.state])).toEqual([
       ['tokenization.redirect_issued', 'awaiting_customer'],
       ['tokenization.activated', 'active'],
@@ -96,18 +80,18 @@ describe.for(backends)("telling the merchant's backend, with queues on %s", (bac
       sequence: 3,
       state: 'awaiting_customer',
     });
-    expect(await findAuditBreaks(running.app.operations.db)).toEqual([]);
+    expect(await findAuditBreaks(worker.app.operations.db)).toEqual([]);
   });
 
-  test('what is not taken is sent again under the same id until it is; a replay is a delivery of its own', async ({
-    databaseUrl,
-    skip,
+  test('a failed event is sent again under its id until it succeeds; a replay is sent under it too', async ({
+    startWorker,
+    receiver,
   }) => {
-    const running = await start(databaseUrl, skip);
-    const { operations } = running.app;
+    const worker = await start(startWorker, receiver);
+    const { operations } = worker.app;
     receiver.answers.push({ status: 500 }, { status: 503 });
-    await openShop(running).accept({ remark: 'sandbox:refuse' });
-    const delivered = await untilDelivery(running, 'delivered', 'tokenization.failed');
+    await openShop(worker).accept({ remark: 'sandbox:refuse' });
+    const delivered = await untilDelivery(worker, 'delivered', 'tokenization.failed');
     expect(delivered.attempt).toBe(3);
     const { id } = await replayDelivery(operations, delivered.id, { actor: operator });
     await eventually('the replay is delivered', async () => {
@@ -126,31 +110,33 @@ describe.for(backends)("telling the merchant's backend, with queues on %s", (bac
     expect(await findAuditBreaks(operations.db)).toEqual([]);
   });
 
-  test('410 disables the address, with an alarm; what happens until an operator enables it is held and then told, each token in order', async ({
-    databaseUrl,
-    skip,
+  test('a 410 disables the address; its held events are sent in order once an operator enables it', async ({
+    startWorker,
+    receiver,
   }) => {
-    const running = await start(databaseUrl, skip);
-    const shop = openShop(running);
+    const worker = await start(startWorker, receiver);
+    const shop = openShop(worker);
     receiver.answers.push({ status: 410 });
     await shop.accept({ remark: 'sandbox:refuse' });
-    const gone = await untilDelivery(running, 'held', 'tokenization.failed');
+    const gone = await untilDelivery(worker, 'held', 'tokenization.failed');
     expect(gone.reason).toBe('gone');
     const { tokenization } = await shop.accept();
     const waiting = await shop.until(tokenization.merchant_reference_id, 'awaiting_customer');
     await shop.followRedirect(await shop.decide(waiting, 'approve'));
-    expect(await untilDelivery(running, 'held', 'tokenization.activated')).toMatchObject({
+    expect(await untilDelivery(worker, 'held', 'tokenization.activated')).toMatchObject({
       reason: 'endpoint_disabled',
     });
     expect(receiver.events).toHaveLength(1);
-    expect(running.logs.some((line) => line.includes('webhook was disabled'))).toBe(true);
-    const { operations } = running.app;
-    // The first that is sent has to be sent again; what comes after it in its token waits.
+    expect(worker.logs.some((line) => line.includes('webhook was disabled'))).toBe(true);
+    const { operations } = worker.app;
+    // The first event needs a second attempt, and later events of its token wait for it.
     receiver.answers.push({ status: 500 }, { status: 500 });
     await enableWebhookEndpoint(operations, receiver.url, operator);
-    await untilDelivery(running, 'delivered', 'tokenization.activated');
-    await untilDelivery(running, 'delivered', 'tokenization.failed');
-    const ofToken = told().filter(({ data }) => data.tokenizationId === tokenization.id);
+    await untilDelivery(worker, 'delivered', 'tokenization.activated');
+    await untilDelivery(worker, 'delivered', 'tokenization.failed');
+    const ofToken = receivedEvents(receiver).filter(
+      ({ data }) => data.tokenizationId === tokenization.id,
+    );
     const sequences = ofToken.map(({ data }) => data.sequence);
     expect(sequences).toEqual(sequences.toSorted((a, b) => a - b));
     expect(new Set(ofToken.map(({ type }) => type))).toEqual(
@@ -159,18 +145,18 @@ describe.for(backends)("telling the merchant's backend, with queues on %s", (bac
     expect(await findAuditBreaks(operations.db)).toEqual([]);
   });
 
-  test('an address that fails for too long is disabled, and what it did not take is held', async ({
-    databaseUrl,
-    skip,
+  test('an address that fails for too long is disabled, and its failed event is held', async ({
+    startWorker,
+    receiver,
   }) => {
-    const running = await start(databaseUrl, skip, {
+    const worker = await start(startWorker, receiver, {
       MERCHANT_WEBHOOK_DISABLE_AFTER_MS: '1000',
       MERCHANT_WEBHOOK_SCHEDULE_MS: '0,200,400,800,800,800',
     });
     receiver.answers.push(...Array.from({ length: 20 }, () => ({ status: 500 })));
-    await openShop(running).accept({ remark: 'sandbox:refuse' });
-    await untilDelivery(running, 'held', 'tokenization.failed');
-    const { operations } = running.app;
+    await openShop(worker).accept({ remark: 'sandbox:refuse' });
+    await untilDelivery(worker, 'held', 'tokenization.failed');
+    const { operations } = worker.app;
     const endpoint = await operations.db
       .selectFrom('webhook_endpoint')
       .selectAll()

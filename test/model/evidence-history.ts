@@ -23,31 +23,30 @@ import { nextState } from '../../src/domain/transition.ts';
 type GatewayView = Exclude<AnswerEvidence['says'], 'unknown'>;
 
 /**
- * What is true at the gateway: one view, until at step `turnsAt` it becomes another. A customer who was declined may try
- * again and be approved; a record may become visible late.
+ * What the gateway knows: first `early`, then `final` from step `changesAt` on. A declined customer
+ * may try again and be approved, and a record may become visible late.
  */
 export interface World {
   readonly early: 'none' | 'pending' | 'failure';
   readonly final: 'success' | 'failure' | 'pending';
-  readonly turnsAt: number;
+  readonly changesAt: number;
   /** Whether a second usable token exists. */
   readonly hasSecond: boolean;
-  /** Whether the gateway names another token when asked than its pushes do. */
+  /** Whether the gateway's answers name another token than its pushes. */
   readonly isIdOther: boolean;
 }
 
-/** One thing that happens. `silence`: the gateway is asked and gives no answer. */
+/** One step of a history. `ask`: a query with an answer; `silence`: a query without one. */
 export type Step =
   | { readonly kind: 'message'; readonly message: MessageEvidence; readonly isAnswered: boolean }
   | { readonly kind: 'ask' | 'silence' | 'disable' };
 
-/** One random story. */
 export interface History {
   readonly world: World;
   readonly start: 'submit_unknown' | 'awaiting_customer';
   readonly policy: ConfirmPolicy;
   readonly steps: readonly Step[];
-  /** After how many steps the customer's time is over; undefined: only once all have come. */
+  /** The step before which the customer's deadline passes; undefined: it passes after the last. */
   readonly deadlineAfter: number | undefined;
 }
 
@@ -55,11 +54,11 @@ export interface History {
 export interface Ending {
   readonly state: TokenizationState;
   readonly reviews: ReadonlySet<ReviewReason>;
-  /** Rules that were broken on the way, in words. Empty is what everybody hopes for. */
+  /** Names of the rules that the history broke. */
   readonly breaks: readonly string[];
 }
 
-/** Forged and genuine, proven and not, about this token and about another one. */
+/** Messages of every kind: forged or genuine, proven or not, about this token or another one. */
 export const messages: fc.Arbitrary<MessageEvidence> = fc
   .record({
     channel: fc.constantFrom('redirect', 'notify'),
@@ -79,7 +78,7 @@ export const messages: fc.Arbitrary<MessageEvidence> = fc
 const worlds: fc.Arbitrary<World> = fc.record({
   early: fc.constantFrom('none', 'pending', 'failure'),
   final: fc.constantFrom('success', 'failure', 'pending'),
-  turnsAt: fc.nat(6),
+  changesAt: fc.nat(6),
   hasSecond: fc.boolean(),
   isIdOther: fc.boolean(),
 });
@@ -97,7 +96,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ kind: 'disable' } as const) },
 );
 
-/** Histories of at most `stepsMax` steps. A proven push is the gateway's own word, so it says what is or was true. */
+/** Histories of at most `stepsMax` steps. Their proven messages are true: see `honest`. */
 export function histories(stepsMax: number): fc.Arbitrary<History> {
   return fc
     .record({
@@ -110,20 +109,21 @@ export function histories(stepsMax: number): fc.Arbitrary<History> {
     .map(honest);
 }
 
-/** The same history told otherwise: some of its steps, each up to twice, in any order. */
-export function retold(history: History): fc.Arbitrary<History> {
+/** Some steps of a history, each up to twice, in any order. */
+export function shuffled(history: History): fc.Arbitrary<History> {
   return fc
     .shuffledSubarray([...history.steps, ...history.steps])
     .map((some) => honest({ ...history, steps: some }));
 }
 
 /**
- * Lets proven messages say nothing that is not, or was not, true. An approval after a settled failure is known only from a
- * message, so one comes at last: by a browser, the least that there is.
+ * Makes the proven messages true, now or earlier, because the gateway signed them. An approval
+ * after a settled failure is known from a message alone, so the history then ends with a redirect,
+ * which proves least.
  */
 function honest(history: History): History {
   const { world } = history;
-  const told = history.steps.map((step, index) =>
+  const trueSteps = history.steps.map((step, index) =>
     step.kind === 'message' ? { ...step, message: truthful(step.message, world, index) } : step,
   );
   const approval = {
@@ -138,46 +138,51 @@ function honest(history: History): History {
   const isLate = world.final === 'success' && world.early === 'failure';
   return {
     ...history,
-    steps: isLate ? [...told, { kind: 'message', message: approval, isAnswered: false }] : told,
+    steps: isLate
+      ? [...trueSteps, { kind: 'message', message: approval, isAnswered: false }]
+      : trueSteps,
   };
 }
 
 function truthful(message: MessageEvidence, world: World, index: number): MessageEvidence {
   if (!isProof(message)) return message;
-  const isTurned = index >= world.turnsAt;
-  // What became of another attempt says nothing about this one.
+  const hasChanged = index >= world.changesAt;
+  // An abandoned attempt says nothing about the current one.
   if (message.isAbandonedAttempt) return { ...message, isOtherToken: false };
-  const isSecondTold = world.hasSecond && world.final === 'success';
-  if (message.isOtherToken && message.says === 'success' && isSecondTold) return message;
-  const isSaid = message.says === world.early || (isTurned && message.says === world.final);
-  if (isSaid) return { ...message, isOtherToken: false };
+  const isSecondTrue = world.hasSecond && world.final === 'success';
+  if (message.isOtherToken && message.says === 'success' && isSecondTrue) return message;
+  const isTrue = message.says === world.early || (hasChanged && message.says === world.final);
+  if (isTrue) return { ...message, isOtherToken: false };
   return { ...message, isProven: false };
 }
 
-/** Plays a history: each step as it comes, then the gateway's answers for as long as the worker would ask. */
+/**
+ * Plays a history: its steps, then as many answered queries as the worker's schedule makes at
+ * least.
+ */
 export function play(history: History): Ending {
-  const story = new Story(history);
+  const playback = new Playback(history);
   for (const [index, step] of history.steps.entries()) {
-    if (history.deadlineAfter === index) story.passDeadline();
-    story.live(step, index >= history.world.turnsAt);
+    if (history.deadlineAfter === index) playback.passDeadline();
+    playback.take(step, index >= history.world.changesAt);
   }
-  story.passDeadline();
-  for (let look = 0; look < looksMax; look += 1) story.ask(true);
-  return story.end();
+  playback.passDeadline();
+  for (let query = 0; query < queriesMax; query += 1) playback.ask(true);
+  return playback.end();
 }
 
-const looksMax = 4;
+const queriesMax = 4;
 
-class Story {
+class Playback {
   private state: TokenizationState;
   private isDeadlineOver = false;
   private isExtended = false;
-  /** Whether the worker will ask by itself; an open tokenization is always asked about. */
+  /** Whether the worker queries a settled tokenization; it always queries an open one. */
   private isScheduled = false;
   private isTokenLearned = false;
   private wasDisabled = false;
-  /** Contradictions that have to end in a review. */
-  private readonly owed = new Set<ReviewReason>();
+  /** Contradictions that must end in a review. */
+  private readonly expectedReviews = new Set<ReviewReason>();
   /** Messages that wait for an answer. */
   private waiting: MessageEvidence[] = [];
   private readonly reviews = new Set<ReviewReason>();
@@ -194,13 +199,13 @@ class Story {
     this.isDeadlineOver = true;
   }
 
-  live(step: Step, isTurned: boolean): void {
+  take(step: Step, hasChanged: boolean): void {
     switch (step.kind) {
       case 'message':
-        this.receive(step.message, step.isAnswered ? this.viewAt(isTurned) : 'unknown');
+        this.receive(step.message, step.isAnswered ? this.viewAt(hasChanged) : 'unknown');
         break;
       case 'ask':
-        this.ask(isTurned);
+        this.ask(hasChanged);
         break;
       case 'silence':
         this.answer('unknown');
@@ -210,19 +215,20 @@ class Story {
         this.apply('token.disabling');
         this.apply('token.disabled');
         this.wasDisabled = true;
-        // Whoever disables a token need not know that it had failed before.
-        if (!this.reviews.has('failed_after_success')) this.owed.delete('failed_after_success');
+        // Of a disabled token the operator need not know that it had failed before.
+        if (!this.reviews.has('failed_after_success'))
+          this.expectedReviews.delete('failed_after_success');
     }
   }
 
-  private viewAt(isTurned: boolean): GatewayView {
-    return isTurned ? this.history.world.final : this.history.world.early;
+  private viewAt(hasChanged: boolean): GatewayView {
+    return hasChanged ? this.history.world.final : this.history.world.early;
   }
 
-  private receive(told: MessageEvidence, answer: AnswerEvidence['says']): void {
+  private receive(received: MessageEvidence, answer: AnswerEvidence['says']): void {
     const before = this.state;
     // Before there is a token, no message can name another one.
-    const message = { ...told, isOtherToken: told.isOtherToken && hasToken(before) };
+    const message = { ...received, isOtherToken: received.isOtherToken && hasToken(before) };
     const decision = decideOnMessage(this.facts(), message, this.history.policy);
     if (decision === undefined) return;
     this.commit(decision);
@@ -234,7 +240,7 @@ class Story {
     if (!decision.needsQuery) return;
     if (decision.event !== undefined || (isProven && !hasToken(this.state))) {
       this.isScheduled = true;
-    } else this.settle(message, answer);
+    } else this.settleMessage(message, answer);
   }
 
   private checkMessage(
@@ -247,7 +253,8 @@ class Story {
     const rules = {
       unproven_evidence_settled: !isProven && isMoved && this.state !== 'confirming',
       unproven_evidence_extended: !isProven && event === 'evidence.pending',
-      stranger_stopped_resubmission: !message.isSigned && isMoved && before === 'submit_unknown',
+      unverified_sender_stopped_resubmission:
+        !message.isSigned && isMoved && before === 'submit_unknown',
       signed_request_left_lost:
         message.isSigned && !message.isAbandonedAttempt && this.state === 'submit_unknown',
       abandoned_attempt_failed: message.isAbandonedAttempt && event === 'tokenization.failed',
@@ -258,11 +265,11 @@ class Story {
     for (const [rule, isBroken] of Object.entries(rules)) if (isBroken) this.breaks.push(rule);
     if (this.state === 'active' && before !== 'active') this.checkSigned(message);
     if (message.says === 'success' && message.isOtherToken && this.history.world.hasSecond) {
-      this.owed.add('second_token');
+      this.expectedReviews.add('second_token');
     }
     const isFailure = message.says === 'failure' && isProven && !message.isAbandonedAttempt;
     if (isFailure && before === 'active') {
-      this.owed.add('failed_after_success');
+      this.expectedReviews.add('failed_after_success');
     }
   }
 
@@ -272,10 +279,10 @@ class Story {
     if (!message.hasToken) this.breaks.push('activated_without_token');
   }
 
-  /** Asks the gateway about one message, which waits while there is no answer. */
-  private settle(message: MessageEvidence, says: AnswerEvidence['says']): void {
+  /** Queries the gateway about one message, which waits while there is no answer. */
+  private settleMessage(message: MessageEvidence, says: AnswerEvidence['says']): void {
     if (hasToken(this.state)) {
-      this.verifyContradiction(message, says);
+      this.settleContradiction(message, says);
       return;
     }
     const decision = decideOnClaim(this.facts(), message, this.evidence(says));
@@ -283,7 +290,7 @@ class Story {
     else this.commitAnswer(decision, says);
   }
 
-  private verifyContradiction(message: MessageEvidence, says: AnswerEvidence['says']): void {
+  private settleContradiction(message: MessageEvidence, says: AnswerEvidence['says']): void {
     const { hasSecond } = this.history.world;
     const isAboutSecond = message.says === 'success';
     const ours = says === 'unknown' ? 'unknown' : 'success';
@@ -294,9 +301,9 @@ class Story {
     else this.commit(decision);
   }
 
-  /** Asks as the schedule does, and on behalf of the messages that wait. */
-  ask(isTurned: boolean): void {
-    const view = this.viewAt(isTurned);
+  /** Queries as the schedule does, and for the messages that wait. */
+  ask(hasChanged: boolean): void {
+    const view = this.viewAt(hasChanged);
     if (isOpen(this.state) || this.isScheduled) this.answer(view);
     const waiting = this.waiting;
     this.waiting = [];
@@ -313,14 +320,14 @@ class Story {
     const before = this.state;
     this.commit(decision);
     if (decision.event === 'evidence.pending' && says !== 'pending') {
-      this.breaks.push('extended_without_being_borne_out');
+      this.breaks.push('extended_without_confirmation');
     }
     if (decision.event === 'reconcile.settled') this.isScheduled = false;
     if (this.state === 'expired' && before !== 'expired') this.isScheduled = true;
     const isActivated = this.state === 'active' && before !== 'active';
     if (isActivated && says !== 'success') this.breaks.push('activated_by_another_answer');
     if (isActivated && this.evidence(says).isOtherToken) {
-      this.owed.add('evidence_id_differs');
+      this.expectedReviews.add('evidence_id_differs');
       if (!this.reviews.has('evidence_id_differs')) this.breaks.push('other_id_unseen');
     }
     if (this.state === 'expired' && before !== 'expired' && !this.isDeadlineOver) {
@@ -366,15 +373,15 @@ class Story {
 
   end(): Ending {
     const { world } = this.history;
-    const isBelieved = hasToken(this.state);
-    if (isBelieved !== (world.final === 'success')) this.breaks.push('ended_against_truth');
-    if (isBelieved && (this.state === 'disabled') !== this.wasDisabled) {
+    const hasEndedWithToken = hasToken(this.state);
+    if (hasEndedWithToken !== (world.final === 'success')) this.breaks.push('ended_against_truth');
+    if (hasEndedWithToken && (this.state === 'disabled') !== this.wasDisabled) {
       this.breaks.push('disabled_by_itself');
     }
     for (const review of this.reviews) {
-      if (!this.owed.has(review)) this.breaks.push(`review_without_cause_${review}`);
+      if (!this.expectedReviews.has(review)) this.breaks.push(`review_without_cause_${review}`);
     }
-    for (const review of this.owed) {
+    for (const review of this.expectedReviews) {
       if (!this.reviews.has(review)) this.breaks.push(`unseen_${review}`);
     }
     return { state: this.state, reviews: this.reviews, breaks: this.breaks };
@@ -385,7 +392,7 @@ function hasToken(state: TokenizationState): boolean {
   return state === 'active' || state === 'disabled';
 }
 
-/** Only a push can prove its sender; whatever passes through a browser proves nothing. */
+/** Only a push can prove its sender; a redirect proves nothing. */
 function isProof({ channel, isProven }: MessageEvidence): boolean {
   return channel === 'notify' && isProven;
 }

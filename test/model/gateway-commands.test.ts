@@ -4,13 +4,14 @@ import { findAuditBreaks } from '../../src/db/audit.ts';
 import {
   type JobHarness,
   openJobHarness,
+  redirectWithoutPush,
   type TestMessage,
 } from '../support/harness/job-harness.ts';
 import { test } from '../support/harness/fixtures.ts';
 
 /**
- * The state machine against real PostgreSQL, the real jobs and the gateway sandbox. Whoever says what, in whatever order: what is believed
- * has to be what the gateway will say when asked.
+ * Random commands against the real jobs, PostgreSQL and the gateway sandbox. In the end the
+ * worker's state must be what the gateway answers. `truth` is what the gateway knows.
  */
 interface Model {
   truth: 'undecided' | 'approved' | 'declined' | 'disabled';
@@ -25,7 +26,7 @@ interface Real {
 
 type Command = fc.AsyncCommand<Model, Real>;
 
-/** After any step: a usable token is never believed unless the gateway has one, and no version is without its audit row. */
+/** After each step a tokenization may only be active when the gateway has a usable token. */
 async function check(model: Readonly<Model>, { harness, id }: Real): Promise<void> {
   const { state, quickpay_id_sealed: sealed } = await harness.row(id);
   const isUsable = model.truth === 'approved';
@@ -47,30 +48,30 @@ class Decide implements Command {
   toString = (): string => `the customer decides: ${this.decision}`;
 }
 
-class Hear implements Command {
+class Receive implements Command {
   private readonly channel: 'notify' | 'redirect';
-  private readonly said: TestMessage;
+  private readonly message: TestMessage;
   private readonly isForged: boolean;
   constructor(channel: 'notify' | 'redirect', status: TestMessage['status'], isForged: boolean) {
     this.channel = channel;
     this.isForged = isForged;
-    this.said = { status };
+    this.message = { status };
   }
   check = ({ truth }: Readonly<Model>): boolean =>
-    // The gateway itself says nothing before there is something to say.
+    // The gateway sends nothing before the customer has decided.
     this.isForged || truth !== 'undecided';
   async run(model: Model, real: Real): Promise<void> {
     const genuine = model.truth === 'approved' || model.truth === 'disabled' ? '1' : '0';
     const isProven = !this.isForged && this.channel === 'notify';
     await real.harness.receive(real.id, this.channel, {
-      status: this.isForged ? this.said.status : genuine,
+      status: this.isForged ? this.message.status : genuine,
       isProven,
       quickpayId: this.isForged || model.quickpayId === '' ? 'made-up-id' : model.quickpayId,
     });
     await check(model, real);
   }
   toString = (): string =>
-    `${this.isForged ? `forged ${this.said.status}` : 'genuine'} by ${this.channel}`;
+    `${this.isForged ? `forged ${this.message.status}` : 'genuine'} by ${this.channel}`;
 }
 
 class Confirm implements Command {
@@ -89,7 +90,7 @@ class Confirm implements Command {
     if (this.isSilent) expect((await row(real.id)).state).toBe(before.state);
     await check(model, real);
   }
-  toString = (): string => (this.isSilent ? 'asked in vain' : 'asked');
+  toString = (): string => (this.isSilent ? 'queried without an answer' : 'queried');
 }
 
 class PassDeadline implements Command {
@@ -121,7 +122,7 @@ const commands = fc.commands(
     fc.constantFrom('approve', 'decline').map((decision) => new Decide(decision)),
     fc
       .tuple(fc.constantFrom('notify', 'redirect'), fc.constantFrom('1', '0', '-1'), fc.boolean())
-      .map(([channel, status, isForged]) => new Hear(channel, status, isForged)),
+      .map(([channel, status, isForged]) => new Receive(channel, status, isForged)),
     fc.boolean().map((isSilent) => new Confirm(isSilent)),
     fc.constant(new PassDeadline()),
     fc.constant(new Disable()),
@@ -129,7 +130,7 @@ const commands = fc.commands(
   { maxCommands: 14 },
 );
 
-test('whatever is said in whatever order, what is believed in the end is what the gateway says', async ({
+test('random messages, decisions and queries end in the state that the gateway knows', async ({
   database,
   door,
   databaseUrl,
@@ -138,7 +139,7 @@ test('whatever is said in whatever order, what is believed in the end is what th
   try {
     await fc.assert(
       fc.asyncProperty(commands, async (cmds) => {
-        const { id } = await harness.open('sandbox:redirect+dropped');
+        const { id } = await harness.open(redirectWithoutPush);
         const model: Model = { truth: 'undecided', isExpiring: false, quickpayId: '' };
         await fc.asyncModelRun(() => ({ model, real: { harness, id } }), cmds);
         await harness.passDeadline(id);

@@ -11,7 +11,10 @@ import { test } from '../support/harness/fixtures.ts';
 
 type Event = (typeof tokenizationTransitions)[number]['event'];
 
-/** One thing that somebody asks for: an event of one entity, decided on the present version or on an outdated one. */
+/**
+ * One change that a job asks for, decided on the current version of an entity or on an outdated
+ * one.
+ */
 interface Step {
   readonly entity: number;
   readonly event: Event;
@@ -25,13 +28,13 @@ const steps: fc.Arbitrary<Step> = fc.record({
   isStale: fc.boolean(),
 });
 
-/** Steps of one turn are asked for at once, as concurrent jobs would. */
+/** The steps of one turn run concurrently. */
 const histories = fc.array(fc.array(steps, { minLength: 1, maxLength: 12 }), {
   minLength: 1,
   maxLength: 12,
 });
 
-/** The model: what a row is, and what a door with nobody else in the room would answer. */
+/** The expected rows, and the answer that the door gives to each change in turn. */
 class Model {
   readonly rows = new Map<string, { state: TokenizationState; version: number }>();
 
@@ -45,7 +48,7 @@ class Model {
   }
 }
 
-test('random histories of concurrent changes end as the model says, with an audit trail that has no break', async ({
+test('random concurrent changes end as the model says, and the audit trail has no gap', async ({
   database,
   door,
 }) => {
@@ -61,7 +64,7 @@ test('random histories of concurrent changes end as the model says, with an audi
         }),
       );
       for (const turn of history) {
-        // Everybody reads before anybody writes.
+        // Every step of a turn reads before the first one writes.
         const seen = new Map([...model.rows].map(([id, row]) => [id, { ...row }]));
         const asked = turn.map(({ entity, event, isStale }) => {
           const id = ids[entity] ?? '';

@@ -24,15 +24,15 @@ import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 
 const backends = isLongStorm ? 8 : 4;
 const batchMax = 8;
-/** Long enough that processes come and go while requests are handed over. */
+/** Long enough that processes start and die while the backends enqueue. */
 const pauseMaxMs = isLongStorm ? 40 : 120;
-/** A process takes a second of a processor to come up: the short version affords one each, the long one lets them live for a while. */
+/** A process needs a second of CPU time to start, so the short version starts each slot once. */
 const livesMax = isLongStorm ? Infinity : 1;
 const lifeMaxMs = isLongStorm ? 3_000 : 800;
 const settledWithinMs = isLongStorm ? 900_000 : 60_000;
 
 test(
-  `${stormRequests} requests by SQL, queue, API and client, while processes are killed: each is worked once`,
+  `each of ${stormRequests} requests by SQL, queue, API and client is sent once, although processes die`,
   { timeout: settledWithinMs * 2 },
   async ({ databaseUrl, skip }) => {
     const { key, entry } = makeKey('storm');
@@ -44,29 +44,29 @@ test(
     };
     const worker = await startTestWorker({ databaseUrl, backend: 'redis', env });
     if (worker === undefined) return skip('no Redis');
-    // In the test itself: a database is taken away before what `onTestFinished` names is run.
+    // The stack closes the worker while the test still has its database.
     await using stack = new AsyncDisposableStack();
     stack.defer(worker.close);
     const { db } = worker.app.operations;
 
     const apiPort = String(await freePort());
-    const mortalEnv = {
+    const processEnv = {
       ...env,
       ...placesOf(worker, databaseUrl),
       CALLBACK_PORT: '0',
       OPS_PORT: apiPort,
     };
     const over = new AbortController();
-    const relayEnv = { ...mortalEnv, OPS_PORT: '0' };
-    const dying = await Promise.all([
-      keepDying(['relay'], relayEnv, lifeMaxMs, over),
-      keepDying(['relay'], relayEnv, lifeMaxMs * 1.7, over),
-      keepDying(['http'], mortalEnv, lifeMaxMs, over),
-      ...(isLongStorm ? [keepDying(['worker'], relayEnv, 6_000, over)] : []),
+    const relayEnv = { ...processEnv, OPS_PORT: '0' };
+    const slots = await Promise.all([
+      keepRestarting(['relay'], relayEnv, lifeMaxMs, over),
+      keepRestarting(['relay'], relayEnv, lifeMaxMs * 1.7, over),
+      keepRestarting(['http'], processEnv, lifeMaxMs, over),
+      ...(isLongStorm ? [keepRestarting(['worker'], relayEnv, 6_000, over)] : []),
     ]);
     stack.defer(async () => {
       over.abort();
-      await Promise.allSettled(dying.map(async (slot) => await slot.deaths));
+      await Promise.allSettled(slots.map(async (slot) => await slot.deaths));
     });
     const addresses: WorkerAddresses = {
       databaseUrl,
@@ -76,14 +76,14 @@ test(
       apiKey: key,
     };
     const references = Array.from({ length: stormRequests }, (_, n) => `storm-${n}`);
-    const handedOver = await Promise.all(
+    const enqueued = await Promise.all(
       Array.from({ length: backends }, async (_, lane) => {
         const own = references.filter((__, n) => n % backends === lane);
-        return await beBackend(own, lane, addresses, over.signal);
+        return await enqueueAsBackend(own, lane, addresses, over.signal);
       }),
     );
     over.abort();
-    const deaths = await Promise.all(dying.map(async (slot) => await slot.deaths));
+    const deaths = await Promise.all(slots.map(async (slot) => await slot.deaths));
     expect(deaths.every(({ killed }) => killed > 0)).toBe(true);
 
     await eventually(
@@ -102,11 +102,11 @@ test(
     );
     expect(await dumpDatabase(databaseUrl)).not.toContain('canary');
     expect(await dumpRedis(worker.prefix)).not.toContain('canary');
-    printStormCounts(sumOf([...handedOver, ...deaths]));
+    printStormCounts(sumOf([...enqueued, ...deaths]));
   },
 );
 
-/** What a second worker on the same database, queues and gateway is told. */
+/** The environment of another process on the same database, queues and gateway. */
 function placesOf({ sandbox, prefix }: TestWorker, databaseUrl: string) {
   return {
     DATABASE_URL: databaseUrl,
@@ -120,10 +120,10 @@ function placesOf({ sandbox, prefix }: TestWorker, databaseUrl: string) {
 }
 
 /**
- * Starts a process, and again and again while the storm is not over; two of three are killed in their work, the others are
- * stopped in order. Resolves when the first one is up.
+ * Restarts a process until the storm is over. Two of three are killed at work, the others are
+ * stopped. Resolves when the first one is ready.
  */
-async function keepDying(
+async function keepRestarting(
   roles: readonly Role[],
   env: Readonly<Record<string, string>>,
   lifeMs: number,
@@ -141,7 +141,7 @@ async function keepDying(
     }
   };
   const lives = live();
-  // One that does not come up again ends the storm at once.
+  // A process that does not start again ends the storm at once.
   lives.catch((error: unknown) => over.abort(error));
   return { deaths: lives };
 }
@@ -152,10 +152,10 @@ function requestOf(reference: string): TokenizationRequestPayload {
 }
 
 /**
- * A backend hands its requests over some at a time, paced, each batch in the next of the four ways; now and then it says a
- * request again, in any of them. Resolves to how many went which way.
+ * Enqueues requests as a backend does: in small batches with pauses, each batch by the next of the
+ * four paths, and sometimes a request twice. Resolves to the number of requests by path.
  */
-async function beBackend(
+async function enqueueAsBackend(
   references: readonly string[],
   firstPath: number,
   addresses: WorkerAddresses,

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect } from 'vitest';
+import { describe, expect } from 'vitest';
 import { findAccessToken } from '../../src/db/access-tokens.ts';
 import { findAuditBreaks, findTimeline } from '../../src/db/audit.ts';
 import { findCredential } from '../../src/db/credentials.ts';
@@ -7,66 +7,45 @@ import { findTokenizationsByMerchantReference } from '../../src/db/tokenizations
 import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
 import { requestPayload } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
-import { test } from '../support/harness/fixtures.ts';
+import { redirectWithoutPush } from '../support/harness/job-harness.ts';
 import { openShop, type Shop } from '../support/harness/shop.ts';
-import { backends, startTestWorker, type TestWorker } from '../support/harness/worker.ts';
+import { backends, type TestWorker } from '../support/harness/worker.ts';
+import { type StartWorker, test } from '../support/harness/worker-test.ts';
 import { redriveJob } from '../../src/dead-letter/redrive.ts';
 import { requestTokenizationPayload } from '../../src/cli/commands/enqueue.ts';
 import { openQuickpayId } from '../../src/tokenization/row.ts';
 
 const audit = { actor: { type: 'backend', id: 'test' } } as const;
 
-describe.for(backends)('the lifecycle with queues on %s', (backend) => {
-  let worker: TestWorker;
-
-  beforeEach<{ databaseUrl: string }>(async () => undefined);
-
+describe.for(backends)('the lifecycle, with queues on %s', (backend) => {
   async function start(
-    databaseUrl: string,
-    skip: (reason: string) => never,
-    env: Record<string, string> = {},
-  ): Promise<void> {
-    const started = await startTestWorker({
-      databaseUrl,
-      backend,
-      env,
-      sandbox: { accessTokenTtlMs: Number(env['ACCESS_TOKEN_TTL_MS'] ?? 3_600_000) },
-    });
-    if (started === undefined) return skip('no Redis: this suite did not run on Redis');
-    worker = started;
+    startWorker: StartWorker,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<{ readonly worker: TestWorker; readonly shop: Shop }> {
+    const accessTokenTtlMs = Number(env['ACCESS_TOKEN_TTL_MS'] ?? 3_600_000);
+    const worker = await startWorker({ backend, env, sandbox: { accessTokenTtlMs } });
+    return { worker, shop: openShop(worker) };
   }
 
-  afterEach(async () => {
-    await worker?.close();
-  });
-
-  const withUrls: Shop['withUrls'] = (payload) => openShop(worker).withUrls(payload);
-  const accept: Shop['accept'] = async (...args) => await openShop(worker).accept(...args);
-  const until: Shop['until'] = async (...args) => await openShop(worker).until(...args);
-  const decide: Shop['decide'] = async (...args) => await openShop(worker).decide(...args);
-  const followRedirect: Shop['followRedirect'] = async (...args) =>
-    await openShop(worker).followRedirect(...args);
-
-  test('a customer who approves gets an active token, sealed, and a complete timeline', async ({
-    databaseUrl,
-    skip,
+  test('an approval leads to an active, sealed token and a complete timeline', async ({
+    startWorker,
   }) => {
-    // No query of the schedule comes before the customer does.
-    await start(databaseUrl, skip, { RECONCILE_SCHEDULE_MS: '60000' });
-    const { tokenization, isNew } = await accept(
+    // The first scheduled query comes after the customer's redirect.
+    const { worker, shop } = await start(startWorker, { RECONCILE_SCHEDULE_MS: '60000' });
+    const { tokenization, isNew } = await shop.accept(
       {},
       { returnUrl: 'https://shop.example/done?x=1' },
     );
     expect(isNew).toBe(true);
-    const waiting = await until(tokenization.merchant_reference_id, 'awaiting_customer');
-    const response = await followRedirect(await decide(waiting, 'approve'));
+    const waiting = await shop.until(tokenization.merchant_reference_id, 'awaiting_customer');
+    const response = await shop.followRedirect(await shop.decide(waiting, 'approve'));
     expect(response.status).toBe(303);
     const location = new URL(response.headers.get('location') ?? '');
     expect(location.origin + location.pathname).toBe('https://shop.example/done');
     expect(location.searchParams.get('merchantReferenceId')).toBe(
       tokenization.merchant_reference_id,
     );
-    const active = await until(tokenization.merchant_reference_id, 'active');
+    const active = await shop.until(tokenization.merchant_reference_id, 'active');
 
     const [creation] = worker.sandbox.state().creations;
     const { db, keyring } = worker.app.operations;
@@ -86,27 +65,23 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
     expect(await findAuditBreaks(db)).toEqual([]);
   });
 
-  test('a reply without an address activates at once, and a refusal fails', async ({
-    databaseUrl,
-    skip,
+  test('a reply without a redirect address activates the token; a refusal fails the request', async ({
+    startWorker,
   }) => {
-    await start(databaseUrl, skip);
-    const direct = await accept({ remark: 'sandbox:direct' });
-    const refused = await accept({ remark: 'sandbox:refuse' });
-    await until(direct.tokenization.merchant_reference_id, 'active');
-    const failed = await until(refused.tokenization.merchant_reference_id, 'failed');
+    const { worker, shop } = await start(startWorker);
+    const direct = await shop.accept({ remark: 'sandbox:direct' });
+    const refused = await shop.accept({ remark: 'sandbox:refuse' });
+    await shop.until(direct.tokenization.merchant_reference_id, 'active');
+    const failed = await shop.until(refused.tokenization.merchant_reference_id, 'failed');
     const events = await findTimeline(worker.app.operations.db, failed.id);
     expect(events.at(-1)).toMatchObject({ event: 'tokenization.failed', reason: 'refused' });
     expect(events.at(-1)?.gateway_code).not.toBeNull();
   });
 
-  test('a reply that is lost after the token was made ends with exactly one usable token', async ({
-    databaseUrl,
-    skip,
-  }) => {
-    await start(databaseUrl, skip);
-    const { tokenization } = await accept({ remark: 'sandbox:approve+lost-reply' });
-    await until(tokenization.merchant_reference_id, 'active');
+  test('a lost reply ends with exactly one usable token', async ({ startWorker }) => {
+    const { worker, shop } = await start(startWorker);
+    const { tokenization } = await shop.accept({ remark: 'sandbox:approve+lost-reply' });
+    await shop.until(tokenization.merchant_reference_id, 'active');
     expect(worker.sandbox.state().tokensByMerchantReference).toEqual({
       [tokenization.merchant_reference_id]: 1,
     });
@@ -114,15 +89,14 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
     expect(events.map(({ event }) => event)).toContain('tokenization.outcome_unknown');
   });
 
-  test('the same request again is the same tokenization, and other content is a conflict', async ({
-    databaseUrl,
-    skip,
+  test('a repeated request returns the same tokenization; other content is a conflict', async ({
+    startWorker,
   }) => {
-    await start(databaseUrl, skip);
-    const first = await accept({ referenceId: 'order-1' });
-    const second = await accept({ referenceId: 'order-1' });
+    const { worker, shop } = await start(startWorker);
+    const first = await shop.accept({ referenceId: 'order-1' });
+    const second = await shop.accept({ referenceId: 'order-1' });
     expect(second).toMatchObject({ isNew: false, tokenization: { id: first.tokenization.id } });
-    const payload = withUrls(requestPayload({ referenceId: 'order-1' }));
+    const payload = shop.withUrls(requestPayload({ referenceId: 'order-1' }));
     const reordered = Object.fromEntries(Object.entries(payload).toReversed());
     const third = await acceptTokenization(
       worker.app.operations,
@@ -130,53 +104,51 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
       { audit },
     );
     expect(third.tokenization.id).toBe(first.tokenization.id);
-    await expect(accept({ referenceId: 'order-1', remark: 'other' })).rejects.toMatchObject({
+    await expect(shop.accept({ referenceId: 'order-1', remark: 'other' })).rejects.toMatchObject({
       code: 'reference_conflict',
     });
-    await until('order-1', 'awaiting_customer');
+    await shop.until('order-1', 'awaiting_customer');
     expect(worker.sandbox.state().calls.create).toBe(1);
   });
 
-  test('a customer who never decides ends in expired', async ({ databaseUrl, skip }) => {
-    await start(databaseUrl, skip, { AWAITING_CUSTOMER_DEADLINE_MS: '1000' });
-    const { tokenization } = await accept();
-    await until(tokenization.merchant_reference_id, 'expired');
+  test('a tokenization expires when the customer never decides', async ({ startWorker }) => {
+    const { shop } = await start(startWorker, { AWAITING_CUSTOMER_DEADLINE_MS: '1000' });
+    const { tokenization } = await shop.accept();
+    await shop.until(tokenization.merchant_reference_id, 'expired');
   });
 
-  test('a customer who declines ends in failed, and a late success still wins over expired', async ({
-    databaseUrl,
-    skip,
+  test('a decline fails the tokenization; a late approval activates an expired one', async ({
+    startWorker,
   }) => {
-    await start(databaseUrl, skip, { AWAITING_CUSTOMER_DEADLINE_MS: '2500' });
-    const declined = await accept();
-    const late = await accept({ remark: 'sandbox:redirect+dropped' });
-    await followRedirect(
-      await decide(
-        await until(declined.tokenization.merchant_reference_id, 'awaiting_customer'),
+    const { worker, shop } = await start(startWorker, { AWAITING_CUSTOMER_DEADLINE_MS: '2500' });
+    const declined = await shop.accept();
+    const late = await shop.accept({ remark: redirectWithoutPush });
+    await shop.followRedirect(
+      await shop.decide(
+        await shop.until(declined.tokenization.merchant_reference_id, 'awaiting_customer'),
         'decline',
       ),
     );
-    await until(declined.tokenization.merchant_reference_id, 'failed');
-    const expired = await until(late.tokenization.merchant_reference_id, 'expired');
-    await followRedirect(await decide(expired, 'approve'));
-    const active = await until(late.tokenization.merchant_reference_id, 'active');
+    await shop.until(declined.tokenization.merchant_reference_id, 'failed');
+    const expired = await shop.until(late.tokenization.merchant_reference_id, 'expired');
+    await shop.followRedirect(await shop.decide(expired, 'approve'));
+    const active = await shop.until(late.tokenization.merchant_reference_id, 'active');
     const events = await findTimeline(worker.app.operations.db, active.id);
     expect(events.find(({ event }) => event === 'tokenization.activated')?.detail).toMatchObject({
       isLate: true,
     });
   });
 
-  test('a forged result with the right field names changes nothing', async ({
-    databaseUrl,
-    skip,
+  test('a forged redirect activates nothing, even when every field matches', async ({
+    startWorker,
   }) => {
-    await start(databaseUrl, skip);
-    const { tokenization } = await accept();
-    const waiting = await until(tokenization.merchant_reference_id, 'awaiting_customer');
-    const genuine = new Map((await decide(waiting, 'abandon')).fields);
+    const { worker, shop } = await start(startWorker);
+    const { tokenization } = await shop.accept();
+    const waiting = await shop.until(tokenization.merchant_reference_id, 'awaiting_customer');
+    const genuine = new Map((await shop.decide(waiting, 'abandon')).fields);
     expect(genuine.size).toBe(0);
     for (const amount of ['0.01', '12.50']) {
-      await followRedirect({
+      await shop.followRedirect({
         redirectUrl: `${worker.app.urls?.public}/callbacks/redirect`,
         fields: [
           ['account', worker.account.account],
@@ -205,7 +177,7 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
       .where('state', '=', 'rejected')
       .execute();
     expect(rejected).toEqual([{ reason: 'amount_mismatch' }]);
-    // The second one fits in every field, so it makes the worker ask; the gateway knows of no success.
+    // The second forgery matches in every field, so the worker queries; the gateway has no token.
     const asked = await eventually('the gateway was asked', async () => {
       const [row] = await findTokenizationsByMerchantReference(
         db,
@@ -216,11 +188,10 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
     expect(asked.quickpay_id_sealed).toBeNull();
   });
 
-  test('a payload that does not parse ends in dead letters with paths and without values, and can be redriven', async ({
-    databaseUrl,
-    skip,
+  test('an invalid payload becomes a dead letter with paths and no values; it can be redriven', async ({
+    startWorker,
   }) => {
-    await start(databaseUrl, skip);
+    const { worker } = await start(startWorker);
     const bad = {
       ...requestPayload(),
       order: { currency: 'canary-currency', amount: '-1', methods: 'Klarna' },
@@ -251,26 +222,25 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
     expect(await findAuditBreaks(db)).toEqual([]);
   });
 
-  test('a raw job is sealed in Postgres and stripped in the queue as soon as it is taken', async ({
-    databaseUrl,
-    skip,
+  test("a raw job's content is sealed in PostgreSQL and leaves the queue once the job runs", async ({
+    startWorker,
   }) => {
-    await start(databaseUrl, skip);
-    const payload = withUrls(
+    const { worker, shop } = await start(startWorker);
+    const payload = shop.withUrls(
       requestPayload({ referenceId: 'raw-order', remark: 'sandbox:direct' }),
     );
     const queue = worker.app.backend.queue('tokenization');
     await queue.add('tokenization.request', payload, { jobId: 'raw-2' });
-    const active = await until('raw-order', 'active');
+    const active = await shop.until('raw-order', 'active');
     const job = await queue.getJob('raw-2');
     expect(job?.data).toEqual({ v: 1, tokenizationId: active.id });
   });
 
-  test('an access token is issued, then refreshed before it runs out', async ({
-    databaseUrl,
-    skip,
-  }) => {
-    await start(databaseUrl, skip, { ACCESS_TOKEN_TTL_MS: '3000', ACCESS_TOKEN_SKEW_MS: '200' });
+  test('an access token is issued, then refreshed before it expires', async ({ startWorker }) => {
+    const { worker } = await start(startWorker, {
+      ACCESS_TOKEN_TTL_MS: '3000',
+      ACCESS_TOKEN_SKEW_MS: '200',
+    });
     const { db } = worker.app.operations;
     const token = await eventually('generation 2', async () => {
       const credential = await findCredential(db, 'default', 'opcard');
@@ -293,20 +263,19 @@ describe.for(backends)('the lifecycle with queues on %s', (backend) => {
     ]);
   });
 
-  test('an emptied queue loses nothing: the scan puts the work back', async ({
-    databaseUrl,
-    skip,
+  test('the scan enqueues a committed request that never reached a queue', async ({
+    startWorker,
   }) => {
-    await start(databaseUrl, skip);
+    const { worker, shop } = await start(startWorker);
     const { tokenization } = await acceptTokenization(
       worker.app.operations,
-      withUrls(requestPayload({ remark: 'sandbox:direct' })),
+      shop.withUrls(requestPayload({ remark: 'sandbox:direct' })),
       {
         audit,
-        // Committed, but its job never reaches a queue.
+        // No job is enqueued.
         isContinuedByCaller: true,
       },
     );
-    await until(tokenization.merchant_reference_id, 'active');
+    await shop.until(tokenization.merchant_reference_id, 'active');
   });
 });

@@ -3,29 +3,15 @@ import { describe, expect } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { withClient } from '../../src/db/database.ts';
 import { findTokenization } from '../../src/db/tokenizations.ts';
-import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
-import { requestPayload } from '../support/builders.ts';
 import { setAway } from '../support/services/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/harness/fixtures.ts';
 import { freePort, spawnAnyRedis } from '../support/services/services.ts';
+import { openShop } from '../support/harness/shop.ts';
 import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 
-const audit = { actor: { type: 'backend', id: 'test' } } as const;
-
 async function accept(worker: TestWorker): Promise<string> {
-  const payload = requestPayload({ remark: 'sandbox:direct' });
-  const base = worker.app.urls?.public ?? '';
-  const order = {
-    ...payload.order,
-    redirectUrl: `${base}/callbacks/redirect`,
-    notifyUrl: `${base}/callbacks/notify`,
-  };
-  const { tokenization } = await acceptTokenization(
-    worker.app.operations,
-    { ...payload, order },
-    { audit },
-  );
+  const { tokenization } = await openShop(worker).accept({ remark: 'sandbox:direct' });
   return tokenization.id;
 }
 
@@ -36,7 +22,7 @@ async function untilActive(worker: TestWorker, id: string): Promise<void> {
   });
 }
 
-async function notify(worker: TestWorker): Promise<Response> {
+async function pushOrphan(worker: TestWorker): Promise<Response> {
   return await fetch(`${worker.app.urls?.public}/callbacks/notify`, {
     method: 'POST',
     headers: { 'content-type': 'application/xml' },
@@ -47,7 +33,7 @@ async function notify(worker: TestWorker): Promise<Response> {
 }
 
 describe('outages', () => {
-  test('while Redis is away requests and pushes are kept, and done when it is back', async ({
+  test('requests and pushes survive a Redis outage, and are processed after it', async ({
     databaseUrl,
     skip,
   }) => {
@@ -65,8 +51,8 @@ describe('outages', () => {
       await untilActive(worker, await accept(worker));
       await first.close();
 
-      const during = await accept(worker);
-      const pushed = await notify(worker);
+      const acceptedDuring = await accept(worker);
+      const pushed = await pushOrphan(worker);
       expect([pushed.status, await pushed.text()]).toEqual([200, 'receive-ok']);
       const ready = await fetch(`${worker.app.urls?.private}/health/ready`);
       expect([ready.status, await ready.json()]).toEqual([
@@ -77,7 +63,7 @@ describe('outages', () => {
 
       const second = await spawnAnyRedis(port);
       try {
-        await untilActive(worker, during);
+        await untilActive(worker, acceptedDuring);
         await eventually('the push is judged', async () => {
           const rows = await worker.app.operations.db
             .selectFrom('callback')
@@ -94,10 +80,10 @@ describe('outages', () => {
     } finally {
       await worker.close();
     }
-    await expectNoBreaks(databaseUrl);
+    await expectEveryVersionAudited(databaseUrl);
   });
 
-  test('an emptied Redis loses nothing, scans go on', async ({ databaseUrl, skip }) => {
+  test('no request is lost when Redis is emptied', async ({ databaseUrl, skip }) => {
     const redis = await spawnAnyRedis(await freePort());
     if (redis === undefined) return skip('no redis-server on the path');
     const worker = await startTestWorker({
@@ -122,20 +108,20 @@ describe('outages', () => {
   });
 
   test.for(['postgres', 'redis'] as const)(
-    'while Postgres is away a push is refused, and the worker (queues on %s) recovers by itself',
+    'a push is refused during a PostgreSQL outage; the worker recovers by itself (queues on %s)',
     async (backend, { databaseUrl, skip }) => {
       const worker = await startTestWorker({ databaseUrl, backend });
       if (worker === undefined) return skip('no Redis');
       try {
         await untilActive(worker, await accept(worker));
         await setAway(databaseUrl, true);
-        const refused = await notify(worker);
+        const refused = await pushOrphan(worker);
         expect(refused.status).toBe(503);
         expect(await refused.text()).not.toContain('receive-ok');
         expect((await fetch(`${worker.app.urls?.private}/health/ready`)).status).toBe(503);
 
         await setAway(databaseUrl, false);
-        await eventually('a push is accepted again', async () => (await notify(worker)).ok);
+        await eventually('a push is accepted again', async () => (await pushOrphan(worker)).ok);
         await untilActive(worker, await accept(worker));
         expect(await findAuditBreaks(worker.app.operations.db)).toEqual([]);
       } finally {
@@ -144,7 +130,7 @@ describe('outages', () => {
     },
   );
 
-  test('a Redis that may evict is refused, with the setting to change', async ({
+  test('a Redis that may evict keys is refused, with the setting to change', async ({
     databaseUrl,
     skip,
   }) => {
@@ -166,7 +152,7 @@ describe('outages', () => {
   });
 });
 
-async function expectNoBreaks(databaseUrl: string): Promise<void> {
+async function expectEveryVersionAudited(databaseUrl: string): Promise<void> {
   await withClient(databaseUrl, async (client) => {
     const { rows } = await client.query<{ breaks: number }>(
       `select count(*)::int as breaks from token_lifecycle.tokenization t

@@ -7,7 +7,9 @@ export type OpenJobHarness = (
   options?: Parameters<typeof openJobHarness>[1],
 ) => Promise<JobHarness>;
 
-/** Tests with a job harness. At the end of each, the audit trail of its database must have no gap. */
+/**
+ * Tests with a job harness. At the end of each, the audit trail of its database must have no gap.
+ */
 export const test = base.extend(
   'openJobHarness',
   async ({ database, door, databaseUrl }, { onCleanup }): Promise<OpenJobHarness> => {

@@ -51,7 +51,9 @@ export interface JobHarness {
     isSent?: boolean,
     referenceId?: string,
   ) => Promise<TokenizationRow>;
-  /** Runs one job, with the harness's dependencies unless `as` replaces them; returns its result. */
+  /**
+   * Runs one job, with the harness's dependencies unless `as` replaces them; returns its result.
+   */
   readonly run: (
     name: string,
     payload: Readonly<Record<string, unknown>>,
@@ -59,7 +61,10 @@ export interface JobHarness {
   ) => Promise<string>;
   /** Runs `tokenization.confirm`. */
   readonly confirm: (id: string) => Promise<string>;
-  /** Stores a form of these fields, with the harness's account, in the inbox; returns the callback's id. */
+  /**
+   * Stores a form of these fields, with the harness's account, in the inbox; returns the callback's
+   * id.
+   */
   readonly storeMessage: (
     channel: 'notify' | 'redirect',
     fields: Readonly<Record<string, string>>,
@@ -75,7 +80,10 @@ export interface JobHarness {
   readonly row: (id: string) => Promise<TokenizationRow>;
   /** The audit events of an entity, oldest first. */
   readonly events: (id: string) => Promise<readonly string[]>;
-  /** Lets time pass for one tokenization: its next step is due, its lease over, its `none` a minute old. */
+  /**
+   * Lets time pass for one tokenization: its next step is due, its lease over, its `none` a minute
+   * old.
+   */
   readonly makeDue: (id: string) => Promise<void>;
   readonly passDeadline: (id: string) => Promise<void>;
   /** Drops the answers that unproven messages share, so that the next one makes a query. */
@@ -87,7 +95,9 @@ export interface JobHarness {
 
 const fieldList = signatureFields.Q1;
 
-/** Opens a harness on the test's database. Tests take it from `harness-test.ts`, which closes it. */
+/**
+ * Opens a harness on the test's database. Tests take it from `harness-test.ts`, which closes it.
+ */
 export async function openJobHarness(
   place: { readonly db: Db; readonly door: TransitionDoor; readonly databaseUrl: string },
   options: {

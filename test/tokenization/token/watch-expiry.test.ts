@@ -20,7 +20,9 @@ const dayMs = 86_400_000;
 const dateIn = (days: number): string =>
   new Date(Date.now() + days * dayMs).toISOString().slice(0, 10);
 
-/** The date that is `days` days ahead in the worker's zone, where a part of a day counts as a day. */
+/**
+ * The date that is `days` days ahead in the worker's zone, where a part of a day counts as a day.
+ */
 function zonedDateIn(days: number): string {
   const now = new Date();
   const found = [-1, 0, 1, 2]

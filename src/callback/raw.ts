@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { Channel } from '../domain/callback.ts';
 import type { rawCallbackPayload, callbackIdPayload } from '../domain/job-payloads.ts';
 import { type InboundMessage, acceptCallback } from './accept.ts';
+import { backendJobAudit } from '../execution/backend-audit.ts';
 import type { JudgingContext } from './judge.ts';
 
 /** The inbound message in a raw payload: one that a backend received itself and passed on. */
@@ -29,12 +30,7 @@ export async function storedCallbackId(
 ): Promise<string> {
   if ('callbackId' in payload) return payload.callbackId;
   const { id } = await acceptCallback(context, inboundMessageOf(channel, payload), {
-    audit: {
-      actor: { type: 'backend', id: 'queue' },
-      queue: context.job.queue,
-      jobId: context.job.id,
-      attempt: context.job.attempt,
-    },
+    audit: backendJobAudit(context.job),
     isContinuedByCaller: true,
   });
   await context.replacePayload({ v: 1, callbackId: id });

@@ -1,10 +1,7 @@
 import type { Transition } from './transition.ts';
 
-/** How a message reached us: through the customer's browser, or pushed by the gateway's server. */
-export const channels = ['redirect', 'notify'] as const;
-
-/** One of the two ways. */
-export type Channel = (typeof channels)[number];
+/** How a message arrives: a redirect of the customer's browser, or a push of the gateway's server. */
+export type Channel = 'redirect' | 'notify';
 
 /** The states of one inbound message. */
 export const callbackStates = [

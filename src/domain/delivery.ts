@@ -23,10 +23,7 @@ export const deliveryTransitions = [
 export type DeliveryEvent = (typeof deliveryTransitions)[number]['event'];
 
 /** The states of the merchant's webhook address. */
-export const webhookEndpointStates = ['enabled', 'disabled'] as const;
-
-/** A state of a webhook address. */
-export type WebhookEndpointState = (typeof webhookEndpointStates)[number];
+export type WebhookEndpointState = 'enabled' | 'disabled';
 
 /** Every change of the merchant's webhook address. */
 export const webhookEndpointTransitions = [

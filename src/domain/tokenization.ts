@@ -125,7 +125,7 @@ export function isOpen(state: TokenizationState): boolean {
 /**
  * States that end a wait for a tokenization or for its disabling. Evidence may still change them.
  */
-export const finalTokenizationStates = [
+const finalTokenizationStates = [
   'active',
   'failed',
   'expired',

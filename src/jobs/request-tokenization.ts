@@ -6,6 +6,7 @@ import { exponential } from '../domain/retry-policy.ts';
 import type { CreateReply, QuickPayRequest } from '../gateway/client.ts';
 import { acceptTokenization } from '../tokenization/request/accept.ts';
 import { activationPatch, reconcileAfterFailure, firstReconcileStep } from '../tokenization/row.ts';
+import { backendJobAudit } from '../execution/backend-audit.ts';
 import { defineJob, done, type JobContext, type Outcome } from '../execution/define-job.ts';
 import { getAccountOf } from '../account/open-account.ts';
 import { sealedPlace } from '../db/sealed-place.ts';
@@ -85,12 +86,7 @@ async function findOrAccept(
   if ('tokenizationId' in payload)
     return await findTokenization(context.db, payload.tokenizationId);
   const { tokenization } = await acceptTokenization(context, payload, {
-    audit: {
-      actor: { type: 'backend', id: 'queue' },
-      queue: context.job.queue,
-      jobId: context.job.id,
-      attempt: context.job.attempt,
-    },
+    audit: backendJobAudit(context.job),
     isContinuedByCaller: true,
   });
   await context.replacePayload({ v: 1, tokenizationId: tokenization.id });

@@ -59,14 +59,12 @@ export function refreshJob(
   version: number,
   credential: string,
   generation?: number,
-  delayMs = 0,
 ): OutboxJob {
   return {
     queue: 'access-token',
     name: 'access-token.refresh',
     jobId: jobId('refresh', id, version),
     payload: { v: 1, credential, ...(generation === undefined ? {} : { generation }) },
-    delayMs,
   };
 }
 

@@ -178,7 +178,12 @@ async function settle(
         detail: { generation: row.generation, attempt: failures, ...(cause && { cause }) },
       },
       ...(next === 'retry_soon' && {
-        jobs: [refreshJob(row.id, row.version + 1, credential.name, row.generation, waitMs)],
+        jobs: [
+          {
+            ...refreshJob(row.id, row.version + 1, credential.name, row.generation),
+            delayMs: waitMs,
+          },
+        ],
       }),
     },
     context,

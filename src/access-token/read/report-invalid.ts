@@ -57,7 +57,12 @@ async function reportOnce(
     event: 'access_token.reported_invalid',
     patch: { due_at: new Date(wantedAt).toISOString() },
     audit: { actor, reason: 'reported_invalid', detail: { generation } },
-    jobs: [refreshJob(row.id, row.version + 1, credentialName, generation, wantedAt - now)],
+    jobs: [
+      {
+        ...refreshJob(row.id, row.version + 1, credentialName, generation),
+        delayMs: wantedAt - now,
+      },
+    ],
   });
   return outcome.isApplied ? 'renewal_brought_forward' : undefined;
 }

@@ -35,7 +35,6 @@ export interface AcceptedCallback {
 export const verdictTimeoutMs = 5_000;
 const excerptBytes = 256;
 
-/** How to accept a message. */
 export interface AcceptCallbackOptions {
   /** Who delivers it; the gateway by default. */
   readonly audit?: AuditContext;

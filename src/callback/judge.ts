@@ -26,12 +26,11 @@ export const judgingEvents = [
   ...evidenceEvents,
 ] as const;
 
-/** The context of a job that judges callbacks. */
 export type JudgingContext = JobContext<(typeof judgingEvents)[number]>;
 
 /**
- * How much later than its snooze a postponed callback is due, so that the scan leaves it to its
- * job.
+ * A postponed callback becomes due this long after its job should run, so that the scan enqueues it
+ * only when that job was lost.
  */
 const jobGraceMs = 30_000;
 

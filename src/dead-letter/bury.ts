@@ -61,7 +61,7 @@ export function burialPayload(deadLetterId: string): Readonly<Record<string, unk
 
 const burialPayloadSchema = z.strictObject({ v: z.literal(1), deadLetterId: z.uuid() });
 
-/** The dead letter of a job whose worker buried it, then died before it told the queue. */
+/** Finds the dead letter of a job whose worker buried it, then died before it told the queue. */
 async function findEarlierBurial(
   db: OperationDependencies['db'],
   payload: unknown,

@@ -1,6 +1,8 @@
 import type { Transition } from './transition.ts';
 
-/** How a message arrives: a redirect of the customer's browser, or a push of the gateway's server. */
+/**
+ * How a message arrives: a redirect of the customer's browser, or a push of the gateway's server.
+ */
 export type Channel = 'redirect' | 'notify';
 
 /** The states of one inbound message. */
@@ -14,7 +16,6 @@ export const callbackStates = [
   'expired',
 ] as const;
 
-/** A state of a callback. */
 export type CallbackState = (typeof callbackStates)[number];
 
 /**
@@ -36,8 +37,8 @@ export const callbackTransitions = [
     from: ['accepted', 'rejected', 'orphaned', 'abandoned'],
     to: 'received',
   },
-  // Retention removes a message that no signature proves; its audit rows stay. A refused message is
-  // removed without this step.
+  // Retention deletes an unproven message; its audit rows stay. A refused message is deleted
+  // without this event.
   { event: 'callback.expired', from: ['accepted', 'rejected', 'abandoned'], to: 'expired' },
 ] as const satisfies readonly Transition<CallbackState, string>[];
 

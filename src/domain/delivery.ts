@@ -4,7 +4,6 @@ import type { Transition } from './transition.ts';
 /** The states of one event on its way to the merchant's backend. */
 export const deliveryStates = ['pending', 'held', 'delivered', 'failed'] as const;
 
-/** A state of a delivery. */
 export type DeliveryState = (typeof deliveryStates)[number];
 
 /** Every change of a delivery. A replay is a new delivery. */

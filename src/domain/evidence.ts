@@ -65,7 +65,6 @@ export const reviewReasons = [
   'disable_refused',
 ] as const;
 
-/** A reason of the closed set. */
 export type ReviewReason = (typeof reviewReasons)[number];
 
 /** What evidence leads to. A decision without an event changes nothing. */

@@ -15,7 +15,6 @@ export const tokenizationStates = [
   'token_expired',
 ] as const;
 
-/** A state of a tokenization. */
 export type TokenizationState = (typeof tokenizationStates)[number];
 
 /**

@@ -15,7 +15,7 @@ type ExpireCallbacksContext = JobContext<'callback.expired'>;
 const rowsMax = 1_000;
 
 /**
- * `retention.expire` deletes messages of unverified senders from the inbox. First go those that
+ * `retention.expire` deletes messages of unverified senders from the inbox. First go messages that
  * were unreadable or named an unknown account; later go unproven ones that were rejected, abandoned
  * or changed nothing. Their audit rows stay. The job deletes batch by batch until no old message is
  * left.

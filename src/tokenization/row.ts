@@ -13,7 +13,7 @@ export interface ActiveToken {
   readonly orderReferenceId?: string | undefined;
   /** A date without a time, as the query names it. */
   readonly expiryTime?: string | undefined;
-  /** Whether the expiry is still to be queried: only an answer to a query names it. */
+  /** Whether the worker still has to query the expiry, because no message or reply names it. */
   readonly needsExpiryQuery?: boolean;
 }
 
@@ -79,8 +79,8 @@ export function isSameQuickpayId(keyring: Keyring, quickpayId: Secret, index: st
 }
 
 /**
- * The query schedule after a failure. It ends, unless the request was sent more than once: the
- * result of a lost attempt may show up late.
+ * The columns of the query schedule after a failure. The schedule ends, unless the request was sent
+ * more than once: a lost attempt may still show a result.
  */
 export function reconcileAfterFailure(row: TokenizationRow, settings: JobSettings) {
   return isResubmitted(row) ? firstReconcileStep(settings) : { reconcile_at: null };

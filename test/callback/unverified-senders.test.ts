@@ -18,7 +18,7 @@ async function openInState(harness: JobHarness, state: State): Promise<string> {
   return id;
 }
 
-/** Lets a message have arrived `ageMs` ago. */
+/** Sets the arrival of a message to `ageMs` ago. */
 async function ageMessage(db: Db, id: string, ageMs: number): Promise<void> {
   const receivedAt = new Date(Date.now() - ageMs);
   await db.updateTable('callback').set({ received_at: receivedAt }).where('id', '=', id).execute();

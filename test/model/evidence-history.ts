@@ -301,7 +301,7 @@ class Playback {
     else this.commit(decision);
   }
 
-  /** Queries as the schedule does, and for the messages that wait. */
+  /** Makes the scheduled query, then judges the waiting messages again. */
   ask(hasChanged: boolean): void {
     const view = this.viewAt(hasChanged);
     if (isOpen(this.state) || this.isScheduled) this.answer(view);

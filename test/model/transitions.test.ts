@@ -34,7 +34,7 @@ const histories = fc.array(fc.array(steps, { minLength: 1, maxLength: 12 }), {
   maxLength: 12,
 });
 
-/** The expected rows, and the answer that the door gives to each change in turn. */
+/** The rows that the door should write, and its expected answer to each change. */
 class Model {
   readonly rows = new Map<string, { state: TokenizationState; version: number }>();
 

@@ -30,7 +30,7 @@ describe.for(backends)('the lifecycle, with queues on %s', (backend) => {
   test('an approval leads to an active, sealed token and a complete timeline', async ({
     startWorker,
   }) => {
-    // The first scheduled query comes after the customer's redirect.
+    // Long enough that the customer's redirect comes before the first scheduled query.
     const { worker, shop } = await start(startWorker, { RECONCILE_SCHEDULE_MS: '60000' });
     const { tokenization, isNew } = await shop.accept(
       {},

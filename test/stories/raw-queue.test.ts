@@ -132,7 +132,7 @@ describe('jobs that BullMQ 5 adds', () => {
       // A job of another queue, whose BullMQ options allow one attempt only.
       await client.add(
         'token.disable',
-        { v: 1, merchantReferenceId: 'canary!', credential: 'nobody' },
+        { v: 1, merchantReferenceId: 'canary!', credential: 'missing' },
         { attempts: 1 },
       ),
     ];

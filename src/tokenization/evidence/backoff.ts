@@ -6,8 +6,8 @@ import type { JobSettings } from '../../execution/dependencies.ts';
 const recordDelayMaxMs = 600_000;
 
 /**
- * Retries a message that the gateway does not confirm yet. The instants are the steps of the query
- * schedule, counted from the message's arrival `ageMs` ago; after `recordDelayMaxMs` it is done.
+ * Retries a message that the gateway does not confirm yet, at the steps of the query schedule.
+ * `ageMs` is the time since the message arrived; the retries end after `recordDelayMaxMs`.
  */
 export function retryUntilConfirmed({ reconcileScheduleMs }: JobSettings, ageMs: number): Outcome {
   let stepMs = 0;

@@ -22,8 +22,8 @@ export interface UnconfirmedMessage {
 
 /**
  * Queries the token that a message is about. A success is queried by the QuickPay ID that the
- * message names, and that token has to belong to this tokenization; anything else is queried by the
- * tokenization's own QuickPay ID.
+ * message names, and the answer counts only for a token of this tokenization. Any other message is
+ * queried by the tokenization's own QuickPay ID.
  */
 export async function queryTokenOfMessage(
   { row, message, quickpayId }: UnconfirmedMessage,

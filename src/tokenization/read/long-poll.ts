@@ -55,7 +55,8 @@ export function createTokenizationWaiters(
     if (isPolling || waiters.size === 0) return;
     const now = performance.now();
     const pauseMs = Math.min(pollMsMax, Math.max(pollMsMin, (now - lastArrivalAt) / 10));
-    // A new request makes the next poll earlier, never later, so a stream of them cannot postpone it.
+    // A new request makes the next poll earlier, never later, so a stream of them cannot postpone
+    // it.
     if (timer !== undefined && timerDueAt <= now + pauseMs) return;
     clearTimeout(timer);
     timerDueAt = now + pauseMs;

@@ -22,7 +22,6 @@ export interface AcceptedTokenization {
   readonly isNew: boolean;
 }
 
-/** How to accept a request. */
 export interface AcceptOptions {
   readonly audit: AuditContext;
   /** The id for a new tokenization, where the caller has already given one out. */

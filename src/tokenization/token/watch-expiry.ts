@@ -28,8 +28,8 @@ type WatchContext = { readonly now: Date } & JobContext<(typeof watchEvents)[num
 /** The wait after a query without an answer. */
 const unansweredDelayMs = 60_000;
 /**
- * How long after its expiry a token is expired without an answer. Until then the worker queries,
- * because the gateway may have moved the date.
+ * How long past a token's expiry the worker waits for an answer before it marks the token as
+ * expired. The gateway may have moved the date.
  */
 const expireUnansweredAfterMs = 86_400_000;
 

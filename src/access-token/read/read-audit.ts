@@ -49,102 +49,87 @@ const flushIntervalMs = 1_000;
 const closeTimeoutMs = 5_000;
 const rowsMaxDefault = 50_000;
 
-/** Reads that wait to be written, by `keyOf`. Times on the clock of `performance.now()`. */
-type Counts = Map<string, Count>;
-
+/** Reads that wait to be written. Times on the clock of `performance.now()`. */
 interface Count extends UnrecordedReads {
   readonly firstAtMs: number;
   readonly lastAtMs: number;
 }
 
 /**
- * Counts reads in memory and inserts them in batches, a second after the first one. A batch that
- * fails is kept and tried again a second later. A killed process loses the reads of its last
- * second, or those since an outage began. A commit whose answer is lost is repeated, so a count may
- * be too high.
+ * Counts reads in memory and inserts them in batches, once a second. A batch that fails is kept and
+ * tried again with the next one. A killed process loses the reads of its last second, or those since
+ * an outage began. A commit whose answer is lost is repeated, so a count may be too high.
  */
 export function createAccessTokenReadAudit({
   db,
   onUnrecorded = () => undefined,
   rowsMax = rowsMaxDefault,
 }: AccessTokenReadAuditOptions): AccessTokenReadAudit {
-  let counts: Counts = new Map();
-  let inFlight: Counts = new Map();
+  let counts = new Map<string, Count>();
   let flushing: Promise<void> | undefined;
-  let timer: NodeJS.Timeout | undefined;
   let lastError: unknown;
   let isClosed = false;
-
-  function add(count: Count): void {
-    const known = counts.get(keyOf(count));
-    if (known === undefined && counts.size >= rowsMax) {
-      report(counts, new Error('Too many reads wait to be written.'), true);
-      counts = new Map();
-    }
-    counts.set(keyOf(count), known === undefined ? count : sumOf(known, count));
-  }
+  const timer = setInterval(() => void flush(), flushIntervalMs);
+  timer.unref();
 
   /** One flush at a time: while PostgreSQL hangs, the audit holds one connection. */
-  function scheduleFlush(): void {
-    if (flushing !== undefined || counts.size === 0 || isClosed) return;
-    timer ??= setTimeout(() => void flush(), flushIntervalMs).unref();
-  }
-
   async function flush(): Promise<void> {
-    clearTimeout(timer);
-    timer = undefined;
     flushing ??= writeCounts().finally(() => {
       flushing = undefined;
-      scheduleFlush();
     });
     await flushing;
   }
 
   async function writeCounts(): Promise<void> {
-    if (counts.size === 0) return;
-    const batch = counts;
-    inFlight = batch;
-    counts = new Map();
+    const source = counts;
+    const batch = [...source];
+    if (batch.length === 0) return;
     try {
-      await insertAccessTokenReads(db, [...batch.values()].map(rowOf));
+      await insertAccessTokenReads(
+        db,
+        batch.map(([, count]) => rowOf(count)),
+      );
       lastError = undefined;
+      for (const [key, written] of batch) takeOff(source, key, written);
     } catch (error) {
-      if (inFlight !== batch) return;
-      if (lastError === undefined && !isClosed) report(batch, error, false);
+      if (lastError === undefined && !isClosed) report(error, false);
       lastError = error;
-      for (const count of batch.values()) add(count);
-    } finally {
-      if (inFlight === batch) inFlight = new Map();
     }
   }
 
-  function report(unrecorded: Counts, error: unknown, isLost: boolean): void {
+  function report(error: unknown, isLost: boolean): void {
     try {
-      onUnrecorded([...unrecorded.values()], error, isLost);
+      onUnrecorded([...counts.values()], error, isLost);
     } catch {
       // A backend's own code: its fault must neither stop the audit nor end the process.
     }
+    if (isLost) counts = new Map();
   }
 
   return {
     record(read) {
-      const nowMs = performance.now();
-      add({ ...read, reads: 1, firstAtMs: nowMs, lastAtMs: nowMs });
-      scheduleFlush();
+      const key = keyOf(read);
+      const known = counts.get(key);
+      const lastAtMs = performance.now();
+      if (known === undefined && counts.size >= rowsMax) {
+        report(new Error('Too many reads wait to be written.'), true);
+      }
+      counts.set(key, {
+        ...read,
+        reads: (known?.reads ?? 0) + 1,
+        firstAtMs: known?.firstAtMs ?? lastAtMs,
+        lastAtMs,
+      });
     },
     async close() {
       isClosed = true;
+      clearInterval(timer);
       // The first one may join a flush that runs already and does not hold the latest reads.
       const written = flush().then(flush);
       await withTimeout(written, closeTimeoutMs, databaseIsAway).catch((error: unknown) => {
         lastError = error;
       });
-      // A flush that still hangs may not bring back what is reported as lost here.
-      const hanging = inFlight;
-      inFlight = new Map();
-      for (const count of hanging.values()) add(count);
-      if (counts.size > 0) report(counts, lastError, true);
-      counts = new Map();
+      if (counts.size > 0) report(lastError, true);
     },
   };
 }
@@ -153,13 +138,11 @@ function keyOf({ accessTokenId, generation, actor }: AuditedRead): string {
   return `${accessTokenId} ${generation} ${actor.type} ${actor.id}`;
 }
 
-function sumOf(one: Count, other: Count): Count {
-  return {
-    ...one,
-    reads: one.reads + other.reads,
-    firstAtMs: Math.min(one.firstAtMs, other.firstAtMs),
-    lastAtMs: Math.max(one.lastAtMs, other.lastAtMs),
-  };
+/** Takes off what was written. What was read during the write stays for the next one. */
+function takeOff(counts: Map<string, Count>, key: string, { reads, lastAtMs }: Count): void {
+  const count = counts.get(key);
+  if (count === undefined || count.reads === reads) counts.delete(key);
+  else counts.set(key, { ...count, reads: count.reads - reads, firstAtMs: lastAtMs });
 }
 
 function rowOf({ firstAtMs, lastAtMs, ...read }: Count): ReadAuditEntry {

@@ -3,7 +3,6 @@ import { findCredential } from '../../db/credentials.ts';
 import { accessTokenWaits } from '../../domain/access-token-times.ts';
 import type { Actor } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
-import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { refreshJob } from '../../domain/outbox-job.ts';
 
@@ -21,23 +20,11 @@ export type ReportResult = 'renewal_brought_forward' | 'ignored';
  * Throws `credential_not_found`.
  */
 export async function reportInvalidToken(
-  dependencies: BackendDependencies,
-  credentialName: string,
-  generation: number,
-  actor: Actor,
-): Promise<ReportResult> {
-  // A renewal or an alarm may change the row at the same moment.
-  return await retryOnStaleVersion(
-    async () => await reportOnce(dependencies, credentialName, generation, actor),
-  );
-}
-
-async function reportOnce(
   { db, door, settings }: BackendDependencies,
   credentialName: string,
   generation: number,
   actor: Actor,
-): Promise<ReportResult | undefined> {
+): Promise<ReportResult> {
   const credential = await findCredential(db, credentialName, 'opcard');
   const row = credential?.state === 'active' ? await findAccessToken(db, credential.id) : undefined;
   if (row === undefined) {
@@ -64,5 +51,6 @@ async function reportOnce(
       },
     ],
   });
-  return outcome.isApplied ? 'renewal_brought_forward' : undefined;
+  // A renewal, an alarm or another report changed the row at this moment: it is due already.
+  return outcome.isApplied ? 'renewal_brought_forward' : 'ignored';
 }

@@ -66,7 +66,7 @@ describe('the read audit', () => {
   withDatabase(
     'writes within a second, one row per token, generation and backend',
     async ({ database: { db } }) => {
-      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
       const audit = createAccessTokenReadAudit({ db });
       for (let reads = 0; reads < 100; reads += 1) audit.record(readBy('shop'));
       audit.record(readBy('shop', { generation: 2 }));
@@ -95,6 +95,27 @@ describe('the read audit', () => {
     await audit.close();
     expect(await recordedReads(db)).toEqual(['cards g1 shop 1']);
   });
+
+  withDatabase(
+    'writes a read that comes during a write once, with the next one',
+    async ({ database }) => {
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+      const held = holdAnswersOf(database.db);
+      const audit = createAccessTokenReadAudit({ db: held.db });
+      held.hold();
+      for (let reads = 0; reads < 5; reads += 1) audit.record(readBy('shop'));
+      audit.record(readBy('till'));
+      await vi.advanceTimersByTimeAsync(1_000);
+      audit.record(readBy('shop'));
+      held.release();
+      await audit.close();
+      expect(await recordedReads(database.db)).toEqual([
+        'cards g1 shop 5',
+        'cards g1 till 1',
+        'cards g1 shop 1',
+      ]);
+    },
+  );
 
   withDatabase(
     'records when the first and the last read was, not when they were written',
@@ -162,7 +183,9 @@ describe('the read audit', () => {
   withDatabase(
     'closes within five seconds although the database hangs, and reports what it was writing as lost once',
     async ({ database }) => {
-      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      vi.useFakeTimers({
+        toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'],
+      });
       const held = holdAnswersOf(database.db);
       const { reports, onUnrecorded } = keepReports();
       const audit = createAccessTokenReadAudit({ db: held.db, onUnrecorded });

@@ -22,7 +22,7 @@ import { registerWebhookEndpoint } from './delivery/endpoint.ts';
 import { storeEnvironmentCredentials } from './credential/environment.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import type { Logger } from './observability/logger.ts';
-import { jobSettings, oauthLimits } from './job-settings.ts';
+import { oauthLimits } from './job-settings.ts';
 import { openQueueBackend, type QueueBackend } from './queues/backend.ts';
 import { restoreJobs } from './queues/producer.ts';
 import { readQueueDepths } from './queues/queue-depth.ts';
@@ -94,7 +94,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
     db: database.db,
     door,
     keyring: createKeyring(config.encryptionKeys),
-    settings: jobSettings(config),
+    settings: config.jobs,
   };
   if (config.webhook !== undefined) await registerWebhookEndpoint(operations, config.webhook.url);
   await storeEnvironmentCredentials(operations, config.credentials, config.gateway.environment);
@@ -123,7 +123,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
   if (roles.has('worker'))
     startWorkers(options, { backend, operations, metrics, workerId }, shutdown);
   if (roles.has('scheduler')) {
-    const repeating = repeatingJobs(config.lifecycle.scanIntervalMs);
+    const repeating = repeatingJobs(config.jobs.scanIntervalMs);
     const schedulers = await startSchedulers({ backend, db: database.db, repeating, logger });
     shutdown.own('schedulers', schedulers);
   }
@@ -241,7 +241,7 @@ async function listen(
 
   const publicServer = createPublicServer(config.publicHttp, {
     receiveCallback: async (inbound) =>
-      await receiveCallback(operations, inbound, config.signatures.onBadNotifySignature),
+      await receiveCallback(operations, inbound, config.publicHttp.onBadNotifySignature),
     countCallback: metrics.countCallback,
     logger,
   });

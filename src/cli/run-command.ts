@@ -3,7 +3,6 @@ import { type Database, openDatabase } from '../db/database.ts';
 import { createTransitionDoor } from '../db/transition-door.ts';
 import { AppError } from '../domain/errors.ts';
 import { exitCodes } from '../domain/exit-codes.ts';
-import { jobSettings } from '../job-settings.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { createKeyring } from '../security/keyring.ts';
 
@@ -34,7 +33,7 @@ function exitCodeOf(error: unknown): number {
 
 /** The database URL of the environment. Commands on existing data can't do with an embedded server. */
 export function databaseUrlOf(config: Config): string {
-  if (config.database.kind === 'url') return config.database.url;
+  if (config.database.url !== undefined) return config.database.url;
   throw new AppError(
     'config_invalid',
     'DATABASE_URL: name the database; this command works on an existing one.',
@@ -52,7 +51,7 @@ export async function withOperations(
   });
   try {
     const keyring = createKeyring(config.encryptionKeys);
-    await use({ db: database.db, door, keyring, settings: jobSettings(config) }, config, database);
+    await use({ db: database.db, door, keyring, settings: config.jobs }, config, database);
   } finally {
     await door.close();
     await database.close();

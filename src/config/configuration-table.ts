@@ -1,15 +1,18 @@
-import { type Variable, variables } from './variables.ts';
+import { z } from 'zod';
+import { type Variable, variablesIn } from './variable.ts';
+import { variables } from './variables.ts';
 
-/** `docs/configuration.md`, made from the table of variables. A test checks that the file is current. */
+/** `docs/configuration.md`, made from the declarations. A test checks that the file is current. */
 export function renderConfigurationTable(): string {
-  const rows = Object.entries(variables).map(
-    ([name, { meaning, fallback, isSecret }]: [string, Variable]) =>
-      `| \`${name}\` | ${meaning} | ${fallback === undefined ? '' : `\`${fallback}\``} | ${isSecret === true ? 'yes' : ''} |`,
-  );
+  const rows = variablesIn(variables).map((variable) => {
+    const fallback = defaultOf(variable);
+    const { name, meaning, isSecret } = variable;
+    return `| \`${name}\` | ${meaning} | ${fallback === undefined ? '' : `\`${fallback}\``} | ${isSecret ? 'yes' : ''} |`;
+  });
   return [
     '# Configuration',
     '',
-    'Generated from `src/config/variables.ts`; `npx vitest run test/config --update` writes it anew.',
+    'Generated from `src/config/variables.ts`; `npx vitest run test/config --update` writes it again.',
     '',
     'Everything is an environment variable. All of them are read once, at the start, and all faults are reported together, by',
     'name; a value is never shown. A variable that is empty counts as absent. Times are milliseconds, lists are',
@@ -20,4 +23,9 @@ export function renderConfigurationTable(): string {
     ...rows,
     '',
   ].join('\n');
+}
+
+/** The text that a variable has where the environment does not set it. */
+function defaultOf({ form }: Variable): string | undefined {
+  return form instanceof z.ZodPrefault ? String(form.def.defaultValue) : undefined;
 }

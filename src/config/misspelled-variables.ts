@@ -1,20 +1,23 @@
+import { variablesIn } from './variable.ts';
 import { variables } from './variables.ts';
 
-/** Prefixes that are ours alone: a variable under one of them that we don't know is a findMisspelledVariables one. */
+const knownNames = variablesIn(variables).map(({ name }) => name);
+
+/** Prefixes that only this worker uses: an unknown variable under one of them is misspelled. */
 const ownPrefixes = /^(?:OCEANPAYMENT|OPCARD|OPCCOUNT|AWAITING_CUSTOMER|MERCHANT_WEBHOOK)_/;
 /**
- * Prefixes that others use too: systemd sets NOTIFY_SOCKET, and Kubernetes CALLBACK_SERVICE_HOST for a service named
- * `callback`. Under these, only what is nearly one of our names counts as findMisspelledVariables.
+ * Prefixes that other software uses too: systemd sets NOTIFY_SOCKET, and Kubernetes sets
+ * CALLBACK_SERVICE_HOST for a service named `callback`. Here only a near miss is misspelled.
  */
 const sharedPrefixes =
   /^(?:ACCESS_TOKEN|RECONCILE|CALLBACK|NOTIFY|REDIRECT|CONCURRENCY|ENCRYPTION|QUEUE|GATEWAY)_/;
 const ownDistanceMax = 6;
 const sharedDistanceMax = 3;
 
-/** Misspelt variables, each with the name it was probably meant to be. */
+/** Misspelled variables, each with the name that was probably meant. */
 export function findMisspelledVariables(names: readonly string[]): readonly string[] {
   return names
-    .filter((name) => !Object.hasOwn(variables, name))
+    .filter((name) => !knownNames.includes(name))
     .flatMap((name) => {
       if (ownPrefixes.test(name)) {
         const meant = findNearest(name, ownDistanceMax);
@@ -26,13 +29,13 @@ export function findMisspelledVariables(names: readonly string[]): readonly stri
 }
 
 function findNearest(name: string, distanceMax: number): string | undefined {
-  return Object.keys(variables)
+  return knownNames
     .map((known) => ({ known, distance: editDistance(name, known) }))
     .filter(({ distance }) => distance <= distanceMax)
     .toSorted((a, b) => a.distance - b.distance)[0]?.known;
 }
 
-/** Levenshtein distance, by the usual two rows. */
+/** Levenshtein distance, computed row by row. */
 function editDistance(a: string, b: string): number {
   let above = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let row = 1; row <= a.length; row += 1) {

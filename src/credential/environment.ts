@@ -1,29 +1,15 @@
+import type { Config } from '../config/config.ts';
 import { openAccount } from '../account/open-account.ts';
 import { findCredential } from '../db/credentials.ts';
 import { AppError } from '../domain/errors.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import type { AcceptPaymentsAccount } from '../gateway/client.ts';
-import type { Secret } from '../security/secret.ts';
 import type { CredentialInput } from './input.ts';
 import { openStoredSecrets, storeCredential } from './store.ts';
 import { assertCanStore } from './uniqueness.ts';
 
 /** The credentials that the environment names, at most one of each family. */
-export interface EnvironmentCredentials {
-  readonly acceptPayments?:
-    | {
-        readonly account: string;
-        readonly terminal: string;
-        readonly secureCode: Secret;
-        readonly secureCodePrevious?: Secret | undefined;
-        readonly publicKey?: Secret | undefined;
-      }
-    | undefined;
-  readonly opcard?: { readonly appKey: Secret; readonly appSecret: Secret } | undefined;
-  readonly opccount?:
-    | { readonly number: string; readonly vaCode: Secret; readonly privateKey: Secret }
-    | undefined;
-}
+export type EnvironmentCredentials = Config['credentials'];
 
 const name = 'default';
 const actor = { type: 'operator', id: 'environment' } as const;

@@ -1,3 +1,4 @@
+import type { Config } from '../config/config.ts';
 import type { Db } from '../db/database.ts';
 import type { TransitionDoor } from '../db/transition-door.ts';
 import type { AccessTokenLife } from '../domain/access-token-times.ts';
@@ -8,55 +9,11 @@ import type { WebhookSender } from '../webhooks/sender.ts';
 import type { CoalescedQueries } from '../gateway/coalesced-queries.ts';
 import type { OutboxJob } from '../domain/outbox-job.ts';
 
-/** How signatures of one channel are treated. */
-export interface SignaturePolicy {
-  readonly mode: 'off' | 'observe' | 'verify';
-  /** The ordered field list that `verify` insists on; absent: the published candidate lists are tried. */
-  readonly fields?: readonly string[] | undefined;
-}
+/** What the jobs read of the configuration. Times in milliseconds. */
+export type JobSettings = Config['jobs'];
 
-/** Choices that the jobs follow. Times in milliseconds. */
-export interface JobSettings {
-  readonly awaitingCustomerDeadlineMs: number;
-  /** Waits between two queries of one tokenization. */
-  readonly reconcileScheduleMs: readonly number[];
-  /** How long an intent may stand without a result before its outcome counts as unknown. */
-  readonly leaseMs: number;
-  /** The wait between two "none" answers before a lost request may be sent again. */
-  readonly noneSpacingMs: number;
-  readonly resubmitPolicy: 'new-reference' | 'same-reference' | 'manual';
-  /** How often a lost request is sent again before a person has to look. */
-  readonly resubmissionsMax: number;
-  readonly confirmPolicy: 'query' | 'signed';
-  /** How long a message waits for its tokenization to appear. */
-  readonly orphanMaxAgeMs: number;
-  /** How long messages of strangers are kept. */
-  readonly refusedCallbackMaxAgeMs: number;
-  /** How long messages that were rejected or given up are kept where no signature proves them. */
-  readonly unbelievedCallbackMaxAgeMs: number;
-  /** Waits before the attempts to deliver one event to the merchant's backend. */
-  readonly webhookScheduleMs: readonly number[];
-  /** How long the merchant's webhook may fail without one success before it is disabled. */
-  readonly webhookDisableAfterMs: number;
-  /** How long an event waits for an address that is enabled. */
-  readonly webhookHoldMaxAgeMs: number;
-  readonly returnUrlHosts: readonly string[];
-  readonly callbackPublicUrl: string | undefined;
-  /** The zone of the date that the gateway calls `expiryTime`. */
-  readonly expiryZone: string;
-  readonly signatures: {
-    readonly redirect: SignaturePolicy;
-    readonly notify: SignaturePolicy;
-  };
-  readonly accessToken: AccessTokenLife & {
-    /** How long one call for a token may take before another worker takes it up. */
-    readonly leaseMs: number;
-    /** OAuth calls per second that this process makes to one host at most. */
-    readonly callsPerSecondMax: number;
-  };
-  /** How often due work is looked for. */
-  readonly scanIntervalMs: number;
-}
+/** How the jobs treat the signatures of one channel. */
+export type SignaturePolicy = JobSettings['signatures']['notify'];
 
 /** Of these choices, the ones that operations for backends follow. */
 export type BackendSettings = Pick<

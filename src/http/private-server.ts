@@ -25,7 +25,7 @@ export function createPrivateServer(
   options: {
     readonly host: string;
     readonly port: number;
-    readonly console: { readonly user: string; readonly passwordHash: Secret } | undefined;
+    readonly console?: { readonly user: string; readonly passwordHash: Secret } | undefined;
     readonly api: ApiOptions;
   },
   ports: PrivatePorts,

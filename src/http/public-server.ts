@@ -57,7 +57,7 @@ export function createPublicServer(
     /** The limit of one IPv4 address or one IPv6 network of 64 bits. */
     readonly requestsPerMinuteMax: number;
     /** The addresses that may push; undefined allows all. Redirects come from any address. */
-    readonly notifySources: readonly AddressRange[] | undefined;
+    readonly notifySources?: readonly AddressRange[] | undefined;
   },
   ports: PublicPorts,
 ): HttpServer {

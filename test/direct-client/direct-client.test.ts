@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { describe, expect } from 'vitest';
-import { variables } from '../../src/config/variables.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { openDirectTokenClient } from '../../src/direct-client/direct-client.ts';
 import { settingsDefault } from '../../src/direct-client/parse-options.ts';
@@ -156,13 +156,12 @@ describe('a direct client', () => {
   });
 
   test('assumes of the worker what its own defaults are', () => {
-    const { RECONCILE_SCHEDULE_MS, CALLBACK_REFUSED_MAX_AGE_MS, ACCESS_TOKEN_TTL_MS } = variables;
-    expect(String(settingsDefault.reconcileScheduleMs[0])).toBe(
-      RECONCILE_SCHEDULE_MS.fallback.split(',')[0],
-    );
-    expect(String(settingsDefault.refusedCallbackMaxAgeMs)).toBe(
-      CALLBACK_REFUSED_MAX_AGE_MS.fallback,
-    );
-    expect(String(settingsDefault.accessTokenTtlMs)).toBe(ACCESS_TOKEN_TTL_MS.fallback);
+    const { reconcileScheduleMs, refusedCallbackMaxAgeMs, accessToken } = loadConfig(
+      {},
+      { isKeyless: true },
+    ).jobs;
+    expect(settingsDefault.reconcileScheduleMs[0]).toBe(reconcileScheduleMs[0]);
+    expect(settingsDefault.refusedCallbackMaxAgeMs).toBe(refusedCallbackMaxAgeMs);
+    expect(settingsDefault.accessTokenTtlMs).toBe(accessToken.ttlMs);
   });
 });

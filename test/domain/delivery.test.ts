@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { nextAttemptMs } from '../../src/domain/delivery.ts';
-import { variables } from '../../src/config/variables.ts';
+import { loadConfig } from '../../src/config/config.ts';
 
-const schedule = variables.MERCHANT_WEBHOOK_SCHEDULE_MS.fallback.split(',').map(Number);
+const schedule = loadConfig({}, { isKeyless: true }).jobs.webhookScheduleMs;
 const calm = { isOverloaded: false };
 
 describe('the schedule of attempts', () => {

@@ -61,8 +61,8 @@ export function registerDoctor(program: Command): void {
     });
 }
 
-function sayOutage({ accessToken }: Config): void {
-  const survivedMs = outageSurvivedMs(accessToken);
+function sayOutage({ jobs }: Config): void {
+  const survivedMs = outageSurvivedMs(jobs.accessToken);
   say(
     survivedMs > 0,
     survivedMs > 0

@@ -25,8 +25,8 @@ async function runWorker(wanted: ReadonlySet<Role>): Promise<void> {
   const config = loadConfig(process.env);
   const logger = createLogger({ level: config.logLevel });
   const embedded =
-    config.database.kind === 'embedded' ? await startEmbedded(config.queue.backend) : undefined;
-  const databaseUrl = config.database.kind === 'url' ? config.database.url : (embedded?.url ?? '');
+    config.database.url === undefined ? await startEmbedded(config.queue.backend) : undefined;
+  const databaseUrl = config.database.url ?? embedded?.url ?? '';
   try {
     const app = await startApp({ config, databaseUrl, roles: wanted, logger });
     logger.info({ roles: [...wanted], queues: app.backend.kind, ...app.urls }, 'the worker is up');

@@ -130,8 +130,8 @@ export async function prepareDemo(isDriving: boolean): Promise<DemoEnvironment> 
     backend,
     isDriving,
   );
-  const embedded = database.kind === 'embedded' ? await startEmbeddedPostgres() : undefined;
-  const databaseUrl = database.kind === 'url' ? database.url : (embedded?.url ?? '');
+  const embedded = database.url === undefined ? await startEmbeddedPostgres() : undefined;
+  const databaseUrl = database.url ?? embedded?.url ?? '';
   try {
     await migrate(databaseUrl);
     await migrateQueueSchema(databaseUrl);

@@ -4,7 +4,6 @@ import { loadConfig } from '../../../src/config/config.ts';
 import { applicationRole, openDatabase, handlePoolErrors } from '../../../src/db/database.ts';
 import { createTransitionDoor } from '../../../src/db/transition-door.ts';
 import { createGatewayClient, type GatewayClient } from '../../../src/gateway/client.ts';
-import { jobSettings } from '../../../src/job-settings.ts';
 import type { JobDependencies } from '../../../src/execution/dependencies.ts';
 import { createLogger } from '../../../src/observability/logger.ts';
 import { createKeyring } from '../../../src/security/keyring.ts';
@@ -25,7 +24,7 @@ handlePoolErrors(pool, () => undefined);
 const gateway = createGatewayClient(config.gateway);
 const common = {
   keyring: createKeyring(config.encryptionKeys),
-  settings: jobSettings(config),
+  settings: config.jobs,
   webhooks: undefined,
   logger: createLogger({ level: 'silent' }),
   random: () => 0.5,

@@ -3,7 +3,6 @@ import type { Db } from '../../../src/db/database.ts';
 import type { TransitionDoor } from '../../../src/db/transition-door.ts';
 import { type ApiScope, apiScopes } from '../../../src/domain/api-key.ts';
 import { createPrivateServer } from '../../../src/http/private-server.ts';
-import { jobSettings } from '../../../src/job-settings.ts';
 import type { OperationDependencies } from '../../../src/execution/dependencies.ts';
 import { addApiKey } from '../../../src/http/api/store-api-key.ts';
 import { createAccessTokenReader } from '../../../src/access-token/read/reader.ts';
@@ -100,7 +99,7 @@ export async function startTestApi(
   const operations: OperationDependencies = {
     ...place,
     keyring: createKeyring(config.encryptionKeys),
-    settings: jobSettings(config),
+    settings: config.jobs,
   };
   await storeDefaultCredential(operations);
   const logs: string[] = [];

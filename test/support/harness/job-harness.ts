@@ -7,7 +7,6 @@ import type { Db } from '../../../src/db/database.ts';
 import { createGatewayClient, type GatewayClient } from '../../../src/gateway/client.ts';
 import { signatureFields } from '../../../src/gateway/signature-fields.ts';
 import { computeSignature } from '../../../src/gateway/signature.ts';
-import { jobSettings } from '../../../src/job-settings.ts';
 import { acceptCallback } from '../../../src/callback/accept.ts';
 import { acceptTokenization } from '../../../src/tokenization/request/accept.ts';
 import type { JobDependencies, JobSettings } from '../../../src/execution/dependencies.ts';
@@ -134,7 +133,7 @@ export async function openJobHarness(
     door,
     keyring: createKeyring(config.encryptionKeys),
     settings: {
-      ...jobSettings(config),
+      ...config.jobs,
       signatures: {
         redirect: { mode: 'off' },
         notify: { mode: 'observe', fields: fieldList },

@@ -9,7 +9,6 @@ import type { Db } from '../../../src/db/database.ts';
 import type { TransitionDoor } from '../../../src/db/transition-door.ts';
 import type { CredentialEnvironment } from '../../../src/domain/credential.ts';
 import { createGatewayClient, type GatewayClient } from '../../../src/gateway/client.ts';
-import { jobSettings } from '../../../src/job-settings.ts';
 import { tokenPlace } from '../../../src/access-token/row.ts';
 import type { JobDependencies } from '../../../src/execution/dependencies.ts';
 import { createCoalescedQueries } from '../../../src/gateway/coalesced-queries.ts';
@@ -112,7 +111,7 @@ export async function openTokenHarness(
     db,
     door,
     keyring: createKeyring(config.encryptionKeys),
-    settings: jobSettings(config),
+    settings: config.jobs,
     gateway,
     webhooks: undefined,
     logger: createLogger({ level: 'info', destination: { write: (line) => logs.push(line) } }),

@@ -1,0 +1,135 @@
+import {
+  durationMs,
+  fraction,
+  list,
+  oneOf,
+  scheduleMs,
+  timeZone,
+  webUrl,
+  wholeNumber,
+} from './forms.ts';
+import { variable } from './variable.ts';
+
+const signatureMode = oneOf(['off', 'observe', 'verify']).prefault('observe');
+const maxAgeMs = durationMs(1_000);
+const dailyMs = 86_400_000;
+/** The reconcile schedule ends with five daily queries. */
+const dailyQueries = Array.from({ length: 5 }, () => dailyMs);
+
+/** What the jobs read. Times in milliseconds. */
+export const jobVariables = {
+  awaitingCustomerDeadlineMs: variable(
+    'AWAITING_CUSTOMER_DEADLINE_MS',
+    durationMs(1_000).prefault('86400000'),
+    'how long a customer may take',
+  ),
+  reconcileScheduleMs: variable(
+    'RECONCILE_SCHEDULE_MS',
+    scheduleMs
+      .transform((waits) => [...waits, ...dailyQueries])
+      .prefault('5000,30000,120000,600000,3600000'),
+    'waits between two queries of one tokenization; five daily ones follow',
+  ),
+  scanIntervalMs: variable(
+    'SCAN_INTERVAL_MS',
+    wholeNumber(100, 3_600_000).prefault('5000'),
+    'how often the worker scans for due work',
+  ),
+  resubmitPolicy: variable(
+    'RESUBMIT_POLICY',
+    oneOf(['new-reference', 'same-reference', 'manual']).prefault('new-reference'),
+    'what follows when the gateway says twice that it does not know a lost request: `new-reference`, `same-reference` or `manual`',
+  ),
+  resubmissionsMax: variable(
+    'RESUBMISSIONS_MAX',
+    wholeNumber(0, 5).prefault('3'),
+    'how often the worker sends one lost request again before it marks it for review',
+  ),
+  confirmPolicy: variable(
+    'CONFIRM_POLICY',
+    oneOf(['query', 'signed']).prefault('query'),
+    '`query` before every activation, or `signed`: a proven push is enough',
+  ),
+  expiryZone: variable(
+    'EXPIRY_ZONE',
+    timeZone.prefault('Asia/Shanghai'),
+    "time zone of the gateway's expiry dates",
+  ),
+  returnUrlHosts: variable(
+    'RETURN_URL_HOSTS',
+    list.default([]),
+    'hosts that `returnUrl` may name; `*.example.com` for all below it',
+  ),
+  callbackPublicUrl: variable(
+    'CALLBACK_PUBLIC_URL',
+    webUrl.optional(),
+    'base of the callback routes as the gateway and browsers see it',
+  ),
+  orphanMaxAgeMs: variable(
+    'CALLBACK_ORPHAN_MAX_AGE_MS',
+    maxAgeMs.prefault('86400000'),
+    'how long a message waits for its tokenization before it is abandoned with an alarm',
+  ),
+  refusedCallbackMaxAgeMs: variable(
+    'CALLBACK_REFUSED_MAX_AGE_MS',
+    maxAgeMs.prefault('604800000'),
+    'how long messages that are unreadable or name an unknown account are kept',
+  ),
+  unbelievedCallbackMaxAgeMs: variable(
+    'CALLBACK_UNBELIEVED_MAX_AGE_MS',
+    maxAgeMs.prefault('259200000'),
+    'how long messages that were rejected, abandoned or changed nothing are kept after that, unless their signature proves them',
+  ),
+  signatures: {
+    redirect: {
+      mode: variable('REDIRECT_SIGNATURE_MODE', signatureMode, '`off`, `observe` or `verify`'),
+      fields: variable(
+        'REDIRECT_SIGNATURE_FIELDS',
+        list.optional(),
+        'ordered field list that redirects are signed over',
+      ),
+    },
+    notify: {
+      mode: variable('NOTIFY_SIGNATURE_MODE', signatureMode, '`off`, `observe` or `verify`'),
+      fields: variable(
+        'NOTIFY_SIGNATURE_FIELDS',
+        list.optional(),
+        'ordered field list that pushes are signed over',
+      ),
+    },
+  },
+  accessToken: {
+    ttlMs: variable(
+      'ACCESS_TOKEN_TTL_MS',
+      durationMs(1_000).prefault('3600000'),
+      'life of an access token when the reply names none',
+    ),
+    skewMs: variable(
+      'ACCESS_TOKEN_SKEW_MS',
+      durationMs(0).prefault('60000'),
+      'margin before expiry; smaller where the reply names a short life',
+    ),
+    dueFraction: variable(
+      'ACCESS_TOKEN_DUE_FRACTION',
+      fraction(0.1, 0.95).prefault('0.75'),
+      'share of its life after which a token is renewed',
+    ),
+  },
+  webhookScheduleMs: variable(
+    'MERCHANT_WEBHOOK_SCHEDULE_MS',
+    scheduleMs.prefault(
+      '0,5000,300000,1800000,7200000,18000000,36000000,50400000,72000000,86400000',
+    ),
+    'waits before each attempt to deliver an event, spread by 20 %',
+  ),
+  webhookDisableAfterMs: variable(
+    'MERCHANT_WEBHOOK_DISABLE_AFTER_MS',
+    durationMs(1_000).prefault('432000000'),
+    'how long the webhook may fail without one success before it is disabled',
+  ),
+  webhookHoldMaxAgeMs: variable(
+    'MERCHANT_WEBHOOK_HOLD_MAX_AGE_MS',
+    maxAgeMs.prefault('604800000'),
+    'how long an event is held while the webhook is disabled, or while no worker has an address to send it to',
+  ),
+};

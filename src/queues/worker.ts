@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import { isDatabaseOutage } from '../db/faults.ts';
 import { type ErrorCode, errorCodeOf } from '../domain/errors.ts';
@@ -8,23 +9,15 @@ import type { AnyJob, Outcome, RunningJob } from '../execution/define-job.ts';
 import { executeJob } from '../execution/execute-job.ts';
 import type { JobDependencies } from '../execution/dependencies.ts';
 import { findJob } from '../jobs/registry.ts';
+import type { Metrics } from '../observability/metrics.ts';
 import type { AnyWorker, QueueBackend } from './backend.ts';
-import { createHash } from 'node:crypto';
-
-/** Told about every finished run, for metrics. */
-export type ObserveRun = (run: {
-  readonly queue: QueueName;
-  readonly job: string;
-  readonly outcome: string;
-  readonly durationMs: number;
-}) => void;
 
 /** What the workers of a process share. */
 export interface WorkerOptions {
   readonly backend: QueueBackend;
   readonly dependencies: JobDependencies;
   readonly concurrency: number;
-  readonly observe: ObserveRun;
+  readonly observe: Metrics['observeJob'];
 }
 
 /** One running worker. */
@@ -32,20 +25,34 @@ export interface RunningWorker {
   readonly close: () => Promise<void>;
 }
 
-/** The same in every worker of a queue, or the largest stalled interval of the fleet wins for all. */
+/** The same in every worker of a queue: the largest stalled interval of all its workers applies. */
 const locks = { lockDuration: 20_000, stalledInterval: 5_000, maxStalledCount: 3 } as const;
 
-/** How long a job waits while PostgreSQL or the queue is away; it loses no attempt. */
+/** How long a job waits while PostgreSQL or the queue is unavailable; it loses no attempt. */
 const outageDelayMs = 2_000;
 
-/** Starts taking jobs of one queue. Closing waits for the running ones; abort them by their signal first. */
+/** Starts to take jobs of one queue. Closing aborts the running ones by their signal and waits. */
 export function startWorker(name: QueueName, options: WorkerOptions): RunningWorker {
   const { backend, dependencies, concurrency } = options;
   const stopping = new AbortController();
   const worker: AnyWorker = backend.createWorker(
     name,
-    async (job, _token, signal) =>
-      await runDelivery(name, job, AbortSignal.any([stopping.signal, ...some(signal)]), options),
+    async (job, _token, lockSignal) => {
+      const signals = lockSignal === undefined ? [] : [lockSignal];
+      return await runDelivery({
+        definition: findJob(job.name),
+        job,
+        running: {
+          queue: name,
+          name: readableName(job.name),
+          id: readableName(job.id ?? ''),
+          attempt: job.attemptsMade + 1,
+        },
+        startedAt: performance.now(),
+        signal: AbortSignal.any([stopping.signal, ...signals]),
+        options,
+      });
+    },
     {
       ...locks,
       concurrency,
@@ -56,7 +63,7 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
   worker.on('error', (error) => {
     dependencies.logger.warn({ queue: name, error }, 'the queue connection has a fault');
   });
-  // A job whose lock is gone may already run elsewhere: stop its network call, the database fences its writes.
+  // A job without its lock may already run elsewhere: stop its calls; the database fences its writes.
   worker.on('lockRenewalFailed', (jobIds: string[]) => {
     for (const jobId of jobIds) worker.cancelJob(jobId, 'lock_lost');
   });
@@ -69,157 +76,135 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
   };
 }
 
-async function runDelivery(
-  queue: QueueName,
-  job: Job,
-  signal: AbortSignal,
-  { dependencies, observe }: WorkerOptions,
-): Promise<{ result: string }> {
-  const startedAt = performance.now();
-  const definition = findJob(job.name);
-  const running: RunningJob = {
-    queue,
-    name: readableName(job.name),
-    id: readableName(job.id ?? ''),
-    attempt: job.attemptsMade + 1,
-  };
-  const report = (outcome: string): void => {
-    const durationMs = performance.now() - startedAt;
-    // A name that nobody registered is input, and must not make a metric of its own.
-    observe({ queue, job: definition?.name ?? 'unknown', outcome, durationMs });
-  };
-  if (definition === undefined || definition.queue !== queue) {
-    const unknown = { code: 'job_unknown', paths: ['name'] } as const;
-    return await bury(job, running, unknown, dependencies, report);
-  }
-  const outcome = await attempt(definition, job, running, signal, dependencies);
-  if (outcome.kind === 'fault') {
-    return await retryOrBury(definition, job, running, outcome.code, dependencies, report);
-  }
-  return await settle(outcome, job, running, dependencies, report);
+/** One delivery of a job: what every step of its run reads. */
+interface Run {
+  /** Undefined for a name that no job of the registry has. */
+  readonly definition: AnyJob | undefined;
+  readonly job: Job;
+  readonly running: RunningJob;
+  readonly startedAt: number;
+  readonly signal: AbortSignal;
+  readonly options: WorkerOptions;
 }
 
-type Fault = { readonly kind: 'fault'; readonly code: ErrorCode };
+/** How a run ended. The kinds are the outcomes of the metric. */
+type Ending =
+  | { readonly kind: 'done'; readonly result: string }
+  | { readonly kind: 'snoozed'; readonly delayMs: number }
+  | { readonly kind: 'retried'; readonly code: ErrorCode; readonly attemptsMax: number }
+  | { readonly kind: 'failed'; readonly code: ErrorCode }
+  | { readonly kind: 'dead'; readonly code: ErrorCode; readonly paths: readonly string[] };
 
-async function attempt(
-  definition: AnyJob,
-  job: Job,
-  running: RunningJob,
-  signal: AbortSignal,
-  dependencies: JobDependencies,
-): Promise<Outcome | Fault> {
+async function runDelivery(run: Run): Promise<{ result: string }> {
+  const ending = await buryDead(run, await execute(run));
+  await scheduleNext(run, ending);
+  report(run, ending);
+  return answerQueue(ending);
+}
+
+async function execute(run: Run): Promise<Ending> {
+  const { definition, job, running, signal, options } = run;
+  if (definition === undefined || definition.queue !== running.queue) {
+    return { kind: 'dead', code: 'job_unknown', paths: ['name'] };
+  }
+  const replacePayload = async (payload: object): Promise<void> => await job.updateData(payload);
+  const delivery = { job: running, payload: job.data, signal, replacePayload };
   try {
-    return await executeJob(
-      definition,
-      {
-        job: running,
-        payload: job.data,
-        signal,
-        replacePayload: async (payload) => await job.updateData(payload),
-      },
-      dependencies,
-    );
+    return endingOf(await executeJob(definition, delivery, options.dependencies));
   } catch (error) {
-    const { queue, name, id, attempt: number } = running;
-    if (isDatabaseOutage(error) || errorCodeOf(error) === 'queue_unavailable') {
-      dependencies.logger.warn(
-        { queue, job: name, jobId: id, error },
-        'a job waits for an outage to end',
-      );
-      return { kind: 'snooze', delayMs: outageDelayMs, result: 'outage' };
-    }
-    dependencies.logger.error(
-      { queue, job: name, jobId: id, attempt: number, error },
-      'a job failed',
-    );
-    return { kind: 'fault', code: errorCodeOf(error) };
+    return endingOfFault(run, definition, error);
   }
 }
 
-/** Turns an outcome into BullMQ's words. */
-async function settle(
-  outcome: Outcome,
-  job: Job,
-  running: RunningJob,
-  dependencies: JobDependencies,
-  report: (outcome: string) => void,
-): Promise<{ result: string }> {
+function endingOf(outcome: Outcome): Ending {
   switch (outcome.kind) {
     case 'done':
-      report('done');
-      return { result: outcome.result };
+      return outcome;
     case 'snooze':
-      return await putOff(job, outcome.delayMs, report);
+      return { kind: 'snoozed', delayMs: outcome.delayMs };
     case 'cancel':
-      return await bury(job, running, outcome, dependencies, report);
+      return { kind: 'dead', code: outcome.code, paths: outcome.paths };
   }
 }
 
-async function retryOrBury(
-  definition: AnyJob,
-  job: Job,
-  running: RunningJob,
-  code: ErrorCode,
-  dependencies: JobDependencies,
-  report: (outcome: string) => void,
-): Promise<never> {
-  const isLast = running.attempt >= definition.retry.attemptsMax;
-  if (isLast && definition.isRepeating === true) {
-    report('failed');
-    throw coded(new UnrecoverableError(code));
+function endingOfFault(run: Run, definition: AnyJob, error: unknown): Ending {
+  const { logger } = run.options.dependencies;
+  const { attempt } = run.running;
+  const code = errorCodeOf(error);
+  if (isDatabaseOutage(error) || code === 'queue_unavailable') {
+    logger.warn({ ...logFieldsOf(run), error }, 'a job waits for an outage to end');
+    return { kind: 'snoozed', delayMs: outageDelayMs };
   }
-  if (isLast) {
-    return await bury(job, running, { code, paths: [] }, dependencies, report);
-  }
-  // The job's own definition says how often and how fast, whatever options the backend that added it chose.
-  job.opts.attempts = definition.retry.attemptsMax;
-  job.opts.backoff = { type: 'definition' };
-  report('retried');
-  throw coded(new Error(code));
+  logger.error({ ...logFieldsOf(run), attempt, error }, 'a job failed');
+  const { attemptsMax } = definition.retry;
+  if (attempt < attemptsMax) return { kind: 'retried', code, attemptsMax };
+  return definition.isRepeating === true
+    ? { kind: 'failed', code }
+    : { kind: 'dead', code, paths: [] };
 }
 
-/** Has the job come back later; `DelayedError` costs no attempt. */
-async function putOff(
-  job: Job,
-  delayMs: number,
-  report: (outcome: string) => void,
-): Promise<never> {
-  await job.moveToDelayed(Date.now() + delayMs, job.token);
-  report('snoozed');
-  throw new DelayedError();
-}
-
-/** A job that can't be buried, because PostgreSQL or the queue is away, must not end on its queue with its content in the clear. */
-async function bury(
-  job: Job,
-  running: RunningJob,
-  burial: { code: ErrorCode; paths: readonly string[] },
-  dependencies: JobDependencies,
-  report: (outcome: string) => void,
-): Promise<never> {
-  let deadLetter: string;
+/** Stores a dead job as a dead letter. While that is impossible the job waits, payload and all. */
+async function buryDead(run: Run, ending: Ending): Promise<Ending> {
+  if (ending.kind !== 'dead') return ending;
+  const { job, running, options } = run;
+  const { logger } = options.dependencies;
+  const { code, paths } = ending;
   try {
-    deadLetter = await buryJob(dependencies, running, job.data, burial);
-    // The payload is sealed in the dead letter now; in the queue it could be read by anyone.
+    const deadLetter = await buryJob(options.dependencies, running, job.data, { code, paths });
+    // The dead letter holds the payload sealed; on the queue it would stay readable.
     await job.updateData(burialPayload(deadLetter));
+    logger.error({ ...logFieldsOf(run), deadLetter, code, paths }, 'a job ended in dead letters');
+    return ending;
   } catch (error) {
-    const { queue, name, id } = running;
-    dependencies.logger.error(
-      { queue, job: name, jobId: id, error },
+    logger.error(
+      { ...logFieldsOf(run), error },
       'a job could not be put into the dead letters; trying it again',
     );
-    return await putOff(job, outageDelayMs, report);
+    return { kind: 'snoozed', delayMs: outageDelayMs };
   }
-  report('dead');
-  const { queue, name, id } = running;
-  dependencies.logger.error(
-    { queue, job: name, jobId: id, deadLetter, code: burial.code, paths: burial.paths },
-    'a job ended in dead letters',
-  );
-  throw coded(new UnrecoverableError([burial.code, ...burial.paths].join(' ')));
 }
 
-/** BullMQ stores the stack beside the message; ours says nothing that the code doesn't. */
+async function scheduleNext({ job }: Run, ending: Ending): Promise<void> {
+  if (ending.kind === 'snoozed') {
+    await job.moveToDelayed(Date.now() + ending.delayMs, job.token);
+  } else if (ending.kind === 'retried') {
+    // The job's definition sets attempts and back-off, whatever options its producer chose.
+    job.opts.attempts = ending.attemptsMax;
+    job.opts.backoff = { type: 'definition' };
+  }
+}
+
+function report({ definition, running, startedAt, options }: Run, ending: Ending): void {
+  options.observe({
+    queue: running.queue,
+    // An unregistered name is input, and must not make a metric of its own.
+    job: definition?.name ?? 'unknown',
+    outcome: ending.kind,
+    durationMs: performance.now() - startedAt,
+  });
+}
+
+/** Returns or throws what BullMQ expects of an ending; a `DelayedError` costs no attempt. */
+function answerQueue(ending: Ending): { result: string } {
+  switch (ending.kind) {
+    case 'done':
+      return { result: ending.result };
+    case 'snoozed':
+      throw new DelayedError();
+    case 'retried':
+      throw coded(new Error(ending.code));
+    case 'failed':
+      throw coded(new UnrecoverableError(ending.code));
+    case 'dead':
+      throw coded(new UnrecoverableError([ending.code, ...ending.paths].join(' ')));
+  }
+}
+
+function logFieldsOf({ running: { queue, name, id } }: Run) {
+  return { queue, job: name, jobId: id };
+}
+
+/** BullMQ stores the stack beside the message; this one holds the code and nothing else. */
 function coded<Failure extends Error>(error: Failure): Failure {
   error.stack = error.message;
   return error;
@@ -230,15 +215,11 @@ function delayOf(attemptsMade: number, job: { name: string } | undefined): numbe
   return policy === undefined ? 1_000 : backoffMs(policy, attemptsMade, Math.random());
 }
 
-function some(signal: AbortSignal | undefined): AbortSignal[] {
-  return signal === undefined ? [] : [signal];
-}
-
 const readable = /^[\x20-\x7e]{1,200}$/;
 
 /**
- * A name or id that a backend gave its job, as it may be stored and logged: as it is where it is short and printable, else what is
- * printable of its beginning, and a digest that tells it from others.
+ * The form in which a job's name or id is stored and logged: unchanged where it is short and
+ * printable, else its printable beginning and a digest.
  */
 export function readableName(name: string): string {
   if (readable.test(name)) return name;

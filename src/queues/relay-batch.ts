@@ -11,7 +11,7 @@ import type { QueueBackend } from './backend.ts';
 import { addJobs } from './producer.ts';
 import type { OutboxJob } from '../domain/outbox-job.ts';
 
-/** What a batch is relayed with. */
+/** What the relay of a batch needs. */
 export interface RelayBatchOptions {
   readonly operations: OperationDependencies;
   readonly backend: QueueBackend;
@@ -19,130 +19,130 @@ export interface RelayBatchOptions {
   readonly logger: Logger;
 }
 
-/** What a row is tried again with, when the fault may be its own; after the last try it goes to the dead letters. */
-const ownFault = exponential({ attemptsMax: 10, baseMs: 1_000, capMs: 60_000 });
+/** The retries of a row that may be at fault itself; after the last one it goes to the dead letters. */
+const rowRetry = exponential({ attemptsMax: 10, baseMs: 1_000, capMs: 60_000 });
 const outageDelayMs = 1_000;
-/** So many failures in a row, one by one, and the rest is left for the next time. */
-const missesMax = 3;
+/** After this many failures in a row, sending one by one stops and leaves the rest for a retry. */
+const failuresInARowMax = 3;
 
-type Entry = { readonly row: OutboxRow; readonly job: OutboxJob };
-type Verdict =
-  | { readonly kind: 'entry'; readonly entry: Entry; readonly isSealed: boolean }
-  | { readonly kind: 'gone'; readonly row: OutboxRow }
-  | { readonly kind: 'failed'; readonly row: OutboxRow; readonly released: ReleasedRow };
+type Sendable = { readonly kind: 'sendable'; readonly row: OutboxRow; readonly job: OutboxJob };
+type Failed = { readonly kind: 'failed'; readonly row: OutboxRow; readonly released: ReleasedRow };
+type Accepted =
+  | (Sendable & { readonly isSealed: boolean })
+  | { readonly kind: 'finished' }
+  | Failed;
 
 /**
- * Relays claimed rows: accepts each, puts the jobs onto their queues, and lets go of every row, deleted or released. One row never
- * fails another, but it does hold up the later rows of its key.
+ * Relays claimed rows: accepts each, puts its job onto its queue, then deletes or releases the row. A
+ * row that fails delays no other row, except the later rows of its ordering key.
  *
- * Rows of one key go in waves, one of each key at a time, and a wave is through before the next one starts. At `deadline`, an
- * instant of `performance.now()`, what is left is given back, since the lease of the claim is running out.
- * Throws what the database throws when it is away; the leases then run out by themselves.
+ * Rows go in rounds, with at most one row of each key, and one round ends before the next begins. What
+ * is left at `deadline`, an instant of `performance.now()`, is released, since its lease is about to
+ * expire. Throws what the database throws during an outage; the leases then expire by themselves.
  */
 export async function relayBatch(
   options: RelayBatchOptions,
   rows: readonly OutboxRow[],
   deadline: number,
 ): Promise<{ readonly failed: number }> {
-  const held = new Map<string, ReleasedRow>();
-  let failed = 0;
-  for (const wave of wavesOf(rows)) {
+  const blockedKeys = new Map<string, ReleasedRow>();
+  let failedCount = 0;
+  for (const round of roundsOf(rows)) {
     const isLate = performance.now() > deadline;
-    const free = wave.filter(({ enqueue_key: key }) => !isLate && (key === null || !held.has(key)));
-    const kept = wave.filter((row) => !free.includes(row));
-    const misses = await relayWave(options, free);
-    for (const { row, released } of misses) {
-      if (row.enqueue_key !== null) held.set(row.enqueue_key, released);
+    const isBlocked = ({ enqueue_key: key }: OutboxRow): boolean =>
+      isLate || (key !== null && blockedKeys.has(key));
+    const blocked = round.filter(isBlocked);
+    const failed = await relayRound(
+      options,
+      round.filter((row) => !isBlocked(row)),
+    );
+    for (const { row, released } of failed) {
+      if (row.enqueue_key !== null) blockedKeys.set(row.enqueue_key, released);
     }
-    failed += misses.length;
+    failedCount += failed.length;
     await releaseOutbox(options.operations.db, options.workerId, [
-      ...misses.map(({ released }) => released),
-      ...kept.map(({ id, enqueue_key: key }) => ({
+      ...failed.map(({ released }) => released),
+      ...blocked.map(({ id, enqueue_key: key }) => ({
         id,
-        delayMs: held.get(key ?? '')?.delayMs ?? 0,
+        delayMs: blockedKeys.get(key ?? '')?.delayMs ?? 0,
         countsAsAttempt: false,
       })),
     ]);
   }
-  return { failed };
+  return { failed: failedCount };
 }
 
 /** The first row of each key and all rows without one, then the second of each key, and so on. */
-function wavesOf(rows: readonly OutboxRow[]): readonly (readonly OutboxRow[])[] {
-  const waves: OutboxRow[][] = [];
-  const depths = new Map<string, number>();
+function roundsOf(rows: readonly OutboxRow[]): readonly (readonly OutboxRow[])[] {
+  const rounds: OutboxRow[][] = [];
+  const roundOfKey = new Map<string, number>();
   for (const row of rows) {
     const key = row.enqueue_key;
-    const depth = key === null ? 0 : (depths.get(key) ?? 0);
-    if (key !== null) depths.set(key, depth + 1);
-    (waves[depth] ??= []).push(row);
+    const round = key === null ? 0 : (roundOfKey.get(key) ?? 0);
+    if (key !== null) roundOfKey.set(key, round + 1);
+    (rounds[round] ??= []).push(row);
   }
-  return waves;
+  return rounds;
 }
 
-type Failed = Extract<Verdict, { kind: 'failed' }>;
-
-async function relayWave(
+async function relayRound(
   options: RelayBatchOptions,
   rows: readonly OutboxRow[],
 ): Promise<readonly Failed[]> {
   const { operations, workerId } = options;
-  const verdicts = await allOf(rows.map(async (row) => await accept(options, row)));
-  const accepted = verdicts.filter((verdict) => verdict.kind === 'entry');
-  // Content leaves the outbox before the queue is asked: a queue that is away must not keep it here.
+  const accepted = await settleAll(rows.map(async (row) => await acceptRow(options, row)));
+  const sendable = accepted.filter((one) => one.kind === 'sendable');
+  // Content leaves the outbox before the queue is asked: an unavailable queue must not keep it here.
   await stripOutbox(
     operations.db,
     workerId,
-    accepted
+    sendable
       .filter(({ isSealed }) => isSealed)
-      .map(({ entry: { row, job } }) => ({ id: row.id, jobId: job.jobId, payload: job.payload })),
+      .map(({ row, job }) => ({ id: row.id, jobId: job.jobId, payload: job.payload })),
   );
-  const misses = await send(
-    options,
-    accepted.map(({ entry }) => entry),
-  );
-  const failed = [...verdicts.filter((verdict) => verdict.kind === 'failed'), ...misses];
-  const failedRows = new Set(failed.map(({ row }) => row.id));
-  const through = rows.filter(({ id }) => !failedRows.has(id)).map(({ id }) => id);
-  await deleteRelayed(operations.db, workerId, through);
+  const unsent = await sendJobs(options, sendable);
+  const failed = [...accepted.filter((one) => one.kind === 'failed'), ...unsent];
+  const failedIds = new Set(failed.map(({ row }) => row.id));
+  const relayed = rows.filter(({ id }) => !failedIds.has(id)).map(({ id }) => id);
+  await deleteRelayed(operations.db, workerId, relayed);
   return failed;
 }
 
-/** Like `Promise.all`, but nothing of the batch is still under way when it throws. */
-async function allOf<Value>(work: readonly Promise<Value>[]): Promise<readonly Value[]> {
+/** Like `Promise.all`, but waits for all of the work before it throws. */
+async function settleAll<Value>(work: readonly Promise<Value>[]): Promise<readonly Value[]> {
   await Promise.allSettled(work);
   return await Promise.all(work);
 }
 
-async function accept(options: RelayBatchOptions, row: OutboxRow): Promise<Verdict> {
+async function acceptRow(options: RelayBatchOptions, row: OutboxRow): Promise<Accepted> {
   try {
     const accepted = await acceptOutboxRow(options.operations, row);
-    if (accepted.kind === 'settled') return { kind: 'gone', row };
-    const isSealed = accepted.kind === 'sealed';
-    return { kind: 'entry', entry: { row, job: accepted.job }, isSealed };
+    if (accepted.kind === 'settled') return { kind: 'finished' };
+    return { kind: 'sendable', row, job: accepted.job, isSealed: accepted.kind === 'sealed' };
   } catch (error) {
     if (isDatabaseOutage(error)) throw error;
-    if (isPermanent(error) || row.tries >= ownFault.attemptsMax) {
-      return await bury(options, row, error);
+    if (isPermanent(error) || row.tries >= rowRetry.attemptsMax) {
+      await buryRow(options, row, error);
+      return { kind: 'finished' };
     }
     options.logger.error(
       { row: row.id, job: row.job_name, tries: row.tries, error },
       'an outbox row could not be accepted; trying it again',
     );
-    return failedBy(row);
+    return retryWithBackoff(row);
   }
 }
 
-/** A token that is not there to be disabled will not be there a second later; its job would be buried for the same reason. */
+/** `state_forbids`: a token that can't be disabled now can't be disabled a second later either. */
 function isPermanent(error: unknown): boolean {
   return isInputFault(error) || errorCodeOf(error) === 'state_forbids';
 }
 
-async function bury(
+async function buryRow(
   { operations, logger }: RelayBatchOptions,
   row: OutboxRow,
   error: unknown,
-): Promise<Verdict> {
+): Promise<void> {
   const { queue, job_name: name, job_id: id } = row;
   const code = errorCodeOf(error);
   const paths = error instanceof AppError ? error.paths : [];
@@ -152,18 +152,17 @@ async function bury(
     { queue, jobId: id, deadLetter, code, paths },
     'an outbox row ended in dead letters',
   );
-  return { kind: 'gone', row };
 }
 
-/** Puts jobs onto their queues, each queue by itself, and resolves to the rows that did not get there. */
-async function send(
+/** Puts jobs onto their queues, one call per queue. Returns the rows whose job did not get there. */
+async function sendJobs(
   options: RelayBatchOptions,
-  entries: readonly Entry[],
+  sendable: readonly Sendable[],
 ): Promise<readonly Failed[]> {
-  const queues = [...new Set(entries.map(({ job }) => job.queue))];
-  const misses = await Promise.all(
+  const queues = [...new Set(sendable.map(({ job }) => job.queue))];
+  const failed = await Promise.all(
     queues.map(async (queue) => {
-      const ofQueue = entries.filter(({ job }) => job.queue === queue);
+      const ofQueue = sendable.filter(({ job }) => job.queue === queue);
       try {
         await addJobs(
           options.backend,
@@ -171,54 +170,48 @@ async function send(
         );
         return [];
       } catch (error) {
-        return await sendOneByOne(options, queue, ofQueue, error);
+        const unsent = await sendOneByOne(options.backend, ofQueue);
+        if (unsent.length > 0) {
+          options.logger.warn(
+            { queue, failed: unsent.length, of: ofQueue.length, error },
+            'jobs did not get onto their queue; trying them again',
+          );
+        }
+        return unsent;
       }
     }),
   );
-  return misses.flat();
+  return failed.flat();
 }
 
 /**
- * Finds out whether a job is at fault or the queue is away. While the queue does not answer no row pays for it; otherwise
- * the ones that do not get through are tried again ever more rarely, and stay in the outbox.
+ * Tells a job that the queue refuses from a queue that is unavailable. While the queue does not answer,
+ * no row loses an attempt.
  */
 async function sendOneByOne(
-  { backend, logger }: RelayBatchOptions,
-  queue: string,
-  entries: readonly Entry[],
-  cause: unknown,
+  backend: QueueBackend,
+  sendable: readonly Sendable[],
 ): Promise<readonly Failed[]> {
-  const missed: Entry[] = [];
-  let missesInARow = 0;
+  const refused: Sendable[] = [];
+  let failuresInARow = 0;
   let tried = 0;
-  for (const entry of entries) {
-    if (missesInARow >= missesMax) break;
+  for (const one of sendable) {
+    if (failuresInARow >= failuresInARowMax) break;
     tried += 1;
     try {
-      await addJobs(backend, [entry.job]);
-      missesInARow = 0;
+      await addJobs(backend, [one.job]);
+      failuresInARow = 0;
     } catch {
-      missesInARow += 1;
-      missed.push(entry);
+      failuresInARow += 1;
+      refused.push(one);
     }
   }
-  const untried = entries.slice(tried);
-  if (missed.length === 0) return [];
-  logger.warn(
-    { queue, missed: missed.length + untried.length, of: entries.length, error: cause },
-    'jobs did not get onto their queue; trying them again',
-  );
+  if (refused.length === 0) return [];
   const isAnswered = await isAnswering(backend);
   return [
-    ...missed.map(({ row }) => (isAnswered ? failedBy(row) : heldUp(row))),
-    ...untried.map(({ row }) => heldUp(row)),
+    ...refused.map(({ row }) => (isAnswered ? retryWithBackoff(row) : retryAfterOutage(row))),
+    ...sendable.slice(tried).map(({ row }) => retryAfterOutage(row)),
   ];
-}
-
-/** Not the row's own fault. */
-function heldUp(row: OutboxRow): Failed {
-  const released = { id: row.id, delayMs: outageDelayMs, countsAsAttempt: false };
-  return { kind: 'failed', row, released };
 }
 
 async function isAnswering(backend: QueueBackend): Promise<boolean> {
@@ -228,7 +221,12 @@ async function isAnswering(backend: QueueBackend): Promise<boolean> {
   );
 }
 
-function failedBy(row: OutboxRow): Failed {
-  const delayMs = backoffMs(ownFault, row.tries, Math.random());
+function retryWithBackoff(row: OutboxRow): Failed {
+  const delayMs = backoffMs(rowRetry, row.tries, Math.random());
   return { kind: 'failed', row, released: { id: row.id, delayMs, countsAsAttempt: true } };
+}
+
+function retryAfterOutage(row: OutboxRow): Failed {
+  const released = { id: row.id, delayMs: outageDelayMs, countsAsAttempt: false };
+  return { kind: 'failed', row, released };
 }

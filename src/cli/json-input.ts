@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { AppError } from '../domain/errors.ts';
 import { readStandardInput } from './standard-input.ts';
 
-/** JSON from a file, or from standard input without one. Throws `payload_invalid`, and never says what was in it. */
+/** Reads JSON from a file, or from standard input. Throws `payload_invalid` without its content. */
 export async function readJsonInput(path: string | undefined): Promise<unknown> {
   const text = path === undefined ? await readStandardInput() : await readNamed(path);
   try {

@@ -4,8 +4,8 @@ import { Command } from 'commander';
 type Register = (program: Command) => void;
 
 /**
- * Each command's module, imported only when it is asked for: most of a short command's time would go into reading the
- * HTTP server, the queues and the sandbox, which it does not need.
+ * Each command's module, imported only for that command: a short command would otherwise spend most of
+ * its time on loading the HTTP server, the queues and the sandbox.
  */
 const commands: Readonly<Record<string, () => Promise<Register>>> = {
   start: async () => (await import('./commands/start.ts')).registerStart,
@@ -19,19 +19,18 @@ const commands: Readonly<Record<string, () => Promise<Register>>> = {
   callbacks: async () => (await import('./commands/callbacks.ts')).registerCallbacks,
   credentials: async () => (await import('./commands/credentials.ts')).registerCredentials,
   'dead-letters': async () => (await import('./commands/dead-letters.ts')).registerDeadLetters,
-  redrive: async () => (await import('./commands/dead-letters.ts')).registerDeadLetters,
   deliveries: async () => (await import('./commands/deliveries.ts')).registerDeliveries,
   keys: async () => (await import('./commands/keys.ts')).registerKeys,
+  'api-keys': async () => (await import('./commands/api-keys.ts')).registerApiKeys,
 };
 
 const program = new Command('token-worker')
   .description('Runs the life of Oceanpayment tokens: QuickPay IDs and OPCard access tokens.')
   .showHelpAfterError();
 
-const asked = Object.hasOwn(commands, process.argv[2] ?? '') ? process.argv[2] : undefined;
-// Help, and a name that is none, need all of them; one module may register several.
-const loads = asked === undefined ? Object.values(commands) : [commands[asked]];
-const registers = new Set(await Promise.all(loads.map(async (load) => await load?.())));
-for (const register of registers) register?.(program);
+const name = process.argv[2] ?? '';
+// Help, and an unknown name, need all of them.
+const loads = Object.hasOwn(commands, name) ? [commands[name]] : Object.values(commands);
+for (const load of loads) (await load?.())?.(program);
 
 await program.parseAsync();

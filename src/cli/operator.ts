@@ -1,10 +1,10 @@
 import { userInfo } from 'node:os';
 import type { Actor } from '../domain/audit-entry.ts';
 
-/** Whoever runs this command, for the audit trail: the user of the operating system, or `cli` where that has no name for it. */
+/** The actor of this command in the audit trail: the operating system's user, or `cli`. */
 export const operator: Actor = { type: 'operator', id: userName() ?? 'cli' };
 
-/** A container may run under a number that no user has. */
+/** Undefined in a container that runs under a user id without a name. */
 function userName(): string | undefined {
   try {
     return userInfo().username || undefined;

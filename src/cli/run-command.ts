@@ -1,5 +1,5 @@
 import { loadConfig, type Config } from '../config/config.ts';
-import { type Database, openDatabase } from '../db/database.ts';
+import { openDatabase } from '../db/database.ts';
 import { createTransitionDoor } from '../db/transition-door.ts';
 import { AppError } from '../domain/errors.ts';
 import { exitCodes } from '../domain/exit-codes.ts';
@@ -7,8 +7,8 @@ import type { OperationDependencies } from '../execution/dependencies.ts';
 import { createKeyring } from '../security/keyring.ts';
 
 /**
- * Runs a command and turns its faults into one clear sentence and an exit code: 2 for a configuration to mend, 1 for anything
- * else. A fault that nobody foresaw keeps its stack trace, since only that helps.
+ * Runs a command and turns its faults into one sentence and an exit code: 2 for a configuration to
+ * correct, 1 for anything else. An unexpected fault keeps its stack trace.
  */
 export async function runCommand(command: () => Promise<void>): Promise<void> {
   try {
@@ -31,7 +31,7 @@ function exitCodeOf(error: unknown): number {
   return isConfiguration ? exitCodes.badConfiguration : exitCodes.fault;
 }
 
-/** The database URL of the environment. Commands on existing data can't do with an embedded server. */
+/** The database URL of the environment. Commands on existing data need one. */
 export function databaseUrlOf(config: Config): string {
   if (config.database.url !== undefined) return config.database.url;
   throw new AppError(
@@ -40,10 +40,16 @@ export function databaseUrlOf(config: Config): string {
   );
 }
 
-/** Runs `use` with the database, the transition door and the keys of the environment, and closes them. */
-export async function withOperations(
-  use: (operations: OperationDependencies, config: Config, database: Database) => Promise<void>,
-): Promise<void> {
+/** What a command does with the database that the environment names. */
+type UseOperations = (operations: OperationDependencies, config: Config) => Promise<void>;
+
+/** Runs a command on the database of the environment. */
+export async function runOnDatabase(use: UseOperations): Promise<void> {
+  await runCommand(async () => await withOperations(use));
+}
+
+/** Opens the database, the transition door and the keyring of the environment, and closes them. */
+export async function withOperations(use: UseOperations): Promise<void> {
   const config = loadConfig(process.env);
   const database = await openDatabase({ url: databaseUrlOf(config), poolSizeMax: 4 });
   const door = createTransitionDoor(database.db, {
@@ -51,7 +57,7 @@ export async function withOperations(
   });
   try {
     const keyring = createKeyring(config.encryptionKeys);
-    await use({ db: database.db, door, keyring, settings: config.jobs }, config, database);
+    await use({ db: database.db, door, keyring, settings: config.jobs }, config);
   } finally {
     await door.close();
     await database.close();

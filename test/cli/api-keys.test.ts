@@ -21,25 +21,25 @@ test('a key is added, listed, used and revoked from the command line while the A
       DATABASE_URL: databaseUrl,
       ENCRYPTION_KEYS: `k1:${generateEncryptionKey('k1').key.reveal()}`,
     };
-    const run = promisify(execFile)(process.execPath, [main, 'keys', ...args], { env });
+    const run = promisify(execFile)(process.execPath, [main, 'api-keys', ...args], { env });
     return (await run).stdout;
   };
   try {
-    const key = (await keys('api-add', 'shop', '--scopes', 'read,operate')).trim();
+    const key = (await keys('add', 'shop', '--scopes', 'read,operate')).trim();
     expect(key).toMatch(/^tlw_[A-Za-z0-9_-]{43}$/);
     const statusWith = async (path: string) => (await api.call('GET', path, { key })).status;
     expect(await statusWith('/v1/dead-letters')).toBe(200);
     expect((await api.call('POST', '/v1/callbacks/notify', { key, body: {} })).status).toBe(403);
 
-    const listed = await keys('api-list');
+    const listed = await keys('list');
     expect(listed).toMatch(/^shop {2}active {2}read\+operate {2}\S+\n$/);
     expect(listed).not.toContain(key.slice(4));
 
-    expect(await keys('api-revoke', 'shop')).toContain('within 5 seconds');
+    expect(await keys('revoke', 'shop')).toContain('within 5 seconds');
     await Promise.all([
       eventually('it is refused', async () => (await statusWith('/v1/dead-letters')) === 401),
-      expect(keys('api-list')).resolves.toContain('shop  revoked'),
-      expect(keys('api-add', 'x', '--scopes', 'all')).rejects.toMatchObject({
+      expect(keys('list')).resolves.toContain('shop  revoked'),
+      expect(keys('add', 'x', '--scopes', 'all')).rejects.toMatchObject({
         code: 2,
         stderr: expect.stringContaining('--scopes: name any of enqueue, read, reveal, operate'),
       }),

@@ -11,7 +11,7 @@ describe('bad input is answered with one clear sentence, an exit code, and no st
   const unreachable = 'postgres://worker:hunter2@127.0.0.1:1/tokens';
 
   test.for<readonly [string, readonly string[], Record<string, string>, number, string]>([
-    ...(['callbacks replay', 'deliveries replay', 'redrive'] as const).map(
+    ...(['callbacks replay', 'deliveries replay', 'dead-letters redrive'] as const).map(
       (command): [string, readonly string[], Record<string, string>, number, string] => [
         `an id that is none, for ${command}`,
         [...command.split(' '), 'x'],

@@ -92,7 +92,7 @@ describe('an API key', () => {
       expect(answer.status).toBe(401);
       expect(answer.body).toMatchObject({
         code: 'api_keys_not_configured',
-        detail: expect.stringContaining('keys api-add'),
+        detail: expect.stringContaining('api-keys add'),
       });
     }
     // Without a restart.

@@ -5,7 +5,7 @@ import { AppError } from '../../domain/errors.ts';
 import { replayDelivery } from '../../delivery/replay.ts';
 import { enableWebhookEndpoint } from '../../delivery/endpoint.ts';
 import { operator } from '../operator.ts';
-import { runCommand, withOperations } from '../run-command.ts';
+import { runOnDatabase } from '../run-command.ts';
 import { uuidArgument } from '../uuid-argument.ts';
 
 const rowsMax = 200;
@@ -20,17 +20,15 @@ export function registerDeliveries(program: Command): void {
     .description('list deliveries, newest first')
     .addOption(new Option('--state <state>', 'only those in this state').choices(deliveryStates))
     .action(async ({ state }: { state?: DeliveryState }) => {
-      await runCommand(async () => {
-        await withOperations(async ({ db }) => {
-          const rows = await listDeliveries(db, state, rowsMax);
-          if (rows.length === 0) console.log('There are no such deliveries.');
-          for (const row of rows) {
-            const reason = row.reason === null ? '' : `  ${row.reason}`;
-            console.log(
-              `${row.id}  ${row.created_at.toISOString()}  ${row.event_type}  ${row.tokenization_id} v${row.sequence}  ${row.state} after ${row.attempt}${reason}`,
-            );
-          }
-        });
+      await runOnDatabase(async ({ db }) => {
+        const rows = await listDeliveries(db, state, rowsMax);
+        if (rows.length === 0) console.log('There are no such deliveries.');
+        for (const row of rows) {
+          const reason = row.reason === null ? '' : `  ${row.reason}`;
+          console.log(
+            `${row.id}  ${row.created_at.toISOString()}  ${row.event_type}  ${row.tokenization_id} v${row.sequence}  ${row.state} after ${row.attempt}${reason}`,
+          );
+        }
       });
     });
   deliveries
@@ -38,29 +36,25 @@ export function registerDeliveries(program: Command): void {
     .description('deliver an event once more, under the same event id')
     .argument('<id>', 'id of the delivery', uuidArgument)
     .action(async (id: string) => {
-      await runCommand(async () => {
-        await withOperations(async (operations) => {
-          const replay = await replayDelivery(operations, id, { actor: operator });
-          console.log(`Replayed as ${replay.id}; a running worker sends it.`);
-        });
+      await runOnDatabase(async (operations) => {
+        const replay = await replayDelivery(operations, id, { actor: operator });
+        console.log(`Replayed as ${replay.id}; a running worker sends it.`);
       });
     });
   deliveries
     .command('enable')
     .description('enable the webhook address of MERCHANT_WEBHOOK_URL again')
     .action(async () => {
-      await runCommand(async () => {
-        await withOperations(async (operations, { webhook }) => {
-          if (webhook === undefined) {
-            throw new AppError('config_invalid', 'MERCHANT_WEBHOOK_URL: set it.');
-          }
-          const { wasDisabled } = await enableWebhookEndpoint(operations, webhook.url, operator);
-          console.log(
-            wasDisabled
-              ? 'Enabled; a running worker sends what was held.'
-              : 'It was enabled already.',
-          );
-        });
+      await runOnDatabase(async (operations, { webhook }) => {
+        if (webhook === undefined) {
+          throw new AppError('config_invalid', 'MERCHANT_WEBHOOK_URL: set it.');
+        }
+        const { wasDisabled } = await enableWebhookEndpoint(operations, webhook.url, operator);
+        console.log(
+          wasDisabled
+            ? 'Enabled; a running worker sends what was held.'
+            : 'It was enabled already.',
+        );
       });
     });
 }

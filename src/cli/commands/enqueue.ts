@@ -8,12 +8,12 @@ import { runCommand, withOperations } from '../run-command.ts';
 import type { TokenizationRequestPayload } from '../../domain/job-payloads.ts';
 import { parsePayload } from '../../domain/payload-paths.ts';
 
-/** `token-worker enqueue`: hands a request over, or disables a token, from a file or standard input. */
+/** `token-worker enqueue`: accepts a request or disables a token. */
 export function registerEnqueue(program: Command): void {
   program
     .command('enqueue')
     .description(
-      'hand over a tokenization.request or token.disable, read as JSON from a file or standard input',
+      'enqueue a tokenization.request or token.disable, read as JSON from a file or standard input',
     )
     .argument('<job>', 'tokenization.request or token.disable')
     .option('--file <path>', 'the payload; standard input when left out')
@@ -47,7 +47,7 @@ export function registerEnqueue(program: Command): void {
     });
 }
 
-/** Parses a request that somebody hands over. Throws what `parsePayload` does. */
+/** Parses the payload of a request. Throws what `parsePayload` does. */
 export function requestTokenizationPayload(value: unknown): TokenizationRequestPayload {
   return parsePayload('tokenization.request', value);
 }

@@ -4,11 +4,11 @@ import { migrate } from '../../db/migrate.ts';
 import { migrateQueueSchema } from '../../queues/postgres-schema.ts';
 import { databaseUrlOf, runCommand } from '../run-command.ts';
 
-/** `token-worker migrate`: brings the database up to date, safely from any number of places at once. */
+/** `token-worker migrate`: migrates the database; concurrent runs are safe. */
 export function registerMigrate(program: Command): void {
   program
     .command('migrate')
-    .description('bring the database named in DATABASE_URL up to date')
+    .description('migrate the database named in DATABASE_URL')
     .action(async () => {
       await runCommand(async () => {
         const config = loadConfig(process.env, { isKeyless: true });

@@ -91,7 +91,7 @@ function parseFaults(pairs: readonly string[]): Partial<FaultSwitches> {
 function withoutUndefined(switches: {
   readonly [Name in keyof FaultSwitches]?: FaultSwitches[Name] | undefined;
 }): Partial<FaultSwitches> {
-  // Dropping undefined entries is exactly what the narrower type asks for.
+  // The filter removes what the narrower type forbids.
   return Object.fromEntries(
     Object.entries(switches).filter(([, value]) => value !== undefined),
   ) as Partial<FaultSwitches>;

@@ -14,7 +14,7 @@ import { runCommand } from '../run-command.ts';
 export function registerStart(program: Command): void {
   program
     .command('start')
-    .description('run the worker until it is told to stop')
+    .description('run the worker until it receives SIGTERM or SIGINT')
     .option('--roles <list>', 'what this process does, comma-separated', roles.join(','))
     .action(async (options: { roles: string }) => {
       await runCommand(async () => await runWorker(parseRoles(options.roles)));
@@ -40,7 +40,7 @@ async function runWorker(wanted: ReadonlySet<Role>): Promise<void> {
   } finally {
     await embedded?.close();
   }
-  // A connection that hangs on after the deadline must not keep the process; the log is written synchronously.
+  // A connection that hangs past the deadline must not keep the process; logging is synchronous.
   process.exit();
 }
 
@@ -51,7 +51,7 @@ async function startEmbedded(backend: 'redis' | 'postgres') {
   return embedded;
 }
 
-/** The first signal stops in order; the second one at once. */
+/** The first signal starts an ordered stop; the second one ends the process at once. */
 async function untilStopped(): Promise<string> {
   return await new Promise((resolve) => {
     let isStopping = false;

@@ -103,6 +103,6 @@ async function keyMissing(keys: KeyLookup): Promise<AppError> {
 function notConfigured(): AppError {
   return new AppError(
     'api_keys_not_configured',
-    'The API has no key yet: add one with "token-worker keys api-add" or API_KEYS.',
+    'The API has no key yet: add one with "token-worker api-keys add" or API_KEYS.',
   );
 }

@@ -34,10 +34,10 @@ import { createKeyring } from './security/keyring.ts';
 import { createShutdown, type Shutdown } from './shutdown.ts';
 import { openSubscribedReader } from './access-token/read/reader.ts';
 
-/** What the process is made of, besides its configuration. */
+/** What a worker process is built from. */
 export interface AppOptions {
   readonly config: Config;
-  /** The database to use; the configuration's own URL, or that of an embedded server. */
+  /** `DATABASE_URL`, or the URL of an embedded server. */
   readonly databaseUrl: string;
   readonly roles: ReadonlySet<Role>;
   readonly logger: Logger;
@@ -45,7 +45,7 @@ export interface AppOptions {
 
 /** A running worker process. */
 export interface App {
-  /** Database, door and keys, for those who act on tokens without a job. */
+  /** For callers that act on tokens outside a job. */
   readonly operations: OperationDependencies;
   readonly database: Database;
   readonly backend: QueueBackend;
@@ -57,8 +57,8 @@ export interface App {
 }
 
 /**
- * Builds every long-lived object once, in order, and closes them in reverse: intake opens last and closes first. Throws an
- * `AppError` that names what to change when something can't be had; what was opened by then is closed again.
+ * Builds every long-lived object once, in order, and closes them in reverse: intake opens last and
+ * closes first. Throws an `AppError` that names what to change, after closing what it had opened.
  */
 export async function startApp(options: AppOptions): Promise<App> {
   const { config, logger } = options;
@@ -80,7 +80,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
   const database = await openDatabase({
     url: databaseUrl,
     poolSizeMax: config.database.poolSizeMax,
-    onConnectionError: (error) => logger.warn({ error }, 'a database connection broke'),
+    onConnectionError: (error) => logger.warn({ error }, 'a database connection was lost'),
   });
   shutdown.own('database', database);
   const door = createTransitionDoor(database.db, {
@@ -103,7 +103,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
     config.queue.backend === 'redis'
       ? { kind: 'redis', urls: config.queue.redisUrls, prefix: config.queue.prefix }
       : { kind: 'postgres', databaseUrl, isRestricted: database.isRestricted },
-    (error) => logger.warn({ error }, 'a queue connection has a fault'),
+    (error) => logger.warn({ error }, 'a queue connection failed'),
   );
   shutdown.own('queues', backend);
   if (roles.has('relay')) {
@@ -116,7 +116,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
       onNotification: nudge,
       onLive: nudge,
       onFault: (error) =>
-        logger.warn({ error }, 'enqueues are not heard of, only found by polling'),
+        logger.warn({ error }, 'LISTEN connection lost; polling for enqueued jobs instead'),
     });
     shutdown.own('enqueue listener', listener);
   }
@@ -152,7 +152,7 @@ function startWorkers(
   shutdown.own('gateway client', gateway);
   const webhooks = config.webhook && createWebhookSender(config.webhook);
   if (webhooks !== undefined) shutdown.own('webhook sender', webhooks);
-  // A wrong account is worth a clear line at once, and no reason not to start: callbacks have to be kept all the same.
+  // A wrong account is logged and does not stop the start: the worker still has to keep callbacks.
   void checkDefaultAccount(operations, gateway)
     .then((check) => {
       if (check?.isGood === false) logger.error({}, check.sentence);

@@ -1,31 +1,31 @@
 import type { Logger } from './observability/logger.ts';
 
-/** Something that has to be closed. */
+/** A part of the process that has to be closed. */
 export interface Closable {
   readonly close: () => Promise<void>;
 }
 
-/** How a stop went. */
+/** The result of a shutdown. */
 export interface ShutdownReport {
   readonly isClean: boolean;
-  /** What was not closed when the deadline passed. */
+  /** The parts that were still open when the deadline passed. */
   readonly late: readonly string[];
 }
 
-/** Closes what a process owns. */
+/** Closes the parts of a process in order. */
 export interface Shutdown {
   readonly own: (name: string, closable: Closable) => void;
-  /** Closes everything, last opened first. Repeating it gives the first call's report. */
+  /** Closes every part, last opened first. A second call returns the report of the first. */
   readonly run: () => Promise<ShutdownReport>;
 }
 
-/** What each part that is still open keeps of the time, however long the parts before it hang. */
+/** The time reserved for each part that is still to close, however long an earlier one hangs. */
 const shareMsMax = 1_000;
 
 /**
- * Creates an ordered shutdown: intake was opened last and is closed first, the database last. One deadline bounds the
- * whole, since none of the parts has one of its own. A part may use all of the time but the shares of those that come
- * after it, so one that fails or hangs does not keep the others from being closed.
+ * Creates an ordered shutdown: intake opened last and closes first, the database closes last. One
+ * deadline bounds the whole, since no part has its own. A part may use all of the time except the
+ * shares of the parts after it, so a part that fails or hangs does not keep the others open.
  */
 export function createShutdown(options: {
   readonly deadlineMs: number;

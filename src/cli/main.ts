@@ -4,8 +4,8 @@ import { Command } from 'commander';
 type Register = (program: Command) => void;
 
 /**
- * Each command's module, imported only for that command: a short command would otherwise spend most of
- * its time on loading the HTTP server, the queues and the sandbox.
+ * Each command's module, imported only for that command: a short command would otherwise spend most
+ * of its time on loading the HTTP server, the queues and the sandbox.
  */
 const commands: Readonly<Record<string, () => Promise<Register>>> = {
   start: async () => (await import('./commands/start.ts')).registerStart,

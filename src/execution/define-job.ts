@@ -8,25 +8,25 @@ import type { EntityEvents, TransitionOutcome, TransitionRequest } from '../db/t
 import type { JobDependencies } from './dependencies.ts';
 
 /**
- * What a run decided. `snooze` waits without using up an attempt, `cancel` gives up for good and leaves a dead letter.
- * Faults are thrown, decisions are returned.
+ * What a run decided. `snooze` runs the job again later without using up an attempt; `cancel` ends
+ * it for good and leaves a dead letter. A run throws faults and returns decisions.
  */
 export type Outcome =
   | { readonly kind: 'done'; readonly result: string }
   | { readonly kind: 'snooze'; readonly delayMs: number; readonly result: string }
   | { readonly kind: 'cancel'; readonly code: ErrorCode; readonly paths: readonly string[] };
 
-/** The work is finished; `result` is a word that an operator can search for. */
+/** The work is finished. Operators can search for `result`, a word. */
 export function done(result: string): Outcome {
   return { kind: 'done', result };
 }
 
-/** Not yet: come back in `delayMs`, at no cost. */
+/** Runs the job again after `delayMs`, without using up an attempt. */
 export function snooze(delayMs: number, result: string): Outcome {
   return { kind: 'snooze', delayMs, result };
 }
 
-/** Trying again can't help. */
+/** Ends the job for good: a retry can't help. */
 export function cancel(code: ErrorCode, paths: readonly string[] = []): Outcome {
   return { kind: 'cancel', code, paths };
 }
@@ -34,7 +34,7 @@ export function cancel(code: ErrorCode, paths: readonly string[] = []): Outcome 
 /** Any event of any entity. */
 export type AnyEvent = EntityEvents[EntityType];
 
-/** Which job is running, as its audit rows will say. */
+/** The running job, as its audit rows name it. */
 export interface RunningJob {
   readonly queue: QueueName;
   readonly name: string;
@@ -43,7 +43,7 @@ export interface RunningJob {
   readonly attempt: number;
 }
 
-/** What a change asks for, minus what the pipeline knows about the job by itself. */
+/** A change that a job requests. The job's own audit fields are added to it. */
 export type JobTransition<Entity extends EntityType, Event extends AnyEvent> = Omit<
   TransitionRequest<Entity>,
   'audit' | 'event'
@@ -55,42 +55,47 @@ export type JobTransition<Entity extends EntityType, Event extends AnyEvent> = O
 /** What a running job may use. */
 export interface JobContext<Emits extends AnyEvent> extends JobDependencies {
   readonly job: RunningJob;
-  /** Aborted when the job's time is over, its lock is lost or the worker stops. */
+  /** Aborted at the job's timeout, when its lock is lost, or when the worker stops. */
   readonly signal: AbortSignal;
-  /** Commits one change through the transition door. Only the events in `emits` compile. */
+  /** Commits one change through the transition door; only events in `emits` compile. */
   readonly apply: <Entity extends EntityType>(
     change: JobTransition<Entity, Emits>,
   ) => Promise<TransitionOutcome>;
-  /** Replaces the payload that rests in the queue, once its content is sealed in Postgres. */
+  /** Replaces the payload on the queue, once its content is sealed in PostgreSQL. */
   readonly replacePayload: (payload: Readonly<Record<string, unknown>>) => Promise<void>;
 }
 
-/** The contract of a job, and its story. */
+/** The contract of a job. */
 export interface JobDefinition<Payload extends z.ZodType, Emits extends AnyEvent> {
-  /** `noun.verb`, stable for ever: used in queues, metrics, logs and docs. */
+  /** `noun.verb`. It never changes: queues, metrics, logs and docs use it. */
   readonly name: string;
   readonly queue: QueueName;
   readonly payload: Payload;
   readonly retry: RetryPolicy;
   readonly timeoutMs: number;
-  /** Whether the next run on its schedule does the same work, so that a failed one leaves no dead letter. */
+  /**
+   * Whether its next scheduled run does the same work, so that a failed run needs no dead letter.
+   */
   readonly isRepeating?: boolean;
-  /** BullMQ's: a job without one is taken before all that have one, and of those the one with the smallest number. */
+  /** As in BullMQ: jobs without a priority go first, then those with the smallest number. */
   readonly priority?: number;
   /** The changes that this job may commit. */
   readonly emits: readonly Emits[];
   readonly run: (payload: z.output<Payload>, context: JobContext<Emits>) => Promise<Outcome>;
 }
 
-/** A job whose payload type is no longer known, as the registry holds it. */
+/** A job in the registry, where its payload type is unknown. */
 export interface AnyJob extends Omit<JobDefinition<z.ZodType, AnyEvent>, 'run'> {
   /** Runs with a payload that `payload` has parsed. */
   readonly runParsed: (payload: unknown, context: JobContext<AnyEvent>) => Promise<Outcome>;
-  /** Parses, then runs. The one place where a payload of unknown type becomes a typed one. */
+  /** Checks a payload of unknown type. */
   readonly parse: (payload: unknown) => z.ZodSafeParseResult<unknown>;
 }
 
-/** Declares a job. The event list is inferred, so an event that is not in `emits` is a compile error. */
+/**
+ * Declares a job. The event list is inferred, so an event that is not in `emits` is a compile
+ * error.
+ */
 export function defineJob<Payload extends z.ZodType, const Emits extends AnyEvent>(
   definition: JobDefinition<Payload, Emits>,
 ): AnyJob {
@@ -99,17 +104,19 @@ export function defineJob<Payload extends z.ZodType, const Emits extends AnyEven
     parse: (payload) => definition.payload.safeParse(payload),
     runParsed: async (payload, context) =>
       await definition.run(
-        // Parsing twice would be the only alternative to trusting that `runParsed` gets what `parse` returned.
+        // The caller passes what `parse` returned; the alternative is to parse twice.
         payload as z.output<Payload>,
         context,
       ),
   };
 }
 
-/** How soon to look again when somebody else changed the row first. */
+/** The wait after another change of the row came first. */
 const overtakenDelayMs = 1_000;
 
-/** What a job's only change comes to: `word`, or another look, because the row that it was decided on is no more. */
-export function committed({ isApplied }: TransitionOutcome, word: string): Outcome {
-  return isApplied ? done(word) : snooze(overtakenDelayMs, 'overtaken');
+/**
+ * The outcome of a job's only change: `result`, or another run where the row had changed before.
+ */
+export function committed({ isApplied }: TransitionOutcome, result: string): Outcome {
+  return isApplied ? done(result) : snooze(overtakenDelayMs, 'overtaken');
 }

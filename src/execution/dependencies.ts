@@ -15,13 +15,13 @@ export type JobSettings = Config['jobs'];
 /** How the jobs treat the signatures of one channel. */
 export type SignaturePolicy = JobSettings['signatures']['notify'];
 
-/** Of these choices, the ones that operations for backends follow. */
+/** The settings that operations for backends read. */
 export type BackendSettings = Pick<
   JobSettings,
   'callbackPublicUrl' | 'returnUrlHosts' | 'reconcileScheduleMs' | 'refusedCallbackMaxAgeMs'
 > & { readonly accessToken: Pick<AccessTokenLife, 'ttlMs'> };
 
-/** What an operation needs that a backend asks for, be it over HTTP, by a job, or in its own process on the database. */
+/** What an operation for a backend needs: over HTTP, by a job, or in the backend's own process. */
 export interface BackendDependencies {
   readonly db: Db;
   readonly door: TransitionDoor;
@@ -29,7 +29,7 @@ export interface BackendDependencies {
   readonly settings: BackendSettings;
 }
 
-/** What every operation on tokens needs, in or out of a job. */
+/** What every operation on tokens needs, inside or outside a job. */
 export interface OperationDependencies extends BackendDependencies {
   readonly settings: JobSettings;
 }
@@ -40,12 +40,12 @@ export interface JobDependencies extends OperationDependencies {
   /** Undefined where no webhook is configured. */
   readonly webhooks: WebhookSender | undefined;
   readonly logger: Logger;
-  /** Names this process in leases. */
+  /** The name of this process in leases. */
   readonly workerId: string;
   /** A number in [0, 1), for jitter. */
   readonly random: () => number;
-  /** Puts derived work on its queue; work that is already waiting there is left alone. */
+  /** Puts jobs on their queues; a job whose id already waits there stays as it is. */
   readonly enqueue: (jobs: readonly OutboxJob[]) => Promise<void>;
-  /** What the gateway answered on behalf of unproven messages. */
+  /** Queries to the gateway that unproven messages caused, coalesced. */
   readonly coalescedQueries: CoalescedQueries;
 }

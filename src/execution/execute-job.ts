@@ -14,7 +14,7 @@ import {
 import type { JobDependencies } from './dependencies.ts';
 import { refusalOf } from '../domain/payload-paths.ts';
 
-/** One delivery of a job by its queue, whichever backend the queue has. */
+/** One delivery of a job by its queue, on any backend. */
 export interface JobDelivery {
   readonly job: RunningJob;
   readonly payload: unknown;
@@ -24,8 +24,8 @@ export interface JobDelivery {
 }
 
 /**
- * Runs one delivery: parse, start the timer, run, turn typed faults of the input into `cancel`. Knows no queue. Throws only what
- * a later attempt may mend.
+ * Runs one delivery, independent of the queue: parses the payload, runs the job under its timeout,
+ * and turns faults of the input into `cancel`. Throws only what a later attempt may not meet again.
  */
 export async function executeJob(
   definition: AnyJob,

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { AppError } from '../domain/errors.ts';
 
-/** What the worker logs with: fields first, then a constant message. */
+/** The worker's logger: fields first, then a constant message. */
 export interface Logger {
   readonly debug: (fields: object, message: string) => void;
   readonly info: (fields: object, message: string) => void;
@@ -10,14 +10,14 @@ export interface Logger {
   readonly fatal: (fields: object, message: string) => void;
 }
 
-/** Where and how much to log. */
+/** The level and the destination of a logger. */
 export interface LoggerOptions {
   readonly level: string;
   /** Default: standard output. */
   readonly destination?: { readonly write: (line: string) => void };
 }
 
-/** Names that never belong in a log line. A second net: secrets are of a type that can't be printed in the first place. */
+/** Fields that are redacted, in addition to the type `Secret`, which never prints its value. */
 const forbiddenKeys = [
   'secureCode',
   'securecode',
@@ -47,7 +47,7 @@ export function createLogger({ level, destination }: LoggerOptions): Logger {
       paths: forbiddenKeys.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]),
       censor: '[secret]',
     },
-    // Pino's own form of an error, under `err` or in place of the fields, holds the message.
+    // Pino's own serializer would log the message of an error.
     serializers: {
       error: (error: unknown) => serializeError(error),
       err: (error: unknown) => serializeError(error),
@@ -61,8 +61,8 @@ const causesMax = 3;
 const framesMax = 8;
 
 /**
- * What a log line may say of an error. Our own errors are safe to print. The message of any other may hold values, a row or
- * a URL with a password, so only its class, its code and where it happened are kept.
+ * The loggable part of an error. An `AppError` is safe to print. The message of any other error may
+ * hold a row or a URL with a password, so only its class, code and stack frames are kept.
  */
 export function serializeError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return { name: typeof error };
@@ -78,7 +78,7 @@ export function serializeError(error: unknown, depth = 0): unknown {
   return { name: error.constructor.name, ...code, frames: framesOf(error), ...cause };
 }
 
-/** The stack begins with the message, and a line of the message may look like a frame. */
+/** The stack begins with the message, one of whose lines may look like a frame. */
 function framesOf({ stack = '', message }: Error): readonly string[] {
   const from = stack.indexOf(message);
   return (from === -1 ? stack : stack.slice(from + message.length))

@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { type AccessTokenReadOutcome, accessTokenReadOutcomes } from '../domain/access-token.ts';
 
-/** What is read from outside when metrics are scraped. */
+/** The values that a scrape reads from PostgreSQL and the queues. */
 export interface Scraped {
   readonly queueDepths: readonly {
     readonly queue: string;
@@ -43,7 +43,7 @@ export interface ObservedApiRequest {
   readonly durationMs: number;
 }
 
-/** The metrics of a process. Labels are words of closed sets only. */
+/** The metrics of a process. Every label has a closed set of values. */
 export interface Metrics {
   readonly observeJob: (run: ObservedRun) => void;
   readonly observeGatewayCall: (call: ObservedCall) => void;
@@ -54,12 +54,14 @@ export interface Metrics {
   readonly countAccessTokenRead: (outcome: AccessTokenReadOutcome) => void;
   /** Counts reads of access tokens that the read audit has lost. */
   readonly countUnrecordedReads: (unrecorded: readonly { readonly reads: number }[]) => void;
-  /** Registers what is read on each scrape. A source that fails leaves its gauges out and counts as an error. */
+  /**
+   * Registers what each scrape reads. A failing source leaves its gauges out and counts an error.
+   */
   readonly onScrape: (read: () => Promise<Scraped>) => void;
   readonly render: () => Promise<{ readonly contentType: string; readonly body: string }>;
 }
 
-/** Every metric of our own, with its meaning. */
+/** Every metric of the worker, with its meaning. */
 export const metricTable = {
   token_worker_job_seconds: 'How long job runs took, by queue, job and outcome',
   token_worker_gateway_call_seconds: 'How long gateway calls took, by operation and outcome',
@@ -69,13 +71,13 @@ export const metricTable = {
   token_worker_transition_batch_size: 'State changes committed by one statement',
   token_worker_callbacks_total: 'Messages at the callback routes, by channel and result',
   token_worker_queue_jobs: 'Jobs in each queue, by state',
-  token_worker_outbox_rows: 'Committed jobs that wait to be relayed to their queue',
-  token_worker_outbox_oldest_seconds: 'How long the oldest of them has been due',
+  token_worker_outbox_rows: 'Committed jobs that the relay has not yet put onto their queue',
+  token_worker_outbox_oldest_seconds: 'How long the oldest job in the outbox has been due',
   token_worker_tokenizations: 'Tokenizations, by state',
   token_worker_access_tokens: 'Access tokens of active credentials, by state',
   token_worker_access_token_least_life_seconds:
-    'What is left of the access token that runs out first; 0 or less: an active credential has no valid one',
-  token_worker_access_token_reads_total: `Access tokens asked for, by what came of it: ${accessTokenReadOutcomes.join(', ')}`,
+    'Remaining life of the access token that expires first; 0 or less: an active credential has no valid one',
+  token_worker_access_token_reads_total: `Reads of access tokens, by outcome: ${accessTokenReadOutcomes.join(', ')}`,
   token_worker_access_token_unrecorded_reads_total:
     'Reads of access tokens that were never written to the read audit; each is in the log',
   token_worker_scan_age_seconds: 'How long ago each repeating job ran, by job',
@@ -168,9 +170,9 @@ function createScrape(common: Common): {
   return {
     register: (read) => readers.push(read),
     async read() {
-      // What can't be read now must not show what was read before.
+      // A gauge whose source fails must not keep its previous value.
       for (const gauge of [depth, states, tokens, scanAges]) gauge.reset();
-      // Without labels, a reset gauge says 0; an outbox that can't be read must not look empty.
+      // A reset gauge without labels reads 0, and an unreadable outbox must not look empty.
       for (const gauge of [outbox, outboxAge, leastLife]) gauge.remove();
       for (const reader of readers) {
         try {

@@ -14,8 +14,8 @@ import { findJob } from '../jobs/registry.ts';
 import { type OutboxJob, judgeJob, requestJob } from '../domain/outbox-job.ts';
 
 /**
- * What becomes of an outbox row: its job goes onto its queue as it is, its content was sealed and a job by id takes its place, or
- * nothing is left to do, since what was asked for is committed together with whatever follows from it.
+ * An accepted outbox row. `ready`: its job goes onto its queue unchanged. `sealed`: its content is
+ * sealed in PostgreSQL, and a job by id replaces it. `settled`: everything is committed already.
  */
 export type AcceptedRow =
   | { readonly kind: 'ready'; readonly job: OutboxJob }
@@ -23,12 +23,12 @@ export type AcceptedRow =
   | { readonly kind: 'settled' };
 
 /**
- * Accepts one outbox row. What a backend handed over by SQL, or an operator redrives, is accepted by the same operations as
- * everybody else's: committed in PostgreSQL, content sealed, so that what reaches a queue is an id, and a queue that is emptied
- * loses nothing.
+ * Accepts one outbox row. Rows that a backend enqueued by SQL or an operator redrives pass through
+ * the same operations as requests over HTTP: their content is sealed in PostgreSQL and only an id
+ * reaches the queue, so that an emptied queue loses nothing.
  *
- * Accepting a row twice gives the same job twice. Throws input faults (`isInputFault`) for a row that can never be
- * accepted, anything else for one that may be accepted later.
+ * Accepting a row twice gives the same job. Throws an input fault (`isInputFault`) for a row that
+ * can never be accepted, and any other error for one that may be accepted later.
  */
 export async function acceptOutboxRow(
   dependencies: OperationDependencies,
@@ -51,7 +51,7 @@ export async function acceptOutboxRow(
       );
       return { kind: 'settled' };
     case 'access-token.refresh':
-      // The name of a credential and a number: the job may carry them. Whatever else came along was refused.
+      // The parse refuses any field besides the credential's name and the generation.
       parsePayload(row.job_name, row.payload);
       return ready(row);
   }
@@ -63,13 +63,12 @@ function assertKnown(row: OutboxRow): void {
     throw new AppError('job_unknown', 'There is no job of this name.', { paths: ['name'] });
   }
   if (definition.queue !== row.queue || !isJobId(row.job_id)) {
-    throw new AppError('job_unknown', 'This job does not belong on this queue, or under this id.', {
-      paths: [definition.queue === row.queue ? 'jobId' : 'queue'],
-    });
+    const paths = [definition.queue === row.queue ? 'jobId' : 'queue'];
+    throw new AppError('job_unknown', 'The job has the wrong queue or a malformed id.', { paths });
   }
 }
 
-/** A job of the worker's own carries no content, so it may travel. Whoever disables by SQL does so under a name, also by id. */
+/** A job of the worker itself carries ids only. `token.disable` by SQL needs its caller's name. */
 function isOwnJob({ job_name: name, enqueue_id: enqueueId, payload }: OutboxRow): boolean {
   if (name === 'token.disable' && enqueueId !== null) return false;
   return byId.some((schema) => schema.safeParse(payload).success);
@@ -91,7 +90,7 @@ async function acceptRequest(
     ...callerOf(row),
     isContinuedByCaller: true,
   });
-  // A request that was accepted before is on its way, or has long ended.
+  // A request with this reference is already under way or has ended.
   if (tokenization.state !== 'requested') return { kind: 'settled' };
   return { kind: 'sealed', job: requestJob(tokenization.id, tokenization.version) };
 }
@@ -110,7 +109,7 @@ async function acceptMessage(
   return { kind: 'sealed', job: judgeJob(channel, id, version) };
 }
 
-/** Who enqueued, for the audit trail, and the id that the caller was told. */
+/** The caller, for the audit trail, and the id that it received. */
 function callerOf(row: OutboxRow): { audit: AuditContext; id?: string } {
   return {
     audit: {

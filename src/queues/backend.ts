@@ -20,36 +20,37 @@ export type QueueBackendOptions =
   | {
       readonly kind: 'postgres';
       readonly databaseUrl: string;
-      /** Whether the application role can be taken on. */
+      /** Whether the login can switch to the application role. */
       readonly isRestricted: boolean;
     };
 
-/** A queue of either backend, as far as this worker uses it. */
+/** A queue of either backend. */
 export type AnyQueue = Queue;
 /** A BullMQ worker of either backend. */
 export type AnyWorker = Worker;
 
-/** Options of a worker that do not depend on its backend. */
+/** The options of a worker that are the same on both backends. */
 export type WorkerTuning = Omit<WorkerOptions, 'connection' | 'prefix'>;
 
-/** The one place that knows which backend BullMQ runs on. */
+/** BullMQ on one of its backends. */
 export interface QueueBackend {
   readonly kind: 'redis' | 'postgres';
-  /** The queue of this name; the same object for every caller. */
+  /** The queue of this name, always the same object. */
   readonly queue: (name: QueueName) => AnyQueue;
   readonly createWorker: (name: QueueName, processor: Processor, tuning: WorkerTuning) => AnyWorker;
-  /** Proves that the backend answers. */
+  /** Resolves when the backend answers. */
   readonly ping: () => Promise<void>;
-  /** Closes queues and connections; workers are closed by those who created them. */
+  /** Closes queues and connections. The caller closes its workers before. */
   readonly close: () => Promise<void>;
 }
 
 const poolSpare = 12;
 
 /**
- * Opens the queues. Throws `queue_unavailable` or `queue_policy_invalid` when the backend can't be used.
+ * Opens the queues. Throws `queue_unavailable`, `queue_policy_invalid` or `database_schema_outdated`.
  *
- * @param onError called for faults of connections, which mend themselves; without a listener they would end the process
+ * @param onError called when a connection fails; the connection recovers by itself. Without a
+ *   listener the error would end the process.
  */
 export async function openQueueBackend(
   options: QueueBackendOptions,
@@ -73,7 +74,7 @@ async function openRedisBackend(
     worker.disconnect();
     throw error;
   }
-  // On a cluster, all keys of one queue must share a slot; a tag per queue spreads the queues over the shards.
+  // On a cluster the keys of one queue must share a slot; a tag per queue spreads the queues.
   const prefixOf = (name: QueueName): string => (urls.length > 1 ? `{${prefix}:${name}}` : prefix);
   const queues = keepQueues(
     (name) => new Queue(name, { ...queueOptions, connection: producer, prefix: prefixOf(name) }),
@@ -89,7 +90,7 @@ async function openRedisBackend(
     },
     close: async () => {
       await queues.close();
-      // BullMQ leaves connections that were passed to it open, and an open one keeps the process alive.
+      // BullMQ does not close connections passed to it, and an open one keeps the process alive.
       producer.disconnect();
       worker.disconnect();
     },
@@ -107,7 +108,7 @@ async function openPostgresBackend(
     isRestricted: options.isRestricted,
     onConnectionError: onError,
   });
-  // BullMQ describes pg.Pool by a shape of its own, which pg's typings miss by an overload.
+  // BullMQ's type of pg.Pool differs from pg's own by one overload.
   const connection = pool as object as PostgresConnectionOptions;
   try {
     await assertSchemaCompatibility(pool);
@@ -168,7 +169,7 @@ function keepQueues(
   };
 }
 
-/** BullMQ types a queue by its backend, although both have the same methods; from here on nobody needs to know. */
+/** BullMQ types a queue by its backend, although both have the same methods. */
 function asQueue(queue: object): AnyQueue {
   return queue as AnyQueue;
 }

@@ -6,14 +6,15 @@ import { findJob } from '../jobs/registry.ts';
 import type { AnyQueue, QueueBackend } from './backend.ts';
 import type { OutboxJob } from '../domain/outbox-job.ts';
 
-/** Jobs in one bulk call: on Redis a bulk is one pipeline, and a huge one blocks everybody else's. */
+/** Jobs in one bulk call: on Redis a bulk is one pipeline, and a large one blocks other clients. */
 const bulkMax = 200;
 
 /**
- * Puts jobs on their queues. A job whose id is already there is left alone.
+ * Puts jobs on their queues. A job whose id is already there stays as it is. Throws
+ * `queue_unavailable`.
  *
- * BullMQ's bulk add on Redis is a pipeline, not a transaction, and can drop a job without an error, so every returned id
- * is compared with the requested one and a missing job is added again by itself. Throws `queue_unavailable`.
+ * BullMQ's bulk add on Redis is a pipeline, not a transaction, and can drop a job without an error.
+ * Each returned id is compared with the requested one, and a missing job is added by itself.
  */
 export async function addJobs(backend: QueueBackend, jobs: readonly OutboxJob[]): Promise<void> {
   for (const [name, ofQueue] of byQueue(jobs)) {
@@ -24,8 +25,8 @@ export async function addJobs(backend: QueueBackend, jobs: readonly OutboxJob[])
 }
 
 /**
- * Puts derived work back on its queues: work that is waiting is left alone, the remains of a finished run of the same id
- * make room, and work that an operator has to look at stays where it is.
+ * Puts jobs back on their queues. A waiting job stays as it is, a finished one of the same id is
+ * replaced, and a job with a dead letter is left to the operator.
  */
 export async function restoreJobs(
   backend: QueueBackend,

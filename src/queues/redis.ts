@@ -7,8 +7,9 @@ export type RedisConnection = Redis | Cluster;
 const connectTimeoutMs = 5_000;
 
 /**
- * Opens a connection for producers, which fail fast while Redis is away, or for workers, which wait for ever. Both reconnect by themselves.
- * More than one URL names the nodes of a cluster. Never throws for a Redis that is away: see `assertRedisUsable`.
+ * Opens a connection that reconnects by itself. While Redis is unavailable, commands of a producer
+ * fail at once and commands of a worker wait. Several URLs name the nodes of a cluster. Does not
+ * throw for an unavailable Redis: see `assertRedisUsable`.
  */
 export function connectRedis(
   urls: readonly string[],
@@ -38,8 +39,8 @@ function pick(options: { enableOfflineQueue?: boolean }): { enableOfflineQueue?:
 }
 
 /**
- * Waits until Redis answers and checks that it may not evict: an evicting Redis deletes locks and jobs in silence.
- * Throws `queue_unavailable` or `queue_policy_invalid`, one sentence naming what to change.
+ * Waits until Redis answers and checks that it does not evict keys, since eviction deletes locks
+ * and jobs without an error. Throws `queue_unavailable` or `queue_policy_invalid`.
  */
 export async function assertRedisUsable(
   connection: RedisConnection,

@@ -19,7 +19,9 @@ export interface RelayBatchOptions {
   readonly logger: Logger;
 }
 
-/** The retries of a row that may be at fault itself; after the last one it goes to the dead letters. */
+/**
+ * The retries of a row that may be at fault itself; after the last one it goes to the dead letters.
+ */
 const rowRetry = exponential({ attemptsMax: 10, baseMs: 1_000, capMs: 60_000 });
 const outageDelayMs = 1_000;
 /** After this many failures in a row, sending one by one stops and leaves the rest for a retry. */
@@ -33,12 +35,13 @@ type Accepted =
   | Failed;
 
 /**
- * Relays claimed rows: accepts each, puts its job onto its queue, then deletes or releases the row. A
- * row that fails delays no other row, except the later rows of its ordering key.
+ * Relays claimed rows: accepts each, puts its job onto its queue, then deletes or releases the row.
+ * A row that fails delays no other row, except the later rows of its ordering key.
  *
- * Rows go in rounds, with at most one row of each key, and one round ends before the next begins. What
- * is left at `deadline`, an instant of `performance.now()`, is released, since its lease is about to
- * expire. Throws what the database throws during an outage; the leases then expire by themselves.
+ * Rows go in rounds, with at most one row of each key, and one round ends before the next begins.
+ * What is left at `deadline`, an instant of `performance.now()`, is released, since its lease is
+ * about to expire. Throws what the database throws during an outage; the leases then expire by
+ * themselves.
  */
 export async function relayBatch(
   options: RelayBatchOptions,
@@ -92,7 +95,8 @@ async function relayRound(
   const { operations, workerId } = options;
   const accepted = await settleAll(rows.map(async (row) => await acceptRow(options, row)));
   const sendable = accepted.filter((one) => one.kind === 'sendable');
-  // Content leaves the outbox before the queue is asked: an unavailable queue must not keep it here.
+  // Content leaves the outbox before the queue is asked: an unavailable queue must not keep it
+  // here.
   await stripOutbox(
     operations.db,
     workerId,
@@ -154,7 +158,9 @@ async function buryRow(
   );
 }
 
-/** Puts jobs onto their queues, one call per queue. Returns the rows whose job did not get there. */
+/**
+ * Puts jobs onto their queues, one call per queue. Returns the rows whose job did not get there.
+ */
 async function sendJobs(
   options: RelayBatchOptions,
   sendable: readonly Sendable[],
@@ -185,8 +191,8 @@ async function sendJobs(
 }
 
 /**
- * Tells a job that the queue refuses from a queue that is unavailable. While the queue does not answer,
- * no row loses an attempt.
+ * Tells a job that the queue refuses from a queue that is unavailable. While the queue does not
+ * answer, no row loses an attempt.
  */
 async function sendOneByOne(
   backend: QueueBackend,

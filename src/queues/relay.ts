@@ -4,16 +4,16 @@ import { type RelayBatchOptions, relayBatch } from './relay-batch.ts';
 
 /** Moves committed outbox rows onto their queues. */
 export interface Relay {
-  /** Says that rows may have been committed, so that they need not wait for the next poll. */
+  /** Wakes the relay: rows may have been committed. */
   readonly nudge: () => void;
   readonly close: () => Promise<void>;
 }
 
-/** What the relay works with. Times in milliseconds. */
+/** What the relay needs. Times in milliseconds. */
 export interface RelayOptions extends RelayBatchOptions {
-  /** The longest wait when nothing was found and nobody nudged: the floor under every other wake-up. */
+  /** The longest wait between two polls while no rows are due and no nudge arrives. */
   readonly pollMaxMs?: number;
-  /** How long a relay that dies keeps its rows from the others. */
+  /** How long the rows of a relay that died stay leased. */
   readonly leaseMs?: number;
 }
 
@@ -24,11 +24,12 @@ const rowsMax = 200;
 const faultDelayMs = 1_000;
 
 /**
- * Starts the relay. It claims rows, accepts them, adds their jobs, then deletes the rows: a crash in between does it twice, which the ids
- * turn into once. "Relayed" is not "done": the scan puts back whatever the queue loses later.
+ * Starts the relay. It claims rows, accepts them, adds their jobs and deletes the rows. After a
+ * crash in between, the next claim repeats the work, and job ids make the repetition harmless. A
+ * scan puts back what a queue loses later.
  *
- * It sleeps until it is nudged, and looks by itself as well: soon after it found something, ever more rarely up to `pollMaxMs` while
- * it finds nothing.
+ * The relay sleeps until a nudge or its next poll. The pause between polls grows up to `pollMaxMs`
+ * while no rows are due.
  */
 export function startRelay(options: RelayOptions): Relay {
   const { operations, workerId, logger } = options;
@@ -59,15 +60,15 @@ export function startRelay(options: RelayOptions): Relay {
       idleMs = pollMinMs;
       const { failed } = await relayBatch(options, rows, deadline);
       if (failed > 0) return pollMaxMs;
-      return rows.length >= rowsMax || isKeyWaiting(rows) ? 0 : idleMs;
+      return rows.length >= rowsMax || hasMoreOfOneKey(rows) ? 0 : idleMs;
     } catch (error) {
       logger.warn({ error, rows: rows.length }, 'the outbox could not be relayed; trying again');
-      await giveBack(rows);
+      await releaseAll(rows);
       return faultDelayMs;
     }
   }
 
-  async function giveBack(rows: readonly OutboxRow[]): Promise<void> {
+  async function releaseAll(rows: readonly OutboxRow[]): Promise<void> {
     try {
       await releaseOutbox(
         operations.db,
@@ -75,7 +76,7 @@ export function startRelay(options: RelayOptions): Relay {
         rows.map(({ id }) => ({ id, delayMs: faultDelayMs, countsAsAttempt: false })),
       );
     } catch {
-      // Their lease runs out by itself.
+      // The leases expire by themselves.
     }
   }
 
@@ -103,8 +104,8 @@ export function startRelay(options: RelayOptions): Relay {
   };
 }
 
-/** Whether as many rows of one key came along as may: more of it are waiting, most likely. */
-function isKeyWaiting(rows: readonly OutboxRow[]): boolean {
+/** Whether one key filled its share of the claim, so that more of its rows probably wait. */
+function hasMoreOfOneKey(rows: readonly OutboxRow[]): boolean {
   const counts = new Map<string, number>();
   for (const { enqueue_key: key } of rows) {
     if (key !== null) counts.set(key, (counts.get(key) ?? 0) + 1);

@@ -5,12 +5,12 @@ import type { Logger } from '../observability/logger.ts';
 import type { RepeatingJob } from '../jobs/registry.ts';
 import type { QueueBackend } from './backend.ts';
 
-/** Keeps the repeating jobs alive. */
+/** Keeps the repeating jobs scheduled. */
 export interface Schedulers {
   readonly close: () => Promise<void>;
 }
 
-/** What the schedulers work with. */
+/** What the schedulers need. */
 export interface SchedulersOptions {
   readonly backend: QueueBackend;
   readonly db: Database['db'];
@@ -18,13 +18,14 @@ export interface SchedulersOptions {
   readonly logger: Logger;
 }
 
-/** A scan that is this many intervals late is an alarm. */
+/** A job that has not run for this many intervals is late. */
 const lateIntervals = 4;
 const watchFloorMs = 1_000;
 
 /**
- * Schedules every repeating job, one BullMQ job scheduler each, and watches over them: schedulers have been known to vanish or freeze. Upserts run
- * under an advisory lock, since concurrent ones of several replicas have lost schedulers.
+ * Creates one BullMQ job scheduler per repeating job, and a watchdog, since schedulers have
+ * vanished and frozen before. An advisory lock guards the upserts: concurrent ones have lost
+ * schedulers.
  */
 export async function startSchedulers(options: SchedulersOptions): Promise<Schedulers> {
   const { repeating, logger } = options;
@@ -38,7 +39,7 @@ export async function startSchedulers(options: SchedulersOptions): Promise<Sched
       watching = watching
         .then(async () => await reviveLate(options, watchedSinceMs))
         .catch((error: unknown) => {
-          logger.warn({ error }, 'the schedules could not be watched; trying again');
+          logger.warn({ error }, 'the watchdog could not read when the scans ran; trying again');
         });
     },
     Math.max(watchFloorMs, shortestMs * lateIntervals),
@@ -66,7 +67,9 @@ async function upsertAll(
   }
 }
 
-/** An upsert at the same interval keeps the instant of the next run, however far off a clock that was wrong has put it. */
+/**
+ * Removes first: an upsert at the same interval keeps the next run, even one set by a wrong clock.
+ */
 async function replaceAll(
   options: SchedulersOptions,
   late: readonly RepeatingJob[],
@@ -78,8 +81,8 @@ async function replaceAll(
 }
 
 /**
- * Judges each repeating job by when it last ran, which Postgres knows, and not by its schedule: a schedule that looks well proves
- * nothing. A late one is scheduled anew and its job added once by hand.
+ * Replaces the schedule of each late job and adds the job once. PostgreSQL tells when a job last
+ * ran; a schedule that looks right proves nothing.
  */
 async function reviveLate(options: SchedulersOptions, watchedSinceMs: number): Promise<void> {
   const ages = await findScanAges(options.db);
@@ -91,11 +94,11 @@ async function reviveLate(options: SchedulersOptions, watchedSinceMs: number): P
   if (late.length === 0) return;
   options.logger.error(
     { scans: late.map(({ job }) => job.name), code: 'scan_late' },
-    'scans are late; they are scheduled anew',
+    'scans are late; scheduling them again',
   );
   await replaceAll(options, late);
   for (const { job } of late) {
-    // One id, so that a job which nobody takes is not added again and again.
+    // The fixed id prevents a second copy while no worker takes the first.
     const jobId = `late-${job.name.replaceAll('.', '-')}`;
     await options.backend
       .queue(job.queue)

@@ -61,9 +61,10 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
     },
   );
   worker.on('error', (error) => {
-    dependencies.logger.warn({ queue: name, error }, 'the queue connection has a fault');
+    dependencies.logger.warn({ queue: name, error }, 'a queue connection failed');
   });
-  // A job without its lock may already run elsewhere: stop its calls; the database fences its writes.
+  // A job without its lock may already run elsewhere: stop its calls; the database fences its
+  // writes.
   worker.on('lockRenewalFailed', (jobIds: string[]) => {
     for (const jobId of jobIds) worker.cancelJob(jobId, 'lock_lost');
   });

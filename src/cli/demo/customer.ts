@@ -6,17 +6,17 @@ const decisionAnswer = z.object({
   fields: z.array(z.tuple([z.string(), z.string()])),
 });
 
-/** The account that the demo's own forger pretends to speak for. */
+/** The account that the demo's forger claims to speak for. */
 export interface ForgedAccount {
   readonly account: string;
   readonly terminal: string;
 }
 
 /**
- * Plays the customer and their browser: opens the hosted page, decides, and carries the signed result back to the worker
- * as the page's form would.
+ * Plays the customer and the browser: opens the hosted page, decides, and posts the signed result
+ * to the worker as the page's form would.
  *
- * @param redirectUrl the address that the gateway gave for this customer
+ * @param redirectUrl the hosted page of this customer
  */
 export async function playCustomer(redirectUrl: string, scenario: Scenario): Promise<void> {
   if (scenario.customer === 'leaves' || scenario.customer === 'none') return;
@@ -34,10 +34,7 @@ export async function playCustomer(redirectUrl: string, scenario: Scenario): Pro
   }
 }
 
-/**
- * Plays somebody who wants a token for nothing: a success for a known reference, with a made-up id and a signature that
- * only looks like one.
- */
+/** Plays a forger: posts a success for a known reference with an invented id and signature. */
 export async function playForger(
   callbackUrl: string,
   merchantReferenceId: string,

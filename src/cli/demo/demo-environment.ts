@@ -19,17 +19,17 @@ import { generateEncryptionKey } from '../../security/keyring.ts';
 import { type MerchantBackend, startMerchantBackend } from './merchant-backend.ts';
 import { hashPassword } from '../../security/password.ts';
 
-/** Everything around the worker that the demo brings along. */
+/** Everything that the demo provides around the worker. */
 export interface DemoEnvironment {
   readonly config: Config;
   readonly databaseUrl: string;
-  /** On a database that was there before, a name of this run's own. */
+  /** On an existing database, a name unique to this run. */
   readonly credentialName: string;
   readonly account: { readonly account: string; readonly terminal: string };
   readonly storeCredentials: (operations: OperationDependencies) => Promise<void>;
-  /** Removes the credentials and the API key of this run from a database that outlives it. */
+  /** Removes the run's credentials and API key from a database that outlives it. */
   readonly removeCredentials: (operations: OperationDependencies) => Promise<void>;
-  /** Says where everything is, with a key for requests of the reader's own. */
+  /** Prints where everything is, and an API key for requests by hand. */
   readonly introduce: (app: App) => Promise<void>;
   readonly tokenGeneration: (operations: OperationDependencies) => Promise<number>;
   readonly untilTokenRenewed: (
@@ -38,12 +38,12 @@ export interface DemoEnvironment {
     signal: AbortSignal,
   ) => Promise<void>;
   readonly stayUp: (app: App, signal: AbortSignal) => Promise<void>;
-  /** How many events the demo's own merchant backend has taken. */
+  /** How many events the demo's merchant backend has accepted. */
   readonly eventCount: () => number;
   readonly close: () => Promise<void>;
 }
 
-/** Times short enough to watch. What takes a day in production takes seconds here. */
+/** Times short enough to watch: seconds in place of a day in production. */
 const demoTimes = {
   RECONCILE_SCHEDULE_MS: '500,1000,2000,4000,8000,16000',
   SCAN_INTERVAL_MS: '500',
@@ -51,12 +51,12 @@ const demoTimes = {
   ACCESS_TOKEN_TTL_MS: '6000',
   ACCESS_TOKEN_SKEW_MS: '500',
 } as const;
-/** How long the demo's own customers may take; a person who follows the documents has the usual day. */
+/** The deadline of played customers; a reader who follows the documents has the usual day. */
 const playedCustomerDeadlineMs = '6000';
 const actor = { type: 'operator', id: 'demo' } as const;
 const consoleUser = 'demo';
 
-/** What the demo makes up for itself: an account at the sandbox, an encryption key, a console login, a port. */
+/** The secrets, accounts and port that the demo generates for one run. */
 interface DemoKeys {
   readonly run: string;
   readonly account: string;
@@ -84,7 +84,9 @@ async function makeKeys(): Promise<DemoKeys> {
   };
 }
 
-/** The environment's own variables win, but for the gateway and its way back: the demo never talks to the real one. */
+/**
+ * Variables of the environment win, except those of the gateway: the demo uses its sandbox only.
+ */
 async function configure(
   keys: DemoKeys,
   sandbox: Pick<Sandbox, 'checkoutUrl' | 'openApiUrl'>,
@@ -116,12 +118,13 @@ function withoutEmpty(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 }
 
 /**
- * Starts the sandbox and, where no `DATABASE_URL` names another, an embedded PostgreSQL; migrates the database.
- * `isDriving` says whether the demo plays customers of its own, who have to be quick.
+ * Starts the sandbox and, without a `DATABASE_URL`, an embedded PostgreSQL; migrates the database.
+ *
+ * @param isDriving whether the demo plays customers, who have a short deadline
  */
 export async function prepareDemo(isDriving: boolean): Promise<DemoEnvironment> {
   const keys = await makeKeys();
-  // Faults of the environment are told before anything is started.
+  // Reports faults of the environment before it starts any service.
   const nowhere = 'http://127.0.0.1:1';
   const backend = await startMerchantBackend();
   const { database } = await configure(
@@ -238,7 +241,7 @@ async function storeCredentials(
   );
 }
 
-/** On a database that outlives the demo, a credential that stayed active would be refreshed for ever. */
+/** On a database that outlives the demo, an active credential would be renewed indefinitely. */
 async function removeCredentials({ db, door }: OperationDependencies, name: string): Promise<void> {
   for (const family of ['accept_payments', 'opcard'] as const) {
     const row = await findCredential(db, name, family);

@@ -7,16 +7,16 @@ import { playCustomer, playForger } from './customer.ts';
 import type { DemoEnvironment } from './demo-environment.ts';
 import type { Scenario } from './scenarios.ts';
 
-/** One lifecycle of the demo: the tokenization, and what is to become of it. */
+/** One lifecycle of the demo: the tokenization and its scenario. */
 export interface Lifecycle {
   readonly tokenizationId: string;
   readonly scenario: Scenario;
 }
 
 const redirectWithinMs = 30_000;
-const lookEveryMs = 100;
+const pollEveryMs = 100;
 
-/** Hands one request over as a backend would, then plays the people around it. */
+/** Enqueues one request as a backend would, then plays the customer and the forger. */
 export async function driveLifecycle(
   environment: DemoEnvironment,
   app: App,
@@ -65,11 +65,11 @@ async function untilExpired(app: App, id: string): Promise<void> {
   while (performance.now() < deadline) {
     const row = await findTokenization(app.operations.db, id);
     if (row?.state === 'expired') return;
-    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+    await new Promise((resolve) => setTimeout(resolve, pollEveryMs));
   }
 }
 
-/** The address to send the customer to, as soon as it is there; undefined when the request ended without one. */
+/** The customer's redirect URL, once it exists; undefined when the request ends without one. */
 async function untilRedirect(app: App, id: string): Promise<string | undefined> {
   const deadline = performance.now() + redirectWithinMs;
   while (performance.now() < deadline) {
@@ -77,7 +77,7 @@ async function untilRedirect(app: App, id: string): Promise<string | undefined> 
     if (row === undefined || !isOpen(row.state)) return undefined;
     if (row.redirect_url !== null) return row.redirect_url;
     if (row.state === 'submit_unknown' || row.state === 'confirming') return undefined;
-    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+    await new Promise((resolve) => setTimeout(resolve, pollEveryMs));
   }
   return undefined;
 }

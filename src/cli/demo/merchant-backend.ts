@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** The demo's own merchant backend: it takes the worker's events and counts each once, however often it comes. */
+/** The demo's merchant backend. It counts each event once, however often it is delivered. */
 export interface MerchantBackend {
   readonly url: string;
   readonly secret: string;
@@ -10,7 +10,7 @@ export interface MerchantBackend {
   readonly close: () => Promise<void>;
 }
 
-/** Starts the backend on this machine. It refuses every tenth event at first, as a busy one would. */
+/** Starts the backend on this machine. Like a busy one it answers every tenth request with 503. */
 export async function startMerchantBackend(): Promise<MerchantBackend> {
   const taken = new Set<string>();
   let arrivals = 0;

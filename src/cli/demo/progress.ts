@@ -4,14 +4,17 @@ import type { Lifecycle } from './lifecycle.ts';
 
 /** The live view of the demo. */
 export interface Progress {
-  /** Resolves when every lifecycle is where it should be, or when time is over. */
+  /** Resolves when every lifecycle has its expected state, or after `withinMs`. */
   readonly untilSettled: (withinMs: number, signal: AbortSignal) => Promise<void>;
   readonly close: () => void;
 }
 
 const everyMs = 250;
 
-/** Shows, on one line of a terminal or a line a second elsewhere, how many lifecycles are in which state. */
+/**
+ * Shows how many lifecycles are in each state: on one line of a terminal, else on a line each
+ * change.
+ */
 export function createProgress(db: Db, lifecycles: readonly Lifecycle[]): Progress {
   const isTerminal = process.stdout.isTTY;
   let last = '';

@@ -11,20 +11,20 @@ import { scenarioOf } from './scenarios.ts';
 
 /** How the demo runs. */
 export interface DemoOptions {
-  /** Lifecycles to drive; with none, whoever reads the documents is the only customer. */
+  /** Lifecycles to drive; with 0 the reader is the only customer. */
   readonly tokens: number;
-  /** Whether it ends by itself; otherwise it stays up until Ctrl-C. */
+  /** Whether the demo ends by itself; otherwise it runs until Ctrl-C. */
   readonly isExiting: boolean;
 }
 
-/** Lifecycles under way at once. */
+/** Lifecycles in progress at once. */
 const concurrency = 50;
-/** The slowest scenario waits for its deadline; everything is far beyond that when this is over. */
+/** Far longer than the slowest scenario, which waits for its deadline. */
 const settleWithinMs = 45_000;
 
 /**
- * Runs the demo and resolves to the exit code: 0 only if every lifecycle ended in the state it should, the audit trail has no break and
- * the access token was renewed.
+ * Runs the demo and resolves to the exit code: 0 only if every lifecycle has its expected state,
+ * the audit trail has no break and the access token was renewed.
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const stopping = new AbortController();
@@ -35,7 +35,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   try {
     return await runWith(environment, options, stopping.signal);
   } catch (error) {
-    // A terminal's Ctrl-C stops the embedded PostgreSQL as well, under whatever was asked of it.
+    // Ctrl-C in a terminal also stops the embedded PostgreSQL, and queries in progress fail.
     if (!stopping.signal.aborted) throw error;
     console.error('Stopped before the end.');
     return exitCodes.fault;
@@ -64,7 +64,7 @@ async function runWith(
     try {
       await driveAll(environment, app, { tokens, lifecycles }, signal);
       await progress.untilSettled(settleWithinMs, signal);
-      await untilTold(app, signal);
+      await untilDelivered(app, signal);
       await environment.untilTokenRenewed(app.operations, settleWithinMs, signal);
     } finally {
       progress.close();
@@ -75,7 +75,7 @@ async function runWith(
     console.log(JSON.stringify(summary.line));
     return summary.isGood ? exitCodes.clean : exitCodes.fault;
   } catch (error) {
-    // The database may outlive a demo that fails, and then its key must not.
+    // The API key of a failed demo must not stay valid on a database that outlives it.
     await environment.removeCredentials(app.operations).catch(() => undefined);
     throw error;
   } finally {
@@ -83,8 +83,8 @@ async function runWith(
   }
 }
 
-/** Waits until no event is on its way to the merchant's backend any more. */
-async function untilTold(app: RunningApp, signal: AbortSignal): Promise<void> {
+/** Waits until no delivery to the merchant's backend is pending. */
+async function untilDelivered(app: RunningApp, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + settleWithinMs;
   while (performance.now() < deadline && !signal.aborted) {
     if ((await listDeliveries(app.operations.db, 'pending', 1)).length === 0) return;

@@ -1,7 +1,7 @@
-/** What the customer of one demo lifecycle does, and where the lifecycle has to end. */
+/** What happens in one lifecycle of the demo, and its expected state. */
 export interface Scenario {
   readonly name: string;
-  /** What the gateway sandbox is told to do with the creation, through `order.remark`. */
+  /** The instruction to the gateway sandbox, sent as `order.remark`. */
   readonly remark: string;
   readonly customer:
     | 'approves'
@@ -10,9 +10,9 @@ export interface Scenario {
     | 'approves_and_closes'
     | 'approves_late'
     | 'none';
-  /** Times the browser delivers the result; more than once is a customer who reloads. */
+  /** How often the browser delivers the result; a customer who reloads delivers it again. */
   readonly browserDeliveries: number;
-  /** Whether somebody posts a made-up result to the redirect route first. */
+  /** Whether a forger posts an invented result to the redirect route first. */
   readonly isForged: boolean;
   readonly expected: 'active' | 'failed' | 'expired';
 }
@@ -25,7 +25,7 @@ const base = {
   expected: 'active',
 } as const satisfies Omit<Scenario, 'name'>;
 
-/** The lifecycles that the demo goes through, over and over. */
+/** The scenarios that the demo repeats. */
 export const scenarios: readonly Scenario[] = [
   { ...base, name: 'redirect' },
   { ...base, name: 'direct', remark: 'sandbox:direct', customer: 'none' },
@@ -48,7 +48,7 @@ export const scenarios: readonly Scenario[] = [
     customer: 'approves_and_closes',
   },
   { ...base, name: 'contradicted', remark: 'sandbox:redirect+contradicting' },
-  // Expired by then; the late success still wins.
+  // The tokenization has expired before; the late success still activates it.
   { ...base, name: 'too late', customer: 'approves_late' },
 ];
 

@@ -7,14 +7,14 @@ import { findStates } from '../../db/tokenizations.ts';
 import type { DemoEnvironment } from './demo-environment.ts';
 import type { Lifecycle } from './lifecycle.ts';
 
-/** How the demo ended. */
+/** The result of the demo. */
 export interface Summary {
   /** The one JSON line. */
   readonly line: Readonly<Record<string, string | number>>;
   readonly isGood: boolean;
 }
 
-/** Compares every lifecycle with what should have become of it, checks the audit trail, and prints a table. */
+/** Compares every lifecycle with its expected state, checks the audit trail, and prints a table. */
 export async function summarise(
   environment: DemoEnvironment,
   app: App,

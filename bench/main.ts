@@ -3,7 +3,7 @@ import { enqueue } from './scenarios/enqueue.ts';
 import { evidence } from './scenarios/evidence.ts';
 import { transitions } from './scenarios/transitions.ts';
 
-/** Scenarios by name: each prints a table and resolves to the line that is printed last, as JSON. */
+/** Scenarios by name. Each prints a table and resolves to the JSON line that is printed last. */
 const scenarios: Readonly<
   Record<string, (args: readonly string[]) => Promise<Record<string, unknown>>>
 > = {

@@ -12,17 +12,20 @@ import {
 } from '../support/access-token-soak.ts';
 import { benchDatabase } from '../support/bench-database.ts';
 
-/** What is soaked, but for the place. */
+/** The options of a soak that do not depend on its services. */
 type Plan = Omit<SoakOptions, 'databaseUrl' | 'redis' | 'seed'>;
 
 /**
- * A soak of the access tokens with time compressed: a virtual hour, the life of a token, takes 40 seconds. Two worker processes renew the
- * tokens of 20 credentials through storms, resets, lost replies, rejections and kills, while readers read without a pause. `--rounds <n>`: more of it.
+ * Soaks the access tokens in compressed time: a virtual hour, the life of a token, takes 40
+ * seconds. Two worker processes renew the tokens of 20 credentials through storms, resets, lost
+ * replies, rejections and kills, while readers read all the time. `--rounds <n>` repeats the
+ * phases.
  *
- * `--credentials <n>`: one life of many tokens in one process, on a calm gateway, to see how their renewals spread.
+ * `--credentials <n>` runs one life of many tokens in one process on a calm gateway, to see how
+ * their renewals spread.
  *
- * A reader that is let down, or a generation that came of two pairs, ends in exit code 1; on a calm gateway also a pair that it issued and that is no
- * generation.
+ * The exit code is 1 after an expired or failed read, after a generation of two pairs, and on a
+ * calm gateway after a pair that became no generation.
  */
 export async function accessTokens(args: readonly string[]): Promise<Record<string, unknown>> {
   const { values } = parseArgs({
@@ -59,22 +62,22 @@ export async function accessTokens(args: readonly string[]): Promise<Record<stri
   }
 }
 
-/** Without a round or a credential nothing is soaked, and nothing could be broken. */
+/** Without a round or a credential the soak would prove nothing. */
 const atLeastOne = z.coerce.number().int().min(1);
 
 function roughPlan(rounds: number): Plan {
   return {
-    // A killed worker keeps its job for 25 seconds, which no compression makes shorter; a due token has to last longer.
+    // A killed worker keeps its job for 25 seconds of real time; a due token has to live longer.
     tokenTtlMs: 40_000,
     credentials: 20,
     workers: 2,
     phases: Array.from({ length: rounds }, () => soakRound).flat(),
-    // Whenever a storm of 45 minutes begins, more than 45 minutes of every token are left.
+    // Every token has more than 45 minutes left whenever a storm of 45 minutes begins.
     env: { ACCESS_TOKEN_DUE_FRACTION: '0.15' },
   };
 }
 
-/** Ten times faster than life, so a rate of 50 calls a second stands for 5. */
+/** Ten times real speed, so 50 calls a second stand for 5. */
 function widePlan(credentials: number): Plan {
   return {
     tokenTtlMs: 360_000,
@@ -98,7 +101,7 @@ function isBroken(report: SoakReport, { phases }: Plan): boolean {
   );
 }
 
-/** How renewals came, by the audit trail: calls begun per second, calls under way at once, and what was left of the token at its renewal. */
+/** The spread of renewals, by the audit trail: calls per second and calls in progress at once. */
 async function measureSpread(databaseUrl: string): Promise<Record<string, unknown>> {
   return await withClient(databaseUrl, async (client) => {
     const { rows } = await client.query<Record<string, unknown>>(`
@@ -113,7 +116,7 @@ async function measureSpread(databaseUrl: string): Promise<Record<string, unknow
       select (select max(calls) from per_second)::integer as "mostCallsPerSecond",
         (select round(avg(calls), 1) from per_second where event like '%refresh%')::float8 as "meanRefreshesPerSecond",
         (select count(*) from call where event = 'access_token.refreshed')::integer as refreshes,
-        (select max(under_way) from (select sum(step) over (order by occurred_at) as under_way from call) c)::integer as "mostCallsAtOnce"`);
+        (select max(in_progress) from (select sum(step) over (order by occurred_at) as in_progress from call) c)::integer as "mostCallsAtOnce"`);
     return rows[0] ?? {};
   });
 }

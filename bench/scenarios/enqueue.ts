@@ -6,19 +6,20 @@ import { type BenchWorker, startBenchWorker } from '../support/bench-worker.ts';
 
 const samples = 300;
 const warmUps = 30;
-/** Enough that polls and enqueues don't fall into step, and that each enqueue finds an idle worker. */
+/** Long enough that enqueues do not align with polls and that each finds an idle worker. */
 const pauseMaxMs = 60;
 
-/** Hands one request over and resolves to the database's instant just before it was committed, in milliseconds. */
+/** Enqueues one request. Resolves to the database's time just before COMMIT, in milliseconds. */
 type Enqueue = (reference: string) => Promise<number>;
 
 /**
- * From commit to work: how long a request that was enqueued by SQL waits until it is accepted (sealed in its own row) and until a worker
- * has taken it (its intent is committed, the gateway is called next). Beside it: the same with its NOTIFY lost, which leaves
- * the poll, and a job added to BullMQ directly.
+ * Measures the time from commit to work: until a request enqueued by SQL is accepted (sealed in its
+ * own row), and until a worker has taken it (its intent is committed, the gateway call follows).
+ * Compares it with a request whose NOTIFY is lost, which the poll finds, and with a job added to
+ * BullMQ directly.
  *
- * All instants are the database's; the clock starts before the COMMIT is sent, so its own time counts too. The
- * contestants take turns, one request at a time.
+ * All times are the database's, and the COMMIT itself counts. The contestants alternate, one
+ * request at a time.
  */
 export async function enqueue(): Promise<Record<string, unknown>> {
   const worker = await startBenchWorker();
@@ -81,7 +82,7 @@ async function race(
   return waits;
 }
 
-/** When the audit trail says that a request was accepted and taken. */
+/** The times at which a request was accepted and taken, by the audit trail. */
 async function untilTaken(
   { app }: BenchWorker,
   reference: string,

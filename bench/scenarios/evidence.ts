@@ -4,7 +4,7 @@ import { histories, play } from '../../test/model/evidence-history.ts';
 const historiesCount = 250_000;
 const stepsMax = 12;
 
-/** Plays random histories through the evidence reducer and counts the rules that were broken; a break ends in exit code 1. */
+/** Plays random histories through the evidence reducer; the exit code is 1 if one breaks a rule. */
 export async function evidence(): Promise<Record<string, unknown>> {
   const seed = Math.trunc(Math.random() * 2 ** 31);
   const startedAt = performance.now();

@@ -11,13 +11,14 @@ const rounds = 3;
 const concurrency = 1_000;
 const actor = { type: 'worker', id: 'bench' } as const;
 
-/** One transition of every entity; `version` is what each row has before it. */
+/** One transition of every entity; `version` is the version of each row before it. */
 type Round = (ids: readonly string[], version: number) => Promise<void>;
 
 /**
- * Gathered transitions against one transaction per transition (the same writes: compare-and-set, audit row, outbox row, with
- * BEGIN and COMMIT around them) and against one statement per transition. Same database, same concurrency, same run; the
- * contestants take turns and the median round of each counts. All commits are durable (`synchronous_commit` on).
+ * Compares gathered transitions with one transaction per transition (the same compare-and-set,
+ * audit row and outbox row between BEGIN and COMMIT) and with one statement per transition, on the
+ * same database at the same concurrency. The contestants alternate, and the median round of each
+ * counts. All commits are durable (`synchronous_commit` on).
  */
 export async function transitions(): Promise<Record<string, unknown>> {
   const server = await benchDatabase();
@@ -57,7 +58,7 @@ async function race(
       if (lane === undefined) continue;
       const startedAt = performance.now();
       await run(lane.ids, round + 3);
-      // The first round warms connections and plans up.
+      // The first round warms up connections and plans.
       if (round > 0) lane.rates.push((entities / (performance.now() - startedAt)) * 1_000);
     }
   }
@@ -80,7 +81,7 @@ function throughDoor(door: TransitionDoor): Round {
   };
 }
 
-/** What a careful service writes by hand: a transaction with three statements for each transition. */
+/** The hand-written alternative: a transaction with three statements for each transition. */
 function perTransaction({ db }: Database): Round {
   return async (ids, version) => {
     await inParallel(ids, async (id) => {
@@ -168,7 +169,7 @@ async function addTokenizations(
   return ids;
 }
 
-/** Runs `work` for each id, `concurrency` at a time, as that many concurrent jobs would. */
+/** Runs `work` for each id, as `concurrency` concurrent jobs would. */
 async function inParallel(
   ids: readonly string[],
   work: (id: string) => Promise<void>,

@@ -1,6 +1,6 @@
 import type { SoakPhase } from './access-token-soak.ts';
 
-/** Every network fault at once, on both sides of the effect: half of all calls fail. Workers are killed besides. */
+/** Half of all calls fail, before or after their effect at the gateway, and workers are killed. */
 export const flakyGateway: SoakPhase = {
   name: 'half of all calls fail, workers die',
   virtualMinutes: 60,
@@ -15,7 +15,7 @@ export const flakyGateway: SoakPhase = {
   },
 };
 
-/** Nothing but 5xx, for as long as the worker promises to hold out. */
+/** Only 5xx, for the longest outage that no reader may notice. */
 export const storm: SoakPhase = {
   name: '5xx storm',
   virtualMinutes: 45,
@@ -25,12 +25,12 @@ export const storm: SoakPhase = {
 /** A gateway without faults. */
 export const calm: SoakPhase = { name: 'calm', virtualMinutes: 15, faults: {} };
 
-/** Whether no reply is lost and nobody is killed in this phase, so that every pair of the gateway has to become a generation. */
+/** Whether the phase loses no reply and kills no worker: every pair must become a generation. */
 export function isCalm({ faults, isKilling }: SoakPhase): boolean {
   return isKilling !== true && Object.keys(faults).length === 0;
 }
 
-/** One round of everything that the protocol leaves open and everything that a network does. */
+/** One round of all behaviours that the protocol leaves open and all faults of a network. */
 export const soakRound: readonly SoakPhase[] = [
   calm,
   storm,
@@ -47,7 +47,7 @@ export const soakRound: readonly SoakPhase[] = [
     isRevoking: true,
     faults: { oldAccessTokenDies: true, createInvalidates: true, refreshRejectRate: 0.2 },
   },
-  // What was revoked before is reported and renewed.
+  // Readers report the tokens that were revoked before, and workers renew them.
   { ...calm, name: 'calm again', isRevoking: true },
   storm,
 ];

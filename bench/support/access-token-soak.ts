@@ -18,20 +18,20 @@ import { createTally, inTypeScript, keepReading, overHttp } from './token-reader
 import { startWorkerProcess, type WorkerProcess } from './worker-process.ts';
 import { openSubscribedReader } from '../../src/access-token/read/reader.ts';
 
-/** A time during which the gateway behaves in one way. A virtual hour is one life of a token. */
+/** A period of one behaviour of the gateway. A virtual hour is one life of a token. */
 export interface SoakPhase {
   readonly name: string;
   readonly virtualMinutes: number;
   readonly faults: Partial<FaultSwitches>;
-  /** Whether the gateway ends tokens that we still hold; readers then get some that are refused, and report them. */
+  /** Whether the gateway revokes current tokens; readers report the refused ones. */
   readonly isRevoking?: boolean;
-  /** Whether worker processes are killed meanwhile, one after the other. */
+  /** Whether worker processes are killed during the phase, one at a time. */
   readonly isKilling?: boolean;
 }
 
-/** How to soak. */
+/** The options of a soak. */
 export interface SoakOptions {
-  /** A migrated database, with BullMQ's schema where there is no Redis. */
+  /** A migrated database; without Redis it has BullMQ's schema too. */
   readonly databaseUrl: string;
   readonly redis?: { readonly url: string; readonly prefix: string } | undefined;
   /** The life of a token in milliseconds, which stands for 60 minutes. */
@@ -40,46 +40,46 @@ export interface SoakOptions {
   readonly workers: number;
   readonly phases: readonly SoakPhase[];
   readonly seed: number;
-  /** How long the gateway takes for each call, in milliseconds; default 0. */
+  /** The latency of the gateway in milliseconds; default 0. */
   readonly latencyMs?: number;
   readonly env?: Readonly<Record<string, string>>;
-  /** How long each reader rests after a read, in milliseconds; default 4. */
+  /** The pause of each reader after a read, in milliseconds; default 4. */
   readonly readerPauseMs?: number;
   readonly onPhase?: (phase: SoakPhase) => void;
 }
 
-/** What came of it. */
+/** The result of a soak. */
 export interface SoakReport {
   readonly virtualHours: number;
   readonly reads: number;
-  /** Tokens that were handed out past their end, or that the gateway refused although it had not revoked them. */
+  /** Reads of tokens that had expired, or that the gateway refused without having revoked them. */
   readonly expiredReads: number;
   /** Reads that ended in an error. */
   readonly failedReads: number;
-  /** Tokens that the gateway had just revoked while it was told to. */
+  /** Reads of tokens that the gateway had just revoked, in phases that revoke. */
   readonly revokedReads: number;
   readonly longestReaderWaitMs: number;
-  /** Generations that were committed, of all credentials. */
+  /** Committed generations of all credentials. */
   readonly generations: number;
-  /** Pairs that the gateway issued in all, by its own count: as many as generations, unless a reply was lost or a worker killed. */
+  /** Pairs that the gateway issued. More than generations only after lost replies and kills. */
   readonly pairsAtGateway: number;
   readonly gatewayCalls: number;
-  /** Pairs that came of one generation of one credential: the committed one, and any of a worker that was overtaken. */
+  /** The most pairs of one generation of one credential: the committed one and late ones. */
   readonly maxEffectiveRefreshesPerGeneration: number;
   readonly kills: number;
   readonly auditBreaks: number;
-  /** The first few faults that readers met, for people. */
+  /** The first few faults that readers met. */
   readonly faults: readonly string[];
 }
 
 const minuteShare = 60;
-/** Far above what 5 calls a second and life-sized tokens need; with tokens of seconds the limit would be the test. */
+/** High enough that the rate limit plays no part: tokens that live seconds renew often. */
 const callsPerSecondMax = 1_000;
 
 /**
- * Compresses time: tokens live for seconds, so the gateway's timeouts, the scan and the margins shrink with them, and hours of a worker's life pass in
- * minutes. Worker processes renew, real ones, while readers in this process read without a pause, in TypeScript and over HTTP, and check
- * what they get against the gateway.
+ * Soaks the access tokens in compressed time: tokens live for seconds, and the gateway's timeouts,
+ * the scan and the margins shrink with them. Worker processes renew the tokens while readers in
+ * this process read all the time, in TypeScript and over HTTP, and check each token at the gateway.
  */
 export async function soakAccessTokens(options: SoakOptions): Promise<SoakReport> {
   const { tokenTtlMs, seed, latencyMs = 0 } = options;
@@ -107,7 +107,7 @@ export async function soakAccessTokens(options: SoakOptions): Promise<SoakReport
     const start = async (): Promise<WorkerProcess> =>
       await startWorkerProcess(env, ['worker', 'relay', 'scheduler']);
     workers.push(...(await Promise.all(Array.from({ length: options.workers }, start))));
-    await untilAllAreFresh(app, apps.length);
+    await untilAllHaveTokens(app, apps.length);
     return await soak(options, { app, sandbox, apiKey, workers, start });
   } finally {
     await Promise.all(workers.map(async (worker) => await worker.kill()));
@@ -117,7 +117,7 @@ export async function soakAccessTokens(options: SoakOptions): Promise<SoakReport
   }
 }
 
-/** A Redis may be somebody else's too, and is left as it was; the database goes as a whole. */
+/** Removes the queues from a Redis, which may be shared; the caller drops the whole database. */
 async function removeQueues({ backend }: App): Promise<void> {
   if (backend.kind !== 'redis') return;
   for (const name of queueNames) await backend.queue(name).obliterate({ force: true });
@@ -171,7 +171,7 @@ async function storeAll(
   );
 }
 
-async function untilAllAreFresh({ database }: App, count: number): Promise<void> {
+async function untilAllHaveTokens({ database }: App, count: number): Promise<void> {
   for (;;) {
     const { rows } = await sql<{ count: number }>`
       select count(*)::integer as count from access_token where generation > 0`.execute(
@@ -199,12 +199,12 @@ async function soak(options: SoakOptions, scene: Scene): Promise<SoakReport> {
     onFault: () => undefined,
   });
   const tally = createTally();
-  const over = new AbortController();
+  const stopping = new AbortController();
+  const { credentials, readerPauseMs } = options;
+  const readersScene = { app, sandbox, credentials, readerPauseMs, tally, stop: stopping.signal };
   const readers = Promise.all(
     [...inTypeScript(reader), ...overHttp(app.urls?.private ?? '', scene.apiKey)].map(
-      async (read) => {
-        await keepReading(read, options, scene, tally, over.signal);
-      },
+      async (read) => await keepReading(read, readersScene),
     ),
   );
   let kills = 0;
@@ -223,11 +223,11 @@ async function soak(options: SoakOptions, scene: Scene): Promise<SoakReport> {
     virtualHours = (performance.now() - startedAt) / options.tokenTtlMs;
   } finally {
     sandbox.setFaults(faultDefaults);
-    over.abort();
+    stopping.abort();
     await readers;
     await reader.close();
   }
-  await untilNoRenewalIsUnderWay(app);
+  await untilRenewalsEnd(app);
   const { generations, ...trail } = await judgeTrail(app);
   const { calls, accessTokens } = sandbox.state();
   return {
@@ -246,7 +246,7 @@ async function soak(options: SoakOptions, scene: Scene): Promise<SoakReport> {
   };
 }
 
-/** Kills one worker process after the other, each as soon as the one before is back. */
+/** Kills one worker process at a time and replaces it before the next. */
 async function keepKilling({ workers, start }: Scene, passed: Promise<unknown>): Promise<number> {
   let kills = 0;
   let isOver = false;
@@ -261,16 +261,16 @@ async function keepKilling({ workers, start }: Scene, passed: Promise<unknown>):
 }
 
 /**
- * Lets no further renewal begin, and those under way end: a stop would cut their calls off, and the gateway would have issued
- * pairs that nobody got.
+ * Pauses renewals and waits for the running ones. A stop would cut off their calls, and the gateway
+ * would count pairs that no worker received.
  */
-async function untilNoRenewalIsUnderWay({ backend }: App): Promise<void> {
+async function untilRenewalsEnd({ backend }: App): Promise<void> {
   const queue = backend.queue('access-token');
   await queue.pause();
   while ((await queue.getActiveCount()) > 0) await setTimeout(20);
 }
 
-/** What the audit trail says of the renewals, for the whole time. */
+/** The renewals of the whole soak, by the audit trail. */
 async function judgeTrail({
   database,
 }: App): Promise<

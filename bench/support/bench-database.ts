@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
 import { withClient } from '../../src/db/database.ts';
 
-/** A database of the benchmark's own: on the server in `BENCH_DATABASE_URL`, or on an embedded PostgreSQL. */
+/** Creates a database for one run, in `BENCH_DATABASE_URL` or on an embedded PostgreSQL. */
 export async function benchDatabase(): Promise<{ url: string; close: () => Promise<void> }> {
   const configured = process.env['BENCH_DATABASE_URL'];
   if (configured === undefined) return await startEmbeddedPostgres();

@@ -9,16 +9,16 @@ import { sandboxDefaults, startSandbox } from '../../src/sandbox/sandbox.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { benchDatabase } from './bench-database.ts';
 
-/** A worker with its gateway sandbox on a database of the benchmark's own. */
+/** A worker with its gateway sandbox, on a database for one run. */
 export interface BenchWorker {
   readonly app: App;
   readonly databaseUrl: string;
-  /** Where the queues are: on the Redis in `BENCH_REDIS_URL`, or on PostgreSQL. */
+  /** `redis` with `BENCH_REDIS_URL`, else `postgres`. */
   readonly queues: 'redis' | 'postgres';
   readonly close: () => Promise<void>;
 }
 
-/** Starts a worker in the roles that move work: no listener, no schedules. */
+/** Starts a worker in the roles `worker` and `relay`: no listener, no schedules. */
 export async function startBenchWorker(): Promise<BenchWorker> {
   const server = await benchDatabase();
   await migrate(server.url);
@@ -49,7 +49,7 @@ export async function startBenchWorker(): Promise<BenchWorker> {
     databaseUrl: server.url,
     queues: app.backend.kind,
     async close() {
-      // A Redis may be somebody else's too, and is left as it was; the database goes as a whole.
+      // A Redis may be shared, so its queues are removed; the whole database is dropped below.
       if (app.backend.kind === 'redis') {
         for (const name of queueNames) await app.backend.queue(name).obliterate({ force: true });
       }

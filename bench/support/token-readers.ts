@@ -4,7 +4,7 @@ import type { AccessTokenReader } from '../../src/access-token/read/reader.ts';
 import { reportInvalidToken } from '../../src/access-token/read/report-invalid.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 
-/** What a reader got: a token with its end, as an instant in milliseconds. */
+/** A token that a reader got; `expiresAtMs` is an instant. */
 interface Read {
   readonly accessToken: string;
   readonly generation: number;
@@ -16,7 +16,7 @@ export type ReadToken = (credential: string) => Promise<Read>;
 
 const readersOfEachKind = 4;
 
-/** Readers inside the process, as a backend in TypeScript has them. */
+/** Readers inside this process, as in a backend in TypeScript. */
 export function inTypeScript(reader: AccessTokenReader): readonly ReadToken[] {
   return Array.from({ length: readersOfEachKind }, (_, n) => async (credential) => {
     const read = await reader.read(credential, { type: 'backend', id: `reader-${n}` });
@@ -28,7 +28,7 @@ export function inTypeScript(reader: AccessTokenReader): readonly ReadToken[] {
   });
 }
 
-/** Readers over HTTP, without the client: its retries would hide what they meet. */
+/** Readers over HTTP. They do without the client, whose retries would hide faults. */
 export function overHttp(baseUrl: string, apiKey: string): readonly ReadToken[] {
   const headers = { authorization: `Bearer ${apiKey}` };
   return Array.from({ length: readersOfEachKind }, () => async (credential) => {
@@ -44,7 +44,7 @@ export function overHttp(baseUrl: string, apiKey: string): readonly ReadToken[] 
   });
 }
 
-/** What all readers met. */
+/** The counts of all readers. */
 export interface Tally {
   reads: number;
   expiredReads: number;
@@ -71,21 +71,22 @@ export function createTally(): Tally {
 const faultsShown = 5;
 const pauseMs = 4;
 
-/** Where readers read, and the gateway that judges what they get. */
+/** What the readers share. */
 export interface ReadersScene {
   readonly app: App;
+  /** The gateway, which tells whether a token is valid. */
   readonly sandbox: Sandbox;
+  readonly credentials: number;
+  readonly readerPauseMs?: number | undefined;
+  readonly tally: Tally;
+  /** Aborted when the readers have to stop. */
+  readonly stop: AbortSignal;
 }
 
-/** Reads tokens of random credentials until it is over. */
-export async function keepReading(
-  readToken: ReadToken,
-  { credentials, readerPauseMs = pauseMs }: { credentials: number; readerPauseMs?: number },
-  scene: ReadersScene,
-  tally: Tally,
-  over: AbortSignal,
-): Promise<void> {
-  while (!over.aborted) {
+/** Reads tokens of random credentials until `stop`. */
+export async function keepReading(readToken: ReadToken, scene: ReadersScene): Promise<void> {
+  const { credentials, readerPauseMs = pauseMs, tally, stop } = scene;
+  while (!stop.aborted) {
     const credential = `c${Math.floor(Math.random() * credentials)}`;
     const startedAt = performance.now();
     const askedAtMs = Date.now();
@@ -93,7 +94,7 @@ export async function keepReading(
       const read = await readToken(credential);
       tally.longestMs = Math.max(tally.longestMs, performance.now() - startedAt);
       tally.reads += 1;
-      await check(read, askedAtMs, credential, scene, tally);
+      await checkToken(read, askedAtMs, credential, scene);
     } catch (error) {
       tally.failedReads += 1;
       note(tally, `${credential}: ${error instanceof Error ? error.message : 'unknown'}`);
@@ -103,31 +104,30 @@ export async function keepReading(
 }
 
 /**
- * Whether the token was past its end when it was asked for, or the gateway refuses it before its end. One that ends on its way is nobody's
- * fault.
+ * Counts a token that had expired when it was requested, or that the gateway refuses before it
+ * expires. A token that expires during the check counts as neither.
  */
-async function check(
+async function checkToken(
   { accessToken, generation, expiresAtMs }: Read,
   askedAtMs: number,
   credential: string,
-  { app, sandbox }: ReadersScene,
-  tally: Tally,
+  { app, sandbox, tally }: ReadersScene,
 ): Promise<void> {
-  const isPast = expiresAtMs <= askedAtMs;
+  const hasExpired = expiresAtMs <= askedAtMs;
   const response = await fetch(`${sandbox.url}/card-api/v1/probe`, {
     method: 'POST',
     headers: { authorization: accessToken },
   });
   await response.arrayBuffer();
-  if (!isPast && (response.ok || expiresAtMs <= Date.now())) return;
-  if (!isPast && tally.isRevoking) {
+  if (!hasExpired && (response.ok || expiresAtMs <= Date.now())) return;
+  if (!hasExpired && tally.isRevoking) {
     tally.revokedReads += 1;
     const actor = { type: 'backend', id: 'reader' } as const;
     await reportInvalidToken(app.operations, credential, generation, actor);
     return;
   }
   tally.expiredReads += 1;
-  note(tally, `${credential}: generation ${generation} is ${isPast ? 'past its end' : 'refused'}`);
+  note(tally, `${credential}: generation ${generation} is ${hasExpired ? 'expired' : 'refused'}`);
 }
 
 function note(tally: Tally, fault: string): void {

@@ -4,26 +4,28 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Role } from '../../src/domain/roles.ts';
 
-/** A worker as `npm start` runs it, in a process of its own. */
+/** A worker in its own process, as `npm start` runs it. */
 export interface WorkerProcess {
-  /** SIGKILL: nothing is finished, no connection is closed in order. */
+  /** Sends SIGKILL: jobs stay unfinished and connections break. */
   readonly kill: () => Promise<void>;
-  /** SIGTERM: resolves when it has stopped in order, and throws when it did not. */
+  /** Sends SIGTERM. Throws when the worker does not stop in order. */
   readonly stop: () => Promise<void>;
 }
 
 const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
 
-/** How long it takes here and now to start a process that loads all that a worker does, in milliseconds: 700 on an idle machine. */
+/** The time in milliseconds that a worker takes to load on this machine now; 700 when idle. */
 export async function measureStartMs(): Promise<number> {
   const startedAt = performance.now();
   await once(spawn(process.execPath, [main, 'start', '--help'], { stdio: 'ignore' }), 'exit');
   return performance.now() - startedAt;
 }
 
-const saidMax = 100;
+const linesMax = 100;
 
-/** Starts `token-worker start` in these roles; resolves when it is up, and throws what it said when it does not come up. */
+/**
+ * Starts `token-worker start` and waits until it is up. Throws its output when it exits instead.
+ */
 export async function startWorkerProcess(
   env: Readonly<Record<string, string>>,
   roles: readonly Role[],
@@ -33,12 +35,12 @@ export async function startWorkerProcess(
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');
-  // A run that fails must not leave it behind.
+  // A failed run must not leave the process behind.
   const end = (): void => void child.kill('SIGKILL');
   process.once('exit', end);
   void exited.then(() => process.off('exit', end));
-  const said: string[] = [];
-  await untilUp(child.stdout, exited, said);
+  const lines: string[] = [];
+  await untilUp(child.stdout, exited, lines);
   return {
     async kill() {
       child.kill('SIGKILL');
@@ -47,24 +49,24 @@ export async function startWorkerProcess(
     async stop() {
       child.kill('SIGTERM');
       const [code] = await exited;
-      if (code !== 0) throw new Error(`a worker did not stop in order: ${said.join('\n')}`);
+      if (code !== 0) throw new Error(`a worker did not stop in order: ${lines.join('\n')}`);
     },
   };
 }
 
-async function untilUp(stdout: Readable, exited: Promise<unknown>, said: string[]): Promise<void> {
+async function untilUp(stdout: Readable, exited: Promise<unknown>, lines: string[]): Promise<void> {
   const isUp = new Promise<void>((resolve) => {
-    // Read to the end, or the worker would stand still on a full pipe.
+    // Read all output: a full pipe would block the worker.
     createInterface({ input: stdout }).on('line', (line) => {
-      said.push(line);
-      if (said.length > saidMax) said.shift();
+      lines.push(line);
+      if (lines.length > linesMax) lines.shift();
       if (line.includes('the worker is up')) resolve();
     });
   });
   await Promise.race([
     isUp,
     exited.then(() => {
-      throw new Error(`a worker did not come up: ${said.join('\n')}`);
+      throw new Error(`a worker did not come up: ${lines.join('\n')}`);
     }),
   ]);
 }

@@ -49,7 +49,6 @@ export interface App {
   readonly operations: OperationDependencies;
   readonly database: Database;
   readonly backend: QueueBackend;
-  readonly metrics: Metrics;
   /** Addresses of the listeners; undefined without the role `http`. */
   readonly urls: { readonly public: string; readonly private: string } | undefined;
   /** Closes everything in reverse order, within the shutdown deadline. */
@@ -131,7 +130,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
   const urls = roles.has('http')
     ? await listen(options, { database, backend, operations, metrics, nudgeRelay }, shutdown)
     : undefined;
-  return { operations, database, backend, metrics, urls, stop: shutdown.run };
+  return { operations, database, backend, urls, stop: shutdown.run };
 }
 
 function startWorkers(

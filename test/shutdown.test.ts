@@ -25,7 +25,7 @@ function shutdownOf(
 const atOnce = async (): Promise<void> => undefined;
 
 describe('a shutdown', () => {
-  test('closes what was opened last first, each part only after the former is closed', async () => {
+  test('closes parts one after the other, last opened first', async () => {
     const workers = Promise.withResolvers<void>();
     const { shutdown, closed } = shutdownOf({
       database: atOnce,
@@ -39,7 +39,7 @@ describe('a shutdown', () => {
     expect(closed).toEqual(['listener', 'workers', 'database']);
   });
 
-  test('asked for twice happens once', async () => {
+  test('runs once when it is requested twice', async () => {
     const { shutdown, closed } = shutdownOf({ database: atOnce });
     const [first, second] = await Promise.all([shutdown.run(), shutdown.run()]);
     expect(first).toBe(second);
@@ -47,7 +47,7 @@ describe('a shutdown', () => {
     expect(closed).toEqual(['database']);
   });
 
-  test('with a part that hangs ends at the deadline and names that part only', async () => {
+  test('with a part that hangs ends at the deadline and reports only that part', async () => {
     const slightlySlow = async (): Promise<void> =>
       await new Promise((resolve) => setTimeout(resolve, 20));
     const { shutdown, closed } = shutdownOf(
@@ -67,7 +67,7 @@ describe('a shutdown', () => {
     expect(performance.now() - startedAt).toBeLessThan(1_500);
   });
 
-  test('with a part that fails, even at once, closes the others', async () => {
+  test('with a part that fails, even synchronously, closes the others', async () => {
     const shutdown = createShutdown({ deadlineMs: 1_000, logger: silent });
     const closed: string[] = [];
     shutdown.own('database', { close: async () => void closed.push('database') });

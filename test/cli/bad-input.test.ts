@@ -7,13 +7,13 @@ import { runCli } from '../support/harness/run-cli.ts';
 
 const key = `k1:${generateEncryptionKey('k1').key.reveal()}`;
 
-describe('bad input is answered with one clear sentence, an exit code, and no stack trace', () => {
+describe('bad input is answered with one sentence, an exit code, and no stack trace', () => {
   const unreachable = 'postgres://worker:hunter2@127.0.0.1:1/tokens';
 
   test.for<readonly [string, readonly string[], Record<string, string>, number, string]>([
     ...(['callbacks replay', 'deliveries replay', 'dead-letters redrive'] as const).map(
       (command): [string, readonly string[], Record<string, string>, number, string] => [
-        `an id that is none, for ${command}`,
+        `a malformed id, for ${command}`,
         [...command.split(' '), 'x'],
         { ENCRYPTION_KEYS: key, DATABASE_URL: unreachable },
         1,
@@ -72,7 +72,7 @@ describe('bad input is answered with one clear sentence, an exit code, and no st
     expect(ended.output).not.toMatch(/\n\s+at |hunter2/);
   });
 
-  test('a database without our schema, a database that is not there', async ({ databaseUrl }) => {
+  test('a database without the schema, a missing database', async ({ databaseUrl }) => {
     const url = new URL(inject('adminUrl'));
     const env = { ENCRYPTION_KEYS: key };
     const bare = await runCli(['start'], { ...env, DATABASE_URL: url.href });
@@ -91,7 +91,7 @@ describe('bad input is answered with one clear sentence, an exit code, and no st
     });
   });
 
-  test('a port that is taken names the variable to change', async ({ databaseUrl }) => {
+  test('a port in use names the variable to change', async ({ databaseUrl }) => {
     const blocker = createServer();
     await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
     const address = blocker.address();
@@ -108,7 +108,7 @@ describe('bad input is answered with one clear sentence, an exit code, and no st
     expect(ended.code).toBe(1);
   });
 
-  test('a wrong account is told by doctor, with the variables to correct; a right one is taken', async ({
+  test('doctor reports a wrong account with the variables to correct, and accepts a right one', async ({
     databaseUrl,
   }) => {
     const sandbox = await startSandbox();
@@ -130,7 +130,7 @@ describe('bad input is answered with one clear sentence, an exit code, and no st
     expect(taken.code).toBe(0);
   });
 
-  test('broken JSON, a wrong payload and an unknown credential are told apart, without values', async ({
+  test('broken JSON, a wrong payload and an unknown credential have different errors without values', async ({
     databaseUrl,
   }) => {
     const env = { ENCRYPTION_KEYS: key, DATABASE_URL: databaseUrl };

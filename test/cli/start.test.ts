@@ -11,7 +11,7 @@ import { test } from '../support/harness/fixtures.ts';
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 test.for(['SIGTERM', 'SIGINT'] as const)(
-  'a worker process that gets %s answers who waits with what is known, closes in order and exits with 0',
+  'a worker process that receives %s answers its long polls, closes in order and exits with 0',
   async (signal, { databaseUrl, onTestFinished }) => {
     const key = generateEncryptionKey('k1').key.reveal();
     const shop = makeKey('shop');
@@ -27,13 +27,13 @@ test.for(['SIGTERM', 'SIGINT'] as const)(
         OCEANPAYMENT_ACCOUNT: '995149',
         OCEANPAYMENT_TERMINAL: '99514901',
         OCEANPAYMENT_SECURE_CODE: 'code',
-        // Nobody answers there, so the request comes to no end.
+        // No server listens there, so the request stays open.
         OCEANPAYMENT_CHECKOUT_URL: 'http://127.0.0.1:9',
         CALLBACK_PUBLIC_URL: 'http://127.0.0.1:9',
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    // One that outlives a failed test would fill its pipe, and the run would wait for it for ever.
+    // A process that outlived a failed test would fill its pipe and block the run.
     onTestFinished(() => void worker.kill('SIGKILL'));
     let output = '';
     worker.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
@@ -49,9 +49,9 @@ test.for(['SIGTERM', 'SIGINT'] as const)(
       call('GET', `/v1/tokenizations/${id}?wait=60s&until=final`),
       call('GET', `/v1/tokenizations?customerId=cust-77&wait=60s&until=final`),
     ];
-    // Another round trip on a connection of its own: the two have been taken by now.
+    // After another round trip on its own connection, both requests have been accepted.
     await call('GET', `/v1/tokenizations/${id}`);
-    // Not `exit`: its last lines may still be on their way then.
+    // Not `exit`: the last lines may arrive after it.
     const closed = once(worker, 'close');
     worker.kill(signal);
     const [one, found] = await Promise.all(waiting);

@@ -79,7 +79,7 @@ describe('the configuration', () => {
     expect(faultsOf(complete)).toBe('');
   });
 
-  test('secrets of the configuration do not show when it is printed', () => {
+  test('printing the configuration shows no secret', () => {
     const config = loadConfig({ ...complete, OPCARD_APP_KEY: 'key', OPCARD_APP_SECRET: 'hunter3' });
     expect(JSON.stringify(config)).not.toContain('hunter3');
     expect(JSON.stringify(config.encryptionKeys)).not.toContain(complete.ENCRYPTION_KEYS.slice(3));

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { renderConfigurationTable } from '../../src/config/configuration-table.ts';
 
-test('docs/configuration.md is what the table of variables says', async () => {
+test('docs/configuration.md is generated from the declarations', async () => {
   await expect(renderConfigurationTable()).toMatchFileSnapshot('../../docs/configuration.md');
 });
 

@@ -18,7 +18,7 @@ function faultsOf(env: Record<string, string>): readonly string[] {
 }
 
 describe('faults of the configuration', () => {
-  test('of form, of combination and of spelling are told in one go, each once', () => {
+  test('of form, of combination and of spelling are reported together, each once', () => {
     const faults = faultsOf({
       DATABASE_URL: 'mysql://db/x',
       NODE_ENV: 'production',
@@ -47,7 +47,7 @@ describe('faults of the configuration', () => {
     expect(names).toHaveLength(expected.length);
   });
 
-  test('keys of the API that are malformed, of an unknown scope or named twice are told without their digest', () => {
+  test('of API keys (malformed, unknown scope, same name twice) are reported without the digest', () => {
     const digest = 'c'.repeat(64);
     for (const [keys, fault] of [
       ['shop', 'give name:sha256 in hex'],
@@ -72,7 +72,7 @@ describe('faults of the configuration', () => {
     ['ENCRYPTION_KEY', 'ENCRYPTION_KEYS'],
     ['ACCESS_TOKEN_TTL', 'ACCESS_TOKEN_TTL_MS'],
     ['GATEWAY_TIMEOUT', 'GATEWAY_TIMEOUT_MS'],
-  ])('%s is taken for %s', (written, meant) => {
+  ])('%s is reported as a misspelled %s', (written, meant) => {
     expect(faultsOf({ ...complete, [written]: 'x' })).toEqual([
       `${written}: no such variable; did you mean ${meant}?`,
     ]);
@@ -86,7 +86,7 @@ describe('faults of the configuration', () => {
     'GATEWAY_INTERFACE',
     'PATH',
     'npm_config_cache',
-  ])('%s belongs to somebody else and is no fault', (name) => {
+  ])('%s belongs to other software and is no fault', (name) => {
     expect(faultsOf({ ...complete, [name]: 'x' })).toEqual([]);
   });
 
@@ -104,7 +104,7 @@ describe('faults of the configuration', () => {
     expect(faults.length === 0).toBe(isAllowed);
   });
 
-  test('addresses of the gateway are told apart from what is none, without their value', () => {
+  test('malformed source addresses are reported without their value', () => {
     const load = (text: string) => ({ ...complete, NOTIFY_SOURCE_ALLOW_LIST: text });
     expect(loadConfig(complete).publicHttp.notifySources).toBeUndefined();
     expect(loadConfig(load('192.0.2.7, 2001:db8::/32')).publicHttp.notifySources).toHaveLength(2);

@@ -38,13 +38,13 @@ describe('a log line', () => {
     { quickpay_id: canary, quickpayId: canary },
     { items: [{ password: canary }] },
     { credential: new Secret(canary) },
-  ])('shows no value under a forbidden name: %j', (fields) => {
+  ])('redacts the value of a forbidden field: %j', (fields) => {
     const line = record((logger) => logger.error(fields, 'x'));
     expect(line).toContain('[secret]');
     expect(line).not.toContain(canary);
   });
 
-  test('of our own error shows its code, sentence and paths', () => {
+  test('about an AppError shows its code, message and paths', () => {
     const error = new AppError('payload_invalid', 'The payload does not parse.', {
       paths: ['order.currency'],
     });
@@ -58,7 +58,7 @@ describe('a log line', () => {
     });
   });
 
-  test('of any other error shows class, code and frames, and its message in no way', () => {
+  test('about any other error shows class, code and frames, and never its message', () => {
     const foreign = Object.assign(new TypeError(`refused ${canary}\n    at ${canary} (row:1:1)`), {
       code: 'ECONNREFUSED',
       detail: `Key (email)=(${canary}) exists`,
@@ -78,7 +78,7 @@ describe('a log line', () => {
     expect(line).toContain('logger.test.ts');
   });
 
-  test('of an error that is its own cause ends', () => {
+  test('about an error that is its own cause is finite', () => {
     const error: Error & { cause?: unknown } = new RangeError('x');
     error.cause = error;
     const line = record((logger) => logger.error({ error }, 'x'));

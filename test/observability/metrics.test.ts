@@ -3,7 +3,7 @@ import { createMetrics, metricTable } from '../../src/observability/metrics.ts';
 import { renderMetricsTable } from '../../src/observability/metrics-table.ts';
 
 describe('the metrics', () => {
-  test('count what they are told, by label', async () => {
+  test('count observations by label', async () => {
     const metrics = createMetrics();
     metrics.countTransition('tokenization', 'tokenization.activated');
     metrics.countTransition('tokenization', 'tokenization.activated');
@@ -29,13 +29,13 @@ describe('the metrics', () => {
     }
   });
 
-  test('of two processes in one share nothing', async () => {
+  test('of two instances share nothing', async () => {
     const [first, second] = [createMetrics(), createMetrics()];
     first.countCallback('notify', 'kept');
     expect((await second.render()).body).not.toContain('result="kept"');
   });
 
-  test('read depths on each scrape, and show no old ones when they can not be read', async () => {
+  test('read depths on each scrape, and show none when the source fails', async () => {
     const metrics = createMetrics();
     let isReachable = true;
     metrics.onScrape(async () => {
@@ -66,7 +66,7 @@ describe('the metrics', () => {
     expect((await metrics.render()).body).toContain(depth);
   });
 
-  test('an outbox that could not be read is not shown as empty', async () => {
+  test('an unreadable outbox is not shown as empty', async () => {
     const metrics = createMetrics();
     metrics.onScrape(async () => await Promise.reject(new Error('no database')));
     expect((await metrics.render()).body).not.toMatch(
@@ -74,7 +74,7 @@ describe('the metrics', () => {
     );
   });
 
-  test('are all in the table, and the table names no other', async () => {
+  test('are exactly those of the table', async () => {
     const { body } = await createMetrics().render();
     const exposed = [...body.matchAll(/^# HELP (token_worker_\w+) /gm)].map(([, name]) => name);
     expect(new Set(exposed)).toEqual(new Set(Object.keys(metricTable)));
@@ -82,6 +82,6 @@ describe('the metrics', () => {
   });
 });
 
-test('docs/metrics.md is what the table of metrics says', async () => {
+test('docs/metrics.md is generated from the table of metrics', async () => {
   await expect(renderMetricsTable()).toMatchFileSnapshot('../../docs/metrics.md');
 });

@@ -12,8 +12,8 @@ import { eventually } from '../support/eventually.ts';
 
 const uuid = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
 
-/** The real queues, which take what `isTaken` lets through and throw at the rest. */
-function choosy(backend: QueueBackend, isTaken: (jobId: string) => boolean): QueueBackend {
+/** The real queues, which throw for a job unless `isTaken` accepts its id. */
+function selectiveQueues(backend: QueueBackend, isTaken: (jobId: string) => boolean): QueueBackend {
   const refuse = (ids: readonly (string | undefined)[]): void => {
     if (ids.some((id) => !isTaken(id ?? ''))) throw new Error('the queue says no');
   };
@@ -41,7 +41,7 @@ function choosy(backend: QueueBackend, isTaken: (jobId: string) => boolean): Que
   };
 }
 
-/** A relay of the test's own, on queues in PostgreSQL that `wrap` may spoil. */
+/** A relay on queues in PostgreSQL; `wrap` may add faults to them. */
 async function startOwnRelay(
   operations: OperationDependencies,
   databaseUrl: string,
@@ -60,14 +60,14 @@ async function startOwnRelay(
   return backend;
 }
 
-test('a job that its queue does not take holds up the later rows of its key, and nothing else', async ({
+test('a job that its queue refuses blocks the later rows of its key and no other row', async ({
   openJobHarness,
   database: { db },
   databaseUrl,
 }) => {
   const harness = await openJobHarness();
   const refused = new Set([jobId('confirm', uuid(2), 1), jobId('deliver', uuid(9), 1)]);
-  // Rows 1 to 6 go to one queue, 3 and 5 behind row 2, and row 9 is all that its own queue gets.
+  // Rows 1 to 6 go to one queue, rows 3 and 5 share the key of row 2, and row 9 has its own queue.
   const rows = [
     ...[1, 2, 3, 4, 5, 6].map((n) => ({
       queue: 'reconciliation',
@@ -90,7 +90,7 @@ test('a job that its queue does not take holds up the later rows of its key, and
     from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
       as r(queue text, job_name text, job_id text, payload jsonb, enqueue_key text)`.execute(db);
   const backend = await startOwnRelay(harness.dependencies, databaseUrl, (real) =>
-    choosy(real, (id) => !refused.has(id)),
+    selectiveQueues(real, (id) => !refused.has(id)),
   );
   const left = async () =>
     (await db.selectFrom('outbox').select(['job_id', 'tries']).orderBy('id').execute()).map(
@@ -116,7 +116,7 @@ test('a job that its queue does not take holds up the later rows of its key, and
   expect(await listDeadLetters(db, 10)).toEqual([]);
 });
 
-test('a row that nobody can accept for reasons unknown is buried after its last try, not before', async ({
+test('a row that fails for an unknown reason is buried after its last try and not before', async ({
   openJobHarness,
   database: { db },
   databaseUrl,

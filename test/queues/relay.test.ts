@@ -22,7 +22,7 @@ const test = base.extend('backend', async ({ databaseUrl }, { onCleanup }): Prom
 
 const shopEnv = { CALLBACK_PUBLIC_URL: 'https://pay.example.com' };
 
-/** A request whose every personal field is a canary, and which the sandbox answers at once. */
+/** A request with a canary in each personal field; the sandbox answers it at once. */
 function plantedRequest(referenceId?: string) {
   const payload = requestPayload({
     remark: 'sandbox:direct',
@@ -57,7 +57,7 @@ async function untilEmpty({ app }: TestWorker): Promise<void> {
 }
 
 describe.for(backends)('the relay, with queues on %s', (kind) => {
-  test('seals what SQL enqueues before any queue sees it, and the caller knows its id', async ({
+  test('seals a payload enqueued by SQL before it reaches a queue, and gives the caller its id', async ({
     databaseUrl,
     backend,
     skip,
@@ -122,7 +122,7 @@ describe.for(backends)('the relay, with queues on %s', (kind) => {
     }
   });
 
-  test('buries rows that can never be accepted, sealed, and their neighbours go on', async ({
+  test('buries rows that can never be accepted, with sealed payloads, and relays the other rows', async ({
     databaseUrl,
     backend,
     skip,
@@ -170,7 +170,7 @@ describe.for(backends)('the relay, with queues on %s', (kind) => {
       expect(await dumpDatabase(databaseUrl)).not.toContain('canary');
       expect(worker.logs.join('')).not.toContain('canary');
 
-      // What was buried for a reason that has gone can be redriven, through the same door.
+      // Once the cause is removed, a redrive passes through the same operations.
       const letter = letters.find(({ code }) => code === 'credential_not_found');
       await withClient(databaseUrl, async (owner) => {
         await owner.query(
@@ -193,7 +193,7 @@ describe.for(backends)('the relay, with queues on %s', (kind) => {
     }
   });
 
-  test('finds what no notification told of, and listens again after a break', async ({
+  test('polls for rows whose NOTIFY was lost, and listens again after its connection was lost', async ({
     databaseUrl,
     backend,
     skip,
@@ -220,8 +220,8 @@ describe.for(backends)('the relay, with queues on %s', (kind) => {
   });
 });
 
-describe('the relay, while a queue is away', () => {
-  test('seals at once, keeps the rows, and charges them nothing', async ({
+describe('the relay, while a queue is unavailable', () => {
+  test('seals at once, keeps the rows, and counts no tries', async ({
     databaseUrl,
     backend,
     skip,
@@ -240,7 +240,7 @@ describe('the relay, while a queue is away', () => {
       await redis.close();
       const id = await backend.enqueue('tokenization.request', plantedRequest(), 'k');
       await eventually('it is sealed', async () => {
-        // Jobs of the start may wait beside it, where the queue went away before they got there.
+        // Jobs of the start may wait beside it, if the queue became unavailable before them.
         const rows = await db.selectFrom('outbox').select('job_id').execute();
         return rows.some(({ job_id: jobId }) => jobId === `request-${id}-g1`);
       });
@@ -261,14 +261,14 @@ describe('the relay, while a queue is away', () => {
 });
 
 interface Watch {
-  /** All that was said about keys below the prefix: each command is one line, others' are left out. */
+  /** The commands about keys with the prefix, one a line. */
   readonly spoken: () => string;
   readonly close: () => void;
 }
 
 /**
- * Hears everything that clients tell Redis, from now on. A plain socket, since ioredis loses its place when a busy server's monitor
- * speaks before it has heard OK.
+ * Records every command that Redis receives from now on. It uses a plain socket: ioredis misreads a
+ * MONITOR whose first line arrives before its OK.
  */
 async function watchRedis(prefix: string): Promise<Watch> {
   const { hostname, port, username, password } = new URL(inject('redisUrl'));

@@ -13,19 +13,19 @@ const { name, queue: queueName } = scanAccessTokens;
 const everyMs = 100;
 const dayMs = 24 * 60 * 60_000;
 const tokenTtlMs = 60_000;
-/** A fresh token may be renewed again, if somebody asks for it, when it is a sixtieth of its life old. */
+/** The least age, a sixtieth of its life, at which a request renews a fresh token. */
 const spacingMs = tokenTtlMs / 60;
 const template = { name, data: { v: 1 } };
 
-/** What is scheduled in its place, from tomorrow on: its interval in milliseconds, if anything. */
+/** Faults of the schedule: the interval of its replacement from tomorrow on, or none. */
 const losses = [
   ['removed', undefined],
   ['put off until tomorrow, at another interval', dayMs],
-  // As a worker whose clock runs ahead leaves it.
+  // The result of a worker whose clock runs ahead.
   ['put off until tomorrow, at its own interval', everyMs],
 ] as const;
 
-test('scans of one due token name one job, and none while it is being renewed and after', async ({
+test('scans of one due token enqueue one job, and none during and after its renewal', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
@@ -69,7 +69,7 @@ describe.for(backends)('the schedule of the scan, with queues on %s', (backend) 
       },
       sandbox: {
         accessTokenTtlMs: tokenTtlMs,
-        // Several scans come meanwhile, and whoever does not see that somebody is at it calls too.
+        // Several scans run during one renewal; a worker that ignored its lease would call too.
         faults: { latencyMs: 400 },
         ...(appKeys && { opcardApps: appKeys.map((appKey) => ({ appKey, appSecret: 'secret' })) }),
       },
@@ -78,7 +78,7 @@ describe.for(backends)('the schedule of the scan, with queues on %s', (backend) 
   }
 
   test.for(losses)(
-    '%s while a token is due, is made anew by the watchdog, and the token is renewed once',
+    '%s while a token is due, is replaced by the watchdog, and the token is renewed once',
     async ([, every], { databaseUrl, skip }) => {
       const running = await start(databaseUrl, skip);
       const queue = running.app.backend.queue(queueName);
@@ -87,7 +87,7 @@ describe.for(backends)('the schedule of the scan, with queues on %s', (backend) 
       if (every !== undefined) {
         await queue.upsertJobScheduler(name, { every, startDate: Date.now() + dayMs }, template);
       }
-      await untilNoScanIsUnderWay(queue);
+      await untilNoScanRuns(queue);
       await makeDue(running);
 
       await untilGeneration(running, 1, 2);
@@ -132,7 +132,7 @@ describe.for(backends)('the schedule of the scan, with queues on %s', (backend) 
     await untilGeneration(running, names.length, 2);
     await untilScannedAfter(running, spacingMs + everyMs);
 
-    // The application of `default` is unknown here: it is refused, and issued nothing.
+    // The sandbox does not know the application of `default` and refuses it.
     expect(running.sandbox.state()).toMatchObject({
       calls: { 'oauth-create': names.length + 1, 'oauth-refresh': names.length },
       accessTokens: { issued: 2 * names.length },
@@ -165,8 +165,8 @@ async function makeDue({ app }: TestWorker): Promise<void> {
   );
 }
 
-async function untilNoScanIsUnderWay(queue: AnyQueue): Promise<void> {
-  await eventually('no scan is under way', async () => {
+async function untilNoScanRuns(queue: AnyQueue): Promise<void> {
+  await eventually('no scan runs', async () => {
     const jobs = await queue.getJobs(['waiting', 'prioritized', 'active']);
     return !jobs.some((job) => job.name === name);
   });
@@ -179,7 +179,7 @@ async function untilScheduled(queue: AnyQueue): Promise<void> {
   });
 }
 
-/** A job that was added by hand has no schedule that it repeats by. */
+/** Only a scheduled job has a `repeatJobKey`; one added by hand has none. */
 async function untilScannedBySchedule(queue: AnyQueue, sinceMs: number): Promise<void> {
   await eventually('the schedule starts a scan', async () => {
     const jobs = await queue.getJobs(['completed']);
@@ -187,7 +187,7 @@ async function untilScannedBySchedule(queue: AnyQueue, sinceMs: number): Promise
   });
 }
 
-/** Resolves when a scan has ended this long after the last token was issued. */
+/** Resolves when a scan has ended at least `waitMs` after the last token was issued. */
 async function untilScannedAfter({ app }: TestWorker, waitMs: number): Promise<void> {
   await eventually('a scan when each token may be renewed again', async () => {
     const { rows } = await sql<{ isLater: boolean }>`
@@ -197,7 +197,7 @@ async function untilScannedAfter({ app }: TestWorker, waitMs: number): Promise<v
   });
 }
 
-/** By credential: the calls that were begun, each with the generation that it was to replace. */
+/** The intents of each credential, each with the generation that it replaces. */
 async function intents({
   app,
 }: TestWorker): Promise<readonly { credential: string; intents: readonly string[] }[]> {

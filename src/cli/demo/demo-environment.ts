@@ -25,21 +25,11 @@ export interface DemoEnvironment {
   readonly databaseUrl: string;
   /** On an existing database, a name unique to this run. */
   readonly credentialName: string;
-  readonly account: { readonly account: string; readonly terminal: string };
-  readonly storeCredentials: (operations: OperationDependencies) => Promise<void>;
-  /** Removes the run's credentials and API key from a database that outlives it. */
-  readonly removeCredentials: (operations: OperationDependencies) => Promise<void>;
-  /** Prints where everything is, and an API key for requests by hand. */
-  readonly introduce: (app: App) => Promise<void>;
-  readonly tokenGeneration: (operations: OperationDependencies) => Promise<number>;
-  readonly untilTokenRenewed: (
-    operations: OperationDependencies,
-    withinMs: number,
-    signal: AbortSignal,
-  ) => Promise<void>;
-  readonly stayUp: (app: App, signal: AbortSignal) => Promise<void>;
-  /** How many events the demo's merchant backend has accepted. */
-  readonly eventCount: () => number;
+  readonly keys: DemoKeys;
+  readonly sandbox: Sandbox;
+  readonly backend: MerchantBackend;
+  /** Undefined on the database that `DATABASE_URL` names. */
+  readonly embedded: EmbeddedPostgres | undefined;
   readonly close: () => Promise<void>;
 }
 
@@ -144,8 +134,20 @@ export async function prepareDemo(isDriving: boolean): Promise<DemoEnvironment> 
       accessTokenTtlMs: Number(demoTimes.ACCESS_TOKEN_TTL_MS),
       pushScheduleMs: [0, 500, 1_000, 2_000, 4_000],
     });
-    const config = await configure(keys, sandbox, backend, isDriving);
-    return environmentOf(keys, config, databaseUrl, { sandbox, embedded, backend });
+    return {
+      config: await configure(keys, sandbox, backend, isDriving),
+      databaseUrl,
+      credentialName: embedded === undefined ? apiKeyNameOf(keys) : 'default',
+      keys,
+      sandbox,
+      backend,
+      embedded,
+      async close() {
+        await sandbox.close();
+        await backend.close();
+        await embedded?.close();
+      },
+    };
   } catch (error) {
     await backend.close();
     await embedded?.close();
@@ -153,81 +155,36 @@ export async function prepareDemo(isDriving: boolean): Promise<DemoEnvironment> 
   }
 }
 
-function environmentOf(
-  keys: DemoKeys,
-  config: Config,
-  databaseUrl: string,
-  parts: {
-    readonly sandbox: Sandbox;
-    readonly embedded: EmbeddedPostgres | undefined;
-    readonly backend: MerchantBackend;
-  },
-): DemoEnvironment {
-  const { sandbox, embedded, backend } = parts;
-  const ownName = `demo-${keys.run}`;
-  const credentialName = embedded === undefined ? ownName : 'default';
-  return {
-    config,
-    databaseUrl,
-    credentialName,
-    account: keys,
-    storeCredentials: async (operations) =>
-      await storeCredentials(operations, credentialName, keys),
-    async removeCredentials(operations) {
-      if (embedded !== undefined) return;
-      await removeCredentials(operations, credentialName);
-      await revokeApiKey(operations, ownName, actor);
-    },
-    async introduce(app) {
-      const keyOf = { name: ownName, scopes: apiScopes };
-      const apiKey = await addApiKey(app.operations, keyOf, actor);
-      const urls = app.urls ?? { public: '', private: '' };
-      console.log(
-        `  database   ${embedded === undefined ? 'DATABASE_URL' : 'embedded PostgreSQL'}`,
-      );
-      console.log(`  queues     BullMQ on ${app.backend.kind}`);
-      console.log(`  gateway    sandbox on ${sandbox.url}`);
-      console.log(`  your side  a webhook receiver on ${backend.url}`);
-      console.log(`  callbacks  ${urls.public}/callbacks/notify`);
-      console.log(
-        `  console    ${urls.private}/queues  (${consoleUser} / ${keys.consolePassword})`,
-      );
-      console.log(`  metrics    ${urls.private}/metrics`);
-      console.log(
-        `  your turn  export TOKEN_WORKER_URL=${urls.private} TOKEN_WORKER_KEY=${apiKey.reveal()}`,
-      );
-      console.log(`             credential ${credentialName}; see docs/enqueueing.md\n`);
-    },
-    eventCount: backend.eventCount,
-    tokenGeneration: async (operations) => await tokenGeneration(operations, credentialName),
-    async untilTokenRenewed(operations, withinMs, signal) {
-      const deadline = performance.now() + withinMs;
-      while (performance.now() < deadline && !signal.aborted) {
-        if ((await tokenGeneration(operations, credentialName)) >= 2) return;
-        await new Promise((resolve) => setTimeout(resolve, 200));
-      }
-    },
-    async stayUp(app, signal) {
-      console.log(`\nStill running; look at ${app.urls?.private}/queues. Ctrl-C stops it.`);
-      await new Promise<void>((resolve) => {
-        if (signal.aborted) resolve();
-        signal.addEventListener('abort', () => resolve(), { once: true });
-      });
-    },
-    async close() {
-      await sandbox.close();
-      await backend.close();
-      await embedded?.close();
-    },
-  };
+const apiKeyNameOf = ({ run }: DemoKeys): string => `demo-${run}`;
+
+/** Prints where everything is, and an API key for requests by hand. */
+export async function introduce(
+  { keys, sandbox, backend, embedded, credentialName }: DemoEnvironment,
+  app: App,
+): Promise<void> {
+  const keyOf = { name: apiKeyNameOf(keys), scopes: apiScopes };
+  const apiKey = await addApiKey(app.operations, keyOf, actor);
+  const urls = app.urls ?? { public: '', private: '' };
+  console.log(`  database   ${embedded === undefined ? 'DATABASE_URL' : 'embedded PostgreSQL'}`);
+  console.log(`  queues     BullMQ on ${app.backend.kind}`);
+  console.log(`  gateway    sandbox on ${sandbox.url}`);
+  console.log(`  your side  a webhook receiver on ${backend.url}`);
+  console.log(`  callbacks  ${urls.public}/callbacks/notify`);
+  console.log(`  console    ${urls.private}/queues  (${consoleUser} / ${keys.consolePassword})`);
+  console.log(`  metrics    ${urls.private}/metrics`);
+  console.log(
+    `  your turn  export TOKEN_WORKER_URL=${urls.private} TOKEN_WORKER_KEY=${apiKey.reveal()}`,
+  );
+  console.log(`             credential ${credentialName}; see docs/enqueueing.md\n`);
 }
 
-async function storeCredentials(
+/** Stores the credentials of the sandbox's account and application. */
+export async function storeCredentials(
+  { keys, credentialName }: DemoEnvironment,
   operations: OperationDependencies,
-  name: string,
-  { account, terminal, secureCode, appKey, appSecret }: DemoKeys,
 ): Promise<void> {
-  const common = { name, environment: 'sandbox' } as const;
+  const { account, terminal, secureCode, appKey, appSecret } = keys;
+  const common = { name: credentialName, environment: 'sandbox' } as const;
   const secrets = { secureCode };
   await storeCredential(
     operations,
@@ -241,17 +198,27 @@ async function storeCredentials(
   );
 }
 
-/** On a database that outlives the demo, an active credential would be renewed indefinitely. */
-async function removeCredentials({ db, door }: OperationDependencies, name: string): Promise<void> {
+/** Removes credentials and API key from a database that outlives the demo. */
+export async function removeCredentials(
+  { keys, embedded, credentialName }: DemoEnvironment,
+  operations: OperationDependencies,
+): Promise<void> {
+  if (embedded !== undefined) return;
+  const { db, door } = operations;
   for (const family of ['accept_payments', 'opcard'] as const) {
-    const row = await findCredential(db, name, family);
+    const row = await findCredential(db, credentialName, family);
     if (row?.state !== 'active') continue;
     await door.apply({ entity: 'credential', row, event: 'credential.removed', audit: { actor } });
   }
+  await revokeApiKey(operations, apiKeyNameOf(keys), actor);
 }
 
-async function tokenGeneration({ db }: OperationDependencies, name: string): Promise<number> {
-  const credential = await findCredential(db, name, 'opcard');
+/** The generation of the demo's access token; 0 before the first. */
+export async function tokenGeneration(
+  { credentialName }: DemoEnvironment,
+  { db }: OperationDependencies,
+): Promise<number> {
+  const credential = await findCredential(db, credentialName, 'opcard');
   if (credential === undefined) return 0;
   return (await findAccessToken(db, credential.id))?.generation ?? 0;
 }

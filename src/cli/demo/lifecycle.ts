@@ -54,7 +54,7 @@ export async function driveLifecycle(
   if (redirectUrl === undefined) return;
   if (scenario.isForged) {
     const forgedUrl = `${callbackBase}/callbacks/redirect`;
-    await playForger(forgedUrl, merchantReferenceId, environment.account);
+    await playForger(forgedUrl, merchantReferenceId, environment.keys);
   }
   if (scenario.customer === 'approves_late') await untilExpired(app, tokenization.id);
   await playCustomer(redirectUrl, scenario);

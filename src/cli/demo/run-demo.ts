@@ -1,9 +1,18 @@
-import { startApp } from '../../app.ts';
+import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
+import { type App, startApp } from '../../app.ts';
 import { listDeliveries } from '../../db/deliveries.ts';
 import { exitCodes } from '../../domain/exit-codes.ts';
 import { roles } from '../../domain/roles.ts';
 import { createLogger } from '../../observability/logger.ts';
-import { type DemoEnvironment, prepareDemo } from './demo-environment.ts';
+import {
+  type DemoEnvironment,
+  introduce,
+  prepareDemo,
+  removeCredentials,
+  storeCredentials,
+  tokenGeneration,
+} from './demo-environment.ts';
 import { driveLifecycle, type Lifecycle } from './lifecycle.ts';
 import { createProgress } from './progress.ts';
 import { summarise } from './summary.ts';
@@ -21,6 +30,7 @@ export interface DemoOptions {
 const concurrency = 50;
 /** Far longer than the slowest scenario, which waits for its deadline. */
 const settleWithinMs = 45_000;
+const pollEveryMs = 200;
 
 /**
  * Runs the demo and resolves to the exit code: 0 only if every lifecycle has its expected state,
@@ -57,46 +67,50 @@ async function runWith(
     logger: createLogger({ level: process.env['LOG_LEVEL'] ?? 'fatal' }),
   });
   try {
-    await environment.storeCredentials(app.operations);
-    await environment.introduce(app);
+    await storeCredentials(environment, app.operations);
+    await introduce(environment, app);
     const lifecycles: Lifecycle[] = [];
-    const progress = createProgress(app.operations.db, lifecycles);
+    const { db } = app.operations;
+    const progress = createProgress(db, lifecycles);
     try {
       await driveAll(environment, app, { tokens, lifecycles }, signal);
       await progress.untilSettled(settleWithinMs, signal);
-      await untilDelivered(app, signal);
-      await environment.untilTokenRenewed(app.operations, settleWithinMs, signal);
+      // No delivery to the merchant's backend is pending, and the access token was renewed.
+      await until(signal, async () => (await listDeliveries(db, 'pending', 1)).length === 0);
+      await until(signal, async () => (await tokenGeneration(environment, app.operations)) >= 2);
     } finally {
       progress.close();
     }
     const summary = await summarise(environment, app, lifecycles, performance.now() - startedAt);
-    if (!isExiting && !signal.aborted) await environment.stayUp(app, signal);
-    await environment.removeCredentials(app.operations);
+    if (!isExiting && !signal.aborted) await stayUp(app, signal);
+    await removeCredentials(environment, app.operations);
     console.log(JSON.stringify(summary.line));
     return summary.isGood ? exitCodes.clean : exitCodes.fault;
   } catch (error) {
     // The API key of a failed demo must not stay valid on a database that outlives it.
-    await environment.removeCredentials(app.operations).catch(() => undefined);
+    await removeCredentials(environment, app.operations).catch(() => undefined);
     throw error;
   } finally {
     await app.stop();
   }
 }
 
-/** Waits until no delivery to the merchant's backend is pending. */
-async function untilDelivered(app: RunningApp, signal: AbortSignal): Promise<void> {
+async function until(signal: AbortSignal, isReached: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + settleWithinMs;
   while (performance.now() < deadline && !signal.aborted) {
-    if ((await listDeliveries(app.operations.db, 'pending', 1)).length === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    if (await isReached()) return;
+    await setTimeout(pollEveryMs);
   }
 }
 
-type RunningApp = Awaited<ReturnType<typeof startApp>>;
+async function stayUp({ urls }: App, signal: AbortSignal): Promise<void> {
+  console.log(`\nStill running; look at ${urls?.private}/queues. Ctrl-C stops it.`);
+  if (!signal.aborted) await once(signal, 'abort');
+}
 
 async function driveAll(
   environment: DemoEnvironment,
-  app: RunningApp,
+  app: App,
   work: { tokens: number; lifecycles: Lifecycle[] },
   signal: AbortSignal,
 ): Promise<void> {

@@ -4,7 +4,7 @@ import { countCallbacks } from '../../db/callbacks.ts';
 import { listDeliveries } from '../../db/deliveries.ts';
 import { listDeadLetters } from '../../db/dead-letters.ts';
 import { findStates } from '../../db/tokenizations.ts';
-import type { DemoEnvironment } from './demo-environment.ts';
+import { type DemoEnvironment, tokenGeneration } from './demo-environment.ts';
 import type { Lifecycle } from './lifecycle.ts';
 
 /** The result of the demo. */
@@ -30,7 +30,7 @@ export async function summarise(
   printTable(lifecycles, states);
   const breaks = await findAuditBreaks(db);
   const callbacks = await countCallbacks(db, ids);
-  const accessTokenGeneration = await environment.tokenGeneration(app.operations);
+  const accessTokenGeneration = await tokenGeneration(environment, app.operations);
   const count = (state: string): number =>
     [...states.values()].filter((candidate) => candidate === state).length;
   const line = {
@@ -42,7 +42,7 @@ export async function summarise(
     callbacksAccepted: callbacks['accepted'] ?? 0,
     callbacksRejected: callbacks['rejected'] ?? 0,
     callbacksRepeated: callbacks['repeated'] ?? 0,
-    webhooksDelivered: environment.eventCount(),
+    webhooksDelivered: environment.backend.eventCount(),
     webhooksFailed: (await listDeliveries(db, 'failed', 1_000)).length,
     accessTokenGeneration,
     auditRows: await countAuditEvents(db),

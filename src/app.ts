@@ -7,6 +7,7 @@ import { findScanAges } from './db/scan-runs.ts';
 import { listenTo } from './db/listen.ts';
 import { readOutboxBacklog } from './db/outbox.ts';
 import { countTokenizations } from './db/tokenizations.ts';
+import { withTimeout } from './db/with-timeout.ts';
 import { createTransitionDoor } from './db/transition-door.ts';
 import { queueNames } from './domain/queue-names.ts';
 import type { Role } from './domain/roles.ts';
@@ -252,12 +253,9 @@ async function listen(
 const answerWithinMs = 2_000;
 
 async function isAnswering(ask: () => Promise<void>): Promise<boolean> {
-  const late = new Promise<boolean>((resolve) => {
-    setTimeout(() => resolve(false), answerWithinMs).unref();
-  });
-  const answered = ask().then(
+  const late = (): Error => new Error('no answer in time');
+  return await withTimeout(ask(), answerWithinMs, late).then(
     () => true,
     () => false,
   );
-  return await Promise.race([answered, late]);
 }

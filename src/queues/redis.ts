@@ -16,26 +16,15 @@ export function connectRedis(
   role: 'producer' | 'worker',
   onError: (error: Error) => void,
 ): RedisConnection {
-  const options =
-    role === 'producer'
-      ? { enableOfflineQueue: false, maxRetriesPerRequest: 1 }
-      : { maxRetriesPerRequest: null };
-  const [first = ''] = urls;
+  const enableOfflineQueue = role === 'worker';
+  const maxRetriesPerRequest = role === 'worker' ? null : 1;
+  const options = { enableOfflineQueue, maxRetriesPerRequest, connectTimeout: connectTimeoutMs };
   const connection =
     urls.length > 1
-      ? new Cluster([...urls], {
-          ...pick(options),
-          redisOptions: { ...options, connectTimeout: connectTimeoutMs },
-        })
-      : new Redis(first, { ...options, connectTimeout: connectTimeoutMs });
+      ? new Cluster([...urls], { enableOfflineQueue, redisOptions: options })
+      : new Redis(urls[0] ?? '', options);
   connection.on('error', onError);
   return connection;
-}
-
-function pick(options: { enableOfflineQueue?: boolean }): { enableOfflineQueue?: boolean } {
-  return options.enableOfflineQueue === undefined
-    ? {}
-    : { enableOfflineQueue: options.enableOfflineQueue };
 }
 
 /**

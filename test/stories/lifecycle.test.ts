@@ -12,7 +12,7 @@ import { openShop, type Shop } from '../support/harness/shop.ts';
 import { backends, type TestWorker } from '../support/harness/worker.ts';
 import { type StartWorker, test } from '../support/harness/worker-test.ts';
 import { redriveJob } from '../../src/dead-letter/redrive.ts';
-import { requestTokenizationPayload } from '../../src/cli/commands/enqueue.ts';
+import { parsePayload } from '../../src/domain/payload-paths.ts';
 import { openQuickpayId } from '../../src/tokenization/row.ts';
 
 const audit = { actor: { type: 'backend', id: 'test' } } as const;
@@ -100,7 +100,7 @@ describe.for(backends)('the lifecycle, with queues on %s', (backend) => {
     const reordered = Object.fromEntries(Object.entries(payload).toReversed());
     const third = await acceptTokenization(
       worker.app.operations,
-      requestTokenizationPayload(reordered),
+      parsePayload('tokenization.request', reordered),
       { audit },
     );
     expect(third.tokenization.id).toBe(first.tokenization.id);

@@ -5,7 +5,6 @@ import { disableToken, parseDisableTarget } from '../../tokenization/token/disab
 import { readJsonInput } from '../json-input.ts';
 import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
-import type { TokenizationRequestPayload } from '../../domain/job-payloads.ts';
 import { parsePayload } from '../../domain/payload-paths.ts';
 
 /** `token-worker enqueue`: accepts a request or disables a token. */
@@ -36,7 +35,7 @@ export function registerEnqueue(program: Command): void {
           });
           return;
         }
-        const payload = requestTokenizationPayload(input);
+        const payload = parsePayload('tokenization.request', input);
         await withOperations(async (operations) => {
           const { tokenization, isNew } = await acceptTokenization(operations, payload, {
             audit: { actor: operator },
@@ -45,9 +44,4 @@ export function registerEnqueue(program: Command): void {
         });
       });
     });
-}
-
-/** Parses the payload of a request. Throws what `parsePayload` does. */
-export function requestTokenizationPayload(value: unknown): TokenizationRequestPayload {
-  return parsePayload('tokenization.request', value);
 }

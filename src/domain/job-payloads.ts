@@ -128,7 +128,9 @@ const tokenizationRequestV1 = z.strictObject({
     .describe("Shop's URL for the customer at the end. `RETURN_URL_HOSTS` must list its host."),
 });
 
-/** A backend's request for a QuickPay ID. Add the next version beside the first, with its upgrade. */
+/**
+ * A backend's request for a QuickPay ID. Add the next version beside the first, with its upgrade.
+ */
 export const tokenizationRequestPayload = payloadVersions({ v: 1, schema: tokenizationRequestV1 });
 
 /** A backend's request for a QuickPay ID. */

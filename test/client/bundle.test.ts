@@ -11,12 +11,12 @@ const entries: Readonly<Record<string, string>> = {
   'token-lifecycle-client/direct': `${root}src/direct-client/direct-client.ts`,
   'token-lifecycle-client/enqueue': `${root}src/direct-client/enqueue.ts`,
 };
-/** Packages of the direct client that a server leaves to its `node_modules`. */
+/** Packages of the direct client that a server's bundler leaves out. */
 const serverPackages = ['pg', 'kysely', 'zod', 'fast-xml-parser', 'lossless-json'];
 
 /**
- * What a backend's bundler makes of some code that uses the client: its modules, what it leaves for the run time to find, and
- * the text. A server keeps packages and modules of Node's own outside.
+ * Bundles a backend's code that uses the client. Returns the bundled modules, the remaining imports
+ * and the text. A server's bundle leaves out packages and Node.js modules.
  */
 async function bundle(
   code: string,
@@ -52,8 +52,8 @@ async function bundle(
   };
 }
 
-describe('a backend that bundles', () => {
-  test('the client gets the client, the schemas, ky and zod, and nothing else', async () => {
+describe('bundle', () => {
+  test('of the client has only the client, the schemas, ky and zod', async () => {
     const { modules, imports, text } = await bundle(
       `import { createTokenClient } from 'token-lifecycle-client';
        globalThis.client = createTokenClient({ url: 'http://127.0.0.1:1', apiKey: 'x' });`,
@@ -61,14 +61,14 @@ describe('a backend that bundles', () => {
     expect(modules).toEqual(expect.arrayContaining(['src/client/client.ts']));
     const allowed = /^(?:src\/(?:client|domain|cache)\/|node_modules\/(?:ky|zod)\/)/;
     expect(modules.filter((path) => !allowed.test(path))).toEqual([]);
-    // Nothing may be left for the run time to find either, a module of Node's own included.
+    // No import may remain, not even of a Node.js module.
     expect(imports).toEqual([]);
-    // The bundle runs as it is, where there is nothing but a `fetch`.
+    // The bundle runs where only `fetch` exists.
     await import(`data:text/javascript,${encodeURIComponent(text)}`);
     expect(globalThis).toHaveProperty('client.requestTokenization');
   });
 
-  test('the error alone gets little more than that, from each entry', async () => {
+  test('of the error class is small from each entry', async () => {
     for (const name of Object.keys(entries)) {
       const { modules, imports, text } = await bundle(
         `import { TokenClientError } from '${name}';
@@ -81,7 +81,7 @@ describe('a backend that bundles', () => {
     }
   });
 
-  test('the direct client gets the operations that it calls, and no server, queue, job or gateway call', async () => {
+  test('of the direct client has no server, queue, job or gateway call', async () => {
     const { modules, imports } = await bundle(
       `import { openDirectTokenClient } from 'token-lifecycle-client/direct';
        globalThis.open = openDirectTokenClient;`,
@@ -101,7 +101,7 @@ describe('a backend that bundles', () => {
     expect(ofJobs).toEqual([]);
   });
 
-  test('the enqueue in its own transaction alone gets schemas, and neither a database client nor keys', async () => {
+  test('of enqueueIn has schemas, but no database client and no keyring', async () => {
     const { modules, imports } = await bundle(
       `import { addToQueue, enqueueIn } from 'token-lifecycle-client/enqueue';
        globalThis.ways = [addToQueue, enqueueIn];`,

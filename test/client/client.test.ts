@@ -10,8 +10,8 @@ import { openFaultyServer } from '../support/faults/faulty-server.ts';
 const request = requestPayload();
 const canary = 'CANARY-4111';
 
-describe('a fault over HTTP', () => {
-  test('of the input is found before anything is sent, one of the way is told from it', async () => {
+describe('client error', () => {
+  test('of an invalid input comes before any call, and differs from a network error', async () => {
     const offline = createTokenClient({ url: 'http://127.0.0.1:1', apiKey: 'x', retriesMax: 0 });
     const bad = { ...request, order: { ...request.order, currency: 'euro' } };
     expect(await faultOf(offline.requestTokenization(bad))).toMatchObject({
@@ -24,7 +24,7 @@ describe('a fault over HTTP', () => {
     });
   });
 
-  test('of the way names what the system says, and holds neither the key nor the request', async () => {
+  test('of the network has the code of the system, but neither the key nor the request', async () => {
     const offline = createTokenClient({ url: 'http://127.0.0.1:2', apiKey: canary, retriesMax: 0 });
     const order = { ...request.order, remark: canary };
     const fault = await faultOf(offline.requestTokenization({ ...request, order }));
@@ -32,7 +32,7 @@ describe('a fault over HTTP', () => {
     expect(inspect(fault, { depth: Infinity, showHidden: true })).not.toContain(canary);
   });
 
-  test('of an option is found when the client is made, named, and quotes nothing', async () => {
+  test('of an invalid option names the option without its value', async () => {
     const good = { url: 'http://127.0.0.1:1/base', apiKey: 'tlw_x' };
     const faulty = [
       [{ apiKey: `tlw_${canary}\nx` }, 'apiKey'],
@@ -80,7 +80,7 @@ describe('a fault over HTTP', () => {
     });
   });
 
-  test('of the address is told from one of the worker', async ({ api }) => {
+  test('of a wrong URL is route_not_found', async ({ api }) => {
     const elsewhere = createTokenClient({ url: `${api.url}/health`, apiKey: 'x' });
     const fault = await faultOf(elsewhere.findTokenization({ state: 'active' }));
     expect(fault.code).toBe('route_not_found');
@@ -89,7 +89,7 @@ describe('a fault over HTTP', () => {
 
 const id = randomUUID();
 const message = { body: 'a=b' };
-/** Every call that answers, and how often a place that is cut off once sees it. */
+/** Each call, with the number of requests that a server sees if it cuts the first one off. */
 const calls: readonly (readonly [string, number, (client: TokenClient) => Promise<unknown>])[] = [
   ['requestTokenization', 2, async (client) => await client.requestTokenization(request)],
   ['waitForRedirectUrl', 2, async (client) => await client.waitForRedirectUrl(id)],
@@ -112,7 +112,7 @@ const calls: readonly (readonly [string, number, (client: TokenClient) => Promis
   ['revealOpccount', 1, async (client) => await client.revealOpccount()],
 ];
 
-test('reports of one generation that meet are one call', async () => {
+test('concurrent reports of one generation are one request', async () => {
   const { url, seen } = await openFaultyServer([], {
     status: 202,
     body: { result: 'renewal_brought_forward' },
@@ -127,7 +127,7 @@ test('reports of one generation that meet are one call', async () => {
 });
 
 describe.for(calls)('%s', ([, seenAfterCut, call]) => {
-  test('refuses an answer that is not what it asked for', async () => {
+  test('refuses an answer of another shape', async () => {
     for (const body of [{ hello: 'world' }, { id: null, items: [{}], events: 1 }, []]) {
       const { url } = await openFaultyServer([], { status: 200, body });
       expect(await faultOf(call(createTokenClient({ url, apiKey: 'k' })))).toMatchObject({
@@ -138,7 +138,7 @@ describe.for(calls)('%s', ([, seenAfterCut, call]) => {
     }
   });
 
-  test('is sent again after its answer was lost unless each time is a change of its own, as a reveal is', async () => {
+  test('is retried after its answer was lost, unless it is a reveal', async () => {
     const { url, seen } = await openFaultyServer(['cut']);
     const fault = await faultOf(call(createTokenClient({ url, apiKey: 'k' })));
     expect(seen).toHaveLength(seenAfterCut);
@@ -150,7 +150,7 @@ describe.for(calls)('%s', ([, seenAfterCut, call]) => {
   });
 });
 
-test('an answer of a newer worker is passed on with what this client does not know', async () => {
+test('an answer of a newer worker keeps the fields that this client does not know', async () => {
   const newer = {
     id,
     state: 'paused',

@@ -5,44 +5,36 @@ import {
   type TimelineEvent,
   type TokenClient,
 } from '../../src/client/client.ts';
-import { findAuditBreaks } from '../../src/db/audit.ts';
 import {
   type DirectTokenClient,
   openDirectTokenClient,
 } from '../../src/direct-client/direct-client.ts';
 import { enqueueIn } from '../../src/direct-client/enqueue.ts';
-import { makeKey } from '../support/harness/api.ts';
 import { requestPayload } from '../support/builders.ts';
 import { faultOf } from '../support/harness/client-fault.ts';
 import { withClient } from '../../src/db/database.ts';
-import { createTestDatabase, setAway, type TestDatabase } from '../support/services/database.ts';
+import { setAway } from '../support/services/database.ts';
 import { connectEnqueuer } from '../support/harness/enqueuer.ts';
 import { eventually } from '../support/eventually.ts';
-import { openShop, type Shop } from '../support/harness/shop.ts';
+import type { Shop } from '../support/harness/shop.ts';
+import { redirectMessage, startShopWorker } from '../support/harness/shop-worker.ts';
 import { probe } from '../support/harness/token-harness.ts';
-import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
+import type { TestWorker } from '../support/harness/worker.ts';
 
-let database: TestDatabase;
+let databaseUrl: string;
 let worker: TestWorker;
 let shop: Shop;
 let direct: DirectTokenClient;
+let close: () => Promise<void>;
 const clients = new Map<string, TokenClient>();
-const { key, entry } = makeKey('over-http');
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  const started = await startTestWorker({
-    databaseUrl: database.url,
-    backend: 'postgres',
-    env: { API_KEYS: entry },
-  });
-  if (started === undefined) throw new Error('the worker did not start');
-  worker = started;
-  shop = openShop(worker);
-  const url = worker.app.urls?.private ?? '';
-  clients.set('over-http', createTokenClient({ url, apiKey: key, retriesMax: 0 }));
+  const started = await startShopWorker('over-http');
+  ({ databaseUrl, worker, shop, close } = started);
+  const { apiUrl: url, apiKey } = started;
+  clients.set('over-http', createTokenClient({ url, apiKey, retriesMax: 0 }));
   direct = await openDirectTokenClient({
-    databaseUrl: database.url,
+    databaseUrl,
     encryptionKeys: worker.encryptionKeys,
     name: 'on-postgres',
     returnUrlHosts: ['shop.example'],
@@ -52,9 +44,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await direct.close();
-  expect(await findAuditBreaks(worker.app.operations.db)).toEqual([]);
-  await worker.close();
-  await database.drop();
+  await close();
 });
 
 const requestOf = (remark: string) => shop.withUrls(requestPayload({ remark }));
@@ -64,11 +54,11 @@ const clientOf = (way: string): TokenClient => {
   return client;
 };
 const canary = 'CANARY-4111';
-/** What each way left in the audit trail of the same story. */
+/** The audit rows of one story, by client. */
 const stories = new Map<string, readonly object[]>();
 
-describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way) => {
-  test('has a customer sent on their way, hands back what they bring, and knows the result', async () => {
+describe.for(['over-http', 'on-postgres'])('client %s', (way) => {
+  test('gets the redirect URL, forwards the redirect and the push, and gets the result', async () => {
     const client = clientOf(way);
     const request = requestOf('sandbox:redirect+dropped');
     const { id } = await client.requestTokenization(request);
@@ -78,18 +68,13 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
 
     const row = await shop.until(request.merchant.referenceId, 'awaiting_customer');
     const { fields } = await shop.decide(row, 'approve');
-    const message = {
-      contentType: 'application/x-www-form-urlencoded',
-      body: new URLSearchParams(
-        fields.map(([name, value]): [string, string] => [name, value]),
-      ).toString(),
-    };
+    const message = redirectMessage(fields);
     const kept = await client.forwardRedirect(message);
     expect(await client.forwardRedirect(message)).toEqual({ id: kept.id, isDuplicate: true });
     expect((await client.forwardNotify(message)).isDuplicate).toBe(false);
     expect(await client.waitForResult(id)).toMatchObject({ id, state: 'active' });
 
-    // Whichever message was judged first made it active; the other one is judged a moment later.
+    // The first judged message made it active; the other one is judged a moment later.
     const timeline = await eventually('both messages are in the timeline', async () => {
       const all = await client.getTimeline(id);
       return all.filter(({ event }) => event === 'callback.received').length >= 2 && all;
@@ -126,7 +111,7 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
     ] as const) {
       expect((await client.findTokenization(filter))?.id).toBe(id);
     }
-    expect(await client.findTokenization({ quickpayId: 'unheard-of' })).toBeUndefined();
+    expect(await client.findTokenization({ quickpayId: 'unknown' })).toBeUndefined();
     const { id: next } = await client.requestTokenization({
       ...requestOf('sandbox:direct'),
       customer: { id: customerId },
@@ -143,7 +128,7 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
       return state === 'disabled';
     });
     const timeline = await client.getTimeline(id);
-    stories.set(way, told(timeline));
+    stories.set(way, backendChanges(timeline));
     const revealed = timeline.find(({ event }) => event === 'token.revealed');
     expect(revealed).toMatchObject({
       actor: { type: 'backend', id: way },
@@ -152,7 +137,7 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
     expect(JSON.stringify(timeline)).not.toContain(quickpayId);
   });
 
-  test('has the gateway asked at once', async () => {
+  test('makes the worker query the gateway at once', async () => {
     const client = clientOf(way);
     const request = requestOf('sandbox:redirect+dropped');
     const { id } = await client.requestTokenization(request);
@@ -163,7 +148,7 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
     expect((await client.waitForResult(id)).state).toBe('failed');
   });
 
-  test('is told in time that a customer has not decided yet, or that it gave up itself', async () => {
+  test('ends a wait by its timeout or its signal', async () => {
     const client = clientOf(way);
     const { id } = await client.requestTokenization(requestOf('sandbox:redirect+dropped'));
     await client.waitForRedirectUrl(id);
@@ -182,7 +167,7 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
     const again = await Promise.all([client.getAccessToken(), client.getAccessToken('default')]);
     expect(again.map(({ generation }) => generation)).toEqual([first.generation, first.generation]);
     expect(first.secondsLeft).toBeGreaterThan(60);
-    // The HTTP client reads from its own memory; the direct client records each read.
+    // The HTTP client answers from its cache; the direct client records each read.
     const wanted = way === 'over-http' ? 1 : 3;
     await eventually(`${wanted} reads are recorded`, async () => {
       const { reads } = await worker.app.operations.db
@@ -193,8 +178,8 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
         .executeTakeFirstOrThrow();
       return Number(reads) === wanted;
     });
-    // A generation is reported once: whatever the client before has reported is put back.
-    await withClient(database.url, async (admin) => {
+    // A generation can be reported once, so the report of the other client is undone.
+    await withClient(databaseUrl, async (admin) => {
       await admin.query('update token_lifecycle.access_token set due_at = expires_at');
     });
     await client.reportInvalidAccessToken('default', first.generation);
@@ -207,7 +192,7 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
     expect(reports).toMatchObject([{ detail: { generation: first.generation } }]);
   });
 
-  test('is told by code and path what is wrong, and never a value', async () => {
+  test('throws errors with code and paths, and never a value', async () => {
     const client = clientOf(way);
     const good = requestOf('sandbox:redirect+dropped');
     const { id } = await client.requestTokenization(good);
@@ -282,7 +267,7 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
         'credential_not_found',
         ['credential'],
       ],
-      // There is a credential of this name, but of another family.
+      // A credential of this name exists, but it belongs to another family.
       [async () => await client.revealOpccount('default'), 'credential_not_found', ['credential']],
       [
         async () => await client.reportInvalidAccessToken('default', -1),
@@ -304,8 +289,8 @@ describe.for(['over-http', 'on-postgres'])('a backend with the client %s', (way)
   });
 });
 
-test('a request that was enqueued in a transaction is waited for by its reference, whichever way', async () => {
-  const shopper = await connectEnqueuer(database.url);
+test('both clients can wait by reference for a request that is enqueued in a transaction', async () => {
+  const shopper = await connectEnqueuer(databaseUrl);
   for (const client of clients.values()) {
     const request = requestOf('sandbox:direct');
     const { referenceId: merchantReferenceId } = request.merchant;
@@ -318,19 +303,19 @@ test('a request that was enqueued in a transaction is waited for by its referenc
   await shopper.close();
 });
 
-test('the same story leaves the same audit rows, whichever way it was told', () => {
+test('both clients leave the same audit rows for the same calls', () => {
   const [first, second] = [...stories.values()];
   expect(first).toHaveLength(3);
   expect(second).toEqual(first);
 });
 
-test('an absent PostgreSQL is the same retryable fault, and passes', async () => {
-  await setAway(database.url, true);
+test('both clients throw database_unavailable during an outage and work after it', async () => {
+  await setAway(databaseUrl, true);
   for (const client of clients.values()) {
     const fault = await faultOf(client.findTokenization({ state: 'active' }));
     expect(fault).toMatchObject({ code: 'database_unavailable', isRetryable: true });
   }
-  await setAway(database.url, false);
+  await setAway(databaseUrl, false);
   for (const client of clients.values()) {
     await eventually(
       'it answers again',
@@ -343,8 +328,8 @@ test('an absent PostgreSQL is the same retryable fault, and passes', async () =>
   }
 });
 
-/** What the backend itself did, without what differs from run to run. */
-function told(timeline: readonly TimelineEvent[]): readonly object[] {
+/** The changes that the backend itself caused, without fields that differ between runs. */
+function backendChanges(timeline: readonly TimelineEvent[]): readonly object[] {
   return timeline
     .filter(({ actor }) => actor.type === 'backend')
     .map(({ entityType, event, from, to, queue, jobId, channel, reason, traceId, detail }) => ({

@@ -15,14 +15,14 @@ const encryptionKeys = `k1:${key.key.reveal()}`;
 const name = 'till';
 const callbackPublicUrl = 'https://pay.example';
 
-/** A database whose worker has stored a credential under the key. */
+/** A database with a credential that is sealed with the key. */
 const test = base.extend('storedUrl', async ({ database, door, databaseUrl }) => {
   await storeDefaultCredential({ db: database.db, door, keyring: createKeyring([key]) });
   return databaseUrl;
 });
 
-describe('a direct client', () => {
-  test('says which options are wrong, and none of their values', async () => {
+describe('direct client', () => {
+  test('names the wrong options, without their values', async () => {
     const fault = await faultOf(
       openDirectTokenClient({
         databaseUrl: 'mysql://CANARY',
@@ -38,7 +38,7 @@ describe('a direct client', () => {
     expect(JSON.stringify([fault.message, fault.stack])).not.toContain('CANARY');
   });
 
-  test('seals nothing with keys that are not those of the worker', async ({ storedUrl }) => {
+  test('refuses to open with other encryption keys than the worker has', async ({ storedUrl }) => {
     const others = [
       ['k1', 'seal_broken'],
       ['k2', 'key_unknown'],
@@ -52,7 +52,7 @@ describe('a direct client', () => {
       });
       expect(await faultOf(opening)).toMatchObject({ code, isRetryable: false });
     }
-    // During a rotation the new key comes first and the old one still opens.
+    // During a key rotation the new key is first and the old key still opens.
     const next = `k2:${generateEncryptionKey('k2').key.reveal()}`;
     const client = await openDirectTokenClient({
       databaseUrl: storedUrl,
@@ -62,7 +62,7 @@ describe('a direct client', () => {
     await client.close();
   });
 
-  test('tells a database that is away from one without the schema, and shows no password', async ({
+  test('distinguishes an unreachable database from one without schema, and hides the password', async ({
     databaseUrl,
   }) => {
     const away = 'postgres://shop:CANARY@127.0.0.1:1/none';
@@ -75,7 +75,7 @@ describe('a direct client', () => {
     ).toMatchObject({ code: 'database_schema_outdated' });
   });
 
-  test('needs a login that may take the role of the worker, says so, and then needs nothing else', async ({
+  test('needs a login with the role token_lifecycle_app and no other privilege', async ({
     storedUrl,
     database,
   }) => {
@@ -113,7 +113,7 @@ describe('a direct client', () => {
     });
   });
 
-  test('that is closed lets a wait go at once and finishes what was begun', async ({
+  test('ends waits with the code closed and finishes other calls when it is closed', async ({
     storedUrl,
     database,
   }) => {
@@ -125,8 +125,8 @@ describe('a direct client', () => {
     });
     const { id } = await client.requestTokenization(requestPayload());
     const waiting = faultOf(client.waitForRedirectUrl(id));
-    const begun = requestPayload();
-    const request = client.requestTokenization(begun);
+    const inFlight = requestPayload();
+    const request = client.requestTokenization(inFlight);
     const startedAt = performance.now();
     await Promise.all([client.close(), request]);
     expect(await waiting).toMatchObject({ code: 'closed' });
@@ -137,10 +137,10 @@ describe('a direct client', () => {
       .selectFrom('tokenization')
       .select('merchant_reference_id')
       .execute();
-    expect(kept).toContainEqual({ merchant_reference_id: begun.merchant.referenceId });
+    expect(kept).toContainEqual({ merchant_reference_id: inFlight.merchant.referenceId });
   });
 
-  test('waits for a reference that nobody has asked for no longer than it was told to', async ({
+  test('ends a wait for an unknown reference by its timeout or its signal', async ({
     storedUrl,
   }) => {
     const client = await openDirectTokenClient({ databaseUrl: storedUrl, encryptionKeys, name });
@@ -155,7 +155,7 @@ describe('a direct client', () => {
     await client.close();
   });
 
-  test('assumes of the worker what its own defaults are', () => {
+  test("has the worker's defaults", () => {
     const { reconcileScheduleMs, refusedCallbackMaxAgeMs, accessToken } = loadConfig(
       {},
       { isKeyless: true },

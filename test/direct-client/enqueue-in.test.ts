@@ -9,7 +9,7 @@ import { faultOf } from '../support/harness/client-fault.ts';
 import { connectEnqueuer, type Enqueuer } from '../support/harness/enqueuer.ts';
 import { test as base } from '../support/harness/fixtures.ts';
 
-/** A backend whose role may enqueue and nothing else. */
+/** A backend whose role may only enqueue. */
 const test = base.extend('shop', async ({ databaseUrl }, { onCleanup }): Promise<Enqueuer> => {
   const shop = await connectEnqueuer(databaseUrl);
   onCleanup(shop.close);
@@ -21,8 +21,8 @@ const request = (): Parameters<typeof enqueueIn<'tokenization.request'>>[2] => {
   return payload;
 };
 
-describe('a job that a backend enqueues in its own transaction', () => {
-  test('commits and rolls back with it, also to a savepoint, by a role that may do nothing else', async ({
+describe('enqueueIn', () => {
+  test("commits and rolls back with the backend's transaction, also to a savepoint", async ({
     shop: { client },
     database,
     databaseUrl,
@@ -74,7 +74,7 @@ describe('a job that a backend enqueues in its own transaction', () => {
     expect(await rows()).toHaveLength(3);
   });
 
-  test('is refused by code and path before or by the database, without a value', async ({
+  test('refuses a payload with code and paths, and without a value', async ({
     shop: { client },
   }) => {
     const good = request();
@@ -95,7 +95,7 @@ describe('a job that a backend enqueues in its own transaction', () => {
           ] as const,
       ),
     ] as const;
-    // As a query builder does, whose own error has that of PostgreSQL as its cause.
+    // A query builder wraps PostgreSQL's error in its own.
     const wrapped: SqlTransaction = {
       query: async (text, values) =>
         await client.query(text, values).catch((cause: unknown) => {
@@ -114,7 +114,7 @@ describe('a job that a backend enqueues in its own transaction', () => {
       expect(fault).toMatchObject({ code: 'job_unknown', paths: ['jobName'], isRetryable: false });
       expect(fault.message).not.toContain(canary);
     }
-    // Six bytes a character, once it is JSON.
+    // JSON encodes each of these characters in six bytes.
     const large = { body: '\u0001'.repeat(65_536) };
     expect(await faultOf(enqueueIn(client, 'notify.handle', large))).toMatchObject({
       code: 'body_too_large',
@@ -126,7 +126,7 @@ describe('a job that a backend enqueues in its own transaction', () => {
     ).toMatchObject({ code: 'payload_invalid', paths: ['key'] });
   });
 
-  test('passes on what only the owner of the transaction can act on', async ({
+  test('passes other database errors through, since only the backend can act on them', async ({
     shop: { client },
     databaseUrl,
   }) => {
@@ -136,14 +136,14 @@ describe('a job that a backend enqueues in its own transaction', () => {
       code: '25P02',
     });
     await client.query('rollback');
-    const stranger = await connectEnqueuer(databaseUrl, false);
+    const unprivileged = await connectEnqueuer(databaseUrl, false);
     await expect(
-      enqueueIn(stranger.client, 'tokenization.request', request()),
+      enqueueIn(unprivileged.client, 'tokenization.request', request()),
     ).rejects.toMatchObject({ code: '42501' });
-    await stranger.close();
+    await unprivileged.close();
   });
 
-  test('passes it on without the payload, where PostgreSQL quotes parameters', async ({
+  test('removes the payload from database errors that quote parameters', async ({
     shop: { client, role },
     databaseUrl,
   }) => {
@@ -168,8 +168,8 @@ describe('a job that a backend enqueues in its own transaction', () => {
   });
 });
 
-describe('a job that a backend adds to its own BullMQ queue', () => {
-  test('has been checked, is on the right queue and carries its version', async ({ redis }) => {
+describe('addToQueue', () => {
+  test('validates the payload, checks the queue and adds the version', async ({ redis }) => {
     const connection = new Redis(redis.url, { maxRetriesPerRequest: null });
     const queue = new Queue('tokenization', { connection, prefix: redis.prefix });
     try {

@@ -9,9 +9,7 @@ import { openShop } from '../support/harness/shop.ts';
 import { findTwoPhaseDatabase } from '../support/faults/two-phase.ts';
 import { startTestWorker } from '../support/harness/worker.ts';
 
-test('a request in a prepared transaction is done after COMMIT PREPARED and not before; one that notifies can not be prepared', async ({
-  skip,
-}) => {
+test('a request in a prepared transaction runs only after COMMIT PREPARED', async ({ skip }) => {
   const database = await findTwoPhaseDatabase();
   if (typeof database === 'string') return skip(database);
   const worker = await startTestWorker({ databaseUrl: database.url, backend: 'postgres' });
@@ -32,33 +30,36 @@ test('a request in a prepared transaction is done after COMMIT PREPARED and not 
     return { id, merchantReferenceId: request.merchant.referenceId };
   };
   try {
-    // PostgreSQL says so itself, and has rolled back.
+    // PostgreSQL refuses to prepare a transaction that notifies, and rolls it back.
     await expect(prepare(true)).rejects.toMatchObject({
       code: '0A000',
       message: expect.stringMatching(/NOTIFY/),
     });
 
-    const [held, given] = [await prepare(false), await prepare(false)];
-    // A transaction that is only prepared holds up nothing: later work goes by.
+    const [committed, rolledBack] = [await prepare(false), await prepare(false)];
+    // A prepared transaction does not block later jobs.
     const later = withUrls(requestPayload({ remark: 'sandbox:direct' }));
     const other = await enqueueIn(backend, 'tokenization.request', later);
     expect(
       (await client.waitForResult({ merchantReferenceId: later.merchant.referenceId })).id,
     ).toBe(other);
-    expect(await faultOf(client.getTokenization(held.id))).toMatchObject({
+    expect(await faultOf(client.getTokenization(committed.id))).toMatchObject({
       code: 'tokenization_not_found',
     });
 
-    // Two-phase commits are ended by whoever comes, on any connection, long after the first is gone.
+    // A coordinator may end a prepared transaction later, on another connection.
     await backend.end();
     const coordinator = new pg.Client({ connectionString: database.url });
     await coordinator.connect();
-    await coordinator.query(`commit prepared '${held.id}'`);
-    await coordinator.query(`rollback prepared '${given.id}'`);
+    await coordinator.query(`commit prepared '${committed.id}'`);
+    await coordinator.query(`rollback prepared '${rolledBack.id}'`);
     await coordinator.end();
-    expect(await client.waitForResult(held)).toMatchObject({ id: held.id, state: 'active' });
+    expect(await client.waitForResult(committed)).toMatchObject({
+      id: committed.id,
+      state: 'active',
+    });
     expect(
-      await client.findTokenization({ merchantReferenceId: given.merchantReferenceId }),
+      await client.findTokenization({ merchantReferenceId: rolledBack.merchantReferenceId }),
     ).toBeUndefined();
     expect(await findAuditBreaks(worker.app.operations.db)).toEqual([]);
   } finally {

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Relative links of a page that lead to no file, as `page: target`. */
+/** The relative links of a page whose file is missing, as `page: target`. */
 async function brokenLinks(page: string, text: string): Promise<readonly string[]> {
   const prose = text.replace(/^```.*?^```$/gms, '');
   const targets = [...prose.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, path = '']) => path);
@@ -20,7 +20,7 @@ async function brokenLinks(page: string, text: string): Promise<readonly string[
   return broken;
 }
 
-test('every relative link in a page leads to a file', async () => {
+test('each relative link in a page leads to a file', async () => {
   const pages: string[] = [];
   for (const pattern of ['*.md', 'docs/**/*.md', 'examples/*.md', 'packages/*/*.md']) {
     for await (const page of glob(pattern, { cwd: root })) pages.push(page);
@@ -32,7 +32,7 @@ test('every relative link in a page leads to a file', async () => {
   expect((await Promise.all(texts)).flat()).toEqual([]);
 });
 
-test('a link to a file that is not there is found', async () => {
+test('a link to a missing file is found', async () => {
   const text = 'See [one](README.md), [two](docs/absent.md#part), [three](https://a.example/b).';
   expect(await brokenLinks('README.md', text)).toEqual(['README.md: docs/absent.md']);
 });

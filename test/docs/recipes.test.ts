@@ -19,15 +19,16 @@ import { openShop } from '../support/harness/shop.ts';
 import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-/** A cold compiler on a busy machine. */
-const recipeWithinMs = 120_000;
+/** Long enough for a cold compiler on a busy machine. */
+const recipeTimeoutMs = 120_000;
 
-/** How a recipe is run: its file, the program that takes it, and what shows that the program is there. */
+/** How to run a recipe. */
 interface Launch {
   readonly file: string;
   readonly program: readonly string[];
+  /** A command that succeeds if the program is installed. */
   readonly probe: readonly string[];
-  /** What it prints when it does not wait for the page. */
+  /** The output of a recipe that does not wait for the redirect URL. */
   readonly prints?: 'the id' | 'a job id';
   readonly needsRedis?: boolean;
 }
@@ -106,7 +107,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-test('each recipe says whether it is run here', () => {
+test('each recipe in the document says whether the tests run it', () => {
   expect(recipes.map(({ title }) => title)).toEqual(Object.keys(launches));
   for (const recipe of recipes) {
     expect(recipe.blocks, recipe.title).toHaveLength(1);
@@ -115,14 +116,14 @@ test('each recipe says whether it is run here', () => {
 });
 
 test.for(recipes)(
-  '$title: the recipe hands one request over',
-  { timeout: recipeWithinMs, concurrent: true },
+  'the recipe "$title" enqueues one request',
+  { timeout: recipeTimeoutMs, concurrent: true },
   async (recipe, { skip }) => {
     const launch = launches[recipe.title];
-    if (launch === undefined) throw new Error('nobody knows how to run it');
+    if (launch === undefined) throw new Error('this test does not know how to run it');
     if (launch.needsRedis === true && env['REDIS_URL'] === '') return skip('no Redis');
     if (!(await isProgramThere(launch.probe))) {
-      // What the document promises without a condition has to be run where the result counts.
+      // CI must run each recipe that the document promises without a condition.
       const isPromised = !recipe.text.startsWith('\nRun by the test suite where');
       if (isPromised && areProgramsRequired) throw new Error('its program is missing');
       return skip(`${launch.probe[0]} is missing`);
@@ -146,7 +147,7 @@ test.for(recipes)(
   },
 );
 
-/** Runs a recipe as it stands in the document, and resolves to what it printed. */
+/** Runs a recipe exactly as the document has it, and returns its output. */
 async function runRecipe(
   { blocks }: Section,
   { file, program: [program = '', ...options] }: Launch,
@@ -167,7 +168,10 @@ async function runRecipe(
   }
 }
 
-/** What `npm install` would leave, with the client from this source tree. Node.js takes types off outside `node_modules` only. */
+/**
+ * Installs packages as `npm install` would, with the client's sources from this tree. They stay
+ * outside `node_modules`, where Node.js does not strip types.
+ */
 async function installPackages(directory: string, bullmq: string): Promise<void> {
   const modules = join(directory, 'node_modules');
   const ours = join(directory, 'client');
@@ -183,7 +187,7 @@ async function installPackages(directory: string, bullmq: string): Promise<void>
   await writeFile(join(directory, 'package.json'), JSON.stringify({ type: 'module' }));
 }
 
-/** The API key, got by the command that the document gives. */
+/** Creates the API key with the command of the document. */
 async function keyAsDocumented(environment: Readonly<Record<string, string>>): Promise<string> {
   const command = section.blocks.find(({ language }) => language === 'bash')?.code ?? '';
   const { stdout } = await runProgram('bash', ['-c', `${command}\necho "$TOKEN_WORKER_KEY"`], {
@@ -193,7 +197,7 @@ async function keyAsDocumented(environment: Readonly<Record<string, string>>): P
   return stdout.trim();
 }
 
-/** Lets the backend's role log in, and resolves to the URL that does. */
+/** Lets the backend's role log in, and returns the URL of that login. */
 async function loginOf(role: string): Promise<string> {
   const url = new URL(database.url);
   url.username = role;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { renderStates } from './states.ts';
 
-test('docs/states.md draws the transition tables as they are', async () => {
+test('docs/states.md is generated from the transition tables', async () => {
   await expect(renderStates()).toMatchFileSnapshot('../../docs/states.md');
 });

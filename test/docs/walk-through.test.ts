@@ -11,27 +11,27 @@ import { programEnv, runProgram } from '../support/services/programs.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
-const startsWithinMs = 40_000;
+const startTimeoutMs = 40_000;
 
 test(
-  'who follows docs/enqueueing.md with curl has an active sandbox token at the end, and no traces after Ctrl-C',
-  { timeout: startsWithinMs * 2 },
+  'the curl walk-through of docs/enqueueing.md ends with an active token, and Ctrl-C leaves no data',
+  { timeout: startTimeoutMs * 2 },
   async () => {
     const { blocks } = await readSection(
       'enqueueing.md',
       'From nothing to an active token, with curl',
     );
     const [start, ...steps] = blocks.filter(({ language }) => language === 'bash');
-    // What this test runs in was installed the same way.
+    // This tree has its packages already.
     const command = start?.code.replace('npm install && ', '') ?? '';
     const directory = await mkdtemp(join(tmpdir(), 'token-lifecycle-demo-'));
-    // PostgreSQL runs as another user where we are root.
+    // If this process is root, PostgreSQL runs as another user.
     await chmod(directory, 0o777);
     const env = { ...programEnv, TMPDIR: directory };
     const demo = spawn('bash', ['-c', command], { cwd: root, env, detached: true });
     const ended = once(demo, 'close');
     const end = async (): Promise<void> => {
-      // The whole group, as a terminal's Ctrl-C does.
+      // A terminal's Ctrl-C signals the whole process group.
       const isRunning = demo.exitCode === null && demo.signalCode === null;
       if (demo.pid !== undefined && isRunning) process.kill(-demo.pid, 'SIGINT');
       await ended;
@@ -46,7 +46,7 @@ test(
     const line = await eventually(
       'the demo says whose turn it is',
       () => /your turn +(export TOKEN_WORKER_URL=\S+ TOKEN_WORKER_KEY=\S+)/.exec(printed)?.[1],
-      startsWithinMs,
+      startTimeoutMs,
     );
 
     const typed = ['set -euo pipefail', line, ...steps.map(({ code }) => code)].join('\n');

@@ -1,36 +1,23 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findAuditBreaks } from '../../src/db/audit.ts';
-import { type Call, callerOf, makeKey } from '../support/harness/api.ts';
+import { type Call, callerOf } from '../support/harness/api.ts';
 import { requestPayload } from '../support/builders.ts';
-import { createTestDatabase, type TestDatabase } from '../support/services/database.ts';
 import { eventually } from '../support/eventually.ts';
-import { openShop, type Shop } from '../support/harness/shop.ts';
-import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
+import type { Shop } from '../support/harness/shop.ts';
+import { redirectMessage, startShopWorker } from '../support/harness/shop-worker.ts';
+import type { TestWorker } from '../support/harness/worker.ts';
 
-let database: TestDatabase;
 let worker: TestWorker;
 let shop: Shop;
 let call: Call;
+let close: () => Promise<void>;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  const { key, entry } = makeKey('shop');
-  const started = await startTestWorker({
-    databaseUrl: database.url,
-    backend: 'postgres',
-    env: { API_KEYS: entry },
-  });
-  if (started === undefined) throw new Error('the worker did not start');
-  worker = started;
-  shop = openShop(worker);
-  call = callerOf(worker.app.urls?.private ?? '', key);
+  const started = await startShopWorker('shop');
+  ({ worker, shop, close } = started);
+  call = callerOf(started.apiUrl, started.apiKey);
 });
 
-afterAll(async () => {
-  expect(await findAuditBreaks(worker.app.operations.db)).toEqual([]);
-  await worker.close();
-  await database.drop();
-});
+afterAll(async () => await close());
 
 const bodyOf = (remark: string) => {
   const { v: _, ...body } = shop.withUrls(requestPayload({ remark }));
@@ -41,8 +28,8 @@ const request = async (remark: string) =>
 const untilFinal = async (id: string) =>
   (await call('GET', `/v1/tokenizations/${id}?wait=15s&until=final`)).body;
 
-describe('a request over HTTP', () => {
-  test('is accepted once, however often it is sent, and shows what the row holds but no billing data', async () => {
+describe('request over HTTP', () => {
+  test('is accepted once however often it is sent, and its answer has no billing data', async () => {
     const body = bodyOf('sandbox:redirect+dropped');
     const headers = { 'idempotency-key': body.merchant.referenceId };
     const [first, second] = await Promise.all([
@@ -85,7 +72,7 @@ describe('a request over HTTP', () => {
     }
   });
 
-  test('waits as long as it was asked to, and not for what is there already', async () => {
+  test('with wait answers at once if the state is reached, else at the end of the wait', async () => {
     const { id } = await request('sandbox:redirect+dropped');
     expect((await call('GET', `/v1/tokenizations/${id}?wait=15s`)).body.redirectUrl).not.toBeNull();
     const startedAt = performance.now();
@@ -97,8 +84,8 @@ describe('a request over HTTP', () => {
   });
 });
 
-describe('a tokenization', () => {
-  test('is found by each reference and by state, one page after the other', async () => {
+describe('tokenization', () => {
+  test('is found by each reference and by state, page by page', async () => {
     const { id } = await request('sandbox:direct');
     const active = await untilFinal(id);
     expect(active.state).toBe('active');
@@ -114,8 +101,8 @@ describe('a tokenization', () => {
     }
     for (const query of [
       `merchantReferenceId=${active.merchantReferenceId}&state=failed`,
-      'quickpayId=unheard-of',
-      'customerId=nobody',
+      'quickpayId=unknown',
+      'customerId=unknown',
     ]) {
       expect(await found(query), query).toEqual({ items: [], nextCursor: null });
     }
@@ -154,7 +141,7 @@ describe('a tokenization', () => {
     expect(JSON.stringify(events)).not.toContain(revealed.body.quickpayId);
   });
 
-  test('is disabled, and disabled once when it is asked for twice', async () => {
+  test('is disabled once by two concurrent requests', async () => {
     const { id } = await request('sandbox:direct');
     await untilFinal(id);
     const asked = await Promise.all([
@@ -171,7 +158,7 @@ describe('a tokenization', () => {
     expect(disabling).toMatchObject([{ actor: { type: 'backend', id: 'shop' } }]);
   });
 
-  test('is confirmed when somebody asks, and not only by the schedule', async () => {
+  test('is confirmed on request, without waiting for the schedule', async () => {
     const { id, merchantReferenceId } = await request('sandbox:redirect+dropped');
     await call('GET', `/v1/tokenizations/${id}?wait=15s`);
     const row = await shop.until(merchantReferenceId, 'awaiting_customer');
@@ -184,7 +171,7 @@ describe('a tokenization', () => {
     expect(events.map(({ event }: { event: string }) => event)).toContain('reconcile.requested');
   });
 
-  test('has a timeline in pages that are gapless and in order', async () => {
+  test('has a timeline whose pages are in order and without gaps', async () => {
     const { id } = await request('sandbox:direct');
     await untilFinal(id);
     const whole = (await call('GET', `/v1/tokenizations/${id}/timeline`)).body;
@@ -200,18 +187,12 @@ describe('a tokenization', () => {
   });
 });
 
-describe('what a backend received itself', () => {
-  test('is kept, judged and counted like what came to the public listener', async () => {
+describe('forwarded callback', () => {
+  test('is stored, judged and counted like one of the public listener', async () => {
     const { id, merchantReferenceId } = await request('sandbox:redirect+dropped');
     const row = await shop.until(merchantReferenceId, 'awaiting_customer');
     const { fields } = await shop.decide(row, 'approve');
-    const body = {
-      contentType: 'application/x-www-form-urlencoded',
-      body: new URLSearchParams(
-        fields.map(([name, value]): [string, string] => [name, value]),
-      ).toString(),
-      sourceIp: '203.0.113.7',
-    };
+    const body = { ...redirectMessage(fields), sourceIp: '203.0.113.7' };
     const [first, again] = [
       await call('POST', '/v1/callbacks/redirect', { body }),
       await call('POST', '/v1/callbacks/redirect', { body }),
@@ -229,8 +210,8 @@ describe('what a backend received itself', () => {
   });
 });
 
-describe('dead letters', () => {
-  test('are listed without their payload and put back once', async () => {
+describe('dead letter', () => {
+  test('is listed without its payload and can be redriven once', async () => {
     const queue = worker.app.backend.queue('tokenization');
     for (const name of ['one', 'two']) {
       await queue.add('tokenization.request', { v: 1, canary: 'canary' }, { jobId: `bad-${name}` });

@@ -50,7 +50,7 @@ function login(user: string, secret: string): { authorization: string } {
 }
 
 describe('health', () => {
-  test('live answers whatever the services do; ready is 503 and names the part that fails', async () => {
+  test('live is 200 while a service fails, and ready is 503 and names the service', async () => {
     const url = await start({ readiness: async () => ({ database: true, queues: false }) });
     expect((await fetch(`${url}/health/live`)).status).toBe(200);
     const ready = await fetch(`${url}/health/ready`);
@@ -61,7 +61,7 @@ describe('health', () => {
     });
   });
 
-  test('ready is 200 when every part answers', async () => {
+  test('ready is 200 while every service answers', async () => {
     const url = await start();
     const ready = await fetch(`${url}/health/ready`);
     expect(ready.status).toBe(200);
@@ -69,15 +69,15 @@ describe('health', () => {
   });
 });
 
-describe('the private listener', () => {
-  test('gives metrics without a login', async () => {
+describe('private listener', () => {
+  test('serves metrics without a login', async () => {
     const url = await start();
     const answer = await fetch(`${url}/metrics`);
     expect(answer.headers.get('content-type')).toContain('version=0.0.4');
     expect(await answer.text()).toBe('up 1\n');
   });
 
-  test('answers a fault of its own with 500 and no detail', async () => {
+  test('answers an internal fault with 500 and no detail', async () => {
     const url = await start({
       renderMetrics: async () => {
         throw new Error('hunter2');
@@ -88,7 +88,7 @@ describe('the private listener', () => {
     expect(await answer.text()).toBe('refused');
   });
 
-  test('on a taken port says which variable to change', async () => {
+  test('names the variable to change if its port is taken', async () => {
     const port = Number(new URL(await start()).port);
     await expect(start({}, { port })).rejects.toMatchObject({
       code: 'port_taken',
@@ -97,8 +97,8 @@ describe('the private listener', () => {
   });
 });
 
-describe('the board of the queues', () => {
-  test('without a configured login is off, and says what to set', async () => {
+describe('queue board', () => {
+  test('is off without a configured login, and says what to set', async () => {
     const url = await start({}, { isOpenToOperators: false });
     for (const path of ['/queues', '/queues/api/queues']) {
       const answer = await fetch(`${url}${path}`, { headers: login('ops', password) });
@@ -107,7 +107,7 @@ describe('the board of the queues', () => {
     }
   });
 
-  test('opens for the right user with the right password and for nobody else', async () => {
+  test('opens only for the right user with the right password', async () => {
     const url = await start();
     const paths = ['/queues', '/queues/', '/queues/api/queues', '/queues/static/x.js'];
     const attempts: (readonly [string, Record<string, string>])[] = [
@@ -128,20 +128,20 @@ describe('the board of the queues', () => {
     expect(await answer.text()).toContain('token-lifecycle-worker');
   });
 
-  test('stops listening to an address that fails to log in too often', async () => {
+  test('blocks an address after too many failed logins', async () => {
     const url = await start();
     const statuses: number[] = [];
     for (let count = 0; count < 12; count += 1) {
       statuses.push((await fetch(`${url}/queues`, { headers: login('ops', 'guess') })).status);
     }
     expect(statuses).toEqual([...Array.from({ length: 10 }, () => 401), 429, 429]);
-    // A guess beyond the limit must not be tried at all.
+    // Beyond the limit even the right password is refused, so that guessing reveals nothing.
     const right = await fetch(`${url}/queues`, { headers: login('ops', password) });
     expect(right.status).toBe(429);
     expect((await fetch(`${url}/health/live`)).status).toBe(200);
   });
 
-  test('does not take a browser that has yet to log in, or that works, for one that guesses', async () => {
+  test('counts neither requests without a login nor successful logins as failures', async () => {
     const url = await start();
     const statuses = new Set<number>();
     for (let count = 0; count < 15; count += 1) {
@@ -151,7 +151,7 @@ describe('the board of the queues', () => {
     expect([...statuses]).toEqual([200]);
   });
 
-  test('shows ids and no content, and changes nothing', async ({ databaseUrl }) => {
+  test('shows ids but no content, and refuses every change', async ({ databaseUrl }) => {
     await migrateQueueSchema(databaseUrl);
     const backend = await openQueueBackend(
       { kind: 'postgres', databaseUrl, isRestricted: false },

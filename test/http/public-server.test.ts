@@ -7,7 +7,7 @@ import {
 } from '../../src/http/public-server.ts';
 import type { Logger } from '../../src/observability/logger.ts';
 import { parseAddressRange } from '../../src/security/addresses.ts';
-import { exchangeRaw } from './exchange.ts';
+import { exchangeRaw } from './exchange-raw.ts';
 
 const bodyBytesMax = 64 * 1_024;
 const open: HttpServer[] = [];
@@ -63,8 +63,8 @@ async function post(url: string, body: string | Buffer, headers: Record<string, 
   });
 }
 
-describe('a push', () => {
-  test('is answered with receive-ok only after it was kept', async () => {
+describe('push', () => {
+  test('is answered with receive-ok only after it was stored', async () => {
     const kept = Promise.withResolvers<{ verdict: 'kept'; returnUrl: undefined }>();
     const { url, received, counted } = await start(async () => await kept.promise);
     let isAnswered = false;
@@ -83,7 +83,7 @@ describe('a push', () => {
     expect(counted).toEqual(['notify kept']);
   });
 
-  test('that could not be kept is answered with 503 and says nothing of the cause', async () => {
+  test('that was not stored is answered with 503 without the cause', async () => {
     const { url, counted } = await start(async () => {
       throw new Error('password hunter2 refused');
     });
@@ -94,7 +94,7 @@ describe('a push', () => {
     expect(counted).toEqual(['notify not_kept']);
   });
 
-  test('that is turned away for its signature is answered with 400, never with receive-ok', async () => {
+  test('with a refused signature is answered with 400, never with receive-ok', async () => {
     const { url } = await start(async () => ({ verdict: 'bad_signature', returnUrl: undefined }));
     const answer = await post(`${url}/callbacks/notify`, 'x=1');
     expect(answer.status).toBe(400);
@@ -112,7 +112,7 @@ describe('a push', () => {
     'text/xml;',
     '*/*',
     '???',
-  ])('of content type "%s" arrives byte for byte, with that content type', async (contentType) => {
+  ])('of content type "%s" arrives with its exact bytes and content type', async (contentType) => {
     const { url, received } = await start();
     const bytes = Buffer.from([0x7b, 0x00, 0xff, 0xfe, 0x0a, 0x22]);
     const answer = await post(`${url}/callbacks/notify`, bytes, { 'content-type': contentType });
@@ -122,7 +122,7 @@ describe('a push', () => {
     expect(received[0]?.sourceIp).toBe('127.0.0.1');
   });
 
-  test('without a content type, and one without a body, arrive too', async () => {
+  test('arrives without a content type, and without a body', async () => {
     const { url, received } = await start();
     expect((await post(`${url}/callbacks/notify`, Buffer.from('a=b'))).status).toBe(200);
     expect(received[0]).toMatchObject({ channel: 'notify', contentType: undefined });
@@ -132,8 +132,8 @@ describe('a push', () => {
   });
 });
 
-describe('a body', () => {
-  test('of exactly 64 KiB is taken, one byte more is answered with 413 and kept nowhere', async () => {
+describe('callback body', () => {
+  test('of 64 KiB is accepted, and one byte more is answered with 413', async () => {
     const { url, received } = await start();
     const largest = await post(`${url}/callbacks/notify`, Buffer.alloc(bodyBytesMax, 'x'));
     expect(largest.status).toBe(200);
@@ -142,7 +142,7 @@ describe('a body', () => {
     expect(received).toHaveLength(1);
   });
 
-  test('that hides its size by being chunked is cut off at the same limit', async () => {
+  test('in chunks is cut off at the same limit', async () => {
     const { url, received } = await start();
     const chunk = `${bodyBytesMax.toString(16)}\r\n${'x'.repeat(bodyBytesMax)}\r\n`;
     const head =
@@ -152,7 +152,7 @@ describe('a body', () => {
     expect(received).toHaveLength(0);
   });
 
-  test('with two contradicting lengths is refused by the parser', async () => {
+  test('with two contradicting lengths is refused', async () => {
     const { url, received } = await start();
     const answer = await exchangeRaw(
       url,
@@ -163,8 +163,8 @@ describe('a body', () => {
   });
 });
 
-describe('a browser redirect', () => {
-  test('sends the customer to the return address with 303, which no cache may keep', async () => {
+describe('browser redirect', () => {
+  test('sends the customer to the return URL with 303 and no-store', async () => {
     const returnUrl = 'https://shop.example/back?merchantReferenceId=tok-1';
     const { url, received } = await start(async () => ({ verdict: 'kept', returnUrl }));
     const answer = await post(`${url}/callbacks/redirect`, 'code=000', {
@@ -177,7 +177,7 @@ describe('a browser redirect', () => {
     expect(received[0]).toMatchObject({ channel: 'redirect' });
   });
 
-  test('by GET arrives as the raw query, up to and including further question marks', async () => {
+  test('by GET arrives as its raw query, including further question marks', async () => {
     const { url, received } = await start();
     await fetch(`${url}/callbacks/redirect?code=000&code=%2B1&remark=a?b&empty=`);
     expect(received[0]?.body.toString()).toBe('code=000&code=%2B1&remark=a?b&empty=');
@@ -186,7 +186,7 @@ describe('a browser redirect', () => {
     expect(received[1]?.body).toHaveLength(0);
   });
 
-  test('without a known return address gets a page that names no outcome and runs no script', async () => {
+  test('without a return URL gets a page that shows no outcome and runs no script', async () => {
     const { url } = await start();
     const body = 'code=000&quickpay_status=1&order_remark=<script>alert(1)</script>';
     const answer = await post(`${url}/callbacks/redirect`, body);
@@ -197,7 +197,7 @@ describe('a browser redirect', () => {
     expect(page).not.toMatch(/script|success|fail|000/i);
   });
 
-  test('that could not be kept gets the same page, with 503', async () => {
+  test('that was not stored gets the same page with 503', async () => {
     const { url } = await start(async () => {
       throw new Error('no database');
     });
@@ -209,7 +209,7 @@ describe('a browser redirect', () => {
   test.each([
     ['https://shop.example/a\r\nset-cookie: sid=1', 'https://shop.example/aset-cookie:%20sid=1'],
     ['https://shop.example/grüße?näme=ü', 'https://shop.example/gr%C3%BC%C3%9Fe?n%C3%A4me=%C3%BC'],
-  ])('to %j cannot write a header of its own or break the answer', async (returnUrl, location) => {
+  ])('to %j cannot inject a header or break the answer', async (returnUrl, location) => {
     const { url } = await start(async () => ({ verdict: 'kept', returnUrl }));
     const answer = await post(`${url}/callbacks/redirect`, 'a=b');
     expect(answer.status).toBe(303);
@@ -228,7 +228,7 @@ describe('a browser redirect', () => {
   );
 });
 
-describe('the public listener', () => {
+describe('public listener', () => {
   test.each([
     ['GET', '/'],
     ['GET', '/callbacks/notify'],
@@ -241,14 +241,14 @@ describe('the public listener', () => {
     ['GET', '/metrics'],
     ['GET', '/queues'],
     ['POST', '/CALLBACKS/NOTIFY'],
-  ])('has nothing for %s %s', async (method, path) => {
+  ])('answers %s %s with 404', async (method, path) => {
     const { url, received } = await start();
     const answer = await fetch(`${url}${path}`, { method });
     expect(answer.status).toBe(404);
     expect(received).toHaveLength(0);
   });
 
-  test('answers a broken request line or address with a 4xx and goes on working', async () => {
+  test('answers a malformed request with a 4xx and continues to work', async () => {
     const { url } = await start();
     expect(await exchangeRaw(url, 'NONSENSE\r\n\r\n')).toMatch(/^HTTP\/1\.1 4\d\d /);
     const odd = 'GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
@@ -256,7 +256,7 @@ describe('the public listener', () => {
     expect((await post(`${url}/callbacks/notify`, 'x')).status).toBe(200);
   });
 
-  test('tells no server software and forbids sniffing on every answer', async () => {
+  test('hides its server software and forbids content sniffing in every answer', async () => {
     const { url } = await start();
     for (const path of ['/callbacks/redirect', '/nowhere']) {
       const { headers } = await fetch(`${url}${path}`);
@@ -267,7 +267,7 @@ describe('the public listener', () => {
     }
   });
 
-  test('answers an address that asks too often with 429 and keeps nothing more of it', async () => {
+  test('answers an address over its rate limit with 429 and stores nothing more', async () => {
     const { url, received } = await start(undefined, { requestsPerMinuteMax: 3 });
     const statuses: number[] = [];
     for (let count = 0; count < 5; count += 1) {
@@ -277,7 +277,7 @@ describe('the public listener', () => {
     expect(received).toHaveLength(3);
   });
 
-  test('counts all addresses of one IPv6 network of 64 bits together, and IPv4 addresses one by one', async () => {
+  test('limits an IPv6 network of 64 bits as one sender, and each IPv4 address alone', async () => {
     const { url } = await start(undefined, { trustProxy: true, requestsPerMinuteMax: 2 });
     const ask = async (from: string) =>
       (await post(`${url}/callbacks/notify`, 'x', { 'x-forwarded-for': from })).status;
@@ -287,7 +287,7 @@ describe('the public listener', () => {
     expect([await ask('192.0.2.1'), await ask('192.0.2.2')]).toEqual([429, 200]);
   });
 
-  test('takes pushes from the listed addresses alone, and customers from anywhere', async () => {
+  test('accepts pushes only from the listed addresses, and redirects from any', async () => {
     const { url, received, counted } = await start(undefined, {
       trustProxy: true,
       notifySources: ['198.51.100.0/28', '2001:db8::7'].flatMap(
@@ -310,7 +310,7 @@ describe('the public listener', () => {
     expect(await ask('redirect', '203.0.113.9')).toBe(200);
   });
 
-  test('believes X-Forwarded-For only behind a proxy, and then only what that proxy added', async () => {
+  test('trusts X-Forwarded-For only behind a proxy, and then only the entry of that proxy', async () => {
     const forwarded = { 'x-forwarded-for': '198.51.100.66, 203.0.113.9' };
     const direct = await start();
     await post(`${direct.url}/callbacks/notify`, 'x', forwarded);
@@ -320,7 +320,7 @@ describe('the public listener', () => {
     expect(behind.received[0]?.sourceIp).toBe('203.0.113.9');
   });
 
-  test('logs neither bodies nor query strings, even of what it could not keep', async () => {
+  test('logs neither bodies nor queries, even if a message was not stored', async () => {
     const { url, logged } = await start(async () => {
       throw new TypeError('unforeseen');
     });
@@ -331,7 +331,7 @@ describe('the public listener', () => {
     expect(JSON.stringify(logged)).not.toContain('canary');
   });
 
-  test('on a taken port says which variable to change', async () => {
+  test('names the variable to change if its port is taken', async () => {
     const { url } = await start();
     const port = Number(new URL(url).port);
     const ports: PublicPorts = {

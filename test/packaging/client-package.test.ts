@@ -1,8 +1,6 @@
 import { type ChildProcessWithoutNullStreams, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +11,7 @@ import { makeKey } from '../support/harness/api.ts';
 import { redisPlace } from '../support/harness/fixtures.ts';
 import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 import { createTestDatabase, type TestDatabase } from '../support/services/database.ts';
+import { freePort } from '../support/services/services.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const packageDirectory = join(root, 'packages/client');
@@ -26,7 +25,7 @@ const runNode = async (cwd: string, ...args: readonly string[]) =>
   await run(cwd, process.execPath, ...args);
 
 let directory: string;
-/** A backend outside the project that installed the packed client and nothing else. */
+/** A backend outside the project that has only the packed client installed. */
 let consumer: string;
 let installed: string;
 
@@ -58,7 +57,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-describe('the packed client', () => {
+describe('packed client', () => {
   test('installs as three packages', async () => {
     const { stdout } = await run(consumer, 'npm', 'ls', '--all', '--parseable');
     const names = stdout.trim().split('\n').slice(1);
@@ -69,7 +68,7 @@ describe('the packed client', () => {
     ]);
   });
 
-  test('holds its build and its manual alone', async () => {
+  test('contains only its build and its README', async () => {
     expect((await readdir(installed)).toSorted()).toEqual(['README.md', 'dist', 'package.json']);
     const files = await readdir(join(installed, 'dist'));
     expect(files.filter((name) => !/\.(?:js|d\.ts)$/.test(name))).toEqual([]);
@@ -90,7 +89,7 @@ describe('the packed client', () => {
     expect(stderr).toBe('');
   });
 
-  test('works from strict TypeScript that checks its declarations and has no types of Node', async () => {
+  test('compiles in strict TypeScript without types of Node.js', async () => {
     const code = `
       import { createTokenClient, type TokenizationView } from 'token-lifecycle-client';
       const client = createTokenClient({ url: 'http://127.0.0.1:1', apiKey: 'x' });
@@ -105,7 +104,7 @@ describe('the packed client', () => {
     await expect(compile).resolves.toMatchObject({ stdout: '' });
   });
 
-  test('enqueues without a database client, and names the peer that the direct client lacks', async () => {
+  test('loads the enqueue entry without peers, and names a missing peer of the direct client', async () => {
     const load = async (entry: string) =>
       await runNode(consumer, '--eval', `console.log(Object.keys(require('${entry}')).join())`);
     expect((await load('token-lifecycle-client/enqueue')).stdout).toBe(
@@ -120,7 +119,7 @@ describe('the packed client', () => {
 describe('examples', () => {
   let database: TestDatabase;
   let worker: TestWorker;
-  /** A backend with the packed client, and every package that an example imports. */
+  /** A backend with the packed client and every package that an example imports. */
   let backend: string;
   const shop = makeKey('shop');
   const redis = redisPlace();
@@ -169,13 +168,13 @@ describe('examples', () => {
     await database.drop();
   });
 
-  test('compile without one unchecked type', async () => {
+  test('compile in strict TypeScript', async () => {
     const sources = (await readdir(backend)).filter((name) => name.endsWith('.ts'));
     expect(sources).toHaveLength(6);
     const flags =
       '--ignoreConfig --strict --noEmit --listFiles --module nodenext --target es2024 --types node';
     const { stdout: files } = await runNode(backend, compiler, ...flags.split(' '), ...sources);
-    // The declarations lead to none of a peer's: a backend needs no types of the worker's packages.
+    // The client's declarations import none of a peer, so a backend needs no types of peers.
     const read = files.split('\n');
     expect(read.filter((path) => path.includes('/token-lifecycle-client/dist/'))).not.toEqual([]);
     const isOfPeer = (path: string) =>
@@ -183,7 +182,7 @@ describe('examples', () => {
     expect(read.filter(isOfPeer)).toEqual([]);
   });
 
-  test('do what they say', async ({ skip }) => {
+  test('run against a worker and print what they promise', async ({ skip }) => {
     const env = {
       TOKEN_WORKER_URL: worker.app.urls?.private,
       TOKEN_WORKER_KEY: shop.key,
@@ -206,7 +205,7 @@ describe('examples', () => {
     for (const output of await Promise.all(requests.map(outputOf))) {
       expect(output).toMatch(customer);
     }
-    // Looks for what request-over-http asked for.
+    // follow-up needs the tokenization of request-over-http.
     expect(await outputOf('follow-up')).toMatch(
       /^now awaiting_customer\nseen before false\naccess token \d+ true\n$/,
     );
@@ -218,7 +217,7 @@ describe('examples', () => {
     expect(await outputOf('add-to-queue')).toBe('renewal asked for\n');
   });
 
-  test('stand in docs/client.md as they are', async () => {
+  test('are copied into docs/client.md unchanged', async () => {
     const text = await readFile(join(root, 'docs/client.md'), 'utf8');
     const blocks = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = '']) => code);
     const names = (await readdir(join(root, 'examples'))).filter((name) => name.endsWith('.ts'));
@@ -229,12 +228,3 @@ describe('examples', () => {
     expect(programs).toEqual(expect.arrayContaining(blocks));
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === 'string') throw new Error('no port was given');
-  return address.port;
-}

@@ -14,13 +14,10 @@ import { eventually } from '../support/eventually.ts';
 import { test } from '../support/harness/fixtures.ts';
 import { backends, startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 
-describe.for(backends)('planted canaries with queues on %s', (backend) => {
-  test('are found nowhere: not in queues, tables, logs, metrics or on the board', async ({
-    databaseUrl,
-    skip,
-  }) => {
+describe.for(backends)('secrets with queues on %s', (backend) => {
+  test('appear in no queue, table, log, metric or board page', async ({ databaseUrl, skip }) => {
     const till = makeKey('till');
-    // A token may be renewed on request when it is a sixtieth of its life old.
+    // With this lifetime a reported token is renewed after half a second.
     const worker = await startTestWorker({
       databaseUrl,
       backend,
@@ -91,7 +88,7 @@ async function runLifecycles(worker: TestWorker): Promise<void> {
     { ...planted(''), canary: 'canary' },
     { jobId: 'raw-bad' },
   );
-  await queue.add('unheard-of.job', { canary: 'canary' }, { jobId: 'raw-unknown' });
+  await queue.add('unknown.job', { canary: 'canary' }, { jobId: 'raw-unknown' });
   await fetch(`${base}/callbacks/notify`, { method: 'POST', body: 'canary=canary&<canary' });
   await eventually('all have ended', async () => {
     const rows = await Promise.all(
@@ -110,8 +107,8 @@ async function runLifecycles(worker: TestWorker): Promise<void> {
 }
 
 /**
- * Credentials of all families, and access tokens through an issue, a refresh on request, failures, a refusal, reads and
- * reveals. Resolves to every access and refresh token that there was.
+ * Runs credentials of all families, and access tokens through an issue, a reported refresh,
+ * failures, a refusal, reads and reveals. Returns every access and refresh token.
  */
 async function runRenewals(worker: TestWorker, apiKey: string): Promise<readonly string[]> {
   const { app, sandbox } = worker;
@@ -156,7 +153,7 @@ async function runRenewals(worker: TestWorker, apiKey: string): Promise<readonly
     const { failed } = await app.backend.queue('access-token').getJobCounts('failed');
     return failed === 1;
   });
-  // Four tokens, or the search for them proves nothing.
+  // Without four different tokens the search for them would prove nothing.
   expect(new Set(tokens).size).toBe(4);
   return tokens;
 }
@@ -170,7 +167,7 @@ async function hasHappened({ database }: TestWorker['app'], event: string): Prom
   return rows.length > 0;
 }
 
-/** The access and refresh token of every credential that has them. */
+/** The access and refresh tokens of all credentials. */
 async function openTokens({ db, keyring }: OperationDependencies): Promise<readonly string[]> {
   const rows = await db.selectFrom('access_token').selectAll().execute();
   return rows.flatMap((row) =>

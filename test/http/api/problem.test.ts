@@ -1,20 +1,19 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { describe, expect } from 'vitest';
-import { problem } from '../../src/domain/api-shapes.ts';
-import { type Answer, startTestApi } from '../support/harness/api.ts';
-import { test } from '../support/harness/api-test.ts';
-import { requestPayload } from '../support/builders.ts';
-import { setAway } from '../support/services/database.ts';
-import { eventually } from '../support/eventually.ts';
-import { withValueAt, payloadFixtures, mutablePaths } from '../support/payload-fixtures.ts';
+import { problem } from '../../../src/domain/api-shapes.ts';
+import { type Answer, startTestApi } from '../../support/harness/api.ts';
+import { test } from '../../support/harness/api-test.ts';
+import { requestPayload } from '../../support/builders.ts';
+import { setAway } from '../../support/services/database.ts';
+import { exchangeRaw } from '../exchange-raw.ts';
+import { eventually } from '../../support/eventually.ts';
+import { withValueAt, payloadFixtures, mutablePaths } from '../../support/payload-fixtures.ts';
 
 const canary = 'CANARY-4111';
 const anyId = randomUUID();
 const good = requestPayload();
 
-/** A problem of the right media type whose status is the answer's, that holds nothing of what was sent. */
+/** Expects a problem with this status and code, and without any value of the request. */
 function expectProblem(
   answer: Answer,
   expected: { status: number; code: string; paths?: string[] },
@@ -31,7 +30,7 @@ function expectProblem(
   if (paths !== undefined) expect(said.paths.toSorted()).toEqual(paths.toSorted());
 }
 
-describe('a request that is wrong is answered with what to correct and none of its values', () => {
+describe('problem without any value of the request', () => {
   const order = (changes: object) => ({ ...good, order: { ...good.order, ...changes } });
 
   test.for<readonly [string, unknown, readonly string[]]>([
@@ -42,23 +41,23 @@ describe('a request that is wrong is answered with what to correct and none of i
     ['an unknown field inside', order({ [canary]: canary }), ['order.*']],
     ['a field of another type', { ...good, billing: canary }, ['billing']],
     [
-      'a reference that is none',
+      'an invalid reference',
       { ...good, merchant: { referenceId: `${canary} ` } },
       ['merchant.referenceId'],
     ],
-    ['a version that is not known', { ...good, v: canary }, ['v']],
-    ['a return url that is none', { ...good, returnUrl: canary }, ['returnUrl']],
-    ['nothing', {}, ['order', 'merchant', 'billing', 'customer']],
+    ['an unknown version', { ...good, v: canary }, ['v']],
+    ['an invalid return URL', { ...good, returnUrl: canary }, ['returnUrl']],
+    ['an empty object', {}, ['order', 'merchant', 'billing', 'customer']],
     ['a list', [canary], []],
     ['NUL in a text', order({ methods: 'a\0' }), ['order.methods']],
-    ['half a character', order({ methods: '\ud800' }), ['order.methods']],
-  ])('%s', async ([, body, paths], { api }) => {
+    ['an unpaired surrogate', order({ methods: '\ud800' }), ['order.methods']],
+  ])('names the path of %s', async ([, body, paths], { api }) => {
     const { call } = api;
     const answer = await call('POST', '/v1/tokenizations', { body });
     expectProblem(answer, { status: 400, code: 'payload_invalid', paths: [...paths] });
   });
 
-  test('a body that is broken, too large, of another type or poisoned', async ({ api }) => {
+  test('answers a body that is malformed, too large or no JSON', async ({ api }) => {
     const { call } = api;
     const send = async (body: string, type = 'application/json') =>
       await call('POST', '/v1/tokenizations', { body, headers: { 'content-type': type } });
@@ -78,7 +77,7 @@ describe('a request that is wrong is answered with what to correct and none of i
     }
   });
 
-  test('each field, when it is of another type or too long', async ({ api }) => {
+  test('names the path of each field of a wrong type or length', async ({ api }) => {
     const { call } = api;
     const fixtures = await payloadFixtures(1);
     const requests = fixtures.filter(({ job }) => job === 'tokenization.request');
@@ -95,7 +94,7 @@ describe('a request that is wrong is answered with what to correct and none of i
     }
   });
 
-  test('a key that is unknown, a key without the scope', async ({ api }) => {
+  test('answers an unknown key and a key without the scope', async ({ api }) => {
     const { call, addKey, logs } = api;
     const body = { ...good, customer: { id: canary } };
     const unknown = await call('POST', '/v1/tokenizations', { key: `tlw_${canary}`, body });
@@ -107,9 +106,7 @@ describe('a request that is wrong is answered with what to correct and none of i
     expect(logs.join('')).not.toContain(canary);
   });
 
-  test('a version that is not known, an address that is none, another spelling of one', async ({
-    api,
-  }) => {
+  test('answers an unknown version, malformed URLs and unknown paths', async ({ api }) => {
     const { call, url } = api;
     const answer = await call('POST', '/v1/tokenizations', { body: { ...good, v: 2 } });
     expectProblem(answer, { status: 400, code: 'payload_version_unsupported', paths: ['v'] });
@@ -125,12 +122,12 @@ describe('a request that is wrong is answered with what to correct and none of i
       expect(refused.headers.get('content-type')).toContain('application/problem+json');
       expect(refused.text).not.toContain(canary);
     }
-    const raw = await rawExchange(url, `GARBAGE ${canary}\r\nx: ${canary.repeat(3_000)}\r\n\r\n`);
+    const raw = await exchangeRaw(url, `GARBAGE ${canary}\r\nx: ${canary.repeat(3_000)}\r\n\r\n`);
     expect(raw).toMatch(/^HTTP\/1\.1 400 [^]*application\/problem\+json/);
     expect(raw).not.toContain(canary);
   });
 
-  test('parameters that do not fit', async ({ api }) => {
+  test('names each invalid parameter', async ({ api }) => {
     const { call } = api;
     const wrong = [
       [`/v1/tokenizations/${canary}`, ['id']],
@@ -154,7 +151,7 @@ describe('a request that is wrong is answered with what to correct and none of i
     }
   });
 
-  test('an unknown credential, a return address that is not allowed', async ({ api }) => {
+  test('answers an unknown credential and a return URL that is not allowed', async ({ api }) => {
     const { call } = api;
     const unknown = await call('POST', '/v1/tokenizations', {
       body: { ...good, credential: canary.toLowerCase() },
@@ -166,7 +163,7 @@ describe('a request that is wrong is answered with what to correct and none of i
     expectProblem(elsewhere, { status: 422, code: 'return_url_not_allowed', paths: ['returnUrl'] });
   });
 
-  test('another body under the same reference, a key that is not the reference', async ({
+  test('answers another body under a used reference, and a wrong Idempotency-Key', async ({
     api,
   }) => {
     const { call } = api;
@@ -190,7 +187,7 @@ describe('a request that is wrong is answered with what to correct and none of i
     });
   });
 
-  test('routes, tokenizations and dead letters that are not there', async ({ api }) => {
+  test('answers unknown routes, tokenizations and dead letters with 404', async ({ api }) => {
     const { call } = api;
     const missing = { status: 404, code: 'tokenization_not_found' };
     expectProblem(await call('GET', `/v1/${canary}`), { status: 404, code: 'route_not_found' });
@@ -205,7 +202,7 @@ describe('a request that is wrong is answered with what to correct and none of i
     });
   });
 
-  test('a state that does not allow it', async ({ api }) => {
+  test('answers an action that the state forbids with 409', async ({ api }) => {
     const { call } = api;
     const { id } = (await call('POST', '/v1/tokenizations', { body: good })).body;
     for (const action of ['reveal', 'disable', 'confirm']) {
@@ -216,13 +213,13 @@ describe('a request that is wrong is answered with what to correct and none of i
   });
 });
 
-/** Whether a path lies below another one. */
+/** Whether a path is below another one. */
 function isBelow(path: readonly string[], parent: readonly string[]): boolean {
   return path.length > parent.length && parent.every((step, index) => path[index] === step);
 }
 
-describe('around each request', () => {
-  test('an absent PostgreSQL is a 503 that says when to come back', async ({
+describe('API request', () => {
+  test('gets 503 with Retry-After while PostgreSQL is down', async ({
     database,
     databaseUrl,
     door,
@@ -246,7 +243,7 @@ describe('around each request', () => {
     await close();
   });
 
-  test('a request id of plain form is taken, echoed, logged and written into the audit row; another is replaced', async ({
+  test('has a request id in its answer, log line and audit rows; an unsafe id is replaced', async ({
     api,
     shared,
   }) => {
@@ -285,7 +282,7 @@ describe('around each request', () => {
     }
   });
 
-  test('the log holds no query, no body and no key', async ({ api }) => {
+  test('is logged without query, body and key', async ({ api }) => {
     const { call, logs } = api;
     await call('GET', `/v1/tokenizations?customerId=${canary}&quickpayId=${canary}`);
     await call('POST', '/v1/tokenizations', { body: { ...good, customer: { id: canary } } });
@@ -295,24 +292,13 @@ describe('around each request', () => {
     expect(logs.join('')).not.toContain(canary);
   });
 
-  test('requests that wait are answered when the process stops', async ({ startApi }) => {
+  test('that waits is answered when the process stops', async ({ startApi }) => {
     const { call, close } = await startApi({});
     const { id } = (await call('POST', '/v1/tokenizations', { body: requestPayload() })).body;
     const waiting = call('GET', `/v1/tokenizations/${id}?wait=60s`);
-    // Another round trip: the first request has been taken by now.
+    // After another round trip the server has surely received the first request.
     await call('GET', `/v1/tokenizations/${id}`);
     const [answer] = await Promise.all([waiting, close()]);
     expect(answer).toMatchObject({ status: 200, body: { id, state: 'requested' } });
   });
 });
-
-/** What is answered to bytes that are no request. */
-async function rawExchange(url: string, text: string): Promise<string> {
-  const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname);
-  let answer = '';
-  socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
-  socket.end(text);
-  await once(socket, 'close');
-  return answer;
-}

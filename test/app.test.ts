@@ -1,17 +1,17 @@
 import { expect } from 'vitest';
-import { startApp } from '../../src/app.ts';
-import { createTokenClient } from '../../src/client/client.ts';
-import { loadConfig } from '../../src/config/config.ts';
-import { findAuditBreaks } from '../../src/db/audit.ts';
-import { createLogger } from '../../src/observability/logger.ts';
-import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
-import { sandboxDefaults, startSandbox } from '../../src/sandbox/sandbox.ts';
-import { generateEncryptionKey } from '../../src/security/keyring.ts';
-import { makeKey } from '../support/harness/api.ts';
-import { requestPayload } from '../support/builders.ts';
-import { test } from '../support/harness/fixtures.ts';
+import { startApp } from '../src/app.ts';
+import { createTokenClient } from '../src/client/client.ts';
+import { loadConfig } from '../src/config/config.ts';
+import { findAuditBreaks } from '../src/db/audit.ts';
+import { createLogger } from '../src/observability/logger.ts';
+import { migrateQueueSchema } from '../src/queues/postgres-schema.ts';
+import { sandboxDefaults, startSandbox } from '../src/sandbox/sandbox.ts';
+import { generateEncryptionKey } from '../src/security/keyring.ts';
+import { makeKey } from './support/harness/api.ts';
+import { requestPayload } from './support/builders.ts';
+import { test } from './support/harness/fixtures.ts';
 
-test('a process that is nothing but HTTP takes requests, and another one without HTTP does them', async ({
+test('a process with role http accepts requests, and another process without it runs them', async ({
   database,
   databaseUrl,
 }) => {

@@ -1,19 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'vitest';
-import { claimOutbox, insertOutboxJobs } from '../../src/db/outbox.ts';
-import { jobId } from '../../src/domain/ids.ts';
-import { acceptOutboxRow } from '../../src/queues/accept-outbox-row.ts';
-import { test } from '../support/harness/api-test.ts';
+import { claimOutbox, insertOutboxJobs } from '../../../../src/db/outbox.ts';
+import { jobId } from '../../../../src/domain/ids.ts';
+import { acceptOutboxRow } from '../../../../src/queues/accept-outbox-row.ts';
+import { test } from '../../../support/harness/api-test.ts';
 
 const hourMs = 3_600_000;
 const retentionMs = 7 * 24 * hourMs;
 const secondsAround = 5_000;
 
-/** A message of the default account, different each time. */
+/** A message of the default account about this reference. */
 const messageOf = (reference: string): string =>
   `account=995149&terminal=99514901&merchant_reference_id=${reference}&quickpay_status=1`;
 
-test('a forwarded message was received when its backend says, within the past and the retention', async ({
+test('a forwarded message has the receivedAt of its backend, clamped to the retention', async ({
   api,
   shared,
 }) => {
@@ -33,7 +33,7 @@ test('a forwarded message was received when its backend says, within the past an
     expect(row.last_seen_at.getTime()).toBeGreaterThan(now - secondsAround);
   }
 
-  // The same for a message that comes by SQL or on a queue: they share the operation.
+  // The same holds for a message that was enqueued by SQL.
   const receivedAt = new Date(now - hourMs).toISOString().replace('Z', '+00:00');
   const id = randomUUID();
   await insertOutboxJobs(shared.db, [
@@ -62,7 +62,7 @@ test('a forwarded message was received when its backend says, within the past an
   }
 });
 
-test('an instant that is none is refused by name', async ({ api }) => {
+test('an invalid receivedAt is refused by its path', async ({ api }) => {
   for (const receivedAt of ['CANARY', '2026-02-30T00:00:00Z', '2026-11-24T00:00:00']) {
     const body = { body: 'x', receivedAt };
     const answer = await api.call('POST', '/v1/callbacks/redirect', { body });

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-// Inside the project, where the package's own dependencies are found from, but out of everybody's way.
+// It is inside the project, where Node.js finds the package's dependencies.
 const consumer = join(root, `node_modules/.cache/consumer-${process.pid}`);
 const installed = join(consumer, 'node_modules/token-lifecycle-worker');
 const compiler = join(root, 'node_modules/typescript/bin/tsc');
@@ -26,14 +26,14 @@ const run = async (cwd: string, ...command: readonly string[]) =>
 const readManifest = async () =>
   manifest.parse(JSON.parse(await readFile(join(root, 'package.json'), 'utf8')));
 
-/** A backend's project that has the package as npm would put it there, built from these sources. */
+/** Installs the package, built from these sources, into a backend's project as npm would. */
 beforeAll(async () => {
   await mkdir(installed, { recursive: true });
   await writeFile(join(consumer, 'package.json'), '{"type":"module"}');
   for (const name of ['package.json', 'README.md', 'LICENSE', 'schemas', 'docs', 'test']) {
     await cp(join(root, name), join(installed, name), { recursive: true });
   }
-  // What it writes is the same without the check, which is not this test's, in half the time.
+  // The output is the same without type checks, in half the time.
   const build = ['-p', 'tsconfig.build.json', '--noCheck', '--outDir', join(installed, 'dist')];
   await run(root, compiler, ...build);
 }, 120_000);
@@ -42,8 +42,8 @@ afterAll(async () => {
   await rm(consumer, { recursive: true, force: true });
 });
 
-describe('the package', () => {
-  test('is built before it is packed, and holds the build, the schemas and the documents alone', async () => {
+describe('worker package', () => {
+  test('is built before packing, and contains only the build, the schemas and the documents', async () => {
     const { scripts, exports, bin } = await readManifest();
     expect(scripts.prepack).toBe('npm run build');
     const { stdout } = await promisify(execFile)(
@@ -69,7 +69,7 @@ describe('the package', () => {
     expect(paths.filter((path) => !allowed.test(path))).toEqual([]);
   });
 
-  test('runs, and gives each of its entries', async () => {
+  test('runs its command and exports each entry', async () => {
     const { exports, bin } = await readManifest();
     const help = await run(installed, join(installed, bin['token-worker'] ?? ''), '--help');
     expect(help.stdout).toContain('Usage: token-worker');

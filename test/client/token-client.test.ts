@@ -38,9 +38,9 @@ async function timed<Result>(work: Promise<Result>): Promise<readonly [Result, n
 
 test.for<readonly [string, FaultyAnswer]>([
   ['does not answer', 'silent'],
-  ['stops inside its answers', 'stalled'],
-  ['asks for a long pause', { status: 503, retryAfter: '30' }],
-])('a wait for a worker that %s ends shortly after its time', async ([, faultyAnswer]) => {
+  ['stalls inside its answers', 'stalled'],
+  ['sends a long Retry-After', { status: 503, retryAfter: '30' }],
+])('a wait ends at its timeout although the worker %s', async ([, faultyAnswer]) => {
   const { client } = await clientOf([], faultyAnswer);
   const waits = [id, byReference].map(
     async (of) => await timed(faultOf(client.waitForRedirectUrl(of, { timeoutMs: 600 }))),
@@ -51,7 +51,7 @@ test.for<readonly [string, FaultyAnswer]>([
   }
 });
 
-test('a wait ends with the reason of its signal at once, whatever it was at', async () => {
+test('a wait ends at once with the reason of its signal', async () => {
   const places = await Promise.all([
     clientOf([], 'silent'),
     clientOf([], 'stalled'),
@@ -62,7 +62,7 @@ test('a wait ends with the reason of its signal at once, whatever it was at', as
   const reason = new Error('enough');
   const waits = places.flatMap(({ client }, index) =>
     [id, byReference]
-      // The place that has no page, or nothing but pages, is asked for what it has.
+      // The last two servers answer only one of the two kinds of wait.
       .filter((of) => index < 3 || (of === id) === (index === 4))
       .map(async (of) => {
         const giveUp = new AbortController();
@@ -77,7 +77,7 @@ test('a wait ends with the reason of its signal at once, whatever it was at', as
   }
 });
 
-test('a worker that no longer holds answers back, as one about to stop, is not asked over and over', async () => {
+test('a wait polls slowly if the worker answers early, as one that is about to stop', async () => {
   const { client, count } = await clientOf([], { status: 200, body: view });
   const fault = await faultOf(client.waitForRedirectUrl(id, { timeoutMs: 1_000 }));
   expect(fault).toMatchObject({

@@ -2,17 +2,17 @@ import { readFile } from 'node:fs/promises';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { apiScopes } from '../../src/domain/api-key.ts';
-import { errorCodes } from '../../src/domain/errors.ts';
-import { kindOf } from '../../src/http/api/problem.ts';
-import { createPrivateServer } from '../../src/http/private-server.ts';
-import type { HttpServer } from '../../src/http/public-server.ts';
-import { apiRoutes } from '../../src/http/routes/v1/api-routes.ts';
-import { createLogger } from '../../src/observability/logger.ts';
-import { undescribedProperties } from '../support/undescribed.ts';
-import { noAccessTokens, noOperations } from '../support/harness/no-operations.ts';
+import { apiScopes } from '../../../src/domain/api-key.ts';
+import { errorCodes } from '../../../src/domain/errors.ts';
+import { kindOf } from '../../../src/http/api/problem.ts';
+import { createPrivateServer } from '../../../src/http/private-server.ts';
+import type { HttpServer } from '../../../src/http/public-server.ts';
+import { apiRoutes } from '../../../src/http/routes/v1/api-routes.ts';
+import { createLogger } from '../../../src/observability/logger.ts';
+import { undescribedProperties } from '../../support/undescribed.ts';
+import { noAccessTokens, noOperations } from '../../support/harness/no-operations.ts';
 
-const path = new URL('../../docs/openapi.json', import.meta.url);
+const path = new URL('../../../docs/openapi.json', import.meta.url);
 
 let server: HttpServer;
 let text: string;
@@ -56,8 +56,8 @@ const document = z.object({
   paths: z.record(z.string(), z.record(z.string(), operation)),
 });
 
-describe('the OpenAPI document', () => {
-  test('docs/openapi.json is what the routes say', async () => {
+describe('OpenAPI document', () => {
+  test('docs/openapi.json is generated from the routes', async () => {
     await expect(text).toMatchFileSnapshot(path.pathname);
   });
 
@@ -65,7 +65,7 @@ describe('the OpenAPI document', () => {
     expect(undescribedProperties(JSON.parse(text))).toEqual([]);
   });
 
-  test('has each route with its scope, and problems for whatever is no success', () => {
+  test('lists each route with its scope, and problems for every other status than 2xx', () => {
     const { paths } = document.parse(JSON.parse(text));
     const operations = Object.values(paths).flatMap((methods) => Object.values(methods));
     const described = operations.map(({ operationId, security }): [string, unknown] => [
@@ -84,7 +84,7 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  test('is valid OpenAPI 3.1 without an open reference, and a validator finds both faults', async () => {
+  test('is valid OpenAPI 3.1 without an unresolved reference', async () => {
     const faultsOf = async (source: string): Promise<readonly string[]> => {
       const validator = new Validator();
       const { valid, errors } = await validator.validate(
@@ -105,8 +105,8 @@ describe('the OpenAPI document', () => {
   });
 });
 
-test('docs/http-api.md names each code that is answered otherwise than as a fault of ours, with its status', async () => {
-  const guide = await readFile(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
+test('docs/http-api.md lists each error code except those with status 500', async () => {
+  const guide = await readFile(new URL('../../../docs/http-api.md', import.meta.url), 'utf8');
   const rows = guide.match(/^\| \d{3} \| `\w+` \|/gm) ?? [];
   const expected = errorCodes
     .filter((code) => kindOf(code).status !== 500)

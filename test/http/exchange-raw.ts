@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 
-/** Sends bytes exactly as given and returns all that came back before the server hung up. */
+/** Sends these exact bytes and returns all that the server sent until it closed the connection. */
 export async function exchangeRaw(url: string, request: string): Promise<string> {
   const { hostname, port } = new URL(url);
   return await new Promise((resolve, reject) => {

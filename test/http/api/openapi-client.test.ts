@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { type Document, OpenAPIClientAxios } from 'openapi-client-axios';
 import { expect } from 'vitest';
-import { requestPayload } from '../support/builders.ts';
-import { test } from '../support/harness/api-test.ts';
+import { requestPayload } from '../../support/builders.ts';
+import { test } from '../../support/harness/api-test.ts';
 
-const text = await readFile(new URL('../../docs/openapi.json', import.meta.url), 'utf8');
+const text = await readFile(new URL('../../../docs/openapi.json', import.meta.url), 'utf8');
 
-test('a client made from docs/openapi.json calls every operation of the API', async ({ api }) => {
+test('a client generated from docs/openapi.json can call every operation', async ({ api }) => {
   const document = new OpenAPIClientAxios({
     definition: JSON.parse(text) as Document,
     withServer: { url: api.url },

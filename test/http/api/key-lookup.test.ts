@@ -1,0 +1,121 @@
+import { describe, expect } from 'vitest';
+import { listActiveApiKeys } from '../../../src/db/api-keys.ts';
+import { findAuditBreaks } from '../../../src/db/audit.ts';
+import type { Db } from '../../../src/db/database.ts';
+import {
+  createKeyLookup,
+  keysMaxStaleMs,
+  keysMaxStaleOnErrorMs,
+} from '../../../src/http/api/key-lookup.ts';
+import { addApiKey, revokeApiKey } from '../../../src/http/api/store-api-key.ts';
+import { testActor } from '../../support/builders.ts';
+import { makeKey } from '../../support/harness/api.ts';
+import { test } from '../../support/harness/fixtures.ts';
+
+const storedKeys = async (db: Db) =>
+  (await listActiveApiKeys(db)).map(({ name, key_sha256: sha256, scopes }) => ({
+    name,
+    sha256,
+    scopes,
+  }));
+
+describe('key lookup', () => {
+  test('finds an added key at once and refuses a revoked one within seconds', async ({
+    database,
+    door,
+  }) => {
+    const operations = { db: database.db, door };
+    const clock = { aheadMs: 0 };
+    const lookup = createKeyLookup(
+      async () => await storedKeys(database.db),
+      [],
+      () => performance.now() + clock.aheadMs,
+    );
+    const add = async (name: string) =>
+      (await addApiKey(operations, { name, scopes: ['read'] }, testActor)).reveal();
+    const old = await add('shop-1');
+    expect((await lookup.find(old))?.name).toBe('shop-1');
+    const next = await add('shop-2');
+    expect((await lookup.find(next))?.name).toBe('shop-2');
+    await revokeApiKey(operations, 'shop-1', testActor);
+    await revokeApiKey(operations, 'shop-1', testActor);
+    clock.aheadMs += keysMaxStaleMs;
+    expect(await lookup.find(old)).toBeUndefined();
+    expect((await lookup.find(next))?.name).toBe('shop-2');
+    await expect(add('shop-1')).rejects.toMatchObject({ code: 'state_forbids' });
+    await expect(add('No Name')).rejects.toMatchObject({ code: 'payload_invalid' });
+    await expect(revokeApiKey(operations, 'absent', testActor)).rejects.toMatchObject({
+      code: 'api_key_not_found',
+    });
+    expect(await findAuditBreaks(database.db)).toEqual([]);
+  });
+
+  test('reads the stored keys once for all unknown keys that wait', async () => {
+    const reads = { count: 0 };
+    const lookup = createKeyLookup(async () => {
+      reads.count += 1;
+      return await Promise.resolve([]);
+    }, []);
+    const guesses = Array.from({ length: 100 }, (_, index) => `tlw_${index}`);
+    const found = await Promise.all(guesses.map(async (guess) => await lookup.find(guess)));
+    expect(new Set(found)).toEqual(new Set([undefined]));
+    expect(reads.count).toBe(2);
+    await lookup.find('tlw_late', { isCachedOnly: true });
+    expect(reads.count).toBe(2);
+  });
+
+  test('finds known keys for ten minutes of a database outage, and throws for unknown ones', async () => {
+    const stored = makeKey('stored');
+    const sha256 = stored.entry.split(':')[1] ?? '';
+    const key = { name: 'stored', sha256, scopes: ['read'] as const };
+    const away = async (): Promise<never> => await Promise.reject(new Error('away'));
+    const hangs = async (): Promise<never> => await new Promise(() => undefined);
+    const clock = { aheadMs: 0 };
+    const database: { read: () => Promise<readonly (typeof key)[]> } = { read: away };
+    const lookup = createKeyLookup(
+      async () => await database.read(),
+      [],
+      () => performance.now() + clock.aheadMs,
+    );
+    const isFound = async (): Promise<boolean> => (await lookup.find(stored.key)) !== undefined;
+    await expect(isFound()).rejects.toThrow('away');
+    database.read = async () => await Promise.resolve([key]);
+    expect(await isFound()).toBe(true);
+
+    database.read = away;
+    clock.aheadMs += keysMaxStaleOnErrorMs / 2;
+    expect(await isFound()).toBe(true);
+    await expect(lookup.find(makeKey('unknown').key)).rejects.toThrow('away');
+    clock.aheadMs += keysMaxStaleOnErrorMs / 2;
+    await expect(isFound()).rejects.toThrow('away');
+
+    database.read = async () => await Promise.resolve([key]);
+    expect(await isFound()).toBe(true);
+    database.read = hangs;
+    clock.aheadMs += keysMaxStaleMs;
+    const startedAt = performance.now();
+    for (let finds = 0; finds < 50; finds += 1) expect(await isFound()).toBe(true);
+    // The first read waits 250 ms to see whether it hangs, and no other does.
+    expect(performance.now() - startedAt).toBeLessThan(3_000);
+  });
+
+  test('refuses during an outage a key that was revoked before it', async () => {
+    const stored = makeKey('stored');
+    const sha256 = stored.entry.split(':')[1] ?? '';
+    const clock = { aheadMs: 0 };
+    const answers = [
+      [{ name: 'stored', sha256, scopes: ['read'] as const }],
+      [{ name: 'other', sha256: '00'.repeat(32), scopes: ['read'] as const }],
+    ];
+    const lookup = createKeyLookup(
+      async () => await Promise.resolve(answers.shift() ?? Promise.reject(new Error('away'))),
+      [],
+      () => performance.now() + clock.aheadMs,
+    );
+    expect(await lookup.find(stored.key)).toBeDefined();
+    clock.aheadMs += keysMaxStaleMs;
+    await expect(lookup.find(stored.key)).rejects.toThrow('away');
+    clock.aheadMs += keysMaxStaleMs;
+    await expect(lookup.find(stored.key)).rejects.toThrow('away');
+  });
+});

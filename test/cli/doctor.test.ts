@@ -107,7 +107,7 @@ describe('doctor', () => {
     });
     expect(code).toBe(1);
     expect(complaints(output)).toEqual([
-      '!!  A sealed credential.secrets_sealed needs a key that ENCRYPTION_KEYS does not hold.',
+      '!!  A sealed credential.secrets_sealed needs a key that is missing from ENCRYPTION_KEYS: add it.',
     ]);
     expect(output).toContain('ok  the queues answer');
   });

@@ -11,7 +11,7 @@ export async function listActiveApiKeys(db: Db): Promise<readonly ApiKeyRow[]> {
   return await db.selectFrom('api_key').selectAll().where('state', '=', 'active').execute();
 }
 
-/** The stored API key of this name, if there is one. */
+/** The stored API key with this name. */
 export async function findApiKey(db: Db, name: string): Promise<ApiKeyRow | undefined> {
   return await db.selectFrom('api_key').selectAll().where('name', '=', name).executeTakeFirst();
 }

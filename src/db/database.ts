@@ -7,7 +7,7 @@ import type { Schema } from './schema.ts';
 /** A connection pool or an open transaction. Queries take either, so that they compose. */
 export type Db = Kysely<Schema> | Transaction<Schema>;
 
-/** The long-lived database handle of a process. */
+/** The database of a process. */
 export interface Database {
   readonly db: Kysely<Schema>;
   /** Whether statements run as `token_lifecycle_app`, which can't change audit rows. */

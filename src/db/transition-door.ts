@@ -70,7 +70,7 @@ export interface TransitionDoorOptions {
   readonly statementsMax?: number;
   /** The most changes in one statement. */
   readonly batchMax?: number;
-  /** Whether a change that the merchant's backend is told of also commits a delivery. */
+  /** Whether a change that has a webhook event also commits the delivery of that event. */
   readonly isAnnouncing?: boolean;
   readonly onCommitted?: (entity: EntityType, event: string) => void;
   readonly onBatch?: (size: number) => void;

@@ -9,13 +9,13 @@ export interface UnrecordedReads {
   readonly reads: number;
 }
 
-/** Tells `onFault` which reads of access tokens could not be recorded. Its `cause` says why. */
+/** Reads of access tokens that could not be recorded. `onFault` gets it; its `cause` says why. */
 export class UnrecordedReadsError extends Error {
   override readonly name = 'UnrecordedReadsError';
   readonly unrecorded: readonly UnrecordedReads[];
   /**
-   * Whether they are lost. Otherwise they are tried again each second, and told once for the whole
-   * outage.
+   * Whether the reads are lost. Otherwise the client retries each second and reports the outage
+   * once.
    */
   readonly isLost: boolean;
 

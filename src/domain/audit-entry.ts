@@ -1,9 +1,7 @@
 import type { Channel } from './callback.ts';
 import { AppError } from './errors.ts';
 
-/**
- * Who caused a change: this worker, a backend's key, a person, or the gateway through a callback.
- */
+/** The actor of a change: the worker, a backend, an operator, or the gateway through a callback. */
 export interface Actor {
   readonly type: 'worker' | 'backend' | 'operator' | 'gateway';
   readonly id: string;
@@ -13,7 +11,7 @@ export interface Actor {
  * The only keys that an audit row's `detail` may hold. Their values are counts, instants, rule
  * names and words of closed sets, so none can carry personal data or a secret.
  */
-export const auditDetailKeys = [
+const auditDetailKeys = [
   'attempt',
   'cancelStatus',
   'cause',

@@ -34,7 +34,7 @@ export type ParseResult =
   | { readonly ok: false; readonly reason: ParseFault };
 
 /** The largest accepted body, in bytes. */
-export const callbackBytesMax = 64 * 1_024;
+const callbackBytesMax = 64 * 1_024;
 
 const parsers = { xml: parseXml, json: parseJson, form: parseForm } as const;
 

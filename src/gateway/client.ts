@@ -140,7 +140,7 @@ export interface GatewayClient {
 
 const oauthCallsPerSecondDefault = 5;
 
-/** Creates the client. Nothing is connected until the first call. */
+/** Creates the client. It connects at the first call. */
 export function createGatewayClient(
   gateway: GatewayOptions,
   observe: ObserveCall = () => undefined,

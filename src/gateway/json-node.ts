@@ -11,7 +11,7 @@ export function isNode(value: unknown): value is JsonNode {
 }
 
 /** The value at a dotted path, through own properties only. */
-export function valueAt(node: JsonNode, path: string): unknown {
+function valueAt(node: JsonNode, path: string): unknown {
   let value: unknown = node;
   for (const key of path.split('.')) {
     if (!isNode(value) || !Object.hasOwn(value, key)) return undefined;

@@ -124,7 +124,7 @@ function encodePlace({ table, column, rowId }: SealedPlace): Buffer {
 function sealBroken(place: SealedPlace, cause?: unknown): AppError {
   return new AppError(
     'seal_broken',
-    `A sealed ${place.table}.${place.column} could not be opened: it was altered or moved.`,
+    `A sealed ${place.table}.${place.column} was altered or moved: restore its row from a backup.`,
     { cause },
   );
 }

@@ -4,7 +4,7 @@ import { Agent, buildConnector } from 'undici';
 import { isPublicAddress } from '../security/addresses.ts';
 
 /** A refused connection: the host resolves to an address that is not on the public internet. */
-export class ForbiddenAddressError extends Error {
+class ForbiddenAddressError extends Error {
   override readonly name = 'ForbiddenAddressError';
   readonly code = 'ADDRESS_FORBIDDEN';
 }

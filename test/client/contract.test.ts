@@ -283,8 +283,8 @@ describe.for(['over-http', 'on-postgres'])('client %s', (way) => {
     for (const [call, code, paths] of faults) {
       const fault = await faultOf(call());
       expect(fault).toMatchObject({ code, paths, isRetryable: false });
-      const said = JSON.stringify([fault, fault.message, fault.stack, String(fault.cause)]);
-      expect(said.toUpperCase()).not.toContain(canary);
+      const printed = JSON.stringify([fault, fault.message, fault.stack, String(fault.cause)]);
+      expect(printed.toUpperCase()).not.toContain(canary);
     }
   });
 });

@@ -169,11 +169,11 @@ describe('token_lifecycle.enqueue', () => {
           const parsed = backendJobs[job].payload.safeParse(odd);
           const answer = await answerTo(async () => await backend.enqueue(job, odd));
           const expected = parsed.success ? [] : pathsOf(parsed.error.issues).toSorted();
-          const said = /^payload_invalid: (.*)$/.exec(answer.message)?.[1]?.split(', ') ?? [];
+          const paths = /^payload_invalid: (.*)$/.exec(answer.message)?.[1]?.split(', ') ?? [];
           const spot = `${job} ${path.join('.')}: ${JSON.stringify(value)?.slice(0, 9)}`;
-          expect({ spot, said: isLooselyChecked(said, expected) ? expected : said }).toEqual({
+          expect({ spot, paths: isLooselyChecked(paths, expected) ? expected : paths }).toEqual({
             spot,
-            said: expected,
+            paths: expected,
           });
         }
       }
@@ -182,10 +182,10 @@ describe('token_lifecycle.enqueue', () => {
 });
 
 /** Both must refuse a payload of a union, but may name the paths of another branch. */
-function isLooselyChecked(said: readonly string[], expected: readonly string[]): boolean {
+function isLooselyChecked(paths: readonly string[], expected: readonly string[]): boolean {
   const isAboutTarget = (path: string): boolean =>
     ['tokenizationId', 'merchantReferenceId', 'credential', '*'].includes(path);
-  return said.length > 0 && expected.length > 0 && [...said, ...expected].every(isAboutTarget);
+  return paths.length > 0 && expected.length > 0 && [...paths, ...expected].every(isAboutTarget);
 }
 
 describe('role token_lifecycle_enqueue', () => {

@@ -306,7 +306,7 @@ describe('public listener', () => {
       expect(await ask('notify', from)).toBe(403);
     }
     expect(received).toEqual([]);
-    expect(counted.filter((said) => said === 'notify source_refused')).toHaveLength(4);
+    expect(counted.filter((count) => count === 'notify source_refused')).toHaveLength(4);
     expect(await ask('redirect', '203.0.113.9')).toBe(200);
   });
 

@@ -23,7 +23,7 @@ export interface ApiRequest<Params, Query, Body> {
   readonly setHeader: (name: string, value: string) => void;
   /** The actor and the request id for the audit rows of this request. */
   readonly audit: AuditContext;
-  /** Aborted when the client hangs up. */
+  /** Aborts when the client closes the connection. */
   readonly signal: AbortSignal;
 }
 

@@ -22,12 +22,12 @@ function expectProblem(
   expect(answer.headers.get('content-type')).toContain('application/problem+json');
   const sent = [answer.text, ...answer.headers.values()].join('\n').toUpperCase();
   expect(sent).not.toContain(canary);
-  const said = problem.strict().parse(answer.body);
-  expect(said).toMatchObject(rest);
+  const sentProblem = problem.strict().parse(answer.body);
+  expect(sentProblem).toMatchObject(rest);
   expect(answer.status).toBe(expected.status);
-  expect(said.type).toBe(`urn:token-lifecycle:problem:${expected.code}`);
-  expect(said.requestId).toBe(answer.headers.get('x-request-id'));
-  if (paths !== undefined) expect(said.paths.toSorted()).toEqual(paths.toSorted());
+  expect(sentProblem.type).toBe(`urn:token-lifecycle:problem:${expected.code}`);
+  expect(sentProblem.requestId).toBe(answer.headers.get('x-request-id'));
+  if (paths !== undefined) expect(sentProblem.paths.toSorted()).toEqual(paths.toSorted());
 }
 
 describe('problem without any value of the request', () => {

@@ -7,7 +7,7 @@ export type StartWorker = (
   options?: Partial<Omit<TestWorkerOptions, 'databaseUrl'>>,
 ) => Promise<TestWorker>;
 
-/** Tests with whole workers, on PostgreSQL unless told otherwise, and with a webhook receiver. */
+/** Tests with a whole worker, with queues on PostgreSQL by default, and with a webhook receiver. */
 export const test = base
   .extend('startWorker', async ({ databaseUrl, skip }, { onCleanup }): Promise<StartWorker> => {
     const workers: TestWorker[] = [];

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Config } from './config/config.ts';
-import { type Database, openDatabase, ping } from './db/database.ts';
+import { type Database, openDatabase, pingDatabase } from './db/database.ts';
 import { countAccessTokens } from './db/access-tokens.ts';
 import { findScanAges } from './db/scan-runs.ts';
 import { listenTo } from './db/listen.ts';
@@ -226,7 +226,7 @@ async function listen(
   }));
   const privateServer = createPrivateServer(config.privateHttp, {
     readiness: async () => ({
-      database: await isAnswering(async () => await ping(database.db)),
+      database: await isAnswering(async () => await pingDatabase(database.db)),
       queues: await isAnswering(backend.ping),
     }),
     renderMetrics: metrics.render,

@@ -54,7 +54,7 @@ export function createHttpTransport(send: Connection): TokenTransport {
     readTimeline: async (id, page) =>
       await get(`tokenizations/${id}/timeline`, isTimelinePage, { query: { ...page } }),
     revealToken: async (id) =>
-      (await reveal(send, `tokenizations/${id}`, isRevealedToken)).quickpayId,
+      (await sendReveal(send, `tokenizations/${id}`, isRevealedToken)).quickpayId,
     disableToken: async (id) => await post(`tokenizations/${id}/disable`, isTokenization),
     confirmTokenization: async (id) => await post(`tokenizations/${id}/confirm`, isTokenization),
     forward: async (channel, body) => await post(`callbacks/${channel}`, isKeptCallback, { body }),
@@ -68,7 +68,7 @@ export function createHttpTransport(send: Connection): TokenTransport {
       });
     },
     revealOpccount: async (credential) =>
-      await reveal(send, `opccount-credentials/${credential}`, isOpccount),
+      await sendReveal(send, `opccount-credentials/${credential}`, isOpccount),
   };
 }
 
@@ -77,7 +77,7 @@ function waitQuery({ waitMs, until, signal }: Wait): CallContent {
 }
 
 /** Sends a reveal. Each one adds an audit row, so it is not retried. */
-async function reveal<Answer>(
+async function sendReveal<Answer>(
   send: Connection,
   path: string,
   isAnswer: AnswerCheck<Answer>,

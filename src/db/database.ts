@@ -130,7 +130,7 @@ export async function withClient<Result>(
 }
 
 /** Resolves if the database answers. */
-export async function ping(db: Db): Promise<void> {
+export async function pingDatabase(db: Db): Promise<void> {
   await sql`select 1`.execute(db);
 }
 

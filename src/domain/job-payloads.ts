@@ -25,7 +25,7 @@ export const credentialName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/);
  * A decimal amount as text, not zero, with at most two decimals. It is one pattern, because the
  * published JSON Schema shows patterns only.
  */
-export const amount = z
+const amount = z
   .string()
   .max(10)
   .regex(/^(?=.*[1-9])(?:0|[1-9][0-9]*)(?:\.[0-9]{1,2})?$/);

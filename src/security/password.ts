@@ -1,7 +1,7 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 
-const derive = promisify<string, Buffer, number, { N: number; r: number; p: number }, Buffer>(
+const deriveHash = promisify<string, Buffer, number, { N: number; r: number; p: number }, Buffer>(
   scrypt,
 );
 const cost = { N: 16_384, r: 8, p: 1 } as const;
@@ -12,7 +12,7 @@ const costMax = 1 << 20;
 /** Hashes a password as `scrypt$N$r$p$salt$hash`, the form of `CONSOLE_PASSWORD_HASH`. */
 export async function hashPassword(password: string): Promise<string> {
   const salt = randomBytes(saltBytes);
-  const hash = await derive(password, salt, hashBytes, cost);
+  const hash = await deriveHash(password, salt, hashBytes, cost);
   const { N, r, p } = cost;
   return ['scrypt', N, r, p, salt.toString('base64'), hash.toString('base64')].join('$');
 }
@@ -25,7 +25,7 @@ export async function verifyPassword(password: string, hash: string): Promise<bo
   const expected = Buffer.from(expectedText, 'base64');
   if (expected.length === 0 || Number(N) > costMax) return false;
   try {
-    const actual = await derive(password, Buffer.from(salt, 'base64'), expected.length, {
+    const actual = await deriveHash(password, Buffer.from(salt, 'base64'), expected.length, {
       N: Number(N),
       r: Number(r),
       p: Number(p),

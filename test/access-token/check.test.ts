@@ -8,7 +8,7 @@ import { openQueueBackend } from '../../src/queues/backend.ts';
 import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
 import { startSchedulers } from '../../src/queues/schedulers.ts';
 import { eventually } from '../support/eventually.ts';
-import { scan } from '../support/harness/scan-tokens.ts';
+import { runTokenScan } from '../support/harness/scan-tokens.ts';
 import { test, type TokenHarness } from '../support/harness/token-harness.ts';
 
 /** Lets only so much of the token's life be left, of 100 minutes. */
@@ -41,7 +41,7 @@ test('an overdue renewal raises one alarm at 50, 25, 10 and 0 % of life left, an
   await harness.renew('cards');
   const alarms = async (): Promise<number> => await alarmsOf(harness, 'cards');
   await leave(harness, 5);
-  await scan(harness);
+  await runTokenScan(harness);
   expect(await alarms()).toBe(0);
 
   harness.sandbox.setFaults({ errorRate5xx: 1 });
@@ -49,8 +49,8 @@ test('an overdue renewal raises one alarm at 50, 25, 10 and 0 % of life left, an
   await harness.renew('cards');
   for (const [index, percent] of [45, 20, 8, -1].entries()) {
     await leave(harness, percent);
-    await scan(harness);
-    await scan(harness);
+    await runTokenScan(harness);
+    await runTokenScan(harness);
     expect(await alarms()).toBe(index + 1);
   }
   expect(harness.logs.filter((line) => line.includes('lifeLeftPercent'))).toHaveLength(4);
@@ -86,7 +86,7 @@ test('alarms are raised too while owner after owner dies over its call or is sto
   // A lease, three timeouts of the gateway, is how long an attempt may take: 30 seconds.
   await harness.pass('unbegun', (await dueInMs(harness, 'unbegun')) + 29_000);
   await leave(harness, 45, 'unbegun');
-  await scan(harness);
+  await runTokenScan(harness);
   expect(await alarms()).toEqual([0, 0, 0]);
   await harness.makeDue('dying');
   await harness.makeDue('stopped');
@@ -105,8 +105,8 @@ test('alarms are raised too while owner after owner dies over its call or is sto
   expect(await harness.row('stopped')).toMatchObject({ state: 'ambiguous', failures: 0 });
   for (const [index, percent] of [45, 20, 8, -1].entries()) {
     for (const name of names) await leave(harness, percent, name);
-    await scan(harness);
-    await scan(harness);
+    await runTokenScan(harness);
+    await runTokenScan(harness);
     expect(await alarms()).toEqual([index + 1, index + 1, index + 1]);
   }
 });
@@ -124,7 +124,7 @@ test('a renewal is late by four intervals of the scan, where these are longer th
   ] as const) {
     await harness.pass('cards', (await dueInMs(harness, 'cards')) + lateMs);
     await leave(harness, 45);
-    await scan(harness);
+    await runTokenScan(harness);
     expect(await alarmsOf(harness, 'cards')).toBe(alarms);
   }
 });

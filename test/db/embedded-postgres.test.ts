@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { programEnv, runProgram } from '../support/services/programs.ts';
-import { answers } from '../support/services/services.ts';
+import { isListening } from '../support/services/services.ts';
 
 const module = new URL('../../src/db/embedded-postgres.ts', import.meta.url).href;
 
@@ -35,5 +35,5 @@ test('process.exit stops the embedded PostgreSQL of the process', async () => {
   expect(ended?.code).toBe(4);
   const port = Number(new URL(ended?.stdout.trim() ?? '').port);
   const place = { host: '127.0.0.1', port };
-  await eventually('no server listens on its port', async () => !(await answers(place)));
+  await eventually('no server listens on its port', async () => !(await isListening(place)));
 });

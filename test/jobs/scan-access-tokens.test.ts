@@ -7,7 +7,7 @@ import { storeCredential } from '../../src/credential/store.ts';
 import { testActor } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { countBuffers } from '../support/explain.ts';
-import { scan } from '../support/harness/scan-tokens.ts';
+import { runTokenScan } from '../support/harness/scan-tokens.ts';
 import { openTokenHarness } from '../support/harness/token-harness.ts';
 import { test } from '../support/harness/fixtures.ts';
 import { insertCredentials } from '../support/harness/many-credentials.ts';
@@ -110,10 +110,10 @@ describe(`with ${manyCount} credentials`, () => {
     const harness = await openTokenHarness({ db, door, databaseUrl }, { env });
     onTestFinished(harness.close);
     await insertCredentials(databaseUrl, { to: 400, dueAt: `now() - interval '1 second'` });
-    expect(await scan(harness)).toHaveLength(40 * 1 * 2 * 4);
+    expect(await runTokenScan(harness)).toHaveLength(40 * 1 * 2 * 4);
     await sql`update access_token set lease_until = now() + interval '1 second' where id in (
       select id from access_token limit 395)`.execute(db);
-    expect(await scan(harness)).toHaveLength(5);
+    expect(await runTokenScan(harness)).toHaveLength(5);
   });
 
   test('those that were never issued have every fifth place, and hide none of the others', async ({

@@ -5,7 +5,7 @@ import { storeCredential } from '../../src/credential/store.ts';
 import type { AnyQueue } from '../../src/queues/backend.ts';
 import { testActor } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
-import { scan } from '../support/harness/scan-tokens.ts';
+import { runTokenScan } from '../support/harness/scan-tokens.ts';
 import { holdDueToken, test, type TokenHarness } from '../support/harness/token-harness.ts';
 import { backends, startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 
@@ -30,19 +30,19 @@ test('scans of one due token enqueue one job, and none during and after its rene
 }) => {
   const harness = await openTokenHarness();
   await holdDueToken(harness, 'cards', 'app-1');
-  const jobs = [...(await scan(harness)), ...(await scan(harness))];
+  const jobs = [...(await runTokenScan(harness)), ...(await runTokenScan(harness))];
   const { id, version } = await harness.row('cards');
   expect(jobs.map(({ jobId }) => jobId)).toEqual(
     Array.from({ length: 2 }, () => `refresh-${id}-g${version}`),
   );
 
   const refreshAccessToken: TokenHarness['gateway']['refreshAccessToken'] = async (...call) => {
-    expect(await scan(harness)).toEqual([]);
+    expect(await runTokenScan(harness)).toEqual([]);
     return await harness.gateway.refreshAccessToken(...call);
   };
   const as = { gateway: { ...harness.gateway, refreshAccessToken } };
   expect(await harness.renew('cards', { as })).toBe('refreshed');
-  expect(await scan(harness)).toEqual([]);
+  expect(await runTokenScan(harness)).toEqual([]);
 });
 
 describe.for(backends)('the schedule of the scan, with queues on %s', (backend) => {

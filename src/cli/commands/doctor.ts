@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { type Config, loadConfig } from '../../config/config.ts';
 import { findOpcardEnvironments, listCredentials } from '../../db/credentials.ts';
-import { type Database, type Db, openDatabase, ping } from '../../db/database.ts';
+import { type Database, type Db, openDatabase, pingDatabase } from '../../db/database.ts';
 import { listAuditPartitions } from '../../db/audit.ts';
 import { outageSurvivedMs } from '../../domain/access-token-times.ts';
 import { AppError } from '../../domain/errors.ts';
@@ -30,7 +30,7 @@ export function registerDoctor(program: Command): void {
         const url = databaseUrlOf(config);
         const database = await openDatabase({ url, poolSizeMax: 2 });
         try {
-          await ping(database.db);
+          await pingDatabase(database.db);
           say(true, 'the database answers and its schema is there');
           say(
             database.isRestricted,

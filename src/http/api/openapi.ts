@@ -39,7 +39,7 @@ const commonProblems = [
 const bodyProblems = ['body_too_large', 'media_type_unsupported'] as const;
 
 /** The schemas that the document lists by name. */
-const named = {
+const namedSchemas = {
   Tokenization: tokenizationView,
   TokenizationPage: tokenizationPage,
   TokenizationRequest: tokenizationRequestBody,
@@ -74,7 +74,7 @@ at most 64 letters, digits, \`.\`, \`_\` or \`-\`, and generates one otherwise; 
 /** Makes the OpenAPI 3.1 document from the routes that are registered after this call. */
 export async function registerOpenApi(scope: FastifyInstance): Promise<void> {
   // The descriptions are in zod's global registry, and the names must be in the same one.
-  for (const [id, schema] of Object.entries(named)) {
+  for (const [id, schema] of Object.entries(namedSchemas)) {
     z.globalRegistry.add(schema, { ...z.globalRegistry.get(schema), id });
   }
   await scope.register(swagger, {

@@ -69,12 +69,12 @@ export function registerBoard(
       authenticate: { realm: 'token-lifecycle-worker' },
       validate: async (user, password, request) => {
         const failed = await failedLogins(request, { increment: false });
-        if (!failed.isAllowed && failed.remaining === 0) throw refusal(429);
+        if (!failed.isAllowed && failed.remaining === 0) throw httpError(429);
         // A wrong user costs a password check too, so that timing does not reveal user names.
         const fits = await verifyPassword(password, login.passwordHash.reveal());
         if (fits && user === login.user) return;
         await failedLogins(request);
-        throw refusal(401);
+        throw httpError(401);
       },
     });
     scope.addHook('onRequest', scope.basicAuth);
@@ -89,7 +89,7 @@ function asServerAdapter(adapter: object): ServerAdapter {
   return adapter as ServerAdapter;
 }
 
-function refusal(statusCode: 401 | 429): Error {
+function httpError(statusCode: 401 | 429): Error {
   return Object.assign(new Error('refused'), { statusCode });
 }
 

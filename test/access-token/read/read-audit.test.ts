@@ -5,7 +5,7 @@ import {
   createAccessTokenReadAudit,
 } from '../../../src/access-token/read/read-audit.ts';
 import { createAccessTokenReader } from '../../../src/access-token/read/reader.ts';
-import { type Db, openDatabase, ping } from '../../../src/db/database.ts';
+import { type Db, openDatabase, pingDatabase } from '../../../src/db/database.ts';
 import {
   openDirectTokenClient,
   UnrecordedReadsError,
@@ -13,7 +13,7 @@ import {
 import { eventually } from '../../support/eventually.ts';
 import { holdAnswersOf } from '../../support/faults/held-answers.ts';
 import { test as withDatabase } from '../../support/harness/fixtures.ts';
-import { scan } from '../../support/harness/scan-tokens.ts';
+import { runTokenScan } from '../../support/harness/scan-tokens.ts';
 import { holdDueToken, test } from '../../support/harness/token-harness.ts';
 import { openPostgresProxy } from '../../support/services/postgres-proxy.ts';
 
@@ -57,7 +57,7 @@ function keepReports() {
 async function openClosedDatabase(databaseUrl: string): Promise<Db> {
   const { db, close } = await openDatabase({ url: databaseUrl, poolSizeMax: 1 });
   // A pool that was never used would open in spite of its end.
-  await ping(db);
+  await pingDatabase(db);
   await close();
   return db;
 }
@@ -260,7 +260,7 @@ test('reads change neither the version of a token nor the id of the job that ren
     const reader = createAccessTokenReader({ ...harness.dependencies, isSubscribed: () => false });
     await reader.read('cards', { type: 'backend', id: `backend-${scans}` });
     await reader.close();
-    jobIds.push(...(await scan(harness)).map(({ jobId }) => jobId));
+    jobIds.push(...(await runTokenScan(harness)).map(({ jobId }) => jobId));
   }
   expect(jobIds).toHaveLength(5);
   expect(new Set(jobIds).size).toBe(1);

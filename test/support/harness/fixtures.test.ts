@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { describe, expect, inject } from 'vitest';
-import { openDatabase, ping, withClient } from '../../../src/db/database.ts';
+import { openDatabase, pingDatabase, withClient } from '../../../src/db/database.ts';
 import { createTestDatabase } from '../services/database.ts';
 import { eventually } from '../eventually.ts';
 import { redisPlace, test } from './fixtures.ts';
@@ -57,7 +57,7 @@ describe('test database', () => {
     const open = await openDatabase({ url: database.url, poolSizeMax: 4 });
     let isOver = false;
     const users = Array.from({ length: 4 }, async () => {
-      while (!isOver) await ping(open.db).catch(() => undefined);
+      while (!isOver) await pingDatabase(open.db).catch(() => undefined);
     });
     await database.drop();
     isOver = true;

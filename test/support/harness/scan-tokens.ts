@@ -3,7 +3,7 @@ import type { TokenHarness } from './token-harness.ts';
 import type { OutboxJob } from '../../../src/domain/outbox-job.ts';
 
 /** Runs `access-token.scan` once and returns the jobs that it enqueued. */
-export async function scan({ dependencies }: TokenHarness): Promise<readonly OutboxJob[]> {
+export async function runTokenScan({ dependencies }: TokenHarness): Promise<readonly OutboxJob[]> {
   const enqueued: OutboxJob[] = [];
   await runJob(
     'access-token.scan',

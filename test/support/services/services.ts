@@ -18,7 +18,7 @@ export interface Service {
   readonly close: () => Promise<void>;
 }
 
-const nothing = async (): Promise<void> => undefined;
+const noClose = async (): Promise<void> => undefined;
 
 /**
  * Finds PostgreSQL: the one named in the environment, a container, a local server, or an embedded
@@ -33,7 +33,7 @@ export async function findPostgres(env: NodeJS.ProcessEnv): Promise<Service> {
     ]),
   );
   if (found === undefined) throw new Error(`No PostgreSQL for the tests. ${passedOver.join(' ')}`);
-  warn(passedOver);
+  printWarnings(passedOver);
   return found;
 }
 
@@ -50,17 +50,17 @@ export async function findRedis(env: NodeJS.ProcessEnv): Promise<Service | undef
       { name: 'valkey-server', look: async () => await spawnRedis('valkey-server') },
     ]),
   );
-  warn(passedOver);
+  printWarnings(passedOver);
   return found;
 }
 
 function namedIn(env: NodeJS.ProcessEnv, variable: string): Candidate<Service> | undefined {
   const url = env[variable];
   if (url === undefined || url === '') return undefined;
-  return { name: variable, look: async () => ({ url, origin: variable, close: nothing }) };
+  return { name: variable, look: async () => ({ url, origin: variable, close: noClose }) };
 }
 
-function warn(sentences: readonly string[]): void {
+function printWarnings(sentences: readonly string[]): void {
   for (const sentence of sentences) console.warn(`services: ${sentence}`);
 }
 
@@ -70,7 +70,7 @@ async function onDocker(
   start: () => Promise<Service>,
 ): Promise<Service | undefined> {
   const place = dockerPlace(env['DOCKER_HOST']);
-  return place !== undefined && (await answers(place)) ? await start() : undefined;
+  return place !== undefined && (await isListening(place)) ? await start() : undefined;
 }
 
 async function startPostgres(): Promise<Service> {
@@ -105,11 +105,11 @@ async function localPostgres(): Promise<Service | undefined> {
         `select rolsuper and current_setting('server_version_num')::int >= 150000 as may
          from pg_roles where rolname = current_user`,
       );
-      if (rows[0]?.may === true) return { url, origin: 'local server', close: nothing };
+      if (rows[0]?.may === true) return { url, origin: 'local server', close: noClose };
     } catch {
       // The next user may work.
     } finally {
-      await client.end().catch(nothing);
+      await client.end().catch(noClose);
     }
   }
   return undefined;
@@ -122,7 +122,7 @@ async function embeddedPostgres(): Promise<Service> {
 
 async function localRedis(): Promise<Service | undefined> {
   const url = 'redis://127.0.0.1:6379';
-  if (!(await answers({ host: '127.0.0.1', port: 6379 }))) return undefined;
+  if (!(await isListening({ host: '127.0.0.1', port: 6379 }))) return undefined;
   const client = new Redis(url, {
     lazyConnect: true,
     maxRetriesPerRequest: 1,
@@ -132,7 +132,7 @@ async function localRedis(): Promise<Service | undefined> {
   try {
     await client.connect();
     if (keepsJobs(await client.info('memory')))
-      return { url, origin: 'local server', close: nothing };
+      return { url, origin: 'local server', close: noClose };
   } catch (cause) {
     throw new Error('the server on this port is no Redis', { cause });
   } finally {
@@ -174,7 +174,7 @@ export async function spawnRedis(
   };
   for (let attempt = 0; attempt < 100; attempt += 1) {
     if (server.pid === undefined || server.exitCode !== null) break;
-    if (await answers({ host: '127.0.0.1', port })) {
+    if (await isListening({ host: '127.0.0.1', port })) {
       return { url: `redis://127.0.0.1:${port}`, origin: `${binary} on the path`, close };
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -184,7 +184,7 @@ export async function spawnRedis(
 }
 
 /** Whether a process listens at this address. */
-export async function answers(
+export async function isListening(
   place: { path: string } | { host: string; port: number },
 ): Promise<boolean> {
   return await new Promise((resolve) => {

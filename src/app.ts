@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import type { Config } from './config/config.ts';
 import { type Database, openDatabase, pingDatabase } from './db/database.ts';
 import { countAccessTokens } from './db/access-tokens.ts';
+import { reserveCall } from './db/host-rate-limit.ts';
 import { findScanAges } from './db/scan-runs.ts';
 import { listenTo } from './db/listen.ts';
 import { readOutboxBacklog } from './db/outbox.ts';
@@ -12,6 +13,7 @@ import { createTransitionDoor } from './db/transition-door.ts';
 import { queueNames } from './domain/queue-names.ts';
 import type { Role } from './domain/roles.ts';
 import { createGatewayClient } from './gateway/client.ts';
+import { createHostLimiter } from './gateway/host-limiter.ts';
 import { createPrivateServer } from './http/private-server.ts';
 import { createPublicServer } from './http/public-server.ts';
 import { checkDefaultAccount } from './account/check-account.ts';
@@ -23,7 +25,7 @@ import { registerWebhookEndpoint } from './delivery/endpoint.ts';
 import { storeEnvironmentCredentials } from './credential/environment.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import type { Logger } from './observability/logger.ts';
-import { oauthLimits } from './job-settings.ts';
+import { oauthCallsInFlightMax } from './job-settings.ts';
 import { openQueueBackend, type QueueBackend } from './queues/backend.ts';
 import { restoreJobs } from './queues/producer.ts';
 import { readQueueDepths } from './queues/queue-depth.ts';
@@ -145,8 +147,14 @@ function startWorkers(
   shutdown: Shutdown,
 ): void {
   const { backend, operations, metrics, workerId } = parts;
+  const { oauthCallsPerSecondMax: callsPerSecondMax } = config.gateway;
+  const oauthLimiter = createHostLimiter({
+    reserve: async (host, waitMsMax) =>
+      await reserveCall(operations.db, host, { callsPerSecondMax, waitMsMax }),
+    inFlightMax: oauthCallsInFlightMax(config),
+  });
   const gateway = createGatewayClient(
-    { ...config.gateway, oauthLimits: oauthLimits(config) },
+    { ...config.gateway, oauthLimiter },
     metrics.observeGatewayCall,
   );
   shutdown.own('gateway client', gateway);

@@ -68,7 +68,7 @@ const gatewayVariables = {
   oauthCallsPerSecondMax: variable(
     'OAUTH_CALLS_PER_SECOND_MAX',
     wholeNumber(1, 1_000).prefault('5'),
-    'OAuth calls that one process makes to one host in a second',
+    'OAuth calls that all workers together make to one host in a second',
   ),
   redirectHostAllowList: variable(
     'REDIRECT_HOST_ALLOW_LIST',

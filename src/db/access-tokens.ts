@@ -4,10 +4,13 @@ import type { Db } from './database.ts';
 import { isNotBuried } from './dead-letters.ts';
 import type { AccessTokenRow } from './rows.ts';
 
-/** A row with the instant it was read at, on the database's clock, against which its times are judged. */
+/**
+ * A row with the instant at which it was read, on the database's clock: its times are compared with
+ * that.
+ */
 export type ReadAccessToken = AccessTokenRow & { readonly read_at: Date };
 
-/** The access token of a credential, if one is kept for it. */
+/** The access token of a credential, if it has one. */
 export async function findAccessToken(
   db: Db,
   credentialId: string,
@@ -20,7 +23,7 @@ export async function findAccessToken(
     .executeTakeFirst();
 }
 
-/** What a reader has to know of an access token. Times in milliseconds, on the database's clock. */
+/** What a reader needs of an access token. Times in milliseconds, on the database's clock. */
 export interface ReadableAccessToken extends Pick<
   AccessTokenRow,
   'id' | 'version' | 'generation' | 'access_token_sealed' | 'issued_at' | 'expires_at'
@@ -32,8 +35,8 @@ export interface ReadableAccessToken extends Pick<
 }
 
 /**
- * The access token of an active OPCard credential, by the credential's name. A token of a previous application counts as none, and a
- * lease as an attempt that is under way.
+ * The access token of an active OPCard credential, by the credential's name. The token of a
+ * previous application is withheld. A renewal under way counts as an attempt at once.
  */
 export async function findReadableAccessToken(
   db: Db,
@@ -41,87 +44,97 @@ export async function findReadableAccessToken(
 ): Promise<ReadableAccessToken | undefined> {
   const { rows } = await sql<ReadableAccessToken>`
     select t.id, t.version, t.generation, t.issued_at, t.expires_at,
-      case when app.is_former then null else t.access_token_sealed end as access_token_sealed,
+      case when app.is_of_previous_app then null else t.access_token_sealed end as access_token_sealed,
       coalesce(extract(epoch from t.expires_at - clock_timestamp()) * 1000, 0)::double precision as "leftMs",
-      case when t.state in ('refreshing', 'issuing') or app.is_former then 0
+      case when t.state in ('refreshing', 'issuing') or app.is_of_previous_app then 0
         else coalesce(extract(epoch from t.due_at - clock_timestamp()) * 1000, 0) end::double precision as "nextAttemptInMs"
     from credential c join access_token t on t.credential_id = c.id
     cross join lateral (
-      select t.app_key_index is distinct from c.app_key_index or t.environment <> c.environment as is_former
+      select t.app_key_index is distinct from c.app_key_index or t.environment <> c.environment as is_of_previous_app
     ) app
     where c.name = ${credential} and c.family = 'opcard' and c.state = 'active'`.execute(db);
   return rows[0];
 }
 
-/** An access token that has to be renewed now. */
+/** An access token that is due. */
 export interface DueAccessToken {
   readonly id: string;
   readonly version: number;
   readonly generation: number;
+  /** The credential's name. */
   readonly credential: string;
+  /** Its place by urgency among the due tokens of its environment, from 0. */
+  readonly position: number;
 }
 
 /**
- * Access tokens whose renewal has come and which no live lease holds, `rowsMax` of each environment at most, those that run out first in front.
+ * Due access tokens that no live lease holds, most urgent first, `rowsMax` of each environment at
+ * most.
  *
- * Each environment is looked at by itself: where the gateway of one hangs, any number of its tokens are due and must not hide those of the other.
- * Within one, tokens that fail and those that do not take turns, or the ones that always fail, which run out first of all, would
- * be all that is ever found; never issued ones have every fifth place or so, since any number may be added at once. Tokens fall due about in the
- * order in which they run out; those with less than `endingMs` left, of which there are none while all is well, are looked for by
- * their end besides. What a removed credential has left behind is due too, to be forgotten.
+ * Each environment has a list of its own: while the gateway of one hangs, any number of its tokens
+ * are due and must not hide those of the other. Within one, healthy and failing tokens alternate by
+ * expiry, because tokens that always fail are the first to expire and would fill the list. Tokens
+ * that were never issued have about every fifth place, since any number may be added at once.
+ * Tokens fall due about in the order of their expiry; those that expire within `horizonMs` are
+ * found by their expiry as well. The token of a removed credential is due too: its job clears it.
  *
- * `statement_timestamp()` stands still within a statement: an index can't be searched by `clock_timestamp()`, and would be read to its
- * end each time, 9,931 buffers in place of 2 for 10,000 credentials.
+ * `statement_timestamp()` is constant within a statement. An index can't be searched by
+ * `clock_timestamp()`: for 10,000 credentials it would be read to its end, 9,931 buffers in place
+ * of 2.
  */
 export async function findDueAccessTokens(
   db: Db,
   rowsMax: number,
-  endingMs: number,
+  horizonMs: number,
 ): Promise<readonly DueAccessToken[]> {
-  const isDue = sql`environment = place.environment and due_at <= statement_timestamp()
+  const isDue = sql`environment = of_environment.name and due_at <= statement_timestamp()
     and (lease_until is null or lease_until <= statement_timestamp()) and ${isNotBuried('access_token', sql`'refresh'`)}`;
   const columns = sql`id, version, generation, credential_id, expires_at, due_at`;
   const { rows } = await sql<DueAccessToken>`
-    select due.id, due.version, due.generation, c.name as credential
-    from unnest(${[...credentialEnvironments]}::text[]) place (environment)
+    select due.id, due.version, due.generation, c.name as credential, due.position
+    from unnest(${[...credentialEnvironments]}::text[]) of_environment (name)
     cross join lateral (
-      select *, row_number() over (partition by kind order by expires_at, due_at)
-        * case kind when 'unissued' then 4 else 1 end as turn
+      select *, (row_number() over (order by share, expires_at) - 1)::integer as position
       from (
-        (select ${columns}, 'healthy' as kind from access_token where expires_at is not null and failures = 0 and ${isDue}
-          order by due_at limit ${rowsMax})
-        union
-        (select ${columns}, 'healthy' from access_token where failures = 0 and ${isDue}
-          and expires_at <= statement_timestamp() + ${endingMs} * interval '1 millisecond'
-          order by expires_at limit ${rowsMax})
-        union
-        (select ${columns}, 'failing' from access_token where failures > 0 and expires_at is not null and ${isDue}
-          order by expires_at limit ${rowsMax})
-        union
-        (select ${columns}, 'unissued' from access_token where expires_at is null and ${isDue}
-          order by due_at limit ${rowsMax})
-      ) found
-      order by turn limit ${rowsMax}
+        select *, row_number() over (partition by kind order by expires_at, due_at)
+          * case kind when 'unissued' then 4 else 1 end as share
+        from (
+          (select ${columns}, 'healthy' as kind from access_token where expires_at is not null and failures = 0 and ${isDue}
+            order by due_at limit ${rowsMax})
+          union
+          (select ${columns}, 'healthy' from access_token where failures = 0 and ${isDue}
+            and expires_at <= statement_timestamp() + ${horizonMs} * interval '1 millisecond'
+            order by expires_at limit ${rowsMax})
+          union
+          (select ${columns}, 'failing' from access_token where failures > 0 and expires_at is not null and ${isDue}
+            order by expires_at limit ${rowsMax})
+          union
+          (select ${columns}, 'unissued' from access_token where expires_at is null and ${isDue}
+            order by due_at limit ${rowsMax})
+        ) found
+      ) shared
+      order by position limit ${rowsMax}
     ) due
     join credential c on c.id = due.credential_id
-    order by due.turn, due.expires_at`.execute(db);
+    order by due.position`.execute(db);
   return rows;
 }
 
-/** An access token whose renewal is overdue and which is to raise an alarm. */
+/** An access token whose overdue renewal raises an alarm. */
 export interface OverdueAccessToken extends Pick<
   AccessTokenRow,
   'id' | 'version' | 'state' | 'generation' | 'failures'
 > {
   readonly credential: string;
-  /** The lowest of the shares of its life, in percent, that it has come down to. */
+  /** The lowest alarm share, in percent, that what is left of its life has fallen to. */
   readonly percent: number;
 }
 
 /**
- * Access tokens whose renewal fails, was begun `lateMs` ago without an end, or has not been begun `lateMs` after it was due, and which have
- * come down to a share of their life, in percent, that no alarm was raised for. All ways in are indexes that hold next to nothing while all is
- * well, so looking costs the same for ten credentials and for ten thousand.
+ * Access tokens whose life has fallen to a share that raised no alarm yet, and whose renewal fails,
+ * was begun `lateMs` ago without an end, or was not begun `lateMs` after it was due. Each way in is
+ * an index that is nearly empty in normal operation, so the cost does not grow with the number of
+ * credentials.
  */
 export async function findOverdueAccessTokens(
   db: Db,
@@ -157,7 +170,7 @@ export async function findOverdueAccessTokens(
   return rows;
 }
 
-/** Active OPCard credentials that have the same trouble with their access token. */
+/** The active OPCard credentials whose access token has the same trouble. */
 export interface AccessTokenTrouble {
   readonly trouble: 'suspended' | 'none' | 'run_out';
   readonly count: number;
@@ -165,7 +178,7 @@ export interface AccessTokenTrouble {
   readonly names: readonly string[];
 }
 
-/** What is wrong with the access tokens of active credentials; nothing where all are valid and none is refused. */
+/** The troubles of the access tokens of active credentials. */
 export async function findAccessTokenTroubles(db: Db): Promise<readonly AccessTokenTrouble[]> {
   const { rows } = await sql<AccessTokenTrouble>`
     select trouble, count(*)::integer as count, (array_agg(name order by name))[1:5] as names
@@ -184,12 +197,16 @@ export async function findAccessTokenTroubles(db: Db): Promise<readonly AccessTo
 }
 
 /**
- * How many access tokens of active credentials are in each state, and the least life that any of these credentials has left. One without
- * a token, or with that of another application or environment, has none.
+ * How many access tokens of active credentials are in each state, and the least life that any of
+ * these credentials has left. A credential without a token, or with the token of another
+ * application or environment, has none left.
  */
 export async function countAccessTokens(db: Db): Promise<{
   readonly states: Readonly<Record<string, number>>;
-  /** In milliseconds; 0 or less where a credential has no valid token, undefined where no credential is active. */
+  /**
+   * In milliseconds; 0 or less where a credential has no valid token, undefined where no credential
+   * is active.
+   */
   readonly leastLeftMs: number | undefined;
 }> {
   const { rows } = await sql<{ state: string | null; count: number; leastLeftMs: number }>`

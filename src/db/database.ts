@@ -89,7 +89,7 @@ async function canTakeRole(url: string): Promise<boolean> {
   return await withClient(url, async (client) => {
     const { rows } = await client.query<{ migrated: boolean; member: boolean }>(
       // This table comes with the latest migration; a test checks that it does.
-      `select to_regclass('token_lifecycle.access_token_read') is not null as migrated,
+      `select to_regclass('token_lifecycle.host_rate_limit') is not null as migrated,
         exists (select from pg_roles where rolname = $1) and pg_has_role(current_user, $1, 'member') as member`,
       [applicationRole],
     );

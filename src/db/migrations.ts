@@ -20,6 +20,7 @@ import * as enqueue from '../../migrations/0018_enqueue.ts';
 import * as orphanReunion from '../../migrations/0019_orphan_reunion.ts';
 import * as credentialGuard from '../../migrations/0020_credential_guard.ts';
 import * as accessTokenRead from '../../migrations/0021_access_token_read.ts';
+import * as hostRateLimit from '../../migrations/0022_host_rate_limit.ts';
 
 /**
  * Every migration by name, in order. An explicit list works the same from sources and from the
@@ -47,4 +48,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0019_orphan_reunion': orphanReunion,
   '0020_credential_guard': credentialGuard,
   '0021_access_token_read': accessTokenRead,
+  '0022_host_rate_limit': hostRateLimit,
 };

@@ -26,6 +26,7 @@ export interface Schema {
   readonly delivery: DeliveryTable;
   readonly webhook_endpoint: WebhookEndpointTable;
   readonly scan_run: ScanRunTable;
+  readonly host_rate_limit: HostRateLimitTable;
   readonly api_key: ApiKeyTable;
   readonly outbox: OutboxTable;
   readonly audit_event: AuditEventTable;
@@ -172,6 +173,12 @@ interface WebhookEndpointTable extends EntityColumns<WebhookEndpointState> {
 interface ScanRunTable {
   readonly name: string;
   readonly finished_at: Date;
+}
+
+interface HostRateLimitTable {
+  readonly host: string;
+  /** The next slot that is not reserved. */
+  readonly next_call_at: Date;
 }
 
 interface ApiKeyTable extends EntityColumns<ApiKeyState> {

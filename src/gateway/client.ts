@@ -1,6 +1,12 @@
 import { AppError } from '../domain/errors.ts';
 import type { Secret } from '../security/secret.ts';
-import { createTurns, type Later, type Turn, type TurnLimits, type TurnRequest } from './turns.ts';
+import {
+  type CallPermit,
+  type HostLimiter,
+  type PermitRequest,
+  type RetryLater,
+  unlimited,
+} from './host-limiter.ts';
 import { createTransport, type RawReply, type Transport } from './transport.ts';
 import { classifyAccessToken } from './access-token-reply.ts';
 import { classifyCancel } from './cancel-reply.ts';
@@ -72,13 +78,8 @@ export interface GatewayOptions extends GatewayPlace, ReplyRulesInput {
   readonly environment?: GatewayEnvironment;
   /** The URLs of the other environment. Without them, calls for its credentials throw. */
   readonly otherPlace?: GatewayPlace;
-  /**
-   * OAuth calls per second and host that this process makes at most, default 5: the gateway
-   * publishes no limit.
-   */
-  readonly oauthCallsPerSecondMax?: number;
-  /** Further limits of OAuth calls; default: none. */
-  readonly oauthLimits?: Omit<TurnLimits, 'perSecondMax'>;
+  /** Limits OAuth calls; default: no limit. */
+  readonly oauthLimiter?: HostLimiter;
   /** The deadline of a whole call, from connecting to the last byte of the reply. */
   readonly timeoutMs: number;
 }
@@ -121,14 +122,14 @@ export interface GatewayClient {
     call?: CallOptions,
   ) => Promise<CheckReply>;
   /**
-   * Waits until one more OAuth call may be made to the host of an environment, for seconds at most,
-   * or says when to ask again. To be awaited before an intent is committed, since a lease must not
-   * run while its owner queues, and ended after the call.
+   * Gives a permit for one OAuth call to the host of an environment. It is acquired before the
+   * intent is committed, since a lease must not run while its owner waits, and released after the
+   * call.
    */
-  readonly oauthTurn: (
+  readonly acquireOauthPermit: (
     environment?: GatewayEnvironment,
-    request?: TurnRequest,
-  ) => Promise<Turn | Later>;
+    request?: PermitRequest,
+  ) => Promise<CallPermit | RetryLater>;
   readonly createAccessToken: (app: OpcardApp, call?: CallOptions) => Promise<AccessTokenReply>;
   readonly refreshAccessToken: (
     app: Pick<OpcardApp, 'environment'>,
@@ -137,8 +138,6 @@ export interface GatewayClient {
   ) => Promise<AccessTokenReply>;
   readonly close: () => Promise<void>;
 }
-
-const oauthCallsPerSecondDefault = 5;
 
 /** Creates the client. It connects at the first call. */
 export function createGatewayClient(
@@ -149,7 +148,7 @@ export function createGatewayClient(
   const rules = resolveRules(gateway);
   const call = createCall(transport, observe);
   const placeOf = createPlaceLookup(gateway);
-  const turns = oauthTurnsOf(gateway);
+  const { oauthLimiter = unlimited } = gateway;
   return {
     createQuickPay: async (account, request, options) =>
       await call({
@@ -195,8 +194,8 @@ export function createGatewayClient(
           return read.kind === 'success' ? { kind: 'done' } : read;
         },
       }),
-    oauthTurn: async (environment, request) =>
-      await turns(placeOf({ environment }).openApiUrl, request),
+    acquireOauthPermit: async (environment, request) =>
+      await oauthLimiter.acquire(new URL(placeOf({ environment }).openApiUrl).host, request),
     createAccessToken: async (app, options) =>
       await call({
         operation: 'access_token_create',
@@ -218,15 +217,6 @@ export function createGatewayClient(
     close: transport.close,
   };
 }
-
-function oauthTurnsOf({
-  oauthCallsPerSecondMax: perSecondMax = oauthCallsPerSecondDefault,
-  oauthLimits = noLimits,
-}: GatewayOptions) {
-  return createTurns({ perSecondMax, ...oauthLimits });
-}
-
-const noLimits = { atOnceMax: Infinity, atOnceInAllMax: Infinity, lineMsMax: Infinity };
 
 /** Finds the URLs of a credential's environment: its secrets must never reach the other host. */
 function createPlaceLookup(options: GatewayOptions) {

@@ -91,37 +91,38 @@ async function renew(
 ): Promise<Outcome> {
   let outcome: Outcome | 'issue_now' = 'issue_now';
   for (let calls = 0; outcome === 'issue_now' && calls < callsMax; calls += 1) {
-    // Queueing comes before the intent: a lease must not run while its owner waits for its turn.
-    const turn = await context.gateway.oauthTurn(credential.environment, {
+    const permit = await context.gateway.acquireOauthPermit(credential.environment, {
       signal: context.signal,
       isUrgent: isUrgent(row),
     });
-    if (turn.kind === 'later') return comeBack(row, turn.inMs);
+    if (permit.kind === 'retry_later') return withoutPermit(row, permit.retryAfterMs);
     try {
       outcome = await renewOnce(credential, row.generation, context);
     } finally {
-      turn.end();
+      permit.release();
     }
   }
   return outcome === 'issue_now' ? done('refused_twice') : outcome;
 }
 
-/** Attempts after which a token that can't be renewed no longer goes before others. */
-const urgentFailuresMax = 3;
-
-/** Whether readers wait for the token, or are about to. */
+/**
+ * Whether readers wait for the token, or soon will. A token whose renewal fails has no precedence
+ * over others.
+ */
 function isUrgent(row: ReadAccessToken): boolean {
-  return row.expires_at !== null && row.failures < urgentFailuresMax && isRowNearlyOver(row);
+  return row.expires_at !== null && row.failures === 0 && isRowNearlyOver(row);
 }
 
-/** The wait of a job that nobody would bring again, while there are too many at the host. */
-const busyMs = 10_000;
-
-/** Too many are at the host. Of those who find no place in the line either, the scan brings those whose time has come, in its own order. */
-function comeBack({ due_at: dueAt, read_at: now }: ReadAccessToken, inMs: number): Outcome {
-  if (Number.isFinite(inMs)) return snooze(Math.ceil(inMs), 'host_is_busy');
+/**
+ * The next scan enqueues due tokens by urgency, so the job of such a token is dropped; no scan
+ * would bring the others.
+ */
+function withoutPermit(
+  { due_at: dueAt, read_at: now }: ReadAccessToken,
+  retryAfterMs: number,
+): Outcome {
   const isDue = dueAt !== null && dueAt <= now;
-  return isDue ? done('left_to_the_scan') : snooze(busyMs, 'host_is_busy');
+  return isDue ? done('deferred_to_scan') : snooze(retryAfterMs, 'host_is_busy');
 }
 
 async function renewOnce(

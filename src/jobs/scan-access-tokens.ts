@@ -10,21 +10,17 @@ import { defineJob, done, type JobContext } from '../execution/define-job.ts';
 import type { JobSettings } from '../execution/dependencies.ts';
 import { refreshJob } from '../domain/outbox-job.ts';
 
-/** Intervals whose worth of calls one scan puts on the queue: enough to keep the workers busy, too few to flood the queue. */
-const intervalsAhead = 2;
-/** Processes that one scan, of whichever of them, is to keep busy. What is too much for fewer, they leave to the next scan. */
-const processesFed = 4;
-/** Credentials of an environment that one scan puts on the queue at least. */
-const rowsMin = 100;
-/** Alarms that one scan raises at most; the next one goes on. */
-const alarmsMax = 1_000;
-/** Scan intervals after which a renewal that has not begun, or not ended, is late. */
+/** Scan intervals after which a scan, or a renewal, is late. */
 const lateIntervals = 4;
+/** Tokens of an environment that one scan enqueues at least: a killed worker may hold a few jobs. */
+const rowsMin = 100;
+/** Alarms that one scan raises at most; the next scan goes on. */
+const alarmsMax = 1_000;
 
 /**
- * `access-token.scan` finds access tokens whose renewal has come, and raises an alarm where one is overdue. The repeating schedule only
- * wakes it: what is due is written in Postgres, so a schedule that is late, doubled or missing changes when a scan
- * runs and nothing else.
+ * `access-token.scan` enqueues the renewal of due access tokens by urgency, and raises an alarm
+ * where a renewal is overdue. The repeating schedule only starts it: what is due is in Postgres, so
+ * a schedule that is late, doubled or missing changes when a scan runs and nothing else.
  */
 export const scanAccessTokens = defineJob({
   name: 'access-token.scan',
@@ -36,28 +32,33 @@ export const scanAccessTokens = defineJob({
   emits: ['access_token.alarmed'],
   async run(_, context) {
     const { db, enqueue, settings } = context;
-    // First, since the queue may be what is at fault.
+    const { accessToken } = settings;
+    // First, since the queue itself may be the fault.
     await raiseAlarms(context);
-    const due = await findDueAccessTokens(db, rowsMaxOf(settings), endingMs(settings.accessToken));
-    const jobs = due.map(({ id, version, generation, credential }) =>
-      refreshJob(id, version, credential, generation),
-    );
+    const due = await findDueAccessTokens(db, rowsMaxOf(settings), endingMs(accessToken));
+    // Spread at the rate limit: a job that comes when no permit is free is dropped.
+    const everyMs = 1_000 / accessToken.callsPerSecondMax;
+    const jobs = due.map(({ id, version, credential, generation, position }) => ({
+      ...refreshJob(id, version, credential, generation),
+      delayMs: Math.floor(position * everyMs),
+    }));
     if (jobs.length > 0) await enqueue(jobs);
     return done(jobs.length > 0 ? 'work_found' : 'nothing_due');
   },
 });
 
+/** What the rate limit lets through until the next scan would be late. */
 function rowsMaxOf({ accessToken, scanIntervalMs }: JobSettings): number {
   const callsPerInterval = (accessToken.callsPerSecondMax * scanIntervalMs) / 1_000;
-  return Math.max(rowsMin, Math.ceil(callsPerInterval * intervalsAhead * processesFed));
+  return Math.max(rowsMin, Math.ceil(callsPerInterval * lateIntervals));
 }
 
 type Context = JobContext<'access_token.alarmed'>;
 
-/** One alarm for each share of its life that a token comes down to while its renewal is overdue. */
+/** One alarm for each share of its life that a token falls to while its renewal is overdue. */
 async function raiseAlarms(context: Context): Promise<void> {
   const { accessToken, scanIntervalMs } = context.settings;
-  // Shorter than a lease, an attempt may simply be under way.
+  // Within a lease, an attempt may simply be under way.
   const lateMs = Math.max(lateIntervals * scanIntervalMs, accessToken.leaseMs);
   const overdue = await findOverdueAccessTokens(context.db, lateMs, alarmPercents, alarmsMax);
   await Promise.all(overdue.map(async (token) => await raiseAlarm(token, context)));
@@ -72,7 +73,7 @@ async function raiseAlarm(token: OverdueAccessToken, context: Context): Promise<
     patch: { alarm_percent: percent },
     audit: { reason: 'renewal_overdue', detail: { generation, lifeLeftPercent: percent } },
   });
-  // Somebody else changed it, or raised the alarm: the next scan looks again.
+  // The row has changed since it was read: the next scan decides again.
   if (!outcome.isApplied) return;
   context.logger.error(
     {

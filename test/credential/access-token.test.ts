@@ -121,9 +121,9 @@ describe('the access token of a credential', () => {
       appKeys: ['app-1', 'app-2'],
       wrapGateway: (gateway) => ({
         ...gateway,
-        oauthTurn: async (environment) => {
+        acquireOauthPermit: async (environment) => {
           await whileWaiting();
-          return await gateway.oauthTurn(environment);
+          return await gateway.acquireOauthPermit(environment);
         },
       }),
     });

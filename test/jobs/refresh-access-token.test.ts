@@ -154,11 +154,11 @@ test('two jobs that wait for their turn make one call for a credential that is r
   const harness = await openTokenHarness({
     wrapGateway: (gateway) => ({
       ...gateway,
-      oauthTurn: async (environment) => {
+      acquireOauthPermit: async (environment) => {
         turns += 1;
         if (turns === 2) both.resolve();
         await (turns === 2 ? held.promise : both.promise);
-        return await gateway.oauthTurn(environment);
+        return await gateway.acquireOauthPermit(environment);
       },
     }),
   });

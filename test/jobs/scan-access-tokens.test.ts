@@ -11,7 +11,7 @@ import { runTokenScan } from '../support/harness/scan-tokens.ts';
 import { openTokenHarness } from '../support/harness/token-harness.ts';
 import { test } from '../support/harness/fixtures.ts';
 import { insertCredentials } from '../support/harness/many-credentials.ts';
-import { startTestWorker } from '../support/harness/worker.ts';
+import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
 
 const manyCount = 10_000;
 const rowsMax = 100;
@@ -44,13 +44,13 @@ describe(`with ${manyCount} credentials`, () => {
     expect(await countBuffers(databaseUrl, findDue)).toBeLessThan(2 * pagesPerRow * rowsMax);
   });
 
-  test('those that run out first are renewed first, and each gets its alarm, however many fail', async ({
+  test('tokens that expire first are renewed first, and each raises its alarm, however many fail', async ({
     database: { db },
     databaseUrl,
   }) => {
     await insertCredentials(databaseUrl, {
       to: 2_500,
-      // The longest overdue ones have most of their life left.
+      // The longer a token is overdue, the more of its life is left.
       dueAt: `now() - i * interval '1 second'`,
       expiresAt: `now() + interval '5 minutes' + i * interval '0.1 seconds'`,
       failures: 3,
@@ -59,7 +59,7 @@ describe(`with ${manyCount} credentials`, () => {
     const due = (await findDue(db)).map(({ credential }) => credential);
     const nearest = Array.from({ length: rowsMax }, (_, index) => `many-${index + 1}`);
     expect(due).toEqual(nearest);
-    // However many always fail, those that do not are found as well.
+    // Healthy tokens are found as well, however many always fail.
     await sql`update access_token set failures = 0 where credential_id in (
       select id from credential where name in ('many-2499', 'many-2500'))`.execute(db);
     const found = (await findDue(db)).map(({ credential }) => credential);
@@ -80,7 +80,7 @@ describe(`with ${manyCount} credentials`, () => {
     expect(await findOverdue(db)).toEqual([]);
   });
 
-  test('those of one environment are found, however many of the other are due before them', async ({
+  test('the due tokens of one environment are found, however many of the other were due before them', async ({
     database: { db },
     databaseUrl,
   }) => {
@@ -101,22 +101,23 @@ describe(`with ${manyCount} credentials`, () => {
     expect(due.length).toBeLessThanOrEqual(2 * rowsMax + 1);
   });
 
-  test('what a live lease holds is left alone, and one scan brings what some processes can do in two intervals', async ({
+  test('a scan skips leased tokens, and enqueues what the rate limit lets through in four intervals, spread at that rate', async ({
     database: { db },
     door,
     databaseUrl,
   }) => {
-    const env = { OAUTH_CALLS_PER_SECOND_MAX: '40', SCAN_INTERVAL_MS: '1000' };
+    const env = { OAUTH_CALLS_PER_SECOND_MAX: '50', SCAN_INTERVAL_MS: '1000' };
     const harness = await openTokenHarness({ db, door, databaseUrl }, { env });
     onTestFinished(harness.close);
     await insertCredentials(databaseUrl, { to: 400, dueAt: `now() - interval '1 second'` });
-    expect(await runTokenScan(harness)).toHaveLength(40 * 1 * 2 * 4);
+    const delays = (await runTokenScan(harness)).map(({ delayMs }) => delayMs);
+    expect(delays).toEqual(Array.from({ length: 50 * 1 * 4 }, (_, index) => index * 20));
     await sql`update access_token set lease_until = now() + interval '1 second' where id in (
       select id from access_token limit 395)`.execute(db);
     expect(await runTokenScan(harness)).toHaveLength(5);
   });
 
-  test('those that were never issued have every fifth place, and hide none of the others', async ({
+  test('tokens that were never issued have every fifth place and hide no others', async ({
     database: { db },
     databaseUrl,
   }) => {
@@ -135,12 +136,13 @@ describe(`with ${manyCount} credentials`, () => {
     expect(due.slice(0, 13)).toEqual(expect.arrayContaining(issued));
   });
 
-  test('those that run out first are found, whatever the order in which they fell due', async ({
+  test('tokens that expire first are found, whatever the order in which they fell due', async ({
     database: { db },
     databaseUrl,
   }) => {
     await insertCredentials(databaseUrl, { to: manyCount, dueAt: 'now()' });
-    // As after a stop of twelve minutes, with the documented life and jitter, and one with a life of five minutes.
+    // As after a stop of twelve minutes, with the documented life and jitter; one token lives for
+    // five minutes.
     await sql`update access_token set issued_at = now() - random() * interval '57 minutes'`.execute(
       db,
     );
@@ -174,45 +176,89 @@ describe(`with ${manyCount} credentials`, () => {
   });
 });
 
+/** Stores so many applications, and waits until each has its first token. */
+async function issueAll({ app: { operations } }: TestWorker, count: number): Promise<void> {
+  await Promise.all(
+    appsOf(count).map(async (secrets) => {
+      await storeCredential(
+        operations,
+        { name: secrets.appKey, environment: 'sandbox', family: 'opcard', secrets },
+        testActor,
+      );
+    }),
+  );
+  await eventually('all are issued', async () => {
+    const rows = await operations.db.selectFrom('access_token').select('generation').execute();
+    return rows.filter(({ generation }) => generation === 1).length === count;
+  });
+}
+
+const appsOf = (count: number) =>
+  Array.from({ length: count }, (_, index) => ({
+    appKey: `many-${index}`,
+    appSecret: 'secret',
+  }));
+
 test('a process makes no more calls to one host at once than its share of the concurrency', async ({
   databaseUrl,
   skip,
 }) => {
-  const apps = Array.from({ length: 12 }, (_, index) => ({
-    appKey: `many-${index}`,
-    appSecret: 'secret',
-  }));
   const worker = await startTestWorker({
     databaseUrl,
     backend: 'redis',
     env: { CONCURRENCY_ACCESS_TOKEN: '5', OAUTH_CALLS_PER_SECOND_MAX: '1000' },
-    sandbox: { opcardApps: apps, faults: { latencyMs: 80 } },
+    sandbox: { opcardApps: appsOf(12), faults: { latencyMs: 80 } },
   });
   if (worker === undefined) return skip('no Redis');
   try {
-    const { operations } = worker.app;
-    await Promise.all(
-      apps.map(async (secrets, index) => {
-        const name = `many-${index}`;
-        await storeCredential(
-          operations,
-          { name, environment: 'sandbox', family: 'opcard', secrets },
-          testActor,
-        );
-      }),
-    );
-    await eventually('all are issued', async () => {
-      const rows = await operations.db.selectFrom('access_token').select('generation').execute();
-      return rows.filter(({ generation }) => generation === 1).length === apps.length;
-    });
+    await issueAll(worker, 12);
     // From intent to result a call is under way.
     const { rows } = await sql<{ most: number }>`
     select max(under_way)::integer as most from (
       select sum(case event when 'access_token.issue_intent' then 1 else -1 end) over (order by id) as under_way
       from audit_event
       where event in ('access_token.issue_intent', 'access_token.issued', 'access_token.suspended')
-    ) calls`.execute(operations.db);
+    ) calls`.execute(worker.app.operations.db);
+    // Three quarters of four, less the one that is kept for urgent tokens.
     expect(rows).toEqual([{ most: 2 }]);
+  } finally {
+    await worker.close();
+  }
+});
+
+test('two processes together make no more calls to one host than its rate limit', async ({
+  databaseUrl,
+  skip,
+}) => {
+  const [perSecondMax, count] = [2, 10];
+  const worker = await startTestWorker({
+    databaseUrl,
+    backend: 'postgres',
+    env: { SCAN_INTERVAL_MS: '500', OAUTH_CALLS_PER_SECOND_MAX: String(perSecondMax) },
+    sandbox: { opcardApps: appsOf(count) },
+  });
+  if (worker === undefined) return skip('no queue');
+  try {
+    await worker.startAnother();
+    // Both processes find all jobs at once.
+    const queue = worker.app.backend.queue('access-token');
+    await queue.pause();
+    const issued = issueAll(worker, count);
+    await eventually('all jobs', async () => {
+      return (await queue.getJobCountByTypes('waiting', 'prioritized')) >= count;
+    });
+    await queue.resume();
+    await issued;
+    const { rows } = await sql<{ seconds: number; workers: number }>`
+      select extract(epoch from max(occurred_at) - min(occurred_at))::double precision as seconds,
+        count(distinct actor_id)::integer as workers
+      from audit_event e join access_token t on t.id = e.entity_id join credential c on c.id = t.credential_id
+      where e.event = 'access_token.issue_intent' and c.name like 'many-%'`.execute(
+      worker.app.operations.db,
+    );
+    expect(rows[0]?.workers).toBe(2);
+    // With a limit for each process, all calls begin within two seconds. The first may be late by one.
+    expect(rows[0]?.seconds).toBeGreaterThan((count - 1) / perSecondMax - 1);
   } finally {
     await worker.close();
   }

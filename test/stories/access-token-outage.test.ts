@@ -6,12 +6,12 @@ import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { test, type TokenHarness } from '../support/harness/token-harness.ts';
 
 const minuteMs = 60_000;
-/** The latest that jitter and back-off can be. */
+/** The largest jitter and back-off. */
 const unlucky = { random: () => 0.999_999 };
 
 /**
- * A token of 60 minutes meets a storm. Every renewal that falls due is tried; before each, when least of the token is left, a reader
- * reads. Resolves to whether it was served every time.
+ * A token of 60 minutes meets a storm. Every renewal that falls due is tried; before each, when
+ * least of the token is left, a reader reads. Resolves to whether it was served every time.
  */
 async function meet(
   harness: TokenHarness,
@@ -52,7 +52,10 @@ interface Weather {
   readonly isServed: boolean;
 }
 
-/** A token renewed as late as its jitter allows has 59 - 66 x the fraction minutes left: 45.8 and 9.5. */
+/**
+ * A token renewed as late as its jitter allows has 59 - 66 x the fraction minutes left: 45.8 and
+ * 9.5.
+ */
 const weathers: readonly Weather[] = [
   { dueFraction: '0.2', beginsMinute: 0, lastsMinutes: 45, isServed: true },
   { dueFraction: '0.2', beginsMinute: 13.1, lastsMinutes: 45, isServed: true },
@@ -63,14 +66,13 @@ const weathers: readonly Weather[] = [
   { dueFraction: '0.75', beginsMinute: 49.4, lastsMinutes: 10, isServed: false },
 ];
 
-test('a 5xx storm goes unnoticed whenever it begins, as long as it is shorter than what a due token has left', async ({
+test('readers notice no 5xx storm, whenever it begins, that is shorter than what a due token has left', async ({
   openTokenHarness,
 }) => {
   const sandbox = await startSandbox({ faults: { errorRate5xx: 1 } });
   const failing = createGatewayClient({
     checkoutUrl: sandbox.checkoutUrl,
     openApiUrl: sandbox.openApiUrl,
-    oauthCallsPerSecondMax: 1_000,
     timeoutMs: 2_000,
   });
   onTestFinished(async () => {

@@ -37,7 +37,7 @@ const names = (prefix: string, count: number): readonly string[] =>
   Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
 
 describe.each(backends)('with queues on %s', (backend) => {
-  test('tokens that are about to run out are renewed before credentials that were added meanwhile', async ({
+  test('tokens that are about to expire are renewed before the first tokens of added credentials', async ({
     databaseUrl,
     skip,
   }) => {
@@ -67,14 +67,14 @@ describe.each(backends)('with queues on %s', (backend) => {
         async () => (await countHolders(worker, present, 2)) === present.length,
         30_000,
       );
-      // A line of two intervals is before them, and one interval until the scan; nothing of the 300 besides.
+      // Two intervals of jobs are before them, and one interval until the next scan.
       expect((await countHolders(worker, added, 1)) - before).toBeLessThan(100);
     } finally {
       await worker.close();
     }
   });
 
-  test('a reader of a token that has run out is served while all places at the host are taken', async ({
+  test('a reader of an expired token is served while the calls in flight at the host are at their limit', async ({
     databaseUrl,
     skip,
   }) => {
@@ -101,14 +101,14 @@ describe.each(backends)('with queues on %s', (backend) => {
       );
       await store(worker, added);
       const calls = (): number => worker.sandbox.state().calls['oauth-create'];
-      await eventually('the host is full', () => calls() >= 5);
+      await eventually('the host is busy', () => calls() >= 5);
       const { operations } = worker.app;
       await sql`update access_token t set due_at = now(), issued_at = now() - interval '1 hour',
         expires_at = now() - interval '1 second'
         from credential c where c.id = t.credential_id and c.name = any(${present})`.execute(
         operations.db,
       );
-      // Two places, 800 ms each: the others need more than a minute.
+      // Two calls in flight besides the urgent one, 800 ms each: the others need more than a minute.
       const reader = createAccessTokenReader({ ...operations, isSubscribed: () => false });
       const actor = { type: 'backend', id: 'shop' } as const;
       expect(await reader.read('present-0', actor)).toMatchObject({ generation: 2 });
@@ -119,7 +119,7 @@ describe.each(backends)('with queues on %s', (backend) => {
     }
   });
 
-  test('scans go on while every job of a process hangs in its call', async ({
+  test('scans go on while the only job of a process hangs in its call', async ({
     databaseUrl,
     skip,
   }) => {
@@ -155,7 +155,8 @@ describe.each(backends)('with queues on %s', (backend) => {
         const last = await lastScan();
         await eventually('a scan', async () => (await lastScan()) !== last);
       }
-      // One call at a time; a scan waits for the one that hangs. Behind the jobs it would wait for 30 of them.
+      // One call at a time; a scan waits for the call that hangs. Without its priority it would
+      // wait for 30 of them.
       expect(calls() - before).toBeLessThanOrEqual(12);
     } finally {
       await worker.close();

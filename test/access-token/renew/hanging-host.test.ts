@@ -1,21 +1,21 @@
 import { expect, onTestFinished } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
 import { createGatewayClient } from '../../../src/gateway/client.ts';
-import { oauthLimits } from '../../../src/job-settings.ts';
 import { storeCredential } from '../../../src/credential/store.ts';
 import { openQueueBackend } from '../../../src/queues/backend.ts';
 import { startWorker } from '../../../src/queues/worker.ts';
 import { startSandbox } from '../../../src/sandbox/sandbox.ts';
 import { testActor } from '../../support/builders.ts';
 import { eventually } from '../../support/eventually.ts';
+import { createOauthLimiter } from '../../support/harness/oauth-limiter.ts';
 import { appSecret, test } from '../../support/harness/token-harness.ts';
 
 const concurrency = 5;
-/** Three quarters of four, less the one for tokens in need. */
-const callsAtOnceMax = 2;
+/** Three quarters of four, less the call in flight that is kept for urgent tokens. */
+const callsInFlight = 2;
 const hangingCount = 12;
 
-test('a gateway host that hangs keeps three quarters of the jobs at most, and the tokens of the other host are renewed meanwhile', async ({
+test('a host that hangs holds three quarters of the jobs at most, and tokens of the other host are still renewed', async ({
   openTokenHarness,
   redis,
 }) => {
@@ -28,8 +28,7 @@ test('a gateway host that hangs keeps three quarters of the jobs at most, and th
     checkoutUrl: harness.sandbox.checkoutUrl,
     openApiUrl: harness.sandbox.openApiUrl,
     otherPlace: hanging,
-    oauthCallsPerSecondMax: 1_000,
-    oauthLimits: oauthLimits(loadConfig(harness.env)),
+    oauthLimiter: createOauthLimiter(dependencies.db, loadConfig(harness.env)),
     timeoutMs: 60_000,
   });
   const backend = await openQueueBackend(
@@ -64,13 +63,13 @@ test('a gateway host that hangs keeps three quarters of the jobs at most, and th
     await enqueue(name);
   }
   const calls = (): number => hanging.state().calls['oauth-create'];
-  await eventually('the host is full', () => calls() === callsAtOnceMax);
-  await eventually('the others have come', () => runs.length >= hangingCount - callsAtOnceMax);
+  await eventually('the host is full', () => calls() === callsInFlight);
+  await eventually('the others are deferred', () => runs.length >= hangingCount - callsInFlight);
 
   await harness.add('cards', 'app-1');
   await enqueue('cards');
   await eventually('the token of the other host', async () => {
     return (await harness.row('cards')).generation === 1;
   });
-  expect(calls()).toBe(callsAtOnceMax);
+  expect(calls()).toBe(callsInFlight);
 });

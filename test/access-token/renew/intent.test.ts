@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, vi } from 'vitest';
 import type { GatewayClient } from '../../../src/gateway/client.ts';
 import { eventually } from '../../support/eventually.ts';
 import { runJob, wordOf } from '../../support/harness/run-job.ts';
+import { scan } from '../../support/harness/scan-tokens.ts';
 import { holdDueToken, test, type TokenHarness } from '../../support/harness/token-harness.ts';
 
 const minuteMs = 60_000;
@@ -20,16 +21,16 @@ async function dueInMs({ row }: TokenHarness): Promise<number> {
 }
 
 describe('a job for a generation', () => {
-  test('that is over does nothing, whether it is found so before its turn or after it', async ({
+  test('that is over does nothing, whether the job learns it before its permit or after it', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness();
     await holdDueToken(harness, 'cards', 'app-1');
     const overtaken = gatewayWith(harness, {
-      async oauthTurn(...turn) {
+      async acquireOauthPermit(...request) {
         await harness.renew('cards');
         await harness.makeDue('cards');
-        return await harness.gateway.oauthTurn(...turn);
+        return await harness.gateway.acquireOauthPermit(...request);
       },
     });
     expect(await harness.renew('cards', { generation: 1, ...overtaken })).toBe('lease_held');
@@ -40,7 +41,7 @@ describe('a job for a generation', () => {
 });
 
 describe('while a renewal is under way', () => {
-  test('nothing is due before its lease is over, by the clock of the database alone', async ({
+  test('the token is not due before the lease is over, by the clock of the database alone', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness();
@@ -53,7 +54,7 @@ describe('while a renewal is under way', () => {
         expect(Math.abs((await dueInMs(harness)) - leaseMs)).toBeLessThan(2_000);
         const { due_at: dueAt, lease_until: leaseUntil } = await harness.row('cards');
         expect(dueAt).toEqual(leaseUntil);
-        // Whatever a worker's own clock says.
+        // The worker's own clock makes no difference.
         for (const days of [-1, 1]) {
           vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + days * dayMs });
           results.push(await harness.renew('cards'));
@@ -92,40 +93,70 @@ describe('while a renewal is under way', () => {
   });
 });
 
-describe('a turn at the gateway', () => {
-  test('that comes later puts the job off for so long, or leaves to the scan what is due', async ({
+describe('a permit for a call', () => {
+  test('that is refused leaves a due token to the scan, and delays the job of any other', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness();
     await holdDueToken(harness, 'cards', 'app-1');
-    const runWith = async (inMs: number) => {
-      const later = async () => await Promise.resolve({ kind: 'later', inMs } as const);
-      const gateway = { ...harness.gateway, oauthTurn: later };
-      const dependencies = { ...harness.dependencies, gateway };
+    const runWithoutPermit = async () => {
+      const { as } = gatewayWith(harness, {
+        acquireOauthPermit: async () =>
+          await Promise.resolve({ kind: 'retry_later', retryAfterMs: 1_234 }),
+      });
+      const dependencies = { ...harness.dependencies, ...as };
       return await runJob('access-token.refresh', { credential: 'cards' }, dependencies);
     };
-    expect(await runWith(1_234.5)).toEqual({
-      kind: 'snooze',
-      delayMs: 1_235,
-      result: 'host_is_busy',
-    });
-    expect(await runWith(Infinity)).toEqual({ kind: 'done', result: 'left_to_the_scan' });
-    // Somebody asks for a renewal that is not due: the scan would never bring it.
+    expect(await runWithoutPermit()).toEqual({ kind: 'done', result: 'deferred_to_scan' });
+    expect((await scan(harness)).map(({ payload }) => payload)).toEqual([
+      { v: 1, credential: 'cards', generation: 1 },
+    ]);
+    // A backend enqueues a renewal that is not due: no scan would bring it.
     await harness.renew('cards');
     await harness.pass('cards', 2 * minuteMs);
-    expect(await runWith(Infinity)).toMatchObject({ kind: 'snooze', delayMs: 10_000 });
+    expect(await runWithoutPermit()).toEqual({
+      kind: 'snooze',
+      delayMs: 1_234,
+      result: 'host_is_busy',
+    });
+    expect(await scan(harness)).toEqual([]);
   });
 
-  test('is not used by a worker that is stopping, and is given back whatever happens', async ({
+  test('is urgent where readers wait for the token, or soon will, and its renewal has not failed', async ({
+    openTokenHarness,
+  }) => {
+    const harness = await openTokenHarness();
+    const asked: (boolean | undefined)[] = [];
+    const asking = gatewayWith(harness, {
+      async acquireOauthPermit(environment, request) {
+        asked.push(request?.isUrgent);
+        return await harness.gateway.acquireOauthPermit(environment, request);
+      },
+    });
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards', asking);
+    await harness.makeDue('cards');
+    await harness.renew('cards', asking);
+    harness.sandbox.setFaults({ errorRate5xx: 1 });
+    for (let attempts = 0; attempts < 2; attempts += 1) {
+      await harness.expire('cards');
+      await harness.makeDue('cards');
+      await harness.renew('cards', asking);
+    }
+    // A first token, a valid one, an expired one, and one whose renewal has failed.
+    expect(asked).toEqual([false, false, true, false]);
+  });
+
+  test('is not used by a worker that is stopping, and is released after any outcome', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness();
     await holdDueToken(harness, 'cards', 'app-1');
-    let taken = 0;
+    let held = 0;
     const counting = gatewayWith(harness, {
-      async oauthTurn() {
-        taken += 1;
-        return await Promise.resolve({ kind: 'turn', end: () => void (taken -= 1) });
+      async acquireOauthPermit() {
+        held += 1;
+        return await Promise.resolve({ kind: 'permit', release: () => void (held -= 1) });
       },
       refreshAccessToken: async () => await Promise.reject(new Error('broken')),
     });
@@ -138,12 +169,12 @@ describe('a turn at the gateway', () => {
     expect(wordOf(stopped)).toBe('no_time_left');
     expect(await harness.row('cards')).toMatchObject({ state: 'fresh' });
     await expect(harness.renew('cards', counting)).rejects.toThrow('broken');
-    expect(taken).toBe(0);
+    expect(held).toBe(0);
   });
 });
 
 describe('after a failure', () => {
-  test('nobody holds the row, and a refused refresh token is never tried again', async ({
+  test('the row is not leased, and a refused refresh token is never tried again', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness({
@@ -164,7 +195,7 @@ describe('after a failure', () => {
     expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-refresh': 1, 'oauth-create': 5 });
   });
 
-  test('a token that has run out is asked for every ten seconds at least', async ({
+  test('the renewal of an expired token is retried every ten seconds at least', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness();
@@ -181,7 +212,7 @@ describe('after a failure', () => {
   });
 });
 
-test('a token is looked for in the environment of its credential', async ({ openTokenHarness }) => {
+test('a token is renewed in the environment of its credential', async ({ openTokenHarness }) => {
   const harness = await openTokenHarness();
   await harness.add('cards', 'app-1', { environment: 'production' });
   expect(await harness.row('cards')).toMatchObject({ environment: 'production' });

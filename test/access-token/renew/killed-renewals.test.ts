@@ -28,14 +28,14 @@ interface Path {
   readonly operations: readonly string[];
 }
 
-const begin = ['read credential', 'read access_token', 'oauthTurn', 'read access_token'];
+const begin = ['read credential', 'read access_token', 'acquireOauthPermit', 'read access_token'];
 const intent = (call: 'refresh' | 'issue') => [
   'read credential',
   `access_token.${call}_intent`,
   'read access_token',
 ];
 const refresh = [...begin, ...intent('refresh'), 'refreshAccessToken'];
-const create = ['oauthTurn', 'read access_token', ...intent('issue'), 'createAccessToken'];
+const create = ['acquireOauthPermit', 'read access_token', ...intent('issue'), 'createAccessToken'];
 
 /** Whoever failed looks for the pair of one that it overtook. */
 const rejected = ['access_token.refresh_rejected', 'read access_token'];

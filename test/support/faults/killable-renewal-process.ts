@@ -8,6 +8,7 @@ import type { JobDependencies } from '../../../src/execution/dependencies.ts';
 import { createLogger } from '../../../src/observability/logger.ts';
 import { createKeyring } from '../../../src/security/keyring.ts';
 import { createCoalescedQueries } from '../../../src/gateway/coalesced-queries.ts';
+import { createOauthLimiter } from '../harness/oauth-limiter.ts';
 import { runJob, wordOf } from '../harness/run-job.ts';
 import { watchAwaitPoints } from './await-points.ts';
 import { type RenewalOrder, type RenewalReport, standing } from './killable-renewal.ts';
@@ -21,7 +22,9 @@ const pool = new pg.Pool({
   options: `-c search_path=token_lifecycle${database.isRestricted ? ` -c role=${applicationRole}` : ''}`,
 });
 handlePoolErrors(pool, () => undefined);
-const gateway = createGatewayClient(config.gateway);
+// Any number of renewals stand still with their permit.
+const oauthLimiter = createOauthLimiter(database.db, config, Infinity);
+const gateway = createGatewayClient({ ...config.gateway, oauthLimiter });
 const common = {
   keyring: createKeyring(config.encryptionKeys),
   settings: config.jobs,
@@ -74,7 +77,7 @@ async function carryOut(order: RenewalOrder): Promise<RenewalReport> {
   const ownGateway =
     openApiUrl === undefined
       ? gateway
-      : createGatewayClient({ ...config.gateway, openApiUrl, oauthCallsPerSecondMax: 1_000 });
+      : createGatewayClient({ ...config.gateway, openApiUrl, oauthLimiter });
   const world = watchAwaitPoints(
     { pool, gateway: overtaker ? overtaken(credential, overtaker) : ownGateway },
     async (point) => {

@@ -19,6 +19,7 @@ import { type Sandbox, type SandboxOptions, startSandbox } from '../../../src/sa
 import { createKeyring, generateEncryptionKey } from '../../../src/security/keyring.ts';
 import { testActor } from '../builders.ts';
 import { test as base } from './fixtures.ts';
+import { createOauthLimiter } from './oauth-limiter.ts';
 import { runJob, wordOf } from './run-job.ts';
 
 /**
@@ -103,8 +104,9 @@ export async function openTokenHarness(
     ...env,
   };
   const config = loadConfig(settings);
-  const plain = createGatewayClient(config.gateway);
-  const impatientGateway = createGatewayClient({ ...config.gateway, timeoutMs: 150 });
+  const limited = { ...config.gateway, oauthLimiter: createOauthLimiter(db, config) };
+  const plain = createGatewayClient(limited);
+  const impatientGateway = createGatewayClient({ ...limited, timeoutMs: 150 });
   const gateway = wrapGateway?.(plain) ?? plain;
   const logs: string[] = [];
   const dependencies: JobDependencies = {

@@ -1,0 +1,79 @@
+import { setTimeout } from 'node:timers/promises';
+
+/** One call may be made now. `release` is called when it has ended. */
+export interface CallPermit {
+  readonly kind: 'permit';
+  readonly release: () => void;
+}
+
+/** No call may be made now: the limit or the number in flight is reached. */
+export interface RetryLater {
+  readonly kind: 'retry_later';
+  readonly retryAfterMs: number;
+}
+
+/** Who asks for a permit. */
+export interface PermitRequest {
+  /** Ends the wait early; the permit is given all the same. */
+  readonly signal?: AbortSignal | undefined;
+  /** Readers wait for the outcome: the last call in flight is kept for such calls. */
+  readonly isUrgent?: boolean | undefined;
+}
+
+/** The rate limit of one kind of calls, for each host by itself. */
+export interface HostLimiter {
+  /** Gives a permit within `waitMsMax`, or refuses at once. */
+  readonly acquire: (host: string, request?: PermitRequest) => Promise<CallPermit | RetryLater>;
+}
+
+/** What a limiter is made of. */
+export interface HostLimiterOptions {
+  /**
+   * Reserves the next slot of the fleet: milliseconds until it, or undefined where it is further
+   * ahead than `waitMsMax`.
+   */
+  readonly reserve: (host: string, waitMsMax: number) => Promise<number | undefined>;
+  /** Permits that this process holds for one host at once; a wait for a slot counts as one. */
+  readonly inFlightMax: number;
+}
+
+/** A permit is waited for in process, so this is how long a job may stand still for it. */
+const waitMsMax = 2_000;
+
+/**
+ * Creates a limiter. The rate holds for the fleet, by `reserve`; the number in flight holds for
+ * this process, so that a host that hangs can't take all of its jobs.
+ */
+export function createHostLimiter({ reserve, inFlightMax }: HostLimiterOptions): HostLimiter {
+  const inFlight = new Map<string, number>();
+  const add = (host: string, count: number): void =>
+    void inFlight.set(host, (inFlight.get(host) ?? 0) + count);
+
+  return {
+    async acquire(host, { signal, isUrgent = false } = {}) {
+      const refusal = { kind: 'retry_later', retryAfterMs: waitMsMax } as const;
+      const ownMax = isUrgent ? inFlightMax : Math.max(1, inFlightMax - 1);
+      if ((inFlight.get(host) ?? 0) >= ownMax) return refusal;
+      const release = (): void => add(host, -1);
+      add(host, 1);
+      try {
+        const waitMs = await reserve(host, waitMsMax);
+        if (waitMs === undefined) {
+          release();
+          return refusal;
+        }
+        // Rejects only when it is aborted.
+        await setTimeout(waitMs, undefined, { signal }).catch(() => undefined);
+        return { kind: 'permit', release };
+      } catch (error) {
+        release();
+        throw error;
+      }
+    },
+  };
+}
+
+/** No limit at all, for a process that makes a call now and then. */
+export const unlimited: HostLimiter = {
+  acquire: async () => await Promise.resolve({ kind: 'permit', release: () => undefined }),
+};

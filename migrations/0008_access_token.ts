@@ -25,7 +25,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       generation integer not null,
       access_token_sealed text,
       refresh_token_sealed text,
-      candidate_sealed text,
       issued_at timestamptz,
       expires_at timestamptz,
       due_at timestamptz,

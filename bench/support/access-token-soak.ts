@@ -278,12 +278,9 @@ async function judgeTrail({
 > {
   const { rows } = await sql<{ generations: number; most: number }>`
     select count(*) filter (where is_committed)::integer as generations, max(pairs)::integer as most from (
-      select bool_or(event <> 'access_token.candidate_kept') as is_committed,
-        count(*) filter (where event in ('access_token.refreshed', 'access_token.issued'))
-          -- One that is kept may be adopted later, or be so at once.
-          + greatest(count(*) filter (where event = 'access_token.candidate_kept'), count(*) filter (where event = 'access_token.candidate_adopted')) as pairs
+      select bool_or(event <> 'access_token.late_reply') as is_committed, count(*) as pairs
       from audit_event
-      where event in ('access_token.refreshed', 'access_token.issued', 'access_token.candidate_kept', 'access_token.candidate_adopted')
+      where event in ('access_token.refreshed', 'access_token.issued', 'access_token.late_reply')
       group by entity_id, detail ->> 'generation'
     ) generation`.execute(database.db);
   return {

@@ -11,7 +11,7 @@ import type { Secret } from '../security/secret.ts';
 
 /** The place that a sealed value of an access-token row is bound to. */
 export function tokenPlace(
-  column: 'access_token_sealed' | 'refresh_token_sealed' | 'candidate_sealed',
+  column: 'access_token_sealed' | 'refresh_token_sealed',
   rowId: string,
 ): SealedPlace {
   return { table: 'access_token', column, rowId };
@@ -63,7 +63,6 @@ export function isRowNearlyOver({
 export const noToken = {
   access_token_sealed: null,
   refresh_token_sealed: null,
-  candidate_sealed: null,
   issued_at: null,
   expires_at: null,
   failures: 0,

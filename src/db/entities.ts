@@ -123,7 +123,6 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'generation',
       'access_token_sealed',
       'refresh_token_sealed',
-      'candidate_sealed',
       'issued_at',
       'expires_at',
       'due_at',

@@ -114,7 +114,6 @@ interface AccessTokenTable extends EntityColumns<AccessTokenState> {
   readonly generation: number;
   readonly access_token_sealed: string | null;
   readonly refresh_token_sealed: string | null;
-  readonly candidate_sealed: string | null;
   readonly issued_at: Date | null;
   readonly expires_at: Date | null;
   readonly due_at: Date | null;

@@ -14,15 +14,10 @@ export const accessTokenStates = [
 /** A state of an access token. */
 export type AccessTokenState = (typeof accessTokenStates)[number];
 
-/** The states in which nobody has a token newer than the row's, nor is about to ask for one. */
-const idleStates = ['none', 'ambiguous', 'rejected', 'suspended'] as const;
-
-/** Whether nobody has a token newer than the row's, nor is about to ask for one: nothing under way, and the last attempt failed. */
-export function isIdleState(state: AccessTokenState): boolean {
-  return idleStates.some((idle) => idle === state);
-}
-
-/** What can happen to an access token. An intent is committed before the network is used, a result after it. */
+/**
+ * What can happen to an access token. An intent is committed before the network is used, a result
+ * after it.
+ */
 export const accessTokenTransitions = [
   { event: 'access_token.registered', from: [null], to: 'none' },
   {
@@ -44,17 +39,15 @@ export const accessTokenTransitions = [
   { event: 'access_token.refresh_rejected', from: ['refreshing'], to: 'rejected' },
   { event: 'access_token.lease_lost', from: ['refreshing'], to: 'ambiguous' },
   { event: 'access_token.lease_lost', from: ['issuing'], to: 'none' },
-  // The pair of a caller that lost its lease: kept sealed, and never written over a newer one.
-  { event: 'access_token.candidate_kept', from: accessTokenStates, to: 'same' },
-  // Whoever overtook that caller has failed: its pair is the newest there is.
-  { event: 'access_token.candidate_adopted', from: idleStates, to: 'fresh' },
-  // A backend was refused with the present generation: its renewal is brought forward.
+  // A pair came after its attempt was over. It is dropped; the next renewal asks again.
+  { event: 'access_token.late_reply', from: accessTokenStates, to: 'same' },
+  // The gateway refused the present generation from a backend: its renewal is brought forward.
   { event: 'access_token.reported_invalid', from: accessTokenStates, to: 'same' },
   // Renewal is overdue and little of the token's life is left.
   { event: 'access_token.alarmed', from: accessTokenStates, to: 'same' },
-  // The credential got a new secret: what the gateway refused before is tried again at once.
+  // The credential has a new secret: the refused call is tried again at once.
   { event: 'access_token.retried', from: ['suspended'], to: 'same' },
-  // The application is another one, or the credential was removed: its tokens are forgotten.
+  // The credential names another application, or was removed: the tokens are deleted.
   { event: 'access_token.cleared', from: accessTokenStates, to: 'none' },
 ] as const satisfies readonly Transition<AccessTokenState, string>[];
 

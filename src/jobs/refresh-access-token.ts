@@ -1,25 +1,24 @@
 import { findAccessToken, type ReadAccessToken } from '../db/access-tokens.ts';
 import { findCredential, findCredentialById } from '../db/credentials.ts';
 import type { CredentialRow } from '../db/rows.ts';
-import { decideOnReply, type RenewalEvent } from '../domain/access-token-renewal.ts';
+import { decideOnReply, type NextStep } from '../domain/access-token-renewal.ts';
 import {
   accessTokenWaits,
+  untriedWaitMs,
   renewalBackoffMs,
   suspendedWaitMs,
-  untriedWaitMs,
 } from '../domain/access-token-times.ts';
 import { accessTokenRefreshPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { AccessTokenReply } from '../gateway/client.ts';
-import { adoptCandidate, keepCandidate } from '../access-token/renew/late-pair.ts';
-import { applyFenced, writeIntent } from '../access-token/renew/intent.ts';
-import { pairPatch, type TokenPair } from '../access-token/renew/pair.ts';
+import { applyFenced, retryDuringOutage, writeIntent } from '../access-token/renew/intent.ts';
+import { commitPair } from '../access-token/renew/pair.ts';
 import {
   registerAccessToken,
   clearForRemovedCredential,
   retryAccessToken,
 } from '../access-token/registration.ts';
-import { isLeased, belongsToPreviousApp, isRowNearlyOver, isTooSoon } from '../access-token/row.ts';
+import { belongsToPreviousApp, isRowNearlyOver, isTooSoon, isLeased } from '../access-token/row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from '../execution/define-job.ts';
 import { openOpcard } from '../account/open-account.ts';
 import { refreshJob } from '../domain/outbox-job.ts';
@@ -32,9 +31,9 @@ import {
 /**
  * `access-token.refresh` renews one access token ahead of its expiry.
  *
- * One owner per credential: the intent, with a lease, is one compare-and-set, committed before the network is used. The result is committed
- * only while that intent stands; a pair that arrives too late is kept sealed as a candidate, never overwrites a newer one, and
- * becomes the token only where whoever was faster has failed. Which call is made, and what its reply leads to, are tables:
+ * One owner per credential: the intent, with a lease, is one compare-and-set, committed before the
+ * network is used. The result is committed only while that intent stands; a pair that comes later
+ * is recorded and dropped. Which call is made, and what its reply leads to, are tables in
  * `src/domain/access-token-renewal.ts`. Readers use the present token all the while.
  */
 export const refreshAccessToken = defineJob({
@@ -43,34 +42,38 @@ export const refreshAccessToken = defineJob({
   payload: accessTokenRefreshPayload,
   retry: exponential({ attemptsMax: 5, baseMs: 1_000, capMs: 30_000 }),
   timeoutMs: 24_000,
-  // After the scan, which looks for those that are in need and raises the alarms.
+  // After the scan, which raises the alarms and orders tokens by need.
   priority: 10,
   emits: renewalEvents,
   async run({ credential: name, generation }, context) {
     const credential = await findCredential(context.db, name, 'opcard');
     if (credential === undefined) return cancel('credential_not_found', ['credential']);
-    if (credential.state !== 'active') return await forget(credential, context);
+    if (credential.state !== 'active') return await clearRemoved(credential, context);
     const row = await findOrRegister(credential, context);
     if (row === undefined) return done('not_registered');
     if (generation !== undefined && row.generation !== generation) return done('already_renewed');
     if (belongsToPreviousApp(row, credential)) {
-      // Somebody still asks for the former application; without this look nobody would come back when that is over.
+      // The pair that a call for the previous application brings is not due before most of its life
+      // is over.
       if (isLeased(row)) return snooze(formerAppMs, 'former_app');
     } else if (isTooSoon(row, context.settings.accessToken)) return done('too_soon');
     return await renew(credential, row, context);
   },
 });
 
-/** A credential is removed with its last job: whatever a crash has left of its token is forgotten here. */
-async function forget(credential: CredentialRow, context: RenewalContext): Promise<Outcome> {
+/**
+ * A credential is removed with its last job, which clears the token if the removal crashed before
+ * it could.
+ */
+async function clearRemoved(credential: CredentialRow, context: RenewalContext): Promise<Outcome> {
   await clearForRemovedCredential(context, credential, { type: 'worker', id: context.workerId });
   return done('credential_removed');
 }
 
-/** The wait until a lease of a former application is looked at again. */
-const formerAppMs = 5_000;
-
-/** A credential is committed with its first job, its access token after it: a crash in between is made good here. */
+/**
+ * A credential is committed with its first job, its access token after it; a crash in between is
+ * repaired here.
+ */
 async function findOrRegister(
   credential: CredentialRow,
   context: RenewalContext,
@@ -80,6 +83,9 @@ async function findOrRegister(
   await registerAccessToken(context, credential, { type: 'worker', id: context.workerId });
   return await findAccessToken(context.db, credential.id);
 }
+
+/** The wait until the lease of a previous application is checked again. */
+const formerAppMs = 5_000;
 
 /** Calls at most in one run: a refresh that is refused, then the create that follows. */
 const callsMax = 2;
@@ -130,10 +136,14 @@ async function renewOnce(
   generation: number,
   context: RenewalContext,
 ): Promise<Outcome | 'issue_now'> {
-  if (context.signal.aborted) return snooze(1_000, 'no_time_left');
+  if (context.signal.aborted) return snooze(0, 'no_time_left');
   const intent = await writeIntent(credential, generation, context);
   if ('kind' in intent) return intent;
-  return await settle(intent, await callGateway(intent, context), context);
+  const reply = await callGateway(intent, context);
+  const { event, next } = decideOnReply(intent.call, reply.kind, intent.row.failures === 0);
+  return reply.kind === 'done'
+    ? await commitPair(intent, event, reply, context)
+    : await commitFailure(intent, reply, { event, next }, context);
 }
 
 async function callGateway(
@@ -145,56 +155,60 @@ async function callGateway(
   return await gateway.createAccessToken(openOpcard(keyring, credential), { signal });
 }
 
-/** Commits what the reply leads to; `issue_now` where a create has to follow at once. */
-async function settle(
+/**
+ * Commits what a reply without a pair leads to; `issue_now` where a create has to follow at once.
+ */
+async function commitFailure(
   intent: RenewalIntent,
-  reply: AccessTokenReply,
+  reply: Exclude<AccessTokenReply, { kind: 'done' }>,
+  { event, next }: ReturnType<typeof decideOnReply>,
   context: RenewalContext,
 ): Promise<Outcome | 'issue_now'> {
-  const { row, call, credential } = intent;
-  const { event, next } = decideOnReply(call, reply.kind, row.failures === 0);
-  if (reply.kind === 'done') return await commitPair(intent, event, reply, context);
+  const { row, credential } = intent;
   const gatewayCode = reply.kind === 'refused' ? reply.gatewayCode : undefined;
   const cause = reply.kind === 'unknown' ? reply.cause : undefined;
   const isStopping = cause === 'aborted';
-  // Our own stop says nothing about the gateway.
+  // A worker that stops ends its own call, which says nothing about the gateway.
   const failures = row.failures + (isStopping || next === 'issue_now' ? 0 : 1);
   const waitMs = waitAfter(isStopping ? 'retry_soon' : next, row, failures, context);
-  const isApplied = await applyFenced(
-    intent,
-    {
-      event,
-      patch: {
-        failures,
-        lease_owner: null,
-        lease_until: null,
-        due_at_in_ms: waitMs,
-        // A refused refresh token never works again.
-        ...(next === 'issue_now' && { refresh_token_sealed: null }),
-      },
-      audit: {
-        gatewayCode,
-        ...(next === 'suspend' && { reason: 'create_refused' }),
-        ...(cause !== undefined && { reason: 'outcome_unknown' }),
-        detail: { generation: row.generation, attempt: failures, ...(cause && { cause }) },
-      },
-      ...(next === 'retry_soon' && {
-        jobs: [
-          {
-            ...refreshJob(row.id, row.version + 1, credential.name, row.generation),
-            delayMs: waitMs,
-          },
-        ],
-      }),
+  const retry = {
+    ...refreshJob(row.id, row.version + 1, credential.name, row.generation),
+    delayMs: waitMs,
+  };
+  const change = {
+    event,
+    patch: {
+      failures,
+      lease_owner: null,
+      lease_until: null,
+      due_at_in_ms: waitMs,
+      // A refused refresh token never works again.
+      ...(next === 'issue_now' && { refresh_token_sealed: null }),
     },
-    context,
-  );
+    audit: {
+      gatewayCode,
+      ...(next === 'suspend' && { reason: 'create_refused' }),
+      ...(cause !== undefined && { reason: 'outcome_unknown' }),
+      detail: { generation: row.generation, attempt: failures, ...(cause && { cause }) },
+    },
+    ...(next === 'retry_soon' && { jobs: [retry] }),
+  };
+  const commit = async (): Promise<boolean> => await applyFenced(intent, change, context);
+  // Without a reply there is nothing to keep through an outage: the lease ends by itself.
+  const isApplied = isStopping ? await commit() : await retryDuringOutage(commit, context);
   if (!isApplied) return done('overtaken');
-  const adopted = await adoptCandidate(row.credential_id, context);
-  if (adopted !== undefined) return adopted;
   if (next === 'issue_now') return 'issue_now';
-  if (next !== 'suspend') return done('outcome_unknown');
-  if (await retryCorrected(credential, context)) return done('corrected_meanwhile');
+  return next === 'suspend'
+    ? await reportSuspended(credential, gatewayCode, context)
+    : done('outcome_unknown');
+}
+
+async function reportSuspended(
+  credential: CredentialRow,
+  gatewayCode: string | undefined,
+  context: RenewalContext,
+): Promise<Outcome> {
+  if (await retryIfReplaced(credential, context)) return done('credential_replaced');
   context.logger.error(
     { credential: credential.name, code: 'gateway_refused', gatewayCode },
     'the gateway refuses this credential; its access token is suspended',
@@ -203,10 +217,11 @@ async function settle(
 }
 
 /**
- * Whether the credential was replaced while the gateway refused the former one; then the next attempt is due at once. Whoever
- * replaces it looks for a suspended token only after that, so one of the two sees the other.
+ * Makes the next attempt due at once where the credential was replaced while the gateway refused
+ * the previous one. A replacement looks for a suspended token only after its own commit, so one of
+ * the two sees the other.
  */
-async function retryCorrected(
+async function retryIfReplaced(
   { id, version }: CredentialRow,
   context: RenewalContext,
 ): Promise<boolean> {
@@ -217,7 +232,7 @@ async function retryCorrected(
 }
 
 function waitAfter(
-  next: ReturnType<typeof decideOnReply>['next'],
+  next: NextStep,
   row: ReadAccessToken,
   failures: number,
   { settings, random }: RenewalContext,
@@ -231,32 +246,11 @@ function waitAfter(
     case 'retry_soon':
       return waits.quickMs;
     case 'suspend':
-      // By turns comes a refresh next, which nobody has refused.
+      // A refresh token that was not refused is tried next, since the two calls alternate.
       return row.refresh_token_sealed === null
         ? suspendedWaitMs(waits, leftMs)
         : untriedWaitMs(waits, failures);
     case 'back_off':
       return renewalBackoffMs(waits, failures, leftMs, random());
   }
-}
-
-/** Commits a new pair, fenced by the intent that asked for it. */
-async function commitPair(
-  intent: RenewalIntent,
-  event: RenewalEvent,
-  pair: TokenPair,
-  context: RenewalContext,
-): Promise<Outcome> {
-  const { row, call, credential } = intent;
-  const startedAt = row.attempt_started_at ?? row.read_at;
-  const obtained = { pair, call, startedAt, appKeyIndex: credential.app_key_index };
-  const patch = pairPatch(row, obtained, context);
-  const { generation, expires_at: expiresAt } = patch;
-  const isApplied = await applyFenced(
-    intent,
-    { event, patch, audit: { detail: { generation, expiresAt } } },
-    context,
-  );
-  if (isApplied) return done(call === 'refresh' ? 'refreshed' : 'issued');
-  return await keepCandidate(intent, obtained, context);
 }

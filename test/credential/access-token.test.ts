@@ -48,7 +48,7 @@ describe('the access token of a credential', () => {
     const wrong = { appKey: 'app-1', appSecret: 'wrong' };
     await addCredential(harness.dependencies, cards, 'sandbox', wrong, testActor);
     await harness.dependencies.db.deleteFrom('outbox').execute();
-    expect(await harness.renew('cards')).toBe('corrected_meanwhile');
+    expect(await harness.renew('cards')).toBe('credential_replaced');
     const jobs = await harness.dependencies.db.selectFrom('outbox').selectAll().execute();
     expect(jobs).toMatchObject([{ job_name: 'access-token.refresh' }]);
     expect(await harness.renew('cards')).toBe('issued');
@@ -287,12 +287,11 @@ describe('the access token of a credential', () => {
       }),
     });
     await holdDueToken(harness, 'cards', 'app-1');
-    expect(await harness.renew('cards')).toBe('credential_gone');
+    expect(await harness.renew('cards')).toBe('overtaken');
     expect(await harness.row('cards')).toMatchObject({
       state: 'none',
       access_token_sealed: null,
       refresh_token_sealed: null,
-      candidate_sealed: null,
       due_at: null,
     });
     expect((await secretsOf(harness.dependencies, cards)).secrets).toEqual({});

@@ -204,7 +204,6 @@ test('a pair is committed although the database was away when it came, and altho
     expect(await harness.row('cards')).toMatchObject({
       state: 'fresh',
       generation: index + 2,
-      candidate_sealed: null,
     });
   }
   expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 3 });

@@ -15,22 +15,21 @@ export const renewalEvents = [
   'access_token.issued',
   'access_token.issue_unknown',
   'access_token.suspended',
-  'access_token.candidate_kept',
-  'access_token.candidate_adopted',
+  'access_token.late_reply',
 ] as const;
 
-/** What a renewal works with. */
+/** What the steps of a renewal need. */
 export type RenewalContext = JobContext<(typeof renewalEvents)[number]>;
 
-/** One change of the row whose renewal is under way. */
+/** One change of the row that is being renewed. */
 export type RenewalChange = Omit<Parameters<RenewalContext['apply']>[0], 'entity' | 'row'>;
 
-/** An intent that stands: the row as it was committed, with the call that it is about. */
+/** A committed intent: the row as it was committed, and the call that it announces. */
 export interface RenewalIntent {
   readonly row: ReadAccessToken;
   readonly call: RenewalCall;
-  /** The credential as it was when the intent was committed: the one to call with. */
+  /** The credential as it was when the intent was committed. */
   readonly credential: CredentialRow;
-  /** To call with where `call` is a refresh. */
+  /** Present where `call` is `refresh`. */
   readonly refreshToken: Secret | undefined;
 }

@@ -5,12 +5,11 @@ import { findCredentialById } from '../../db/credentials.ts';
 import { isDatabaseOutage } from '../../db/faults.ts';
 import type { CredentialRow } from '../../db/rows.ts';
 import { callFor } from '../../domain/access-token-renewal.ts';
-import { adoptCandidate } from './late-pair.ts';
 import {
-  isLeased,
   belongsToPreviousApp,
   isRowNearlyOver,
   isTooSoon,
+  isLeased,
   noToken,
   openIfReadable,
 } from '../row.ts';
@@ -19,8 +18,8 @@ import { done, type Outcome } from '../../execution/define-job.ts';
 import type { RenewalContext, RenewalChange, RenewalIntent } from './context.ts';
 
 /**
- * Commits who is asking, what for and since when, before the network is used. An outcome where nothing is left to ask for: somebody else
- * is at it, has renewed this generation already, or came too late with a pair that is the newest there is.
+ * Commits the intent of a call, with its lease, before the network is used. Gives an outcome where
+ * no call is to be made: another worker holds the lease, or the generation is renewed already.
  */
 export async function writeIntent(
   { id }: Pick<CredentialRow, 'id'>,
@@ -37,15 +36,14 @@ export async function writeIntent(
       await loseLease(row, context);
       return undefined;
     }
-    const adopted = row.candidate_sealed && (await adoptCandidate(id, context));
-    if (adopted) return adopted;
-    // Read after the row: whoever changes the application changes the row after it, and this attempt is then stale or undone.
+    // A change of the application is committed to the credential first and to this row second. Read
+    // in the opposite order, either the row is stale here, or its change undoes this attempt.
     const credential = await findCredentialById(db, id);
     if (credential?.state !== 'active') return leaseHeld;
-    const isFormer = belongsToPreviousApp(row, credential);
-    // Looked at once more: others may have tried while this one waited for its turn.
-    if (!isFormer && isTooSoon(row, settings.accessToken)) return done('too_soon');
-    const refreshToken = isFormer
+    const isOfPreviousApp = belongsToPreviousApp(row, credential);
+    // Another job may have renewed the token while this one waited for its permit.
+    if (!isOfPreviousApp && isTooSoon(row, settings.accessToken)) return done('too_soon');
+    const refreshToken = isOfPreviousApp
       ? undefined
       : openIfReadable(keyring, 'refresh_token_sealed', row);
     const call = callFor({
@@ -61,7 +59,7 @@ export async function writeIntent(
       row,
       event: `access_token.${call}_intent`,
       patch: {
-        ...(isFormer && { ...noToken, app_key_index: credential.app_key_index }),
+        ...(isOfPreviousApp && { ...noToken, app_key_index: credential.app_key_index }),
         environment: credential.environment,
         attempt_id: attemptId,
         attempt_started_at_in_ms: 0,
@@ -81,12 +79,15 @@ export async function writeIntent(
 
 const leaseHeld = done('lease_held');
 
-/** Whether nobody has tried since the last token; a process of an older version leaves the instant of a former renewal. */
+/** Whether this is the first attempt since the last token. */
 function isFirstAttempt({ state, renewing_since: since }: ReadAccessToken): boolean {
   return since === null || state === 'fresh';
 }
 
-/** An owner that died over its call is a failure like any other, or a call that kills every owner would never be noticed. */
+/**
+ * Ends the attempt of a worker that died. It counts as a failure, so that a call which kills each
+ * worker raises an alarm.
+ */
 async function loseLease(row: ReadAccessToken, context: RenewalContext): Promise<void> {
   const failures = row.failures + 1;
   await context.apply({
@@ -98,33 +99,12 @@ async function loseLease(row: ReadAccessToken, context: RenewalContext): Promise
   });
 }
 
-const outageWaitMs = 250;
-/** How long a worker that is stopping, or a job whose time is over, goes on trying. */
-const stoppingMsMax = 5_000;
-
 /**
- * Commits a change while the intent stands: same generation, same attempt. Other changes of the row (a counted hand-out, an alarm) move
- * its version without touching the intent, so a stale version alone does not end the attempt. Nor does an outage of the database before the
- * lease is over: what the gateway answered is known here and nowhere else.
+ * Commits a change while the intent stands: same generation, same attempt. False where another
+ * worker took the lease over. Other changes of the row, such as an alarm, move its version and
+ * leave the attempt: the change is then applied again.
  */
 export async function applyFenced(
-  intent: RenewalIntent,
-  change: RenewalChange,
-  context: RenewalContext,
-): Promise<boolean> {
-  const { leaseMs } = context.settings.accessToken;
-  const begunAtMs = performance.now();
-  const isInTime = (): boolean =>
-    performance.now() - begunAtMs < (context.signal.aborted ? stoppingMsMax : leaseMs);
-  return await pRetry(async () => await applyOnce(intent, change, context), {
-    retries: Infinity,
-    factor: 1,
-    minTimeout: outageWaitMs,
-    shouldRetry: ({ error }) => isDatabaseOutage(error) && isInTime(),
-  });
-}
-
-async function applyOnce(
   { row: intent }: RenewalIntent,
   change: RenewalChange,
   context: RenewalContext,
@@ -134,8 +114,28 @@ async function applyOnce(
     if (outcome.isApplied) return true;
     const present = await findAccessToken(context.db, intent.credential_id);
     if (present?.attempt_id !== intent.attempt_id) return false;
-    // Nobody else moves this attempt: the change was committed, and its answer lost.
+    // Only this worker changes the state of its attempt: the change was committed and the answer
+    // lost.
     if (present?.state !== intent.state) return true;
     row = present;
   }
+}
+
+const outageRetryMs = 250;
+
+/**
+ * Repeats a commit while the database is away, for as long as a lease lasts: the reply of the
+ * gateway is in the memory of this process and nowhere else.
+ */
+export async function retryDuringOutage<Result>(
+  commit: () => Promise<Result>,
+  { settings }: Pick<RenewalContext, 'settings'>,
+): Promise<Result> {
+  const endsAtMs = performance.now() + settings.accessToken.leaseMs;
+  return await pRetry(commit, {
+    retries: Infinity,
+    factor: 1,
+    minTimeout: outageRetryMs,
+    shouldRetry: ({ error }) => isDatabaseOutage(error) && performance.now() < endsAtMs,
+  });
 }

@@ -5,11 +5,10 @@ import {
 } from '../../../src/access-token/read/reader.ts';
 import { startSandbox } from '../../../src/sandbox/sandbox.ts';
 import { Secret } from '../../../src/security/secret.ts';
-import { keepCandidate } from '../../support/faults/late-loser.ts';
 import {
   type RenewalOrder,
   standing,
-  startMortalRenewals,
+  startKillableRenewals,
 } from '../../support/faults/killable-renewal.ts';
 import { holdDueToken, test, type TokenHarness } from '../../support/harness/token-harness.ts';
 
@@ -22,9 +21,12 @@ interface Path {
   readonly hasToken: boolean;
   readonly gateway?: 'answers 5xx' | 'refuses everything';
   readonly overtaker?: RenewalOrder['overtaker'];
-  /** What it comes to when nobody is killed. */
+  /** Its result where no worker is killed. */
   readonly result: string;
-  /** Every statement and call on the way. Both sides of each are points to be killed at; a new one belongs here. */
+  /**
+   * Every statement and call on the way. The worker is killed on both sides of each; a new one
+   * belongs here.
+   */
   readonly operations: readonly string[];
 }
 
@@ -36,9 +38,6 @@ const intent = (call: 'refresh' | 'issue') => [
 ];
 const refresh = [...begin, ...intent('refresh'), 'refreshAccessToken'];
 const create = ['acquireOauthPermit', 'read access_token', ...intent('issue'), 'createAccessToken'];
-
-/** Whoever failed looks for the pair of one that it overtook. */
-const rejected = ['access_token.refresh_rejected', 'read access_token'];
 
 const paths: readonly Path[] = [
   {
@@ -56,7 +55,7 @@ const paths: readonly Path[] = [
       await spendRefreshToken(harness, credential);
     },
     result: 'issued',
-    operations: [...refresh, ...rejected, ...create, 'access_token.issued'],
+    operations: [...refresh, 'access_token.refresh_rejected', ...create, 'access_token.issued'],
   },
   {
     name: 'the first token is issued',
@@ -111,43 +110,21 @@ const paths: readonly Path[] = [
       'access_token.refreshed',
       'read access_token',
       'read access_token',
-      'read credential',
-      'access_token.candidate_kept',
+      'access_token.late_reply',
     ],
   },
   {
-    name: 'a pair comes late, and whoever was first has failed',
+    name: 'a pair comes too late, and the worker that took the lease over has failed',
     hasToken: true,
     prepare: holdDueToken,
     overtaker: 'fails',
-    result: 'candidate_adopted',
+    result: 'overtaken',
     operations: [
       ...refresh,
       'access_token.refreshed',
       'read access_token',
       'read access_token',
-      'read credential',
-      'access_token.candidate_adopted',
-    ],
-  },
-  {
-    name: 'whoever overtook a late pair has died',
-    hasToken: true,
-    async prepare(harness, credential, appKey) {
-      await holdDueToken(harness, credential, appKey);
-      const died = async () => await Promise.reject(new Error('killed'));
-      const overtaker = await keepCandidate(harness, credential, died);
-      await expect(overtaker.end()).rejects.toThrow('killed');
-      await harness.makeDue(credential);
-    },
-    result: 'candidate_adopted',
-    operations: [
-      ...begin,
-      'access_token.lease_lost',
-      'read access_token',
-      'read access_token',
-      'read credential',
-      'access_token.candidate_adopted',
+      'access_token.late_reply',
     ],
   },
   {
@@ -156,7 +133,7 @@ const paths: readonly Path[] = [
     prepare: holdDueToken,
     gateway: 'answers 5xx',
     result: 'outcome_unknown',
-    operations: [...refresh, 'access_token.refresh_unknown', 'read access_token'],
+    operations: [...refresh, 'access_token.refresh_unknown'],
   },
   {
     name: 'the gateway refuses the credential',
@@ -166,16 +143,18 @@ const paths: readonly Path[] = [
     result: 'suspended',
     operations: [
       ...refresh,
-      ...rejected,
+      'access_token.refresh_rejected',
       ...create,
       'access_token.suspended',
-      'read access_token',
       'read credential',
     ],
   },
 ];
 
-/** As if an answer had been lost: the gateway has rotated the refresh token, and we hold the old one. */
+/**
+ * As if a reply had been lost: the gateway has rotated the refresh token, and the row holds the old
+ * one.
+ */
 async function spendRefreshToken(harness: TokenHarness, credential: string): Promise<void> {
   await harness.gateway.refreshAccessToken({}, new Secret(await harness.refreshToken(credential)));
 }
@@ -189,14 +168,17 @@ async function dieWhileCalling(harness: TokenHarness, credential: string): Promi
   await expect(harness.renew(credential, { as: { gateway } })).rejects.toThrow('killed');
 }
 
-/** Stores the credential as a process does that is killed before its second commit. */
+/** Stores the credential; the process is killed before its second commit. */
 async function addWithoutRow(harness: TokenHarness, name: string, appKey: string): Promise<void> {
   await expect(
     harness.add(name, appKey, { diesBefore: 'access_token.registered' }),
   ).rejects.toThrow('killed');
 }
 
-/** Works as the next worker does once the leases of the dead one are over, until there is a token of a newer generation. */
+/**
+ * Renews as the next worker does once the leases of the dead one are over, until there is a newer
+ * generation.
+ */
 async function recover(
   harness: TokenHarness,
   credential: string,
@@ -215,7 +197,7 @@ async function recover(
   });
 }
 
-test('killed at any point of any path, a renewal leaves the valid token readable, and the next worker brings the next one', async ({
+test('a worker that is killed at any point of a renewal leaves the valid token readable, and the next worker renews it', async ({
   openTokenHarness,
 }) => {
   const appKeys = Array.from({ length: 500 }, (_, index) => `app-${index}`);
@@ -223,9 +205,9 @@ test('killed at any point of any path, a renewal leaves the valid token readable
   const failing = await startSandbox({ faults: { errorRate5xx: 1 } });
   const refusing = await startSandbox({ opcardApps: [] });
   const gateways = { 'answers 5xx': failing, 'refuses everything': refusing };
-  const mortal = await startMortalRenewals(harness.env);
+  const killable = await startKillableRenewals(harness.env);
   onTestFinished(async () => {
-    await mortal.kill();
+    await killable.kill();
     await failing.close();
     await refusing.close();
   });
@@ -235,11 +217,11 @@ test('killed at any point of any path, a renewal leaves the valid token readable
     ...(path.gateway !== undefined && { openApiUrl: gateways[path.gateway].openApiUrl }),
   });
 
-  // Every path, walked once to its end: these are the points, all of them.
+  // Each path once to its end: these are all points.
   for (const [index, { prepare }] of paths.entries()) {
     await prepare(harness, `whole-${index}`, `app-${index}`);
   }
-  const walks = await mortal.renew(paths.map((path, index) => orderOf(path, `whole-${index}`)));
+  const walks = await killable.renew(paths.map((path, index) => orderOf(path, `whole-${index}`)));
   for (const { credential, result, operations } of walks) {
     const { name, ...path } = paths[Number(credential.slice('whole-'.length))] ?? expect.fail();
     expect({ name, result, operations }).toEqual({
@@ -249,26 +231,26 @@ test('killed at any point of any path, a renewal leaves the valid token readable
     });
   }
 
-  // A credential for each point: the process stands at all of them when it is killed.
+  // A credential for each point: the process stands still at all of them when it is killed.
   const victims = listVictims(paths.length);
-  await inLanes(victims, async ({ path, credential, appKey }) => {
+  await runConcurrently(victims, async ({ path, credential, appKey }) => {
     await path.prepare(harness, credential, appKey);
   });
-  const stands = await mortal.renew(
+  const stands = await killable.renew(
     victims.map(({ path, point, credential }) => ({
       ...orderOf(path, credential),
       standAt: point,
     })),
   );
   expect(stands.filter(({ result }) => result !== standing)).toEqual([]);
-  await mortal.kill();
+  await killable.kill();
 
   const reader = createAccessTokenReader({
     ...harness.dependencies,
     isSubscribed: () => false,
     waitMsMax: 0,
   });
-  await inLanes(victims, async (victim) => {
+  await runConcurrently(victims, async (victim) => {
     try {
       await checkAfterwards(harness, reader, victim);
     } catch (error) {
@@ -319,7 +301,10 @@ async function checkAfterwards(
   expect(await harness.isGood((await harness.accessToken(credential)) ?? '')).toBe(true);
 }
 
-/** The gateway has rotated the refresh token and its answer died with the process: a create makes the loss good. */
+/**
+ * The gateway has rotated the refresh token and its reply was lost with the process: a create
+ * follows.
+ */
 async function checkLostRotations(
   harness: TokenHarness,
   victims: readonly Victim[],
@@ -342,16 +327,16 @@ async function checkLostRotations(
   }
 }
 
-const lanes = 6;
+const concurrency = 6;
 
 /** Runs `work` for each item, some at a time. */
-async function inLanes<Item>(
+async function runConcurrently<Item>(
   items: readonly Item[],
   work: (item: Item) => Promise<void>,
 ): Promise<void> {
   const queue = items.values();
   await Promise.all(
-    Array.from({ length: lanes }, async () => {
+    Array.from({ length: concurrency }, async () => {
       for (const item of queue) await work(item);
     }),
   );

@@ -46,7 +46,7 @@ async function renew(credential: string, dependencies: JobDependencies): Promise
   return wordOf(await runJob('access-token.refresh', { credential }, dependencies));
 }
 
-/** Lets the lease of a credential be over, and another worker renew its token by a gateway. */
+/** Ends the lease of a credential, and has another worker renew its token. */
 async function overtake(credential: string, by: GatewayClient): Promise<void> {
   await sql`update access_token set due_at = now() - interval '1 s', lease_until = now() - interval '1 s'
     where credential_id = (select id from credential where name = ${credential})`.execute(
@@ -90,7 +90,7 @@ async function carryOut(order: RenewalOrder): Promise<RenewalReport> {
     ...common,
     ...world,
     door: createTransitionDoor(world.db),
-    workerId: 'mortal',
+    workerId: 'killable',
   };
   const result = await Promise.race([renew(credential, dependencies), stands.promise]);
   return { credential, result, operations: world.operations };
@@ -99,6 +99,6 @@ async function carryOut(order: RenewalOrder): Promise<RenewalReport> {
 process.on('message', (orders: readonly RenewalOrder[]) => {
   for (const order of orders) void carryOut(order).then((report) => process.send?.(report));
 });
-// A test that was stopped takes its process with it.
+// The process ends with the test that started it.
 process.on('disconnect', () => process.exit());
 process.send?.('up');

@@ -4,15 +4,18 @@ import { once } from 'node:events';
 /** What happens to the gateway, or beside the path, while a renewal runs. */
 export interface RenewalOrder {
   readonly credential: string;
-  /** The point to stand still at for ever; absent: it runs to its end. */
+  /** The point at which it stands still; absent: it runs to its end. */
   readonly standAt?: number;
-  /** A gateway that answers in place of the good one. */
+  /** A gateway in place of the healthy one. */
   readonly openApiUrl?: string;
-  /** While its call is under way, another worker takes the lease over, and renews the token or fails to. */
+  /**
+   * While its call is under way, another worker takes the lease over, and renews the token or fails
+   * to.
+   */
   readonly overtaker?: 'renews' | 'fails';
 }
 
-/** What became of an order: it stands at its point, or it ended. */
+/** The result of an order: it stands at its point, or it ended. */
 export interface RenewalReport {
   readonly credential: string;
   readonly result: string;
@@ -24,17 +27,17 @@ export interface RenewalReport {
 export const standing = 'standing';
 
 /** A process that renews access tokens and stands still where it is told to. */
-export interface MortalRenewals {
+export interface KillableRenewals {
   /** Starts all renewals at once; resolves when each has ended or stands at its point. */
   readonly renew: (orders: readonly RenewalOrder[]) => Promise<readonly RenewalReport[]>;
-  /** SIGKILL, in the middle of everything. */
+  /** Sends SIGKILL. */
   readonly kill: () => Promise<void>;
 }
 
 /** Starts the process; one start serves any number of points. */
-export async function startMortalRenewals(
+export async function startKillableRenewals(
   env: Readonly<Record<string, string>>,
-): Promise<MortalRenewals> {
+): Promise<KillableRenewals> {
   const child = fork(new URL('killable-renewal-process.ts', import.meta.url), [], {
     execArgv: [],
     env: { PATH: process.env['PATH'], ...env },

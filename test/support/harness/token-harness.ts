@@ -23,19 +23,22 @@ import { createOauthLimiter } from './oauth-limiter.ts';
 import { runJob, wordOf } from './run-job.ts';
 
 /**
- * Renewals by hand: the real job against real PostgreSQL and the gateway sandbox, one run at a time, without queues and without
- * waiting. One harness may serve many credentials, one after the other.
+ * Runs renewals one at a time: the real job against real PostgreSQL and the gateway sandbox,
+ * without queues and without waiting. One harness may serve many credentials, one after the other.
  */
 export interface TokenHarness {
   readonly sandbox: Sandbox;
   readonly gateway: GatewayClient;
-  /** The same gateway, given up on after 150 ms. */
+  /** The same gateway, with a timeout of 150 ms. */
   readonly impatientGateway: GatewayClient;
   readonly dependencies: JobDependencies;
-  /** The configuration, for a process that works beside the harness. */
+  /** The environment variables, for a process beside the harness. */
   readonly env: Readonly<Record<string, string>>;
   readonly logs: readonly string[];
-  /** Stores the application under a name of its own, as an operator would; `diesBefore` this change is committed, throwing `killed`. */
+  /**
+   * Stores the application under a name of its own, as an operator would; `diesBefore` this change
+   * is committed, throwing `killed`.
+   */
   readonly add: (
     name: string,
     appKey: string,
@@ -54,30 +57,22 @@ export interface TokenHarness {
   readonly accessToken: (name: string) => Promise<string | undefined>;
   /** The refresh token that the row holds, opened. */
   readonly refreshToken: (name: string) => Promise<string>;
-  /** The pair of a late loser that the row holds, opened; undefined where there is none. */
-  readonly candidate: (name: string) => Promise<SealedCandidate | undefined>;
   /** Whether the gateway takes an access token. */
   readonly isGood: (accessToken: string) => Promise<boolean>;
-  /** Lets every wait and lease of the row be over. */
+  /** Ends every wait and lease of the row. */
   readonly makeDue: (name: string) => Promise<void>;
-  /** Lets the row's access token run out. */
+  /** Lets the row's access token expire. */
   readonly expire: (name: string) => Promise<void>;
-  /** Lets time pass for one credential, of which its row knows nothing but the instants in it. */
+  /** Lets time pass for one credential: moves every instant of its row into the past. */
   readonly pass: (name: string, ms: number) => Promise<void>;
   readonly events: (name: string) => Promise<readonly string[]>;
   readonly close: () => Promise<void>;
 }
 
-interface SealedCandidate {
-  readonly generation: number;
-  readonly call: string;
-  readonly pair: { readonly accessToken: string };
-}
-
 /** The secret of every application of a harness. */
 export const appSecret = randomBytes(12).toString('hex');
 
-/** What a harness may differ in. */
+/** Options of a harness. */
 export interface TokenHarnessOptions {
   readonly appKeys?: readonly string[];
   readonly faults?: SandboxOptions['faults'];
@@ -173,12 +168,6 @@ export async function openTokenHarness(
       const { keyring } = dependencies;
       return keyring.open(tokenPlace('refresh_token_sealed', id), sealed ?? '').reveal();
     },
-    async candidate(name) {
-      const { id, candidate_sealed: sealed } = await row(name);
-      if (sealed === null) return undefined;
-      const { keyring } = dependencies;
-      return JSON.parse(keyring.open(tokenPlace('candidate_sealed', id), sealed).reveal());
-    },
     isGood: async (accessToken) => await probe(sandbox, accessToken),
     makeDue: async (name) =>
       await change(
@@ -248,7 +237,7 @@ export async function probe({ url }: Pick<Sandbox, 'url'>, accessToken: string):
 /** Opens the test's harness. */
 export type OpenTokenHarness = (options?: TokenHarnessOptions) => Promise<TokenHarness>;
 
-/** Tests with harnesses; when one ends, the audit trail of its database has to be without a break. */
+/** Tests with harnesses. When one ends, the audit trail of its database must have no break. */
 export const test = base.extend(
   'openTokenHarness',
   async ({ database, door, databaseUrl }, { onCleanup }): Promise<OpenTokenHarness> => {

@@ -14,7 +14,10 @@ const meanings = {
     'the access token has run out: is a process with the role "worker" up, and does the gateway answer?',
 } as const;
 
-/** What is wrong with access tokens of active credentials, a sentence for each kind of trouble; one good sentence where nothing is. */
+/**
+ * The troubles of access tokens of active credentials, a sentence for each kind; one good sentence
+ * where there is none.
+ */
 export async function checkAccessTokens(db: Db): Promise<readonly AccountCheck[]> {
   const troubles = await findAccessTokenTroubles(db);
   if (troubles.length === 0) {
@@ -22,12 +25,15 @@ export async function checkAccessTokens(db: Db): Promise<readonly AccountCheck[]
   }
   return troubles.map(({ trouble, count, names }) => {
     const more = count > names.length ? ` and ${count - names.length} more` : '';
-    const whose = names.map((name) => `"${name}"`).join(', ');
-    return { isGood: false, sentence: `${whose}${more}: ${meanings[trouble]}` };
+    const quoted = names.map((name) => `"${name}"`).join(', ');
+    return { isGood: false, sentence: `${quoted}${more}: ${meanings[trouble]}` };
   });
 }
 
-/** Asks whether OAuth calls of an environment are answered, with a refresh token that nobody has: no token is created or ended. */
+/**
+ * Calls the OAuth base of an environment with a made-up refresh token, which creates no token and
+ * ends none.
+ */
 export async function checkOauthPlace(
   gateway: Pick<GatewayClient, 'refreshAccessToken'>,
   environment: CredentialEnvironment,

@@ -12,7 +12,10 @@ import { refreshJob } from '../domain/outbox-job.ts';
 type Dependencies = Pick<OperationDependencies, 'db' | 'door'>;
 type OfCredential = Pick<CredentialRow, 'id' | 'name' | 'environment'>;
 
-/** Makes the access-token row of an OPCard credential, due at once, where there is none; the credential's own job, or the scan, sees to it. */
+/**
+ * Creates the access-token row of an OPCard credential, due at once, where there is none. The
+ * credential's own job renews it.
+ */
 export async function registerAccessToken(
   { db, door }: Dependencies,
   { id: credentialId, environment }: Omit<OfCredential, 'name'>,
@@ -28,13 +31,13 @@ export async function registerAccessToken(
   });
 }
 
-/** The credential has a new secret: what the gateway refused before is tried again at once. */
+/** The credential has a new secret: a suspended token is tried again at once. */
 export async function retryAccessToken(
   dependencies: Dependencies,
-  { id, name }: Pick<CredentialRow, 'id' | 'name'>,
+  credential: Pick<CredentialRow, 'id' | 'name'>,
   actor: Actor,
 ): Promise<void> {
-  await change(dependencies, id, name, actor, (row) =>
+  await changeRow(dependencies, credential, actor, (row) =>
     row.state === 'suspended'
       ? { event: 'access_token.retried', patch: { due_at_in_ms: 0, failures: 0 }, isDue: true }
       : undefined,
@@ -42,8 +45,8 @@ export async function retryAccessToken(
 }
 
 /**
- * Makes the row stand for the application that the credential names: where it holds another one's tokens they are forgotten and
- * a new one is due at once. Repeating it changes nothing.
+ * Clears a row that holds the tokens of another application than the credential names; a new token
+ * is then due at once. It is idempotent.
  */
 export async function resetIfAppChanged(
   dependencies: Dependencies,
@@ -51,41 +54,40 @@ export async function resetIfAppChanged(
   actor: Actor,
 ): Promise<void> {
   await registerAccessToken(dependencies, credential, actor);
-  const { id, name } = credential;
-  await change(dependencies, id, name, actor, async (row) => {
-    const present = await findCredentialById(dependencies.db, id);
-    // Without an application it is as new; only that of a removed credential is not due.
+  await changeRow(dependencies, credential, actor, async (row) => {
+    const present = await findCredentialById(dependencies.db, credential.id);
+    // A new row has no application yet. The row of a removed credential has none either, and is not
+    // due.
     const isNew = row.app_key_index === null && row.due_at !== null;
     if (present?.state !== 'active' || isNew || !belongsToPreviousApp(row, present))
       return undefined;
     return {
       event: 'access_token.cleared',
-      patch: { ...forgotten, environment: present.environment, due_at_in_ms: 0 },
+      patch: { ...cleared, environment: present.environment, due_at_in_ms: 0 },
       isDue: true,
     };
   });
 }
 
-/** The credential was removed: its tokens are forgotten and nothing is due any more. Repeating it changes nothing. */
+/** Clears the row of a removed credential; nothing is due any more. It is idempotent. */
 export async function clearForRemovedCredential(
   dependencies: Dependencies,
   credential: OfCredential,
   actor: Actor,
 ): Promise<void> {
-  const { id, name } = credential;
   const isActive = async (): Promise<boolean> =>
-    (await findCredentialById(dependencies.db, id))?.state === 'active';
-  await change(dependencies, id, name, actor, async (row) =>
+    (await findCredentialById(dependencies.db, credential.id))?.state === 'active';
+  await changeRow(dependencies, credential, actor, async (row) =>
     row.due_at === null || (await isActive())
       ? undefined
-      : { event: 'access_token.cleared', patch: { ...forgotten, due_at: null }, isDue: false },
+      : { event: 'access_token.cleared', patch: { ...cleared, due_at: null }, isDue: false },
   );
-  // Restored in that very moment: then it begins anew.
+  // The credential may have been restored between the check and the commit: its token starts again.
   if (await isActive()) await resetIfAppChanged(dependencies, credential, actor);
 }
 
-/** Whoever is renewing the token meanwhile finds the attempt gone, and its pair is not handed out. */
-const forgotten = {
+/** Ends an attempt that is under way too: its fence no longer holds, so its pair is dropped. */
+const cleared = {
   ...noToken,
   app_key_index: null,
   lease_owner: null,
@@ -99,25 +101,25 @@ interface Change {
   readonly isDue: boolean;
 }
 
-async function change(
+async function changeRow(
   { db, door }: Dependencies,
-  credentialId: string,
-  name: string,
+  credential: Pick<CredentialRow, 'id' | 'name'>,
   actor: Actor,
   decide: (row: ReadAccessToken) => Change | undefined | Promise<Change | undefined>,
 ): Promise<void> {
   await retryOnStaleVersion(async () => {
-    const row = await findAccessToken(db, credentialId);
-    const decided = row && (await decide(row));
-    if (row === undefined || decided === undefined) return 'nothing_to_do';
-    const { event, patch, isDue } = decided;
+    const row = await findAccessToken(db, credential.id);
+    const change = row && (await decide(row));
+    if (row === undefined || change === undefined) return 'unchanged';
+    const { event, patch, isDue } = change;
+    const { id, version, generation } = row;
     const outcome = await door.apply({
       entity: 'access_token',
       row,
       event,
       patch,
-      audit: { actor, detail: { generation: row.generation } },
-      jobs: isDue ? [refreshJob(row.id, row.version + 1, name, row.generation)] : [],
+      audit: { actor, detail: { generation } },
+      jobs: isDue ? [refreshJob(id, version + 1, credential.name, generation)] : [],
     });
     return outcome.isApplied ? 'applied' : undefined;
   });

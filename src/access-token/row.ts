@@ -3,7 +3,7 @@ import type { AccessTokenRow, CredentialRow } from '../db/rows.ts';
 import {
   type AccessTokenLife,
   accessTokenWaits,
-  isNearlyOver,
+  isNearlyExpired,
 } from '../domain/access-token-times.ts';
 import { AppError } from '../domain/errors.ts';
 import type { Keyring, SealedPlace } from '../security/keyring.ts';
@@ -17,7 +17,7 @@ export function tokenPlace(
   return { table: 'access_token', column, rowId };
 }
 
-/** A sealed value of a row; undefined where there is none, or none that our keys open. */
+/** A sealed value of a row; undefined where there is none, or none that the keyring opens. */
 export function openIfReadable(
   keyring: Keyring,
   column: Parameters<typeof tokenPlace>[0],
@@ -34,8 +34,8 @@ export function openIfReadable(
 }
 
 /**
- * Whether nothing may be done yet: somebody holds the lease, a back-off is running, or the token was renewed a moment ago and somebody who
- * asks again and again is in a loop.
+ * Whether a renewal has to wait: a lease or a back-off is not over, or the token is so young that
+ * its caller asks for renewals in a loop.
  */
 export function isTooSoon(
   { state, due_at: dueAt, issued_at: issuedAt, read_at: now }: ReadAccessToken,
@@ -43,23 +43,23 @@ export function isTooSoon(
 ): boolean {
   if (dueAt === null || dueAt <= now) return false;
   if (state !== 'fresh') return true;
-  return now.getTime() < (issuedAt?.getTime() ?? 0) + accessTokenWaits(life).spacingMs;
+  return now.getTime() < (issuedAt?.getTime() ?? 0) + accessTokenWaits(life).backoffCapMs;
 }
 
-/** Whether a tenth of the row's token is left at most, or nothing, or there is none. */
-export function isRowNearlyOver({
+/** Whether a tenth of the row's token is left at most, or there is no token. */
+export function isRowNearlyExpired({
   issued_at: issuedAt,
   expires_at: expiresAt,
   read_at: now,
 }: ReadAccessToken): boolean {
   if (issuedAt === null || expiresAt === null) return true;
-  return isNearlyOver(
+  return isNearlyExpired(
     expiresAt.getTime() - now.getTime(),
     expiresAt.getTime() - issuedAt.getTime(),
   );
 }
 
-/** What a row holds without a token, whatever it held before. */
+/** The columns of a row without a token. */
 export const noToken = {
   access_token_sealed: null,
   refresh_token_sealed: null,
@@ -70,17 +70,17 @@ export const noToken = {
   renewing_since: null,
 } as const;
 
-/** Whether somebody holds the row. */
-export function isLeased({ lease_until: leaseUntil, read_at: now }: ReadAccessToken): boolean {
-  return leaseUntil !== null && leaseUntil > now;
+/** Milliseconds until the row's lease is over; 0 or less where it is not leased. */
+export function leaseLeftMs({ lease_until: leaseUntil, read_at: now }: ReadAccessToken): number {
+  return leaseUntil === null ? 0 : leaseUntil.getTime() - now.getTime();
 }
 
-/** Whether what the row holds is of another application than the credential now names; the first intent forgets it. */
+/** Whether the row's token is of another application than the credential now names. */
 export function belongsToPreviousApp(
   row: Pick<AccessTokenRow, 'app_key_index' | 'environment'>,
   credential: Pick<CredentialRow, 'app_key_index' | 'environment'>,
 ): boolean {
-  // Digests of older versions are the same in both environments.
+  // The digest of an app key may be the same in both environments.
   return (
     row.app_key_index !== credential.app_key_index || row.environment !== credential.environment
   );

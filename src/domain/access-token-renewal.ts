@@ -7,53 +7,55 @@ export type RenewalCall = 'refresh' | 'issue';
 export interface RenewalSituation {
   readonly state: AccessTokenState;
   readonly hasRefreshToken: boolean;
-  /** Whether a tenth of the access token's life is left at most, or nothing. */
-  readonly isNearlyOver: boolean;
-  /** Attempts since the last success that came to nothing. */
+  /** Whether a tenth of the access token's life is left at most. */
+  readonly isNearlyExpired: boolean;
+  /** Failed attempts since the last success. */
   readonly failures: number;
 }
 
 interface CallRow {
   readonly states: readonly AccessTokenState[];
   readonly hasRefreshToken?: boolean;
-  readonly isNearlyOver?: boolean;
-  /** Only after an odd number of failures: two calls take turns. */
-  readonly isByTurns?: true;
+  readonly isNearlyExpired?: boolean;
+  /** Only after an odd number of failures, so that the two calls alternate. */
+  readonly isAlternating?: true;
   readonly call: RenewalCall;
 }
 
 /**
- * Which call renews a token; the first row that fits decides. While a refresh is ambiguous the same refresh token is tried again,
- * since the gateway may not have taken it. In the last tenth of the access token's life, and while it is over, a create takes turns with it:
- * what refuses a dead refresh token without a readable code, or fails for one of the two calls alone, must not be noticed by readers.
+ * Which call renews a token; the first row that fits decides. While a refresh is ambiguous the same
+ * refresh token is tried again, since the gateway may not have taken it. From the last tenth of the
+ * access token's life on, refresh and create alternate: a gateway that refuses a dead refresh token
+ * without a readable code, or that fails for one of the two calls alone, is then not noticed by
+ * readers.
  */
 export const callTable: readonly CallRow[] = [
   { states: ['fresh'], hasRefreshToken: true, call: 'refresh' },
-  { states: ['ambiguous'], hasRefreshToken: true, isNearlyOver: false, call: 'refresh' },
+  { states: ['ambiguous'], hasRefreshToken: true, isNearlyExpired: false, call: 'refresh' },
   {
     states: ['ambiguous', 'none', 'suspended'],
     hasRefreshToken: true,
-    isByTurns: true,
+    isAlternating: true,
     call: 'refresh',
   },
   { states: ['none', 'fresh', 'ambiguous', 'rejected', 'suspended'], call: 'issue' },
 ];
 
-/** The call for a situation; undefined while somebody is at it (`issuing`, `refreshing`). */
+/** The call for a situation; undefined while a call is under way (`issuing`, `refreshing`). */
 export function callFor(situation: RenewalSituation): RenewalCall | undefined {
   return callTable.find(
-    ({ states, hasRefreshToken, isNearlyOver, isByTurns }) =>
+    ({ states, hasRefreshToken, isNearlyExpired, isAlternating }) =>
       states.includes(situation.state) &&
       (hasRefreshToken ?? situation.hasRefreshToken) === situation.hasRefreshToken &&
-      (isNearlyOver ?? situation.isNearlyOver) === situation.isNearlyOver &&
-      (isByTurns === undefined || situation.failures % 2 === 1),
+      (isNearlyExpired ?? situation.isNearlyExpired) === situation.isNearlyExpired &&
+      (isAlternating === undefined || situation.failures % 2 === 1),
   )?.call;
 }
 
-/** What follows from a reply, besides its event. */
+/** What the worker does after a reply, besides its event. */
 export type NextStep = 'finish' | 'issue_now' | 'retry_soon' | 'back_off' | 'suspend';
 
-/** What a reply may do to a token. */
+/** The events that a reply may lead to. */
 export type RenewalEvent = Extract<
   AccessTokenEvent,
   | 'access_token.refreshed'
@@ -74,9 +76,9 @@ interface ReplyRow {
 }
 
 /**
- * What a reply does. Whether the gateway rotates refresh tokens, ends old tokens or grants a grace window is published nowhere, and none
- * of it has to be known: a new refresh token replaces the old one where there is one, and a refresh token that has
- * died is refused, which leads to a create.
+ * What a reply does. The gateway does not publish whether it rotates refresh tokens, ends old
+ * tokens or grants a grace window, and the worker need not know: a new refresh token replaces the
+ * old one where there is one, and a dead refresh token is refused, which leads to a create.
  */
 export const replyTable: readonly ReplyRow[] = [
   { call: 'refresh', reply: 'done', event: 'access_token.refreshed', next: 'finish' },
@@ -101,10 +103,8 @@ export function decideOnReply(
   isFirst: boolean,
 ): Pick<ReplyRow, 'event' | 'next'> {
   const row = replyTable.find(
-    (candidate) =>
-      candidate.call === call &&
-      candidate.reply === reply &&
-      (candidate.isFirst ?? isFirst) === isFirst,
+    (known) =>
+      known.call === call && known.reply === reply && (known.isFirst ?? isFirst) === isFirst,
   );
   if (row === undefined) throw new RangeError(`no decision on a ${call} that is ${reply}`);
   return row;

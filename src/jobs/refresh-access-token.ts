@@ -4,7 +4,7 @@ import type { CredentialRow } from '../db/rows.ts';
 import { decideOnReply, type NextStep } from '../domain/access-token-renewal.ts';
 import {
   accessTokenWaits,
-  untriedWaitMs,
+  otherCallWaitMs,
   renewalBackoffMs,
   suspendedWaitMs,
 } from '../domain/access-token-times.ts';
@@ -18,7 +18,12 @@ import {
   clearForRemovedCredential,
   retryAccessToken,
 } from '../access-token/registration.ts';
-import { belongsToPreviousApp, isRowNearlyOver, isTooSoon, isLeased } from '../access-token/row.ts';
+import {
+  belongsToPreviousApp,
+  isRowNearlyExpired,
+  isTooSoon,
+  leaseLeftMs,
+} from '../access-token/row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from '../execution/define-job.ts';
 import { openOpcard } from '../account/open-account.ts';
 import { refreshJob } from '../domain/outbox-job.ts';
@@ -55,7 +60,7 @@ export const refreshAccessToken = defineJob({
     if (belongsToPreviousApp(row, credential)) {
       // The pair that a call for the previous application brings is not due before most of its life
       // is over.
-      if (isLeased(row)) return snooze(formerAppMs, 'former_app');
+      if (leaseLeftMs(row) > 0) return snooze(leaseLeftMs(row), 'former_app');
     } else if (isTooSoon(row, context.settings.accessToken)) return done('too_soon');
     return await renew(credential, row, context);
   },
@@ -83,9 +88,6 @@ async function findOrRegister(
   await registerAccessToken(context, credential, { type: 'worker', id: context.workerId });
   return await findAccessToken(context.db, credential.id);
 }
-
-/** The wait until the lease of a previous application is checked again. */
-const formerAppMs = 5_000;
 
 /** Calls at most in one run: a refresh that is refused, then the create that follows. */
 const callsMax = 2;
@@ -116,7 +118,7 @@ async function renew(
  * over others.
  */
 function isUrgent(row: ReadAccessToken): boolean {
-  return row.expires_at !== null && row.failures === 0 && isRowNearlyOver(row);
+  return row.expires_at !== null && row.failures === 0 && isRowNearlyExpired(row);
 }
 
 /**
@@ -244,12 +246,12 @@ function waitAfter(
     case 'issue_now':
       return 0;
     case 'retry_soon':
-      return waits.quickMs;
+      return waits.backoffBaseMs;
     case 'suspend':
       // A refresh token that was not refused is tried next, since the two calls alternate.
       return row.refresh_token_sealed === null
         ? suspendedWaitMs(waits, leftMs)
-        : untriedWaitMs(waits, failures);
+        : otherCallWaitMs(waits, failures);
     case 'back_off':
       return renewalBackoffMs(waits, failures, leftMs, random());
   }

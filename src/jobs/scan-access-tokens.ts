@@ -3,7 +3,7 @@ import {
   findOverdueAccessTokens,
   type OverdueAccessToken,
 } from '../db/access-tokens.ts';
-import { alarmPercents, endingMs } from '../domain/access-token-times.ts';
+import { alarmPercents, expiryHorizonMs } from '../domain/access-token-times.ts';
 import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { defineJob, done, type JobContext } from '../execution/define-job.ts';
@@ -35,7 +35,7 @@ export const scanAccessTokens = defineJob({
     const { accessToken } = settings;
     // First, since the queue itself may be the fault.
     await raiseAlarms(context);
-    const due = await findDueAccessTokens(db, rowsMaxOf(settings), endingMs(accessToken));
+    const due = await findDueAccessTokens(db, rowsMaxOf(settings), expiryHorizonMs(accessToken));
     // Spread at the rate limit: a job that comes when no permit is free is dropped.
     const everyMs = 1_000 / accessToken.callsPerSecondMax;
     const jobs = due.map(({ id, version, credential, generation, position }) => ({

@@ -33,7 +33,7 @@ async function alarmsOf({ events }: TokenHarness, name: string): Promise<number>
   return (await events(name)).filter((event) => event === 'alarmed').length;
 }
 
-test('an overdue renewal raises one alarm at 50, 25, 10 and 0 % of life left, and none while all is well', async ({
+test('an overdue renewal raises one alarm at 50, 25, 10 and 0 % of life left, and a healthy token none', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
@@ -63,7 +63,7 @@ test('an overdue renewal raises one alarm at 50, 25, 10 and 0 % of life left, an
   expect(ages.get('access-token.scan')).toBeLessThan(60_000);
 });
 
-test('alarms are raised too while owner after owner dies over its call or is stopped in it, and where none begins', async ({
+test('alarms are raised too while every worker dies or is stopped in its call, and where no renewal begins', async ({
   openTokenHarness,
 }) => {
   const names = ['dying', 'stopped', 'unbegun'];
@@ -100,7 +100,7 @@ test('alarms are raised too while owner after owner dies over its call or is sto
     await harness.pass('stopped', 10_000);
   }
   await harness.pass('unbegun', 2_000);
-  // An owner that was killed counts as a failure, our own stop does not.
+  // A killed worker counts as a failure, a stop does not.
   expect(await harness.row('dying')).toMatchObject({ state: 'refreshing', failures: 3 });
   expect(await harness.row('stopped')).toMatchObject({ state: 'ambiguous', failures: 0 });
   for (const [index, percent] of [45, 20, 8, -1].entries()) {
@@ -129,7 +129,7 @@ test('a renewal is late by four intervals of the scan, where these are longer th
   }
 });
 
-test('a scan that nobody runs is an alarm, and is put on its queue by hand, once', async ({
+test('a scan that never runs raises an alarm, and the watchdog enqueues it once', async ({
   database,
   databaseUrl,
 }) => {
@@ -159,7 +159,7 @@ test('a scan that nobody runs is an alarm, and is put on its queue by hand, once
   }
 });
 
-test('the least life is that of the active credential that is worst off, and none where it has no valid token', async ({
+test('the least life is that of the active credential with the least left, and none where it has no valid token', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness({ appKeys: ['app-1', 'app-2', 'app-3'] });
@@ -178,7 +178,7 @@ test('the least life is that of the active credential that is worst off, and non
   const set = async (column: string, value: string | null): Promise<void> => {
     await sql`update access_token set ${sql.ref(column)} = ${value} where id = ${id}`.execute(db);
   };
-  // A valid token in the same state hides nothing.
+  // A valid token in the same state hides no invalid one.
   harness.sandbox.setFaults({ createRejectRate: 1 });
   expect(await harness.renew('others')).toBe('suspended');
   await set('state', 'suspended');
@@ -187,7 +187,7 @@ test('the least life is that of the active credential that is worst off, and non
   await harness.remove('others');
   expect(await counted()).toEqual([{ fresh: 1 }, 1]);
 
-  // A token that no reader gets: of another application, or of another environment.
+  // A token that is withheld from readers: of another application, or of another environment.
   for (const [column, other, own] of [
     ['app_key_index', 'another', index],
     ['environment', 'production', environment],
@@ -198,7 +198,7 @@ test('the least life is that of the active credential that is worst off, and non
     expect(await counted()).toEqual([{ fresh: 1 }, 1]);
   }
 
-  // Whoever adds a credential is killed before there is a row for its token.
+  // The process that adds a credential is killed before there is a row for its token.
   const killed = harness.add('new', 'app-3', { diesBefore: 'access_token.registered' });
   await expect(killed).rejects.toThrow('killed');
   expect(await counted()).toEqual([{ fresh: 1 }, 0]);

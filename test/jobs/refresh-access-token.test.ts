@@ -25,7 +25,7 @@ async function holdToken(harness: TokenHarness, ageMinutes: number, name = 'card
   await harness.pass(name, ageMinutes * minuteMs);
 }
 
-test('a token whose life is not even the margin can be read, and is renewed ten seconds after it at the soonest', async ({
+test('a token that lives for less than the margin can be read, and is renewed after ten seconds at the soonest', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness({
@@ -45,7 +45,7 @@ test('a token whose life is not even the margin can be read, and is renewed ten 
   expect(await harness.renew('cards')).toBe('too_soon');
 });
 
-test('a refresh of unknown outcome is tried once more after a second, by a job of its own, and then with growing waits', async ({
+test('a refresh of unknown outcome is retried once after a second, by a job of its own, and then with growing waits', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
@@ -64,7 +64,7 @@ test('a refresh of unknown outcome is tried once more after a second, by a job o
       .selectFrom('outbox')
       .select(['job_name', 'payload', isLater.as('isLater')])
       .execute();
-    // Later waits are long enough for the scan to see to them.
+    // The scan finds the later retries.
     const retry = {
       job_name: 'access-token.refresh',
       payload: { v: 1, credential: 'cards', generation: 1 },
@@ -80,7 +80,7 @@ test('a refresh of unknown outcome is tried once more after a second, by a job o
   }
 });
 
-test('refreshes that alone fail, or refuse without a word of the gateway, are given up for a create before readers notice', async ({
+test('a create follows before the token expires where only refreshes fail', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
@@ -104,7 +104,7 @@ test.for([
   { what: 'is refused', rate: 0, faults: { createRejectRate: 1 } },
   { what: 'fails', rate: 1, faults: { faultEndpoints: ['oauth-create'] as const } },
 ])(
-  'a refresh token that works is used where the create in the last tenth $what',
+  'a valid refresh token is used where the create in the last tenth $what',
   async ({ rate, faults }, { openTokenHarness }) => {
     const harness = await openTokenHarness();
     await holdToken(harness, 46);
@@ -127,7 +127,7 @@ test.for([
   },
 );
 
-test('a refused create does not put off a refresh token that nobody has refused', async ({
+test('a refused create does not delay a refresh token that was not refused', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
@@ -146,18 +146,18 @@ test('a refused create does not put off a refresh token that nobody has refused'
   expect(await harness.renew('cards')).toBe('refreshed');
 });
 
-test('two jobs that wait for their turn make one call for a credential that is refused', async ({
+test('two jobs that wait for a permit make one call for a credential that is refused', async ({
   openTokenHarness,
 }) => {
   const [both, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  let turns = 0;
+  let requests = 0;
   const harness = await openTokenHarness({
     wrapGateway: (gateway) => ({
       ...gateway,
       acquireOauthPermit: async (environment) => {
-        turns += 1;
-        if (turns === 2) both.resolve();
-        await (turns === 2 ? held.promise : both.promise);
+        requests += 1;
+        if (requests === 2) both.resolve();
+        await (requests === 2 ? held.promise : both.promise);
         return await gateway.acquireOauthPermit(environment);
       },
     }),
@@ -171,7 +171,7 @@ test('two jobs that wait for their turn make one call for a credential that is r
   expect(harness.sandbox.state().calls['oauth-create']).toBe(1);
 });
 
-test('a pair is committed although the database was away when it came, and although its answer was lost', async ({
+test('a pair is committed when the database was away as it came, and when the answer of the commit was lost', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
@@ -209,9 +209,7 @@ test('a pair is committed although the database was away when it came, and altho
   expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 3 });
 });
 
-test('a refresh token that no key of ours opens is followed by a create', async ({
-  openTokenHarness,
-}) => {
+test('a refresh token that no key opens leads to a create', async ({ openTokenHarness }) => {
   const harness = await openTokenHarness();
   await holdToken(harness, 46);
   const { db } = harness.dependencies;
@@ -219,8 +217,8 @@ test('a refresh token that no key of ours opens is followed by a create', async 
   expect(await harness.renew('cards')).toBe('issued');
 });
 
-describe('what is no refusal, or was one for a minute', () => {
-  test('is tried again long before the token runs out', async ({ openTokenHarness }) => {
+describe('a 404 of a proxy, or a refusal that lasts for minutes', () => {
+  test('is retried long before the token expires', async ({ openTokenHarness }) => {
     const harness = await openTokenHarness();
     const proxied = createGatewayClient({
       checkoutUrl: harness.sandbox.checkoutUrl,
@@ -228,7 +226,6 @@ describe('what is no refusal, or was one for a minute', () => {
       timeoutMs: 2_000,
     });
     await holdToken(harness, 46);
-    // A 404 of a proxy in between.
     expect(await harness.renew('cards', { as: { gateway: proxied } })).toBe('outcome_unknown');
     await proxied.close();
     expect((await times(harness)).dueInMs).toBeLessThan(minuteMs);
@@ -242,7 +239,7 @@ describe('what is no refusal, or was one for a minute', () => {
       const { dueInMs } = await times(harness);
       expect(Math.abs(dueInMs - (leftMinutes / 2) * minuteMs)).toBeLessThan(minuteMs / 4);
     }
-    // Never more often than once a minute, and every 30 once there is nothing to lose.
+    // Once a minute at most, and every 30 minutes once the token has expired.
     await harness.pass('cards', (await times(harness)).leftMs - minuteMs);
     await harness.makeDue('cards');
     await harness.renew('cards');

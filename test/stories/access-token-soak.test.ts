@@ -4,11 +4,12 @@ import { calm, flakyGateway, storm } from '../../bench/support/access-token-phas
 import { measureStartMs } from '../../bench/support/worker-process.ts';
 import { test } from '../support/harness/fixtures.ts';
 
-test('with tokens of seconds, two worker processes and a faulty gateway, no reader ever meets an expired token or an error', async ({
+test('with tokens of seconds, two worker processes and a faulty gateway, no reader gets an expired token or an error', async ({
   databaseUrl,
   redis,
 }) => {
-  // Compressed time runs on while a process waits for the processor, so it is compressed less on a machine that is busy.
+  // Compressed time runs on while a process waits for the processor, so it is compressed less on a
+  // machine that is busy.
   const tokenTtlMs = Math.round(Math.min(60_000, Math.max(4_500, 7 * (await measureStartMs()))));
   const seed = Math.trunc(Math.random() * 2 ** 31);
   const report = await soakAccessTokens({
@@ -24,7 +25,8 @@ test('with tokens of seconds, two worker processes and a faulty gateway, no read
     },
     phases: [
       { ...storm, virtualMinutes: 20 },
-      // A killed worker keeps its job for 25 seconds, which no compression makes shorter: the bench has the time for that.
+      // The job of a killed worker stays locked for 25 seconds, which can't be compressed: only the
+      // bench has the time.
       { ...flakyGateway, virtualMinutes: 45, isKilling: false },
     ],
   });
@@ -51,9 +53,9 @@ test('on a calm gateway, with two worker processes, every pair that it issues be
     credentials: 20,
     workers: 2,
     seed: 1,
-    // So long that whoever does not see that somebody is at it calls too.
+    // So long that a worker which ignored the lease would call too.
     latencyMs: 100,
-    // A call that is given up, since the machine is busy, would be a lost reply.
+    // On a busy machine a shorter timeout would lose replies.
     env: { ACCESS_TOKEN_DUE_FRACTION: '0.1', GATEWAY_TIMEOUT_MS: '15000' },
     phases: [{ ...calm, virtualMinutes: 20 }],
   });

@@ -33,9 +33,9 @@ export async function reportInvalidToken(
     });
   }
   if (row.generation !== generation || row.state !== 'fresh') return 'ignored';
-  const { spacingMs } = accessTokenWaits(settings.accessToken);
+  const { backoffCapMs } = accessTokenWaits(settings.accessToken);
   const now = row.read_at.getTime();
-  const wantedAt = Math.max(now, (row.issued_at?.getTime() ?? 0) + spacingMs);
+  const wantedAt = Math.max(now, (row.issued_at?.getTime() ?? 0) + backoffCapMs);
   // An earlier report has set this very instant, so a generation is reported once.
   if (row.due_at !== null && row.due_at.getTime() <= wantedAt) return 'ignored';
   const outcome = await door.apply({

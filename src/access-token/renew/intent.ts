@@ -7,9 +7,9 @@ import type { CredentialRow } from '../../db/rows.ts';
 import { callFor } from '../../domain/access-token-renewal.ts';
 import {
   belongsToPreviousApp,
-  isRowNearlyOver,
+  isRowNearlyExpired,
   isTooSoon,
-  isLeased,
+  leaseLeftMs,
   noToken,
   openIfReadable,
 } from '../row.ts';
@@ -32,7 +32,7 @@ export async function writeIntent(
     const row = await findAccessToken(db, id);
     if (row === undefined || row.generation !== generation) return leaseHeld;
     if (row.state === 'refreshing' || row.state === 'issuing') {
-      if (isLeased(row)) return leaseHeld;
+      if (leaseLeftMs(row) > 0) return leaseHeld;
       await loseLease(row, context);
       return undefined;
     }
@@ -49,7 +49,7 @@ export async function writeIntent(
     const call = callFor({
       state: row.state,
       hasRefreshToken: refreshToken !== undefined,
-      isNearlyOver: isRowNearlyOver(row),
+      isNearlyExpired: isRowNearlyExpired(row),
       failures: row.failures,
     });
     if (call === undefined) return leaseHeld;

@@ -4,7 +4,7 @@ import { test, type TokenHarness } from '../../support/harness/token-harness.ts'
 
 type Switches = Partial<FaultSwitches>;
 
-/** What the gateway's documentation leaves open, each both ways. */
+/** What the gateway's documentation leaves open, each in both ways. */
 const unknowns: readonly (readonly Switches[])[] = [
   [{ refreshRotates: true }, { refreshRotates: false }],
   [{ oldRefreshGraceMs: 0 }, { oldRefreshGraceMs: 600_000 }],
@@ -12,7 +12,7 @@ const unknowns: readonly (readonly Switches[])[] = [
   [{ createInvalidates: false }, { createInvalidates: true }],
 ];
 
-/** What may happen to a call. */
+/** The faults of a call. */
 const refreshFaults: Readonly<Record<string, Switches>> = {
   answered: {},
   rejected: { refreshRejectRate: 1 },
@@ -32,7 +32,7 @@ interface Combination {
   readonly unknown: Switches;
   readonly refresh: string;
   readonly create: string;
-  /** Whether the present token runs out while the gateway fails. */
+  /** Whether the present token expires while the gateway fails. */
   readonly runsOut: boolean;
 }
 
@@ -40,29 +40,29 @@ const combinations: readonly Combination[] = product(unknowns)
   .map((switches): Switches => Object.assign({}, ...switches))
   .flatMap((unknown) =>
     Object.keys(refreshFaults).flatMap((refresh) =>
-      // While refreshes are answered nobody creates, so how a create goes makes no difference.
+      // While refreshes are answered no create is sent, so its fault makes no difference.
       (refresh === 'answered' ? ['answered'] : Object.keys(createFaults)).flatMap((create) =>
         [false, true].map((runsOut): Combination => ({ unknown, refresh, create, runsOut })),
       ),
     ),
   );
 
-const lanes = 12;
+const concurrency = 12;
 
-test('in every combination of what is unknown and what may fail, a good token is never given up and a new one comes as soon as the gateway lets it', async ({
+test('in every combination of unknown protocol rules and faults, a valid token is kept, and a new one comes as soon as the gateway gives one', async ({
   openTokenHarness,
 }) => {
   expect(combinations.length).toBe(16 * (1 + 5 * 4) * 2);
   const queue = [...combinations.entries()].values();
   await Promise.all(
-    Array.from({ length: lanes }, async (_, lane) => {
+    Array.from({ length: concurrency }, async () => {
       const appKeys = combinations.map((__, index) => `app-${index}`);
       const harness = await openTokenHarness({ appKeys });
       for (const [index, combination] of queue) {
         try {
           await play(harness, `c${index}`, `app-${index}`, combination);
         } catch (error) {
-          throw new Error(`lane ${lane}: ${JSON.stringify(combination)}`, { cause: error });
+          throw new Error(JSON.stringify(combination), { cause: error });
         }
       }
     }),
@@ -89,7 +89,7 @@ async function play(
       name,
       isHanging ? { as: { gateway: harness.impatientGateway } } : {},
     );
-    // What a reader gets is never taken away, whatever the gateway says.
+    // No reply of the gateway takes the token from readers.
     expect(await harness.accessToken(name)).toBeTypeOf('string');
     if (run === 1) expect(result).toBe(firstResult(refresh, create));
   }
@@ -106,7 +106,7 @@ async function play(
   expect(row.refresh_token_sealed).not.toBeNull();
 }
 
-/** A refused refresh is followed by a create in the same run; anything unclear is not. */
+/** A refused refresh is followed by a create in the same run; an unknown outcome is not. */
 function firstResult(refresh: string, create: string): string {
   if (refresh === 'answered') return 'refreshed';
   if (refresh !== 'rejected') return 'outcome_unknown';
@@ -123,7 +123,7 @@ const healthy: Switches = {
   hangAfterEffectRate: 0,
 };
 
-/** Two faults of the same kind strike both calls; a create that is answered is then left alone by its endpoint. */
+/** A fault of one call is limited to its endpoint, unless both calls have it. */
 function faultsOf(refresh: string, create: string): Switches {
   const both = [refreshFaults[refresh] ?? {}, createFaults[create] ?? {}];
   const faultEndpoints = both.flatMap((fault) => fault.faultEndpoints ?? []);

@@ -1,11 +1,11 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * The next free slot for a call to each host: the rate limit of OAuth calls, one for all workers. It
- * is unlogged, so that a permit waits for no disk; after a crash of the database the limit starts
- * again.
+ * The next free slot for a call to each host: the rate limit of OAuth calls, one for all workers.
+ * It is unlogged, so that a permit waits for no disk; after a crash of the database the limit
+ * starts again.
  *
- * Lock: none, the table is new.
+ * Lock: none, the table is new. /
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`

@@ -1,6 +1,8 @@
 import type { Config } from './config/config.ts';
 
-/** Of the access-token jobs, the share that may call one host; a host that hangs leaves the rest. */
+/**
+ * Of the access-token jobs, the share that may call one host; a host that hangs leaves the rest.
+ */
 const shareOfOneHost = 0.75;
 
 /** OAuth calls that a process may have in flight at one host. One job is left to the scan. */

@@ -7,7 +7,9 @@ import { migrations } from './migrations.ts';
 
 /** What a migration run did. */
 export interface MigrationReport {
-  /** Names of the migrations that this run applied, in order; empty when there was nothing to do. */
+  /**
+   * Names of the migrations that this run applied, in order; empty when there was nothing to do.
+   */
   readonly applied: readonly string[];
 }
 

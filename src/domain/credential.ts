@@ -62,7 +62,9 @@ export const formerCodeFields = [
   'secureCodePrevious5',
 ] as const;
 
-/** The fields that a rotation may replace. Account, terminal and app key identify the credential. */
+/**
+ * The fields that a rotation may replace. Account, terminal and app key identify the credential.
+ */
 export const credentialRotation = {
   accept_payments: z.strictObject({
     secureCode: text(64).optional(),

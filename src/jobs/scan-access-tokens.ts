@@ -12,7 +12,9 @@ import { refreshJob } from '../domain/outbox-job.ts';
 
 /** Scan intervals after which a scan, or a renewal, is late. */
 const lateIntervals = 4;
-/** Tokens of an environment that one scan enqueues at least: a killed worker may hold a few jobs. */
+/**
+ * Tokens of an environment that one scan enqueues at least: a killed worker may hold a few jobs.
+ */
 const rowsMin = 100;
 /** Alarms that one scan raises at most; the next scan goes on. */
 const alarmsMax = 1_000;

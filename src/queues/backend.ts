@@ -47,10 +47,11 @@ export interface QueueBackend {
 const poolSpare = 12;
 
 /**
- * Opens the queues. Throws `queue_unavailable`, `queue_policy_invalid` or `database_schema_outdated`.
+ * Opens the queues. Throws `queue_unavailable`, `queue_policy_invalid` or
+ * `database_schema_outdated`.
  *
  * @param onError called when a connection fails; the connection recovers by itself. Without a
- *   listener the error would end the process.
+ * listener the error would end the process. /
  */
 export async function openQueueBackend(
   options: QueueBackendOptions,

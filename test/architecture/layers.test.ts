@@ -82,7 +82,7 @@ test.each(Object.entries(packageOwners))('%s is imported by %j alone', (name, ow
   expect(refused).toEqual(Object.keys(mayImport).filter((folder) => !owners.includes(folder)));
 });
 
-// A guard that reads nothing passes for ever: each rule has to catch its canary.
+// A guard that reads nothing never fails: each rule has to catch its canary.
 test.each([
   ['domain/a.ts', "import { x } from '../db/database.ts';", 'domain may not import db'],
   ['jobs/a.ts', "import type { x } from '../queues/worker.ts';", 'jobs may not import queues'],
@@ -152,7 +152,10 @@ test.each([
   expect(await effectsOf([`data:text/javascript,${encodeURIComponent(text)}`])).toContain(effect);
 });
 
-/** Imports modules in one process of their own and returns what it printed; empty when it also ended by itself. */
+/**
+ * Imports modules in one process of their own and returns what it printed; empty when it also ended
+ * by itself.
+ */
 async function effectsOf(urls: readonly string[]): Promise<string> {
   const imports = urls.map((url) => `await import(${JSON.stringify(url)});`);
   // Fires only in a process that something else keeps alive.
@@ -163,13 +166,14 @@ async function effectsOf(urls: readonly string[]): Promise<string> {
   const run = promisify(execFile)(
     process.execPath,
     ['--input-type=module', '--eval', [...imports, alarm].join('\n')],
-    { timeout: 15_000 },
+    { timeout: 60_000 },
   );
   try {
     const { stdout, stderr } = await run;
     return stdout + stderr;
   } catch (error) {
-    // The message carries what the process wrote on standard error, and is never empty, even for one that hung.
+    // The message carries what the process wrote on standard error, and is never empty, even for
+    // one that hung.
     return String(error);
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Which folder of src may import which; anything else is a fault. Top-level files count as folders of their own. An entry
- * is a folder, `type folder` for its types alone, or the beginning of a path, ending in a star. `migrations` is the
- * folder beside src.
+ * Which folder of src may import which; anything else is a fault. Top-level files count as folders
+ * of their own. An entry is a folder, `type folder` for its types alone, or the beginning of a
+ * path, ending in a star. `migrations` is the folder beside src. /
  */
 export const mayImport: Readonly<Record<string, readonly string[]>> = {
   migrations: [],
@@ -91,7 +91,8 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     'callback',
     'credential',
   ],
-  // The stand-in shares how signatures are made with the client, and nothing else: it must not agree with it by sharing code.
+  // The stand-in shares how signatures are made with the client, and nothing else: it must not
+  // agree with it by sharing code.
   sandbox: ['domain', 'security', 'gateway/signature*'],
   'shutdown.ts': ['observability'],
   'job-settings.ts': ['config'],
@@ -138,7 +139,10 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** The only folders that may import a package. Packages that are not listed may be imported by any folder. */
+/**
+ * The only folders that may import a package. Packages that are not listed may be imported by any
+ * folder.
+ */
 export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   bullmq: ['queues'],
   // The older client that tests add jobs with; no part of the worker.
@@ -174,7 +178,10 @@ export const onlyPackages: Readonly<Record<string, readonly string[]>> = {
 /** Single files that alone may import a folder, within what their own folder may. */
 const doors: Readonly<Record<string, string>> = { migrations: 'db/migrations.ts' };
 
-/** Words that only some folders may use: the environment, and in the pure middle the clock and randomness. */
+/**
+ * Words that only some folders may use: the environment, and in the pure middle the clock and
+ * randomness.
+ */
 const forbiddenWords: readonly {
   readonly word: RegExp;
   readonly isAllowedIn: (folder: string) => boolean;
@@ -222,8 +229,8 @@ export function brokenRules(files: readonly SourceFile[]): readonly string[] {
 }
 
 /**
- * Every group of files that import one another, directly or through others, as the sorted paths of its files. Imports of
- * types count: the compiler drops them, but a reader has to follow them.
+ * Every group of files that import one another, directly or through others, as the sorted paths of
+ * its files. Imports of types count: the compiler drops them, but a reader has to follow them. /
  */
 export function importCycles(files: readonly SourceFile[]): readonly (readonly string[])[] {
   const imports = new Map(

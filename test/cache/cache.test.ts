@@ -3,7 +3,10 @@ import { createCache, type Loaded } from '../../src/cache/cache.ts';
 
 const lifetimes = { refreshAfterMs: 10, maxStaleMs: 30, maxStaleOnErrorMs: 100 };
 
-/** A cache on a clock of the test's own, and a source whose answers count up and may fail or be held back. */
+/**
+ * A cache on a clock of the test's own, and a source whose answers count up and may fail or be held
+ * back.
+ */
 function openCache(loadTimeoutMs?: number) {
   const clock = { nowMs: 1_000 };
   const source: { loads: number; fault?: Error; held?: Promise<void> } = { loads: 0 };

@@ -29,7 +29,10 @@ function issuer() {
     gate.isHeld = false;
     for (const go of held.splice(0)) go();
   };
-  /** The generation that a caller gets without a wait for the worker, once running requests are answered. */
+  /**
+   * The generation that a caller gets without a wait for the worker, once running requests are
+   * answered.
+   */
   const generationAtOnce = async (): Promise<number> => {
     await new Promise(setImmediate);
     gate.isHeld = true;

@@ -162,7 +162,9 @@ describe('a credential whose tokenizations are not over', () => {
 });
 
 describe('a concurrent tokenization and change of its credential', () => {
-  /** Runs `first` in a transaction that commits once `second` waits for it; resolves as `second`. */
+  /**
+   * Runs `first` in a transaction that commits once `second` waits for it; resolves as `second`.
+   */
   async function beside<Result>(
     { dependencies }: JobHarness,
     databaseUrl: string,

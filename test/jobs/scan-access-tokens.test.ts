@@ -257,7 +257,8 @@ test('two processes together make no more calls to one host than its rate limit'
       worker.app.operations.db,
     );
     expect(rows[0]?.workers).toBe(2);
-    // With a limit for each process, all calls begin within two seconds. The first may be late by one.
+    // With a limit for each process, all calls begin within two seconds. The first may be late by
+    // one.
     expect(rows[0]?.seconds).toBeGreaterThan((count - 1) / perSecondMax - 1);
   } finally {
     await worker.close();

@@ -71,7 +71,8 @@ describe('a reader', () => {
       });
     const [reader, newcomer] = [readerOf(), readerOf()];
     await reader.read('cards', shop);
-    // A worker with the next encryption key has renewed it, and this process does not have that key yet.
+    // A worker with the next encryption key has renewed it, and this process does not have that key
+    // yet.
     const { id } = await harness.row('cards');
     const next = createKeyring([generateEncryptionKey('k2')]);
     const sealed = next.seal(tokenPlace('access_token_sealed', id), 'newer');

@@ -108,7 +108,8 @@ describe.each(backends)('with queues on %s', (backend) => {
         from credential c where c.id = t.credential_id and c.name = any(${present})`.execute(
         operations.db,
       );
-      // Two calls in flight besides the urgent one, 800 ms each: the others need more than a minute.
+      // Two calls in flight besides the urgent one, 800 ms each: the others need more than a
+      // minute.
       const reader = createAccessTokenReader({ ...operations, isSubscribed: () => false });
       const actor = { type: 'backend', id: 'shop' } as const;
       expect(await reader.read('present-0', actor)).toMatchObject({ generation: 2 });

@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished, vi } from 'vitest';
 import type { GatewayClient } from '../../../src/gateway/client.ts';
 import { eventually } from '../../support/eventually.ts';
 import { runJob, wordOf } from '../../support/harness/run-job.ts';
-import { scan } from '../../support/harness/scan-tokens.ts';
+import { runTokenScan } from '../../support/harness/scan-tokens.ts';
 import { holdDueToken, test, type TokenHarness } from '../../support/harness/token-harness.ts';
 
 const minuteMs = 60_000;
@@ -108,7 +108,7 @@ describe('a permit for a call', () => {
       return await runJob('access-token.refresh', { credential: 'cards' }, dependencies);
     };
     expect(await runWithoutPermit()).toEqual({ kind: 'done', result: 'deferred_to_scan' });
-    expect((await scan(harness)).map(({ payload }) => payload)).toEqual([
+    expect((await runTokenScan(harness)).map(({ payload }) => payload)).toEqual([
       { v: 1, credential: 'cards', generation: 1 },
     ]);
     // A backend enqueues a renewal that is not due: no scan would bring it.
@@ -119,7 +119,7 @@ describe('a permit for a call', () => {
       delayMs: 1_234,
       result: 'host_is_busy',
     });
-    expect(await scan(harness)).toEqual([]);
+    expect(await runTokenScan(harness)).toEqual([]);
   });
 
   test('is urgent where readers wait for the token, or soon will, and its renewal has not failed', async ({

@@ -174,7 +174,12 @@ describe('tokenization', () => {
   test('has a timeline whose pages are in order and without gaps', async () => {
     const { id } = await request('sandbox:direct');
     await untilFinal(id);
-    const whole = (await call('GET', `/v1/tokenizations/${id}/timeline`)).body;
+    // The push of the sandbox adds the last events.
+    const whole = await eventually('the push is judged', async () => {
+      const { body } = await call('GET', `/v1/tokenizations/${id}/timeline`);
+      const events: readonly { event: string }[] = body.events;
+      return events.some(({ event }) => event === 'callback.accepted') && body;
+    });
     const versions = whole.events
       .filter((row: { entityType: string }) => row.entityType === 'tokenization')
       .map((row: { version: number }) => row.version);

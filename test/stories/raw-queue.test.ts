@@ -66,14 +66,11 @@ describe('jobs that BullMQ 5 adds', () => {
     bullmq5,
     databaseUrl,
   }) => {
-    const worker = await startWorker({ backend: 'redis', env });
+    // Each scan trims its queue to ten completed jobs, so a job could vanish before it is checked.
+    const withoutScan = { ...env, SCAN_INTERVAL_MS: '3600000' };
+    const worker = await startWorker({ backend: 'redis', env: withoutScan });
     const client = bullmq5(worker);
     const { db } = worker.app.operations;
-    // A refresh job that meets the worker's own one waits for its lease, which takes long.
-    await eventually('the access token is issued', async () => {
-      const row = await db.selectFrom('access_token').select('state').executeTakeFirst();
-      return row?.state === 'fresh';
-    });
     const about = `account=${worker.account.account}&terminal=${worker.account.terminal}&quickpay_status=1&note=canary`;
 
     const jobs = [

@@ -5,7 +5,7 @@ import { type Kysely, sql } from 'kysely';
  * It is unlogged, so that a permit waits for no disk; after a crash of the database the limit
  * starts again.
  *
- * Lock: none, the table is new. /
+ * Lock: none, the table is new.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`

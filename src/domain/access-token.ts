@@ -58,7 +58,7 @@ export type AccessTokenEvent = (typeof accessTokenTransitions)[number]['event'];
  * How a read ends. It gives a token from memory, from the database, after a wait for the renewal
  * (`waited`), or from memory because the database did not answer (`outage`). Or it gives none:
  * there is no valid token (`unavailable`), no such credential (`not_found`), no database
- * (`no_database`), or another fault (`fault`). /
+ * (`no_database`), or another fault (`fault`).
  */
 export const accessTokenReadOutcomes = [
   'memory',

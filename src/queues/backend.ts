@@ -51,7 +51,7 @@ const poolSpare = 12;
  * `database_schema_outdated`.
  *
  * @param onError called when a connection fails; the connection recovers by itself. Without a
- * listener the error would end the process. /
+ * listener the error would end the process.
  */
 export async function openQueueBackend(
   options: QueueBackendOptions,

@@ -1,7 +1,7 @@
 /**
  * Which folder of src may import which; anything else is a fault. Top-level files count as folders
  * of their own. An entry is a folder, `type folder` for its types alone, or the beginning of a
- * path, ending in a star. `migrations` is the folder beside src. /
+ * path, ending in a star. `migrations` is the folder beside src.
  */
 export const mayImport: Readonly<Record<string, readonly string[]>> = {
   migrations: [],
@@ -230,7 +230,7 @@ export function brokenRules(files: readonly SourceFile[]): readonly string[] {
 
 /**
  * Every group of files that import one another, directly or through others, as the sorted paths of
- * its files. Imports of types count: the compiler drops them, but a reader has to follow them. /
+ * its files. Imports of types count: the compiler drops them, but a reader has to follow them.
  */
 export function importCycles(files: readonly SourceFile[]): readonly (readonly string[])[] {
   const imports = new Map(

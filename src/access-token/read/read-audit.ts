@@ -58,7 +58,7 @@ interface Count extends UnrecordedReads {
 /**
  * Counts reads in memory and inserts them in batches, once a second. A batch that fails is kept and
  * tried again with the next one. A killed process loses the reads of its last second, or those
- * since an outage began. A commit whose answer is lost is repeated, so a count may be too high. /
+ * since an outage began. A commit whose answer is lost is repeated, so a count may be too high.
  */
 export function createAccessTokenReadAudit({
   db,

@@ -40,7 +40,7 @@ export function mismatchOf(
  * Whether a right signature over these fields, in this order, proves each value of the message. The
  * gateway joins the signed values without separators. The last two, QuickPay ID and status, can be
  * told apart by their format; every value before them must be known from the request. Any other
- * list of fields allows a message whose values were shifted. /
+ * list of fields allows a message whose values were shifted.
  */
 export function isUnambiguous(
   fields: readonly string[] | undefined,

@@ -43,7 +43,7 @@ export interface Cache<Value> {
     load: Load<Value>,
     options?: { readonly mustLoad?: boolean },
   ) => Promise<CacheHit<Value>>;
-  /** Begins a load now, also where an older one is under way, whose value is not stored then. */
+  /** Begins a load now, also where an older one is under way. The value loaded last is stored. */
   readonly reload: (key: string, load: Load<Value>) => Promise<Value>;
   /** The stored value, unless it is older than its `maxStaleOnErrorMs`. */
   readonly peek: (key: string) => Value | undefined;
@@ -68,6 +68,8 @@ export interface CacheOptions {
 
 interface Entry<Value> extends Loaded<Value> {
   readonly startedAtMs: number;
+  /** Loads are numbered as they begin. */
+  readonly order: number;
   refreshAtMs: number;
   isInvalid: boolean;
 }
@@ -87,6 +89,8 @@ export function createCache<Value>({
   const entries = createEntries<Value>(now);
   const loads = new Map<string, Promise<Entry<Value>>>();
   let invalidations = 0;
+  let deletions = 0;
+  let loadsBegun = 0;
   /**
    * A load took too long, and none has succeeded since: reads that have a stored value do not wait.
    */
@@ -95,17 +99,23 @@ export function createCache<Value>({
   async function startLoad(key: string, load: Load<Value>): Promise<Entry<Value>> {
     const startedAtMs = now();
     const invalidationsBefore = invalidations;
+    const deletionsBefore = deletions;
+    loadsBegun += 1;
+    const order = loadsBegun;
     const loading = load(startedAtMs).then((loaded): Entry<Value> => {
       isHanging = false;
       const refreshAtMs = startedAtMs + loaded.refreshAfterMs;
       // What was invalidated during the load may be newer than its answer.
       const isInvalid = invalidations !== invalidationsBefore;
-      return { ...loaded, startedAtMs, refreshAtMs, isInvalid };
+      return { ...loaded, startedAtMs, order, refreshAtMs, isInvalid };
     });
     loads.set(key, loading);
     try {
       const entry = await loading;
-      if (loads.get(key) === loading) entries.put(key, entry);
+      // A load that was overtaken by a younger one is stored too: of loads that follow each other
+      // faster than one takes, no other would ever be.
+      const isNewest = order > (entries.find(key)?.order ?? 0);
+      if (isNewest && deletions === deletionsBefore) entries.put(key, entry);
       return entry;
     } finally {
       if (loads.get(key) === loading) loads.delete(key);
@@ -153,9 +163,12 @@ export function createCache<Value>({
     peek: (key) => entries.find(key)?.value,
     invalidate(matches) {
       invalidations += 1;
+      // Reads from now on do not join a load that began before.
+      loads.clear();
       return entries.invalidate(matches);
     },
     delete(key) {
+      deletions += 1;
       entries.delete(key);
       loads.delete(key);
     },

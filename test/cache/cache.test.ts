@@ -70,6 +70,36 @@ describe('a read', () => {
     });
   });
 
+  test('does not join a load that began before the value was invalidated', async () => {
+    const { clock, source, cache, read } = openCache();
+    await read();
+    const held = Promise.withResolvers<void>();
+    source.held = held.promise;
+    clock.nowMs += 10;
+    expect(await read()).toBe('1 cache');
+    cache.invalidate(() => true);
+    delete source.held;
+    expect(await read()).toBe('3 load');
+    held.resolve();
+    await settle();
+    expect(await read()).toBe('3 cache');
+  });
+
+  test('gets the value of an overtaken load where no younger load has ended', async () => {
+    const { clock, source, cache, load, read } = openCache();
+    const held = Promise.withResolvers<void>();
+    source.held = held.promise;
+    const first = cache.reload('a', load);
+    const never = Promise.withResolvers<void>();
+    source.held = never.promise;
+    clock.nowMs += 1;
+    void cache.reload('a', load);
+    held.resolve();
+    await first;
+    expect(cache.peek('a')).toBe(1);
+    expect(await read()).toBe('1 cache');
+  });
+
   test('gets the stored value while loads fail, until maxStaleOnErrorMs, and then their fault', async () => {
     const { clock, source, read } = openCache();
     await read();

@@ -31,7 +31,8 @@ export interface AccessTokenReadAuditOptions {
   readonly db: Db;
   /**
    * Told of reads that could not be written: once per outage when they are kept and tried again,
-   * and with `isLost` when they never will be written. What it throws is dropped.
+   * and with `isLost` when they are given up. A write that hangs may still record them then. What
+   * it throws, or rejects with, is dropped.
    */
   readonly onUnrecorded?: (
     unrecorded: readonly UnrecordedReads[],
@@ -98,12 +99,17 @@ export function createAccessTokenReadAudit({
   }
 
   function report(error: unknown, isLost: boolean): void {
-    try {
-      onUnrecorded([...counts.values()], error, isLost);
-    } catch {
-      // A backend's own code: its fault must neither stop the audit nor end the process.
-    }
+    void tell([...counts.values()], error, isLost);
     if (isLost) counts = new Map();
+  }
+
+  /** Runs a backend's own code: its fault must neither stop the audit nor end the process. */
+  async function tell(...told: Parameters<typeof onUnrecorded>): Promise<void> {
+    try {
+      await (onUnrecorded(...told) as unknown);
+    } catch {
+      // Nothing is left to report to.
+    }
   }
 
   return {
@@ -120,6 +126,7 @@ export function createAccessTokenReadAudit({
         firstAtMs: known?.firstAtMs ?? lastAtMs,
         lastAtMs,
       });
+      if (isClosed) report(lastError ?? new Error('The read audit is closed.'), true);
     },
     async close() {
       isClosed = true;

@@ -47,6 +47,12 @@ const unknownKeyWaitMs = 250;
 
 const cacheKey = 'stored keys';
 
+/** A read of the stored keys; `isGivenUp` where nothing waits for it any longer. */
+interface Reading {
+  readonly keys: Promise<readonly KnownKey[]>;
+  isGivenUp: boolean;
+}
+
 /**
  * Looks keys up among those of the environment and the stored ones, which are read again every few
  * seconds, so that keys are added and revoked without a restart. A digest is compared in constant
@@ -59,21 +65,50 @@ export function createKeyLookup(
 ): KeyLookup {
   const cache = createCache<readonly KnownKey[]>({ loadTimeoutMs: databaseTimeoutMs, now });
   let rereading: Promise<readonly KnownKey[]> | undefined;
+  let reading: Reading | undefined;
 
+  /**
+   * One read at a time. A read that took too long still holds its connection, so until it ends the
+   * database counts as away: no sender can take more than one connection.
+   */
   async function load(): Promise<Loaded<readonly KnownKey[]>> {
-    return {
-      value: await withTimeout(readStored(), firstReadTimeoutMs, databaseIsAway),
-      refreshAfterMs: keysMaxStaleMs,
-      maxStaleMs: keysMaxStaleMs,
-      maxStaleOnErrorMs: keysMaxStaleOnErrorMs,
+    const own = (reading ??= startRead());
+    if (own.isGivenUp) throw databaseIsAway();
+    try {
+      return {
+        value: await withTimeout(own.keys, firstReadTimeoutMs, databaseIsAway),
+        refreshAfterMs: keysMaxStaleMs,
+        maxStaleMs: keysMaxStaleMs,
+        maxStaleOnErrorMs: keysMaxStaleOnErrorMs,
+      };
+    } catch (error) {
+      own.isGivenUp = true;
+      throw error;
+    }
+  }
+
+  function startRead(): Reading {
+    const keys = readStored();
+    const end = (): void => {
+      reading = undefined;
     };
+    keys.then(end, end);
+    return { keys, isGivenUp: false };
+  }
+
+  async function untilNoneIsReading(): Promise<void> {
+    while (reading !== undefined) await reading.keys.catch(() => undefined);
   }
 
   /** A read that begins from now on, shared by all requests that wait for one. */
   async function reread(): Promise<readonly KnownKey[]> {
     rereading ??= (async () => {
-      await new Promise((resolve) => setTimeout(resolve, unknownKeyWaitMs));
-      rereading = undefined;
+      try {
+        await new Promise((resolve) => setTimeout(resolve, unknownKeyWaitMs));
+        await withTimeout(untilNoneIsReading(), firstReadTimeoutMs, databaseIsAway);
+      } finally {
+        rereading = undefined;
+      }
       return await cache.reload(cacheKey, load);
     })();
     return await rereading;

@@ -1,4 +1,4 @@
-import { describe, expect } from 'vitest';
+import { afterEach, describe, expect, vi } from 'vitest';
 import { listActiveApiKeys } from '../../../src/db/api-keys.ts';
 import { findAuditBreaks } from '../../../src/db/audit.ts';
 import type { Db } from '../../../src/db/database.ts';
@@ -6,6 +6,7 @@ import {
   createKeyLookup,
   keysMaxStaleMs,
   keysMaxStaleOnErrorMs,
+  type KnownKey,
 } from '../../../src/http/api/key-lookup.ts';
 import { addApiKey, revokeApiKey } from '../../../src/http/api/store-api-key.ts';
 import { testActor } from '../../support/builders.ts';
@@ -18,6 +19,10 @@ const storedKeys = async (db: Db) =>
     sha256,
     scopes,
   }));
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe('key lookup', () => {
   test('finds an added key at once and refuses a revoked one within seconds', async ({
@@ -62,6 +67,63 @@ describe('key lookup', () => {
     expect(reads.count).toBe(2);
     await lookup.find('tlw_late', { isCachedOnly: true });
     expect(reads.count).toBe(2);
+  });
+
+  test('has one read of its own under way while the database hangs, however many unknown keys come', async () => {
+    vi.useFakeTimers();
+    const reads = { count: 0, underWay: 0, max: 0 };
+    const lookup = createKeyLookup(
+      async () => {
+        if (reads.count > 0) {
+          reads.underWay += 1;
+          reads.max = Math.max(reads.max, reads.underWay);
+          // As a pooled connection: given up only by the statement timeout.
+          await new Promise((resolve) => setTimeout(resolve, 30_000));
+          reads.underWay -= 1;
+        }
+        reads.count += 1;
+        return [];
+      },
+      [],
+      () => performance.now(),
+    );
+    await lookup.hasAny();
+    const guesses: Promise<unknown>[] = [];
+    for (let index = 0; index < 20; index += 1) {
+      guesses.push(lookup.find(`tlw_${index}`).catch(() => undefined));
+      await vi.advanceTimersByTimeAsync(270);
+    }
+    expect(reads.max).toBe(1);
+    await vi.advanceTimersByTimeAsync(60_000);
+    await Promise.all(guesses);
+  });
+
+  test('refuses a revoked key in time while unknown keys come faster than a read takes', async () => {
+    vi.useFakeTimers();
+    const own = makeKey('own');
+    const sha256 = own.entry.split(':')[1] ?? '';
+    let keys: readonly KnownKey[] = [{ name: 'own', sha256, scopes: ['read'] }];
+    const lookup = createKeyLookup(
+      async () => {
+        const stored = keys;
+        await new Promise((resolve) => setTimeout(resolve, 600));
+        return stored;
+      },
+      [],
+      () => performance.now(),
+    );
+    const found = lookup.find(own.key);
+    await vi.advanceTimersByTimeAsync(600);
+    expect((await found)?.name).toBe('own');
+    keys = [];
+    const guesses: Promise<unknown>[] = [];
+    for (let waitedMs = 0; waitedMs < keysMaxStaleMs; waitedMs += 60) {
+      guesses.push(lookup.find(`tlw_${waitedMs}`).catch(() => undefined));
+      await vi.advanceTimersByTimeAsync(60);
+    }
+    expect(await lookup.find(own.key, { isCachedOnly: true })).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(10_000);
+    await Promise.all(guesses);
   });
 
   test('finds known keys for ten minutes of a database outage, and throws for unknown ones', async () => {

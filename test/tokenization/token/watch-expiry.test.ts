@@ -37,31 +37,46 @@ function zonedDateIn(days: number): string {
 
 describe('the expiry of an active token', () => {
   harnessTest.for([
-    { days: 40, expected: ['token.expiry_learned'], next: 30 },
-    { days: 29, expected: ['token.expiry_learned', 'token.expiring'], next: 7 },
-    { days: 5, expected: ['token.expiry_learned', 'token.expiring'], next: 1 },
-    { days: -1, expected: ['token.expiry_learned', 'token.expired'], next: undefined },
-  ])(
-    'with $days days left the events are $expected, and the next check is $next days before it',
-    async ({ days, expected, next }, { openJobHarness }) => {
-      const { open, confirm, makeDue, row, events } = await openJobHarness({
-        faults: { expiryTime: dateIn(days) },
-      });
-      const { id } = await open('sandbox:direct');
-      for (const _ of expected) {
-        await makeDue(id);
-        await confirm(id);
-      }
-      expect((await events(id)).slice(3)).toEqual(expected);
-      const { expires_at: expiry, reconcile_at: check, state } = await row(id);
-      expect(state).toBe(next === undefined ? 'token_expired' : 'active');
-      const before =
-        check === null || expiry === null
-          ? undefined
-          : (expiry.getTime() - check.getTime()) / dayMs;
-      expect(before).toBe(next);
+    {
+      days: 40,
+      what: 'the next check comes 30 days before it',
+      expected: ['token.expiry_learned'],
+      next: 30,
     },
-  );
+    {
+      days: 29,
+      what: 'a notice is sent, and the next check comes 7 days before it',
+      expected: ['token.expiry_learned', 'token.expiring'],
+      next: 7,
+    },
+    {
+      days: 5,
+      what: 'a notice is sent, and the next check comes 1 day before it',
+      expected: ['token.expiry_learned', 'token.expiring'],
+      next: 1,
+    },
+    {
+      days: -1,
+      what: 'the token expires at once',
+      expected: ['token.expiry_learned', 'token.expired'],
+      next: undefined,
+    },
+  ])('with $days days left $what', async ({ days, expected, next }, { openJobHarness }) => {
+    const { open, confirm, makeDue, row, events } = await openJobHarness({
+      faults: { expiryTime: dateIn(days) },
+    });
+    const { id } = await open('sandbox:direct');
+    for (const _ of expected) {
+      await makeDue(id);
+      await confirm(id);
+    }
+    expect((await events(id)).slice(3)).toEqual(expected);
+    const { expires_at: expiry, reconcile_at: check, state } = await row(id);
+    expect(state).toBe(next === undefined ? 'token_expired' : 'active');
+    const before =
+      check === null || expiry === null ? undefined : (expiry.getTime() - check.getTime()) / dayMs;
+    expect(before).toBe(next);
+  });
 
   harnessTest(
     'each of the three notices is sent once, however often the worker checks',

@@ -17,15 +17,15 @@ export interface InboundMessage {
   readonly contentType: string | undefined;
   readonly body: Uint8Array;
   readonly sourceIp: string | undefined;
-  /** When a backend received it; now by default. See `ageMsOf` for its bounds. */
+  /** When a backend received the message; now by default. See `ageMsOf` for its bounds. */
   readonly receivedAt?: Date;
 }
 
-/** The inbox row that stands for a message. */
+/** The inbox row that holds a message, or its first copy if the message is a duplicate. */
 export interface AcceptedCallback {
   readonly id: string;
   readonly version: number;
-  /** Whether the inbox already held a message with the same fields, the push time apart. */
+  /** Whether the inbox already held a message with the same fields; the push time may differ. */
   readonly isDuplicate: boolean;
   /** The parsed message; undefined when it is unreadable. */
   readonly message: CallbackMessage | undefined;
@@ -36,21 +36,20 @@ export const verdictTimeoutMs = 5_000;
 const excerptBytes = 256;
 
 export interface AcceptCallbackOptions {
-  /** Who delivers it; the gateway by default. */
+  /** Who delivers the message; the gateway by default. */
   readonly audit?: AuditContext;
-  /** The id for a new row, where the caller has already given one out. */
+  /** The id for a new row, if the backend already has one. */
   readonly id?: string;
   /** Whether the caller judges the message itself, so that no job is needed. */
   readonly isContinuedByCaller?: boolean;
 }
 
 /**
- * Commits one inbound message, sealed, with its audit row and the job that judges it. It needs
- * PostgreSQL only. The gateway gets its acknowledgement because the message is stored, whatever its
- * verdict will be.
+ * Commits one inbound message, sealed, with its audit row and the job that judges it. The function
+ * needs PostgreSQL only. The listener acknowledges a message once it is stored, before any verdict.
  *
- * Of a message that is unreadable or names an unknown account, only a digest and a short excerpt
- * are stored, so that unverified senders cannot fill the disk.
+ * If a message is unreadable or names an unknown account, the worker stores only a digest and a
+ * short excerpt. Unverified senders therefore cannot fill the disk.
  */
 export async function acceptCallback(
   dependencies: BackendDependencies,

@@ -103,9 +103,9 @@ export function appKeyIndexes(
 }
 
 /**
- * A tokenization that is not over needs its account, terminal and environment for gateway calls and
- * for signatures. One that failed or expired is recognized by account and terminal, so only the
- * environment must stay.
+ * An unfinished tokenization needs its account, terminal and environment for gateway calls and for
+ * signatures. The worker recognizes a failed or expired tokenization by account and terminal, so
+ * only its environment must stay.
  */
 async function assertCanChangeAccount(
   { db }: Dependencies,
@@ -124,8 +124,8 @@ async function assertCanChangeAccount(
   if (!isNeeded) return;
   throw new AppError(
     'state_forbids',
-    `Tokenizations of the credential "${stored.name}" that are not over need its present ${paths.join(', ')}: ` +
-      'store the other one under another name, with "token-worker credentials add".',
+    `Unfinished tokenizations of the credential "${stored.name}" need its present ${paths.join(', ')}: ` +
+      'store the new account as another credential, with "token-worker credentials add".',
     { paths },
   );
 }

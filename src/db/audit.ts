@@ -21,9 +21,10 @@ export interface AuditBreak {
  * the row before ended, and the last row ends in the entity's state.
  *
  * Retention deletes callbacks that expired or that the public listener refused. Their audit rows
- * remain and are checked among themselves.
+ * remain. The check compares these rows with each other, because the callback itself is gone.
  *
- * It is one query, hence one snapshot, so it sees a concurrent change as a whole or not at all.
+ * The check is one query and reads one snapshot. It sees a concurrent change completely or not at
+ * all.
  */
 export async function findAuditBreaks(db: Db, rowsMax = 100): Promise<readonly AuditBreak[]> {
   const entityRows = entityTypes

@@ -150,8 +150,8 @@ export async function listCredentials(db: Db): Promise<readonly ListedCredential
 }
 
 /**
- * Whether tokenizations of a credential are not over: a result is owed, the token can be used, or
- * the gateway is still queried.
+ * Whether a credential has unfinished tokenizations: the result is missing, the token can be used,
+ * or the worker still queries the gateway.
  */
 export async function hasOpenOrActiveTokenizations(db: Db, credentialId: string): Promise<boolean> {
   const row = await db

@@ -9,7 +9,7 @@ export function webhookEndpointId(url: string): string {
   return derivedId('webhook_endpoint', url);
 }
 
-/** Gives the merchant's webhook address a row, unless it has one. */
+/** Inserts a row for the merchant's webhook address, unless the address has one. */
 export async function registerWebhookEndpoint(
   { db, door }: Pick<OperationDependencies, 'db' | 'door'>,
   url: string,

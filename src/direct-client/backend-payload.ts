@@ -30,7 +30,7 @@ export function withVersion<Name extends BackendJobName>(
   payload: BackendPayload<Name>,
 ): Readonly<Record<string, unknown>> {
   if (!isBackendJobName(name)) {
-    throw new TokenClientError('A backend can add no job with this name.', {
+    throw new TokenClientError('A backend cannot add a job with this name.', {
       code: 'job_unknown',
       paths: ['jobName'],
       isRetryable: false,

@@ -20,9 +20,10 @@ export interface SafeDispatcherOptions {
 const connectionsMax = 16;
 
 /**
- * Creates a dispatcher that connects to public addresses only, also for addresses in the URL
- * itself. It checks the addresses of the very lookup that the connection uses, so DNS rebinding
- * (another address at the second lookup) gains nothing. `isPublicAddress` names the refused ranges.
+ * Creates a dispatcher that connects to public addresses only. A URL that holds an IP address is
+ * checked too. The dispatcher checks the addresses that the connection's own DNS lookup returns.
+ * DNS rebinding (another address at a second lookup) therefore has no effect. `isPublicAddress`
+ * names the refused ranges.
  */
 export function createSafeDispatcher(options: SafeDispatcherOptions): Agent {
   const { allowPrivate, timeoutMs } = options;

@@ -91,7 +91,7 @@ describe('bad input is answered with one sentence, an exit code, and no stack tr
     });
   });
 
-  test('a port in use names the variable to change', async ({ databaseUrl }) => {
+  test('the error for a port in use names the variable to change', async ({ databaseUrl }) => {
     const blocker = createServer();
     await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
     const address = blocker.address();

@@ -60,7 +60,7 @@ const stored = async ({ dependencies: { db } }: JobHarness) =>
 const countRows = async ({ dependencies: { db } }: JobHarness): Promise<number> =>
   (await db.selectFrom('tokenization').select('id').execute()).length;
 
-describe('a credential whose tokenizations are not over', () => {
+describe('a credential with unfinished tokenizations', () => {
   test('keeps its account, terminal and environment, in a start and in a restore', async ({
     openJobHarness,
   }) => {

@@ -62,7 +62,7 @@ describe('the sequence of migrations', () => {
   });
 });
 
-test('a database that lacks the latest migration alone is refused, and taken once it is migrated', async ({
+test('the worker refuses a database without the latest migration, and accepts it after that migration', async ({
   bareUrl,
 }) => {
   const latest = Object.keys(migrations).toSorted().at(-1);

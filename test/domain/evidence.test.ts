@@ -15,7 +15,7 @@ const numRuns = 5_000;
 const stepsMax = 10;
 
 describe('decisions on evidence', () => {
-  test('no random history of messages and answers breaks a rule or ends against the gateway', () => {
+  test('no random history of messages and answers breaks a rule or contradicts the last gateway answer', () => {
     fc.assert(
       fc.property(histories(stepsMax), (history) => {
         expect(play(history).breaks).toEqual([]);

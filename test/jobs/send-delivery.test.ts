@@ -57,7 +57,7 @@ describe.for(backends)('delivery.send, with queues on %s', (backend) => {
     });
   }
 
-  test('each announced change is sent once, signed, with its version as the sequence', async ({
+  test('each change that has a webhook event is sent once, signed, with its version as the sequence', async ({
     startWorker,
     receiver,
   }) => {

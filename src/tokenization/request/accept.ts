@@ -16,7 +16,7 @@ import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { requestJob } from '../../domain/outbox-job.ts';
 import { sealedPlace } from '../../db/sealed-place.ts';
 
-/** The tokenization that stands for a request, and whether this request made it. */
+/** The tokenization of a request, and whether this request created it. */
 export interface AcceptedTokenization {
   readonly tokenization: TokenizationRow;
   readonly isNew: boolean;
@@ -107,7 +107,8 @@ async function acceptOnce(
 }
 
 /**
- * The worker makes up a new reference when it resubmits a lost request; a merchant cannot reuse it.
+ * The worker makes a new reference when it resubmits a lost request. A merchant cannot use that
+ * reference for another request.
  */
 async function assertNotGivenToLostRequest(
   { db }: BackendDependencies,
@@ -124,7 +125,7 @@ async function assertNotGivenToLostRequest(
   if (other === undefined || other.merchant_reference_id === reference) return;
   throw new AppError(
     'reference_conflict',
-    'This merchant reference was given to another request when that was resubmitted.',
+    'The worker made this merchant reference when it resubmitted another request; use another one.',
     {
       paths: ['merchant.referenceId'],
     },

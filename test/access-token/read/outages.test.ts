@@ -213,7 +213,7 @@ async function withClock(harness: TokenHarness, db = harness.dependencies.db) {
   return { clock, reader, read, renew };
 }
 
-test('a token in memory ends when it expires, however long PostgreSQL took to answer', async ({
+test('a cached token ends when it expires, even if PostgreSQL was slow to answer', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
@@ -230,7 +230,7 @@ test('a token in memory ends when it expires, however long PostgreSQL took to an
   await reader.close();
 });
 
-test('where a notification is lost, memory is corrected after ten seconds, and not used after thirty', async ({
+test('after a lost notification, the reader reloads its cache after ten seconds and ignores it after thirty', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
@@ -248,7 +248,7 @@ test('where a notification is lost, memory is corrected after ten seconds, and n
   await reader.close();
 });
 
-test('a notification has the new token loaded at once, before any read asks for it', async ({
+test('the reader loads a new token when it is notified, before any caller reads it', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
@@ -271,7 +271,7 @@ test('a notification has the new token loaded at once, before any read asks for 
   await reader.close();
 });
 
-test('a change that is notified while PostgreSQL is asked is not hidden by the answer', async ({
+test('a notification during a query makes the next read query PostgreSQL again', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
@@ -287,7 +287,7 @@ test('a change that is notified while PostgreSQL is asked is not hidden by the a
   await reader.close();
 });
 
-test('memory is no longer used once a token has expired, whatever its row says', async ({
+test('the reader ignores a cached token that has expired, even if its row is unchanged', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();

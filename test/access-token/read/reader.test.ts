@@ -36,7 +36,7 @@ describe('a reader', () => {
     await reader.close();
   });
 
-  test('asks PostgreSQL once and then reads from memory, until a new token is committed elsewhere', async ({
+  test('queries PostgreSQL once and then reads its cache, until another process commits a new token', async ({
     openTokenHarness,
     databaseUrl,
   }) => {

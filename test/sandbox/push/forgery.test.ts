@@ -5,7 +5,7 @@ import { signatureLists, signatureOf } from '../signature.ts';
 const harness = await usePushes();
 const { sandbox, client, createAndSettle, fieldsAt, pushKinds } = harness;
 
-it('forged pushes have a wrong signature, then valid ones, and one attempt each', async () => {
+it('the sandbox sends each forged push once: the first with a wrong signature, the others with valid ones', async () => {
   sandbox.setFaults({ forgedPushes: 3 });
   harness.receiver.answer = { status: 500, body: '' };
   await createAndSettle('sandbox:approve');
@@ -22,7 +22,7 @@ it('forged pushes have a wrong signature, then valid ones, and one attempt each'
   expect(extended).toMatchObject({ merchant_reference_id: 'ref-', quickpay_id: `1${token}` });
 });
 
-it('forged pushes approve after the customer left, and shift fields after a decline', async () => {
+it('forged pushes claim an approval after the customer left, and shift field borders after a decline', async () => {
   sandbox.setFaults({ forgedPushes: 2, dropPushes: true });
   const { data } = await client.create('ref-1', { notifyUrl: harness.receiver.url });
   await client.decide(data.order.referenceId, 'abandon');

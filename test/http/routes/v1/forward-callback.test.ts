@@ -13,7 +13,7 @@ const secondsAround = 5_000;
 const messageOf = (reference: string): string =>
   `account=995149&terminal=99514901&merchant_reference_id=${reference}&quickpay_status=1`;
 
-test('a forwarded message has the receivedAt of its backend, clamped to the retention', async ({
+test('a forwarded message keeps the receivedAt of its backend, limited to the retention period', async ({
   api,
   shared,
 }) => {

@@ -207,7 +207,7 @@ async function listen(
     onFault: (error) =>
       logger.warn(
         { error },
-        'LISTEN connection lost; each read of an access token asks PostgreSQL',
+        'LISTEN connection lost; each read of an access token queries PostgreSQL',
       ),
     onUnrecorded(unrecorded, error, isLost) {
       if (!isLost) {
@@ -215,11 +215,11 @@ async function listen(
         return;
       }
       metrics.countUnrecordedReads(unrecorded);
-      // One line each, so that the log still tells which backend read which generation.
+      // The worker logs one line per row, so that the log still names backend and generation.
       for (const { accessTokenId, credential, generation, actor, reads } of unrecorded) {
         logger.error(
           { accessTokenId, credential, generation, actor, reads },
-          'reads of an access token were lost to the read audit',
+          'reads of an access token are missing from the read audit',
         );
       }
     },

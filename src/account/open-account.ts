@@ -50,7 +50,7 @@ export async function getAccountOf(
   if (row === undefined) {
     throw new AppError(
       'credential_not_found',
-      'The credential of a tokenization is gone, or holds another account now.',
+      'The credential of the tokenization was removed, or now belongs to another account.',
     );
   }
   return openAccount(keyring, row);

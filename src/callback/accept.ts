@@ -87,7 +87,10 @@ export async function acceptCallback(
   // A concurrent call stored the same message first.
   const concurrent = await countCallbackAgain(dependencies.db, digest);
   if (concurrent === undefined) {
-    throw new AppError('internal', 'A callback is neither new nor stored. Deliver it again.');
+    throw new AppError(
+      'internal',
+      'The database neither stored the callback nor found an earlier copy. Deliver it again.',
+    );
   }
   return duplicateOf(concurrent, message);
 }

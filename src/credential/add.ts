@@ -33,7 +33,7 @@ export async function addCredential(
       assertManagedByCommand(stored);
       throw new AppError(
         'credential_conflict',
-        `There is a credential "${name}"; rotate it instead.`,
+        `A credential "${name}" already exists; rotate it instead.`,
         { paths: ['name'] },
       );
     }

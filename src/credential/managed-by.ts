@@ -33,7 +33,7 @@ export function assertManagedByCommand({ name, family, managed_by: manager }: Cr
   throw new AppError(
     'state_forbids',
     `The credential "${name}" is managed by the environment: change its ${variables[family]} variables and restart the worker. ` +
-      'If no process names it any more, hand it over to commands with ' +
+      'If no process names it any more, make it managed by command with ' +
       `"token-worker credentials release ${name} --family ${family}".`,
   );
 }
@@ -45,8 +45,9 @@ const variables = {
 } as const;
 
 /**
- * Hands a credential of the environment over to commands. Its content stays. The next start whose
- * environment names the credential takes it back. Throws `credential_not_found`.
+ * Makes a credential of the environment managed by command. Its content stays. The next start whose
+ * environment names the credential makes it managed by environment again. Throws
+ * `credential_not_found`.
  */
 export async function releaseCredential(
   { db, door }: Pick<OperationDependencies, 'db' | 'door'>,

@@ -14,10 +14,10 @@ type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;
 
 /**
  * Removes a credential and clears its access token at once. The secrets of OPCard and OPCCOUNT are
- * wiped. Those of Accept Payments stay sealed: they may be needed to disable tokens.
+ * deleted. Those of Accept Payments stay sealed: the worker may need them to disable tokens.
  *
  * Throws `credential_not_found`, or `state_forbids` when the environment manages the credential or
- * its tokenizations still owe a result.
+ * one of its tokenizations has no result yet.
  */
 export async function removeCredential(
   dependencies: Dependencies,
@@ -40,7 +40,7 @@ async function tryToRemove(
   if (open > 0) {
     throw new AppError(
       'state_forbids',
-      `${open} tokenizations of this credential still owe a result; remove it when they are settled.`,
+      `${open} tokenizations of this credential have no result yet; remove the credential when they have one.`,
     );
   }
   const outcome = await door.apply({

@@ -184,7 +184,7 @@ export async function hasReconcilableTokenizations(db: Db, credentialId: string)
   return row !== undefined;
 }
 
-/** How many tokenizations of a credential still owe a result. */
+/** How many tokenizations of a credential have no result yet. */
 export async function countOpenTokenizations(db: Db, credentialId: string): Promise<number> {
   const row = await db
     .selectFrom('tokenization')

@@ -31,8 +31,8 @@ const answerWithinMsDefault = 5_000;
 const disconnectMsMax = 500;
 
 /**
- * Subscribes to a channel on a dedicated connection and reconnects when it breaks. Notifications
- * are hints: the subscriber must be correct without them, since some poolers do not carry any.
+ * Subscribes to a channel on a dedicated connection and reconnects when it breaks. The subscriber
+ * must work without notifications too, since some connection poolers drop them.
  */
 export function listenTo(options: SubscriptionOptions): Subscription {
   const closing = new AbortController();

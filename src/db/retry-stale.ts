@@ -16,5 +16,8 @@ export async function retryOnStaleVersion<Result>(
     const result = await attempt();
     if (result !== undefined) return result;
   }
-  throw new AppError('stale_version', 'Other changes of the row came first each time; try again.');
+  throw new AppError(
+    'stale_version',
+    'The row was changed concurrently at every attempt; try again.',
+  );
 }

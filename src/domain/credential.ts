@@ -16,7 +16,7 @@ export const credentialTransitions = [
   { event: 'credential.rotated', from: ['active'], to: 'same' },
   // The same content is sealed with another encryption key, or is managed by the environment now.
   { event: 'credential.resealed', from: ['active'], to: 'same' },
-  // An operator hands a credential of the environment over to commands.
+  // An operator makes a credential of the environment managed by command.
   { event: 'credential.released', from: ['active'], to: 'same' },
   // A backend gets an OPCCOUNT credential to sign its calls with.
   { event: 'credential.revealed', from: ['active'], to: 'same' },

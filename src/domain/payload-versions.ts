@@ -31,6 +31,6 @@ export function payloadVersions(
   next?: NextPayloadVersion<z.ZodType, z.ZodType>,
 ): z.ZodType {
   if (next === undefined) return first.schema;
-  if (next.v !== first.v + 1) throw new RangeError('Payload versions follow each other.');
+  if (next.v !== first.v + 1) throw new RangeError('Payload versions must be consecutive.');
   return z.union([next.schema, first.schema.transform(next.upgrade).pipe(next.schema)]);
 }

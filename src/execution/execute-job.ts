@@ -25,7 +25,7 @@ export interface JobDelivery {
 
 /**
  * Runs one delivery, independent of the queue: parses the payload, runs the job under its timeout,
- * and turns faults of the input into `cancel`. Throws only what a later attempt may not meet again.
+ * and turns faults of the input into `cancel`. Throws only faults that a retry may resolve.
  */
 export async function executeJob(
   definition: AnyJob,

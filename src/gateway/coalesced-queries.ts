@@ -53,7 +53,7 @@ export function createCoalescedQueries(
     async ask({ name, since, now: askedAt }, query) {
       const { value, startedAtMs } = await cache.get(name, async () => {
         const answer = query();
-        // A query that fails is no answer for other messages.
+        // A failed query answers no other message, so the next message starts a new query.
         answer.catch(() => cache.delete(name));
         return await Promise.resolve({ value: { answer, askedAt }, ...lifetimes });
       });

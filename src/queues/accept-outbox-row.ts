@@ -68,7 +68,7 @@ function assertKnown(row: OutboxRow): void {
   }
 }
 
-/** A job of the worker itself carries ids only. `token.disable` by SQL needs its caller's name. */
+/** Own jobs of the worker contain ids only. A `token.disable` by SQL is audited under its caller. */
 function isOwnJob({ job_name: name, enqueue_id: enqueueId, payload }: OutboxRow): boolean {
   if (name === 'token.disable' && enqueueId !== null) return false;
   return byId.some((schema) => schema.safeParse(payload).success);

@@ -59,14 +59,17 @@ async function addBulk(queue: AnyQueue, jobs: readonly OutboxJob[]): Promise<voi
     }
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
-    throw new AppError('queue_unavailable', 'The queue did not take the jobs.', { cause });
+    throw new AppError('queue_unavailable', 'The queue did not accept the jobs.', { cause });
   }
 }
 
 async function addOne(queue: AnyQueue, job: OutboxJob): Promise<void> {
   const added = await queue.add(job.name, job.payload, asBulkJob(job).opts);
   if (added.id !== job.jobId) {
-    throw new AppError('queue_unavailable', 'The queue gave a job another id than asked for.');
+    throw new AppError(
+      'queue_unavailable',
+      'The queue returned another job id than the requested one.',
+    );
   }
 }
 

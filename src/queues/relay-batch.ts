@@ -180,7 +180,7 @@ async function sendJobs(
         if (unsent.length > 0) {
           options.logger.warn(
             { queue, failed: unsent.length, of: ofQueue.length, error },
-            'jobs did not get onto their queue; trying them again',
+            'the relay could not add jobs to their queue; trying again',
           );
         }
         return unsent;

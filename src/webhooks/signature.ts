@@ -11,8 +11,9 @@ export interface SignedContent {
 }
 
 /**
- * The headers of Standard Webhooks 1.0.0 (standardwebhooks.com). Every secret (`whsec_` and base64)
- * signs, so a receiver with any one of them can verify, and the two sides need not rotate at once.
+ * The headers of Standard Webhooks 1.0.0 (standardwebhooks.com). The worker signs with every secret
+ * (`whsec_` and base64). A receiver that knows one of them can verify, so worker and receiver need
+ * not rotate at the same time.
  */
 export function webhookHeaders(
   { id, timestampSeconds, body }: SignedContent,

@@ -43,7 +43,7 @@ describe('messages of unverified senders', () => {
     },
   );
 
-  test('an earlier query answers a message that had arrived before it', async ({
+  test('the answer of one query also counts for a message that arrived before that query', async ({
     openJobHarness,
   }) => {
     const harness = await openJobHarness();

@@ -27,7 +27,7 @@ const refusal = {
   code: 'state_forbids',
   message:
     'The credential "default" is managed by the environment: change its OCEANPAYMENT_* variables and restart the worker. ' +
-    'If no process names it any more, hand it over to commands with "token-worker credentials release default --family accept_payments".',
+    'If no process names it any more, make it managed by command with "token-worker credentials release default --family accept_payments".',
 };
 
 describe('a credential that the environment manages', () => {

@@ -48,7 +48,7 @@ const send = async (
   as?: JobDependencies,
 ): Promise<string> => await harness.run('delivery.send', { deliveryId: id }, as);
 
-test('held events are sent in the order of their token once an address is enabled', async ({
+test('once an address is enabled, the worker sends the held events of each token in order', async ({
   outbound: { harness, online, deliveries },
   receiver,
 }) => {

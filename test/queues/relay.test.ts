@@ -221,7 +221,7 @@ describe.for(backends)('the relay, with queues on %s', (kind) => {
 });
 
 describe('the relay, while a queue is unavailable', () => {
-  test('seals at once, keeps the rows, and counts no tries', async ({
+  test('seals rows at once, keeps them, and counts no attempts', async ({
     databaseUrl,
     backend,
     skip,

@@ -42,14 +42,14 @@ export interface AccessTokenReader {
   /**
    * The valid access token of a credential, at once in every state of its renewal: from memory,
    * else from PostgreSQL. A read waits for a renewal only when the token has expired, together with
-   * all other reads of the credential. While PostgreSQL does not answer, a token in memory is given
-   * until its end.
-   * Throws `credential_not_found`, or `access_token_unavailable`, which is worth a retry.
+   * all other reads of the credential. While PostgreSQL does not answer, the reader returns a
+   * cached token until it expires.
+   * Throws `credential_not_found`, or `access_token_unavailable`, after which the caller may retry.
    */
   readonly read: (credential: string, actor: Actor) => Promise<AccessToken>;
   /**
-   * A backend was refused (401) with this generation: the next read in this process asks PostgreSQL
-   * for a newer one.
+   * The gateway refused this generation (401) to a backend: the next read in this process queries
+   * PostgreSQL for a newer one.
    */
   readonly invalidate: (credential: string, generation: number) => void;
   /** Writes the reads that are not in the read audit yet. */
@@ -60,10 +60,10 @@ export interface AccessTokenReader {
 export interface AccessTokenReaderOptions
   extends Pick<OperationDependencies, 'db' | 'keyring'>, AccessTokenReadAuditOptions {
   /**
-   * Whether the process is subscribed to new tokens; while it is not, each read asks PostgreSQL.
+   * Whether the process is subscribed to new tokens. Without it, each read queries PostgreSQL.
    */
   readonly isSubscribed: () => boolean;
-  /** Told how each read ended. */
+  /** The reader calls it with the outcome of each read. */
   readonly onRead?: (outcome: AccessTokenReadOutcome) => void;
   /** Called when a renewal was enqueued, so that the relay need not wait for its next poll. */
   readonly onJobsWritten?: () => void;
@@ -249,7 +249,7 @@ const channel = 'token_lifecycle_access_token';
 export function openSubscribedReader(
   options: Omit<AccessTokenReaderOptions, 'isSubscribed'> & {
     readonly databaseUrl: string;
-    /** Told of each fault of the subscription, which is tried again until `close`. */
+    /** The reader calls it with each fault of the subscription, which it retries until `close`. */
     readonly onFault: (error: unknown) => void;
   },
 ): AccessTokenReader {

@@ -52,7 +52,7 @@ export function registerDeliveries(program: Command): void {
         const { wasDisabled } = await enableWebhookEndpoint(operations, webhook.url, operator);
         console.log(
           wasDisabled
-            ? 'Enabled; a running worker sends what was held.'
+            ? 'Enabled; a running worker sends the held events.'
             : 'It was enabled already.',
         );
       });

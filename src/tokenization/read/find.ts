@@ -42,7 +42,11 @@ export async function findTokenizations(
 function assertNamesAField(filter: TokenizationFilter): void {
   const names = Object.keys(tokenizationFilter.shape);
   if (names.some((name) => filter[name as keyof TokenizationFilter] !== undefined)) return;
-  throw new AppError('payload_invalid', 'The filter names no field. Name at least one of paths.', {
-    paths: names,
-  });
+  throw new AppError(
+    'payload_invalid',
+    'The filter names no field. Name at least one of the fields in paths.',
+    {
+      paths: names,
+    },
+  );
 }

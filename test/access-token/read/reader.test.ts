@@ -59,7 +59,7 @@ describe('a reader', () => {
     await reader.close();
   });
 
-  test('asks PostgreSQL each time while its subscription is down, and subscribes again by itself', async ({
+  test('queries PostgreSQL each time while its subscription is down, and subscribes again', async ({
     openTokenHarness,
     databaseUrl,
     database,
@@ -84,7 +84,7 @@ describe('a reader', () => {
     await reader.close();
   });
 
-  test('gives a valid token while PostgreSQL is away, whatever may have changed', async ({
+  test('returns a valid token while PostgreSQL is unavailable, even if the row may have changed', async ({
     openTokenHarness,
     databaseUrl,
   }) => {
@@ -115,7 +115,7 @@ describe('a reader', () => {
     expect(lost).toMatchObject([{ generation: before.generation, actor: shop, reads: 1 }]);
   });
 
-  test('waits only when the token has run out, all readers for the same renewal', async ({
+  test('waits only when the token has expired, and all readers wait for the same renewal', async ({
     openTokenHarness,
     databaseUrl,
     database,
@@ -223,7 +223,7 @@ describe('a report of a refused token', () => {
   });
 });
 
-test('reads during a renewal neither disturb it nor are lost to the read audit', async ({
+test('reads during a renewal do not disturb it, and the read audit records them', async ({
   openTokenHarness,
   databaseUrl,
   database,

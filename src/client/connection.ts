@@ -196,7 +196,7 @@ function readProblemError({ response, data }: HTTPError): TokenClientError {
   const parsed = problemSchema.safeParse(asJson(data));
   if (!parsed.success) {
     return new TokenClientError(
-      `Status ${status} came without a problem of a worker: check the url option and proxies.`,
+      `Status ${status} came without a problem+json body of a worker: check the url option and proxies.`,
       { code: 'answer_invalid', status, isRetryable: status >= 500 },
     );
   }

@@ -47,7 +47,7 @@ function issuer() {
 const problem = (code: string): TokenClientError =>
   new TokenClientError('No.', { code, isRetryable: false });
 
-describe('access tokens in memory', () => {
+describe('cached access tokens', () => {
   test('are loaded by one request per credential, however many callers ask at once', async () => {
     const { cache, state } = issuer();
     const tokens = await Promise.all(
@@ -58,7 +58,7 @@ describe('access tokens in memory', () => {
     expect(tokens[1]?.accessToken).toBe('b-1');
   });
 
-  test('are used until ten seconds before their end, and say how long they have left', async () => {
+  test('are used until ten seconds before they expire, with their remaining seconds', async () => {
     const { cache, state, clock, gate } = issuer();
     expect((await cache.get('a')).secondsLeft).toBe(3_600);
     gate.fault = problem('network');
@@ -73,7 +73,7 @@ describe('access tokens in memory', () => {
   });
 
   test.for(['network', 'timeout', 'access_token_unavailable', 'scope_missing', 'internal'])(
-    'are used to their very end while the worker answers %s; in the last ten seconds it is asked first',
+    'are used until they expire while the worker answers %s; in the last ten seconds the client asks it first',
     async (code) => {
       const { cache, state, clock, gate } = issuer();
       await cache.get('a');
@@ -98,7 +98,7 @@ describe('access tokens in memory', () => {
     await expect(cache.get('a')).rejects.toMatchObject({ code: 'network' });
   });
 
-  test('that are reported, or end, during a request that then fails are not used in its place', async () => {
+  test('that are reported or expire during a failing request are not returned instead of its error', async () => {
     const { cache, clock, gate, release } = issuer();
     await Promise.all([cache.get('a'), cache.get('b')]);
     gate.fault = problem('network');
@@ -115,7 +115,7 @@ describe('access tokens in memory', () => {
     await expect(ended).rejects.toThrow('No.');
   });
 
-  test('count what is left from the start of the request, however long the answer takes', async () => {
+  test('count their remaining seconds from the start of the request, however long the answer takes', async () => {
     const { cache, clock, gate, release } = issuer();
     gate.isHeld = true;
     const slow = cache.get('a');
@@ -154,7 +154,7 @@ describe('access tokens in memory', () => {
   });
 
   test.for(['network', 'timeout', 'access_token_unavailable', 'scope_missing', 'internal'])(
-    'are kept while the worker answers %s, and asked for again only every ten seconds',
+    'stay cached while the worker answers %s, and are requested again only every ten seconds',
     async (code) => {
       const { clock, state, gate, generationAtOnce, cache } = issuer();
       await cache.get('a');
@@ -228,7 +228,7 @@ describe('access tokens in memory', () => {
     expect(state.asked).toBe(4);
   });
 
-  test('that were reported and that the worker still gives are kept, and loaded again each second', async () => {
+  test('that were reported, but that the worker still returns, stay cached and are loaded again each second', async () => {
     const { cache, state, clock, gate, generationAtOnce } = issuer();
     state.generation = 50;
     await cache.get('a');
@@ -255,7 +255,7 @@ describe('access tokens in memory', () => {
     expect(state.asked).toBe(0);
   });
 
-  test('are asked for again after a fault', async () => {
+  test('are requested again after a fault', async () => {
     const faults = { left: 1 };
     const cache = createAccessTokenCache(async () => {
       faults.left -= 1;

@@ -116,7 +116,7 @@ describe('faults of the configuration', () => {
   });
 
   test.each(['https://user@shop.example/events', 'https://:pass@shop.example/events'])(
-    'a webhook address with credentials, which would not be sent, is refused without being shown: %s',
+    'the worker refuses a webhook address with credentials and does not show the address: %s',
     (url) => {
       const faults = faultsOf({
         ...complete,

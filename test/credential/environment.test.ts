@@ -97,7 +97,9 @@ describe('a start', () => {
     await expect(start(dependencies, {})).rejects.toMatchObject(fault);
   });
 
-  test('is preceded by a look at its account that stores nothing', async ({ openTokenHarness }) => {
+  test('finds the account to check and stores nothing before the check', async ({
+    openTokenHarness,
+  }) => {
     const { dependencies } = await openTokenHarness();
     const codeAtStart = async (credentials: EnvironmentCredentials) =>
       (await findAccountAtStart(dependencies, credentials, 'sandbox'))?.secureCode.reveal();

@@ -9,7 +9,7 @@ import { test } from '../support/harness/token-harness.ts';
 const funds = { name: 'funds', family: 'opccount' } as const;
 const shop = { type: 'backend', id: 'shop' } as const;
 
-test('a credential is revealed only with an audit row, and as it is at that commit', async ({
+test('each reveal commits an audit row and returns the content of the credential at that commit', async ({
   openTokenHarness,
 }) => {
   const { dependencies } = await openTokenHarness();

@@ -17,7 +17,7 @@ interface Entity {
 const entities: readonly Entity[] = [
   {
     title: 'Tokenization',
-    summary: 'One request for a QuickPay ID, and the token that comes of it.',
+    summary: 'One request for a QuickPay ID, and the resulting token.',
     transitions: tokenizationTransitions,
   },
   {
@@ -62,8 +62,8 @@ export function renderStates(): string {
   );
   return [
     '# States',
-    'Drawn from the transition tables in `src/domain` by `npx vitest run test/docs --update`; a test compares the two. Each arrow is an\n' +
-      'event, which is also the `event` of the audit row that the change writes. No other change of state exists.',
+    'Generated from the transition tables in `src/domain` by `npx vitest run test/docs --update`; a test compares the two. Each arrow is an\n' +
+      'event. The audit row of the change has the same `event`. No other change of state exists.',
     ...sections,
     '',
   ].join('\n\n');

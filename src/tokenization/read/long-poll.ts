@@ -157,8 +157,7 @@ export async function awaitTokenization(
 }
 
 /**
- * Waits for the tokenization of a view; returns whether it waited, so that the view may be
- * outdated.
+ * Waits for the tokenization of a view. Returns whether it waited; if so, the view may be outdated.
  */
 export async function waitForProgress(
   { waiters }: Pick<WaitDependencies, 'waiters'>,

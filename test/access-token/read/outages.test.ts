@@ -18,7 +18,7 @@ import { test, type TokenHarness } from '../../support/harness/token-harness.ts'
 import { shop, withReader } from '../../support/harness/token-reader.ts';
 
 describe('a reader', () => {
-  test('gives a valid token at once while PostgreSQL hangs, and asks it again once it answers', async ({
+  test('returns a valid token at once while PostgreSQL hangs, and queries PostgreSQL again once it answers', async ({
     openTokenHarness,
     databaseUrl,
   }) => {
@@ -55,7 +55,7 @@ describe('a reader', () => {
     await proxy.close();
   });
 
-  test('gives a valid token although its row can not be opened, unless the credential was removed', async ({
+  test('returns a valid token although its row cannot be unsealed, unless the credential was removed', async ({
     openTokenHarness,
     database,
   }) => {
@@ -90,7 +90,7 @@ describe('a reader', () => {
     await newcomer.close();
   });
 
-  test('gives the new token where notifications were lost: after a report, a broken connection, and without any', async ({
+  test('returns the new token although the notification was lost: after a report, after a reconnect, and with time', async ({
     openTokenHarness,
     databaseUrl,
   }) => {
@@ -133,7 +133,7 @@ describe('a reader', () => {
     await reader.close();
   });
 
-  test('enqueues a renewal also where it falls due only during the wait', async ({
+  test('enqueues a renewal even if it becomes due only during the wait', async ({
     openTokenHarness,
     database,
   }) => {
@@ -158,7 +158,7 @@ describe('a reader', () => {
   });
 });
 
-test('a reader of an expired token gives up after five seconds, also where PostgreSQL begins to hang', async ({
+test('a reader of an expired token stops waiting after five seconds, even if PostgreSQL begins to hang', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();

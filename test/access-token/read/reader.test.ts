@@ -141,7 +141,7 @@ describe('a reader', () => {
     await reader.close();
   });
 
-  test('gets a typed retryable error when the wait is over, and at once when no renewal begins before', async ({
+  test('gets a retryable error after its wait, and at once if no renewal can begin during that wait', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness();
@@ -199,9 +199,7 @@ describe('a report of a refused token', () => {
     ]);
   });
 
-  test('that is repeated without end leads to one renewal, not to one call each', async ({
-    openTokenHarness,
-  }) => {
+  test('that a backend repeats many times causes one renewal', async ({ openTokenHarness }) => {
     const harness = await openTokenHarness();
     await harness.add('cards', 'app-1');
     await harness.renew('cards');
@@ -271,7 +269,7 @@ test('reads during a renewal do not disturb it, and the read audit records them'
   ]);
 });
 
-test('a renewal is committed although the row changes each time that it tries', async ({
+test('a worker commits a renewal even if the row changes during each of its tries', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();

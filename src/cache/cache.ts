@@ -125,7 +125,7 @@ export function createCache<Value>({
   const joinLoad = (key: string, load: Load<Value>): Promise<Entry<Value>> =>
     loads.get(key) ?? startLoad(key, load);
 
-  /** What a load gives; undefined where it fails or takes too long. */
+  /** The result of a load; undefined if the load fails or takes too long. */
   async function inTime(loading: Promise<Entry<Value>>): Promise<Entry<Value> | undefined> {
     const loaded = loading.catch(() => undefined);
     if (loadTimeoutMs === undefined) return await loaded;

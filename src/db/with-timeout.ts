@@ -1,6 +1,6 @@
 /**
  * Resolves to the result of `work`, or throws `late()` after `ms` milliseconds. The work itself
- * goes on, and a fault after the timeout is ignored.
+ * continues, and a fault after the timeout is ignored.
  */
 export async function withTimeout<Value>(
   work: Promise<Value>,

@@ -109,7 +109,7 @@ export function decideOnMessage(
   message: MessageEvidence,
   policy: ConfirmPolicy,
 ): Decision | undefined {
-  // An abandoned attempt matters only where it succeeded: then there may be a second token.
+  // An abandoned attempt matters only if it succeeded: then there may be a second token.
   if (message.isAbandonedAttempt && message.says !== 'success') {
     return withoutQuery('abandoned_attempt');
   }

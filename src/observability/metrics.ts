@@ -86,7 +86,7 @@ export const metricTable = {
 
 const secondsBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20];
 
-/** Creates the metrics of a process, in a registry of their own. */
+/** Creates the metrics of a process, in a separate registry. */
 export function createMetrics(): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });

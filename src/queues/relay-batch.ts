@@ -159,7 +159,7 @@ async function buryRow(
 }
 
 /**
- * Puts jobs onto their queues, one call per queue. Returns the rows whose job did not get there.
+ * Adds jobs to their queues, one call per queue. Returns the rows whose job could not be added.
  */
 async function sendJobs(
   options: RelayBatchOptions,

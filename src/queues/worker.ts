@@ -178,7 +178,7 @@ async function scheduleNext({ job }: Run, ending: Ending): Promise<void> {
 function report({ definition, running, startedAt, options }: Run, ending: Ending): void {
   options.observe({
     queue: running.queue,
-    // An unregistered name is input, and must not make a metric of its own.
+    // A backend chooses an unregistered name, so it must not become a metric label.
     job: definition?.name ?? 'unknown',
     outcome: ending.kind,
     durationMs: performance.now() - startedAt,

@@ -38,7 +38,7 @@ function misnumbered(names: readonly string[]): readonly string[] {
 describe('the sequence of migrations', () => {
   const files = readdirSync(new URL('../../migrations', import.meta.url)).toSorted();
 
-  test('runs from 0001 without a gap or a twin', () => {
+  test('runs from 0001 without a gap or a duplicate number', () => {
     expect(misnumbered(files.map((file) => file.replace(/\.ts$/, '')))).toEqual([]);
   });
 

@@ -26,13 +26,12 @@ export interface AccessTokenReadAudit {
   readonly close: () => Promise<void>;
 }
 
-/** What the audit works with. */
+/** The options of a read audit. */
 export interface AccessTokenReadAuditOptions {
   readonly db: Db;
   /**
-   * Told of reads that could not be written: once per outage when they are kept and tried again,
-   * and with `isLost` when they are given up. A write that hangs may still record them then. What
-   * it throws, or rejects with, is dropped.
+   * The audit calls it with reads that it could not write: once per outage if it keeps them and
+   * tries again, and with `isLost` if they are lost. The audit ignores what it throws.
    */
   readonly onUnrecorded?: (
     unrecorded: readonly UnrecordedReads[],

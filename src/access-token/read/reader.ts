@@ -198,8 +198,8 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): Subs
 }
 
 /**
- * The row's token where it is valid. Its life counts from before the query: the network takes none
- * of it.
+ * The row's token if it is valid. The reader counts its remaining life from the start of the query,
+ * so a slow network cannot make an expired token look valid.
  */
 function openToken(
   row: ReadableAccessToken,

@@ -76,8 +76,7 @@ function needsSecondTokenSearch(row: TokenizationRow, { settings }: WatchContext
 }
 
 /**
- * The most urgent change. Another one that is due follows at the next check, which is then due at
- * once.
+ * The most urgent change. If another change is due too, the next check is due at once and makes it.
  */
 function nextWatchChange(
   row: TokenizationRow,

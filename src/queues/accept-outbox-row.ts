@@ -68,7 +68,7 @@ function assertKnown(row: OutboxRow): void {
   }
 }
 
-/** Own jobs of the worker contain ids only. A `token.disable` by SQL is audited under its caller. */
+/** Jobs of the worker contain only ids. A `token.disable` by SQL is audited under its caller. */
 function isOwnJob({ job_name: name, enqueue_id: enqueueId, payload }: OutboxRow): boolean {
   if (name === 'token.disable' && enqueueId !== null) return false;
   return byId.some((schema) => schema.safeParse(payload).success);

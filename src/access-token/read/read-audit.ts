@@ -31,7 +31,8 @@ export interface AccessTokenReadAuditOptions {
   readonly db: Db;
   /**
    * The audit calls it with reads that it could not write: once per outage if it keeps them and
-   * tries again, and with `isLost` if they are lost. The audit ignores what it throws.
+   * tries again, and with `isLost` if it gives them up; a write that hangs may still record them. The
+   * audit ignores what it throws or rejects with.
    */
   readonly onUnrecorded?: (
     unrecorded: readonly UnrecordedReads[],

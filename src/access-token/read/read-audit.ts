@@ -31,8 +31,8 @@ export interface AccessTokenReadAuditOptions {
   readonly db: Db;
   /**
    * The audit calls it with reads that it could not write: once per outage if it keeps them and
-   * tries again, and with `isLost` if it gives them up; a write that hangs may still record them. The
-   * audit ignores what it throws or rejects with.
+   * tries again, and with `isLost` if it gives them up. A write that hangs may still record them.
+   * The audit ignores what it throws or rejects with.
    */
   readonly onUnrecorded?: (
     unrecorded: readonly UnrecordedReads[],

@@ -72,7 +72,7 @@ describe('a credential with unfinished tokenizations', () => {
       await expect(change).rejects.toMatchObject({
         code: 'state_forbids',
         paths,
-        message: expect.stringContaining('under another name'),
+        message: expect.stringContaining('credentials add'),
       });
     const allAreRefused = async (): Promise<void> => {
       await isRefused(start(harness, { account: '222222' }), 'account');

@@ -158,7 +158,7 @@ describe('doctor', () => {
     });
     expect(started).toMatchObject({
       code: 1,
-      output: expect.stringContaining('need its present account: store the other one under'),
+      output: expect.stringContaining('need its present account: store the new account'),
     });
     expect(output + started.output).not.toContain('hunter2');
   });

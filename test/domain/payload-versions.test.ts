@@ -116,6 +116,6 @@ describe('payload version', () => {
         { v: 1, schema: z.strictObject({ v: z.literal(1) }) },
         { v: 3, schema, upgrade: () => ({ v: 3 as const }) },
       ),
-    ).toThrow('follow each other');
+    ).toThrow('must be consecutive');
   });
 });

@@ -11,7 +11,8 @@ import {
 import { accessTokenRefreshPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { AccessTokenReply } from '../gateway/client.ts';
-import { applyFenced, retryDuringOutage, writeIntent } from '../access-token/renew/intent.ts';
+import { retryDuringOutage } from '../db/retry-during-outage.ts';
+import { applyFenced, writeIntent } from '../access-token/renew/intent.ts';
 import { commitPair } from '../access-token/renew/pair.ts';
 import {
   registerAccessToken,
@@ -197,7 +198,8 @@ async function commitFailure(
   };
   const commit = async (): Promise<boolean> => await applyFenced(intent, change, context);
   // Without a reply there is nothing to keep through an outage: the lease ends by itself.
-  const isApplied = isStopping ? await commit() : await retryDuringOutage(commit, context);
+  const { leaseMs } = context.settings.accessToken;
+  const isApplied = isStopping ? await commit() : await retryDuringOutage(commit, leaseMs);
   if (!isApplied) return done('overtaken');
   if (next === 'issue_now') return 'issue_now';
   return next === 'suspend'

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import type { TokenizationRow } from '../db/rows.ts';
+import { retryDuringOutage } from '../db/retry-during-outage.ts';
 import { findTokenization } from '../db/tokenizations.ts';
 import { tokenizationIdPayload, tokenizationRequestPayload } from '../domain/job-payloads.ts';
+import type { TokenizationState } from '../domain/tokenization.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { CreateReply, QuickPayRequest } from '../gateway/client.ts';
 import { acceptTokenization } from '../tokenization/request/accept.ts';
@@ -10,6 +12,16 @@ import { backendJobAudit } from '../execution/backend-audit.ts';
 import { defineJob, done, type JobContext, type Outcome } from '../execution/define-job.ts';
 import { getAccountOf } from '../account/open-account.ts';
 import { sealedPlace } from '../db/sealed-place.ts';
+
+/** The changes that the reply to a creation may lead to. */
+const replyEvents = [
+  'tokenization.redirect_issued',
+  'tokenization.activated',
+  'tokenization.failed',
+  'tokenization.outcome_unknown',
+] as const;
+
+type ReplyEvent = (typeof replyEvents)[number];
 
 /**
  * `tokenization.request` asks the gateway for one QuickPay ID.
@@ -24,14 +36,7 @@ export const requestTokenization = defineJob({
   payload: z.union([tokenizationIdPayload, tokenizationRequestPayload]),
   retry: exponential({ attemptsMax: 8, baseMs: 1_000, capMs: 300_000 }),
   timeoutMs: 18_000,
-  emits: [
-    'tokenization.requested',
-    'tokenization.submitting',
-    'tokenization.redirect_issued',
-    'tokenization.activated',
-    'tokenization.failed',
-    'tokenization.outcome_unknown',
-  ],
+  emits: ['tokenization.requested', 'tokenization.submitting', ...replyEvents],
   async run(payload, context) {
     const tokenization = await findOrAccept(payload, context);
     if (tokenization === undefined) return done('tokenization_gone');
@@ -68,12 +73,7 @@ export const requestTokenization = defineJob({
   },
 });
 
-type RequestContext = JobContext<
-  | 'tokenization.redirect_issued'
-  | 'tokenization.activated'
-  | 'tokenization.failed'
-  | 'tokenization.outcome_unknown'
->;
+type RequestContext = JobContext<ReplyEvent>;
 
 /**
  * A payload with the request's content becomes a sealed row; then the row's id replaces it on the
@@ -106,18 +106,48 @@ function openQuickPayRequest(
   return { ...request, merchant: { referenceId: tokenization.gateway_reference } };
 }
 
+/**
+ * Commits what a reply leads to. A reply that arrives after its lease expired still counts, because
+ * it is the gateway's own word, while its attempt is still the current one. The commit is repeated
+ * during an outage of the database: no other process knows the reply.
+ */
 async function recordReply(
   row: TokenizationRow,
   reply: CreateReply,
   context: RequestContext,
 ): Promise<Outcome> {
+  const { result, ...change } = replyChange(row, reply, context);
+  await retryDuringOutage(async () => {
+    for (let current = row; ;) {
+      const { isApplied } = await context.apply({
+        entity: 'tokenization',
+        row: current,
+        ...change,
+      });
+      if (isApplied) return;
+      const present = await findTokenization(context.db, row.id);
+      if (present?.attempt !== row.attempt) return;
+      if (!replyStatesOf(change.event).includes(present.state)) return;
+      current = present;
+    }
+  }, context.settings.leaseMs);
+  return done(result);
+}
+
+/** The states in which the present attempt still waits for its reply. */
+function replyStatesOf(event: ReplyEvent): readonly TokenizationState[] {
+  return event === 'tokenization.outcome_unknown'
+    ? ['submitting']
+    : ['submitting', 'submit_unknown'];
+}
+
+/** The change that a reply leads to, and the job's result. */
+function replyChange(row: TokenizationRow, reply: CreateReply, context: RequestContext) {
   const { settings } = context;
-  const apply = applyEvenIfLate(row, context);
   switch (reply.kind) {
     case 'redirect':
-      await apply({
-        entity: 'tokenization',
-        row,
+      return {
+        result: 'awaiting_customer',
         event: 'tokenization.redirect_issued',
         patch: {
           redirect_url: reply.url,
@@ -130,74 +160,51 @@ async function recordReply(
           channel: 'create_reply',
           detail: { redirectHost: new URL(reply.url).hostname },
         },
-      });
-      return done('awaiting_customer');
+      } as const;
     case 'done':
-      return await recordImmediateResult(row, reply, context);
+      return immediateResultChange(row, reply, context);
     case 'refused':
-      await apply({
-        entity: 'tokenization',
-        row,
+      return {
+        result: 'failed',
         event: 'tokenization.failed',
-        patch: { lease_until: null, ...reconcileAfterFailure(row, context.settings) },
+        patch: { lease_until: null, ...reconcileAfterFailure(row, settings) },
         audit: { channel: 'create_reply', reason: 'refused', gatewayCode: reply.gatewayCode },
-      });
-      return done('failed');
+      } as const;
     case 'unknown':
-      await apply(outcomeUnknownChange(row, reply.cause, context));
-      return done('submit_unknown');
+      return outcomeUnknownChange(reply.cause, context);
   }
 }
 
 /** A reply without a redirect address has the result itself. */
-async function recordImmediateResult(
+function immediateResultChange(
   row: TokenizationRow,
   reply: Extract<CreateReply, { kind: 'done' }>,
   context: RequestContext,
-): Promise<Outcome> {
-  const apply = applyEvenIfLate(row, context);
-  if (reply.status === 'active') {
-    await apply({
-      entity: 'tokenization',
-      row,
-      event: 'tokenization.activated',
-      patch: activationPatch(context, row, { ...reply, needsExpiryQuery: true }),
-      audit: { channel: 'create_reply', detail: { rawStatus: reply.rawStatus } },
-    });
-    return done('active');
+) {
+  const detail = { rawStatus: reply.rawStatus };
+  switch (reply.status) {
+    case 'active':
+      return {
+        result: 'active',
+        event: 'tokenization.activated',
+        patch: activationPatch(context, row, { ...reply, needsExpiryQuery: true }),
+        audit: { channel: 'create_reply', detail },
+      } as const;
+    case 'failed':
+      return {
+        result: 'failed',
+        event: 'tokenization.failed',
+        patch: { lease_until: null, ...reconcileAfterFailure(row, context.settings) },
+        audit: { channel: 'create_reply', reason: 'status', detail },
+      } as const;
+    default:
+      return outcomeUnknownChange(`status_${reply.status}`, context);
   }
-  if (reply.status === 'failed') {
-    await apply({
-      entity: 'tokenization',
-      row,
-      event: 'tokenization.failed',
-      patch: { lease_until: null, ...reconcileAfterFailure(row, context.settings) },
-      audit: { channel: 'create_reply', reason: 'status', detail: { rawStatus: reply.rawStatus } },
-    });
-    return done('failed');
-  }
-  await apply(outcomeUnknownChange(row, `status_${reply.status}`, context));
-  return done('submit_unknown');
 }
 
-/**
- * Returns an `apply` for the changes of a reply. A reply that arrives after its lease expired still
- * counts, because it is the gateway's own word, while its attempt is still the current one.
- */
-function applyEvenIfLate(row: TokenizationRow, context: RequestContext): RequestContext['apply'] {
-  return async (change) => {
-    const outcome = await context.apply(change);
-    if (outcome.isApplied || change.event === 'tokenization.outcome_unknown') return outcome;
-    const present = await findTokenization(context.db, row.id);
-    const isSameAttempt = present?.state === 'submit_unknown' && present.attempt === row.attempt;
-    return isSameAttempt ? await context.apply({ ...change, row: present }) : outcome;
-  };
-}
-
-function outcomeUnknownChange(row: TokenizationRow, cause: string, { settings }: RequestContext) {
+function outcomeUnknownChange(cause: string, { settings }: RequestContext) {
   return {
-    entity: 'tokenization',
-    row,
+    result: 'submit_unknown',
     event: 'tokenization.outcome_unknown',
     patch: { lease_until: null, ...firstReconcileStep(settings) },
     audit: { channel: 'create_reply', reason: 'outcome_unknown', detail: { cause } },

@@ -1,4 +1,6 @@
 import { describe, expect } from 'vitest';
+import { databaseIsAway } from '../../src/db/faults.ts';
+import { setAway } from '../support/services/database.ts';
 import { hideReferences } from '../support/faults/hidden-references.ts';
 import { test } from '../support/harness/harness-test.ts';
 import { redirectWithoutPush } from '../support/harness/job-harness.ts';
@@ -141,5 +143,61 @@ describe('tokenization.request', () => {
     const { id } = await harness.open(redirectWithoutPush, false);
     await harness.run('tokenization.request', { tokenizationId: id });
     expect(await harness.row(id)).toMatchObject({ state: 'submit_unknown', attempt: 2 });
+  });
+
+  test.for([
+    { remark: redirectWithoutPush, faults: {}, state: 'awaiting_customer' },
+    { remark: 'sandbox:direct', faults: {}, state: 'active' },
+    { remark: 'sandbox:refuse', faults: {}, state: 'failed' },
+    { remark: redirectWithoutPush, faults: { errorAfterEffectRate: 1 }, state: 'submit_unknown' },
+  ])(
+    'a reply that arrives during an outage of the database is committed after it: $state',
+    async ({ remark, faults, state }, { openJobHarness, databaseUrl, door }) => {
+      let failedCommits = 0;
+      const harness = await openJobHarness({
+        faults: { ...faults, faultEndpoints: ['create'] },
+        wrapGateway: (gateway) => ({
+          ...gateway,
+          createQuickPay: async (...call) => {
+            const reply = await gateway.createQuickPay(...call);
+            await setAway(databaseUrl, true);
+            return reply;
+          },
+        }),
+      });
+      const { id } = await harness.open(remark, false);
+      const apply: typeof door.apply = async (change) => {
+        try {
+          return await door.apply(change);
+        } catch (error) {
+          failedCommits += 1;
+          await setAway(databaseUrl, false);
+          throw error;
+        }
+      };
+      const as = { ...harness.dependencies, door: { ...door, apply } };
+      expect(await harness.run('tokenization.request', { tokenizationId: id }, as)).toBe(state);
+      expect(failedCommits).toBe(1);
+      expect(await harness.row(id)).toMatchObject({ state, attempt: 1, version: 3 });
+    },
+  );
+
+  test('a commit whose answer the outage swallowed is not made twice', async ({
+    openJobHarness,
+    door,
+  }) => {
+    let isLost = false;
+    const harness = await openJobHarness();
+    const { id } = await harness.open(redirectWithoutPush, false);
+    const apply: typeof door.apply = async (change) => {
+      const outcome = await door.apply(change);
+      if (change.event !== 'tokenization.redirect_issued' || isLost) return outcome;
+      isLost = true;
+      throw databaseIsAway();
+    };
+    const as = { ...harness.dependencies, door: { ...door, apply } };
+    await harness.run('tokenization.request', { tokenizationId: id }, as);
+    expect(isLost).toBe(true);
+    expect(await harness.row(id)).toMatchObject({ state: 'awaiting_customer', version: 3 });
   });
 });

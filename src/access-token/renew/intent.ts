@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import pRetry from 'p-retry';
 import { findAccessToken, type ReadAccessToken } from '../../db/access-tokens.ts';
 import { findCredentialById } from '../../db/credentials.ts';
-import { isDatabaseOutage } from '../../db/faults.ts';
 import type { CredentialRow } from '../../db/rows.ts';
 import { callFor } from '../../domain/access-token-renewal.ts';
 import {
@@ -119,23 +117,4 @@ export async function applyFenced(
     if (present?.state !== intent.state) return true;
     row = present;
   }
-}
-
-const outageRetryMs = 250;
-
-/**
- * Repeats a commit while the database is away, for as long as a lease lasts: the reply of the
- * gateway is in the memory of this process and nowhere else.
- */
-export async function retryDuringOutage<Result>(
-  commit: () => Promise<Result>,
-  { settings }: Pick<RenewalContext, 'settings'>,
-): Promise<Result> {
-  const endsAtMs = performance.now() + settings.accessToken.leaseMs;
-  return await pRetry(commit, {
-    retries: Infinity,
-    factor: 1,
-    minTimeout: outageRetryMs,
-    shouldRetry: ({ error }) => isDatabaseOutage(error) && performance.now() < endsAtMs,
-  });
 }

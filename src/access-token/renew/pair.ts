@@ -1,4 +1,5 @@
 import { findAccessToken } from '../../db/access-tokens.ts';
+import { retryDuringOutage } from '../../db/retry-during-outage.ts';
 import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import { accessTokenTimes } from '../../domain/access-token-times.ts';
 import type { RenewalEvent } from '../../domain/access-token-renewal.ts';
@@ -7,7 +8,7 @@ import type { AccessTokenReply } from '../../gateway/client.ts';
 import type { Secret } from '../../security/secret.ts';
 import { tokenPlace } from '../row.ts';
 import type { RenewalContext, RenewalIntent } from './context.ts';
-import { applyFenced, retryDuringOutage } from './intent.ts';
+import { applyFenced } from './intent.ts';
 
 /** A pair of tokens from the gateway. */
 type TokenPair = Extract<AccessTokenReply, { kind: 'done' }>;
@@ -24,7 +25,7 @@ export async function commitPair(
   const change = { event, patch, audit: { detail: { generation, expiresAt } } };
   const isApplied = await retryDuringOutage(
     async () => await applyFenced(intent, change, context),
-    context,
+    context.settings.accessToken.leaseMs,
   );
   if (isApplied) return done(intent.call === 'refresh' ? 'refreshed' : 'issued');
   return await recordLatePair(intent, generation, context);
@@ -83,5 +84,8 @@ async function recordLatePair(
     });
     return isApplied ? done('overtaken') : undefined;
   };
-  return await retryDuringOutage(async () => await retryOnStaleVersion(record), context);
+  return await retryDuringOutage(
+    async () => await retryOnStaleVersion(record),
+    context.settings.accessToken.leaseMs,
+  );
 }

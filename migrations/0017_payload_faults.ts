@@ -1,7 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * Checks the payload of `token_lifecycle.enqueue`, so that a backend's transaction fails at once.
+ * Creates the functions with which `token_lifecycle.enqueue` checks a payload, so that an invalid
+ * payload fails the backend's transaction at once.
  *
  * Lock: none.
  */

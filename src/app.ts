@@ -118,7 +118,10 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
       onNotification: nudge,
       onLive: nudge,
       onFault: (error) =>
-        logger.warn({ error }, 'LISTEN connection lost; polling for enqueued jobs instead'),
+        logger.warn(
+          { error },
+          'LISTEN connection lost; until it is back, the relay finds enqueued jobs by polling',
+        ),
     });
     shutdown.own('enqueue listener', listener);
   }

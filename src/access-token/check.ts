@@ -31,8 +31,8 @@ export async function checkAccessTokens(db: Db): Promise<readonly AccountCheck[]
 }
 
 /**
- * Calls the OAuth base of an environment with a made-up refresh token, which creates no token and
- * ends none.
+ * Calls the OAuth base of an environment with a made-up refresh token. The call creates
+ * no token and ends none.
  */
 export async function checkOauthPlace(
   gateway: Pick<GatewayClient, 'refreshAccessToken'>,

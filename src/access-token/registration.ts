@@ -31,7 +31,7 @@ export async function registerAccessToken(
   });
 }
 
-/** The credential has a new secret: a suspended token is tried again at once. */
+/** The credential has a new secret: the renewal of a suspended token is due at once. */
 export async function retryAccessToken(
   dependencies: Dependencies,
   credential: Pick<CredentialRow, 'id' | 'name'>,

@@ -8,8 +8,9 @@ export function formerCodesOf(secrets: Secrets): readonly string[] {
 }
 
 /**
- * The secrets with these former codes, the latest first. Of too many codes, the oldest and the
- * latest ones stay: the gateway may still sign with the oldest, whatever was tried since.
+ * The secrets with these former codes, the latest first. If there are more codes than fields, the
+ * oldest and the latest ones stay: the gateway may still sign with the oldest, even after an
+ * operator stored several newer codes.
  */
 export function withFormerCodes(secrets: Secrets, codes: readonly string[]): Secrets {
   const former = [...new Set(codes)].filter((code) => code !== secrets['secureCode']);

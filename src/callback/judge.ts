@@ -203,7 +203,7 @@ async function keepOrphanWaiting(
   if (outcome.isApplied) {
     context.logger.error(
       { callbackId: callback.id, channel: callback.channel, reason },
-      'callback abandoned: no tokenization accepted it in time; fix the reason, then run "token-worker callbacks replay"',
+      'callback abandoned: the worker could not match it to a tokenization in time; remove the cause named in "reason", then run "token-worker callbacks replay <callbackId>"',
     );
   }
   return done('abandoned');

@@ -18,8 +18,8 @@ import type { TokenTransport, Wait } from './token-client.ts';
 type CallContent = Omit<Call<unknown>, 'method' | 'path' | 'isIdempotent' | 'isAnswer'>;
 
 /**
- * Creates the transport over HTTP. All calls except reveals are idempotent and retried. Access
- * tokens are cached and refreshed in the background.
+ * Creates the transport over HTTP. All calls except reveals are idempotent and retried. It
+ * caches access tokens and requests them from the worker again in the background.
  */
 export function createHttpTransport(send: Connection): TokenTransport {
   const get = async <Answer>(

@@ -5,7 +5,7 @@ const outageRetryMs = 250;
 
 /**
  * Repeats a commit while PostgreSQL is unavailable, for at most `forMs` milliseconds. For a reply
- * of the gateway: it is in the memory of this process and nowhere else. A commit whose answer was
+ * of the gateway: only the memory of this process holds it. A commit whose answer was
  * lost runs again, so it must notice its own change.
  *
  * @throws the last error once the time is over, or any error that is no outage

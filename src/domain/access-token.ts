@@ -39,7 +39,7 @@ export const accessTokenTransitions = [
   { event: 'access_token.refresh_rejected', from: ['refreshing'], to: 'rejected' },
   { event: 'access_token.lease_lost', from: ['refreshing'], to: 'ambiguous' },
   { event: 'access_token.lease_lost', from: ['issuing'], to: 'none' },
-  // A pair came after its attempt was over. It is dropped; the next renewal asks again.
+  // A pair came after its attempt was over. The worker drops it; the next renewal gets another.
   { event: 'access_token.late_reply', from: accessTokenStates, to: 'same' },
   // The gateway refused the present generation from a backend: its renewal is brought forward.
   { event: 'access_token.reported_invalid', from: accessTokenStates, to: 'same' },

@@ -11,7 +11,8 @@ import type { QueueName } from './queue-names.ts';
 export interface BackendJob {
   readonly queue: QueueName;
   /**
-   * The content that a backend sends. The worker's own jobs of the same name carry an id instead.
+   * The content that a backend sends. The worker's own jobs of the same name carry only an id, or
+   * the name of a credential and the generation of its access token.
    */
   readonly payload: z.ZodType;
   /** One sentence for the published schema. */

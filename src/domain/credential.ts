@@ -21,7 +21,7 @@ export const credentialTransitions = [
   // A backend gets an OPCCOUNT credential to sign its calls with.
   { event: 'credential.revealed', from: ['active'], to: 'same' },
   { event: 'credential.removed', from: ['active'], to: 'removed' },
-  // A removed name is stored again.
+  // An operator, or a start of the worker, stores a credential under the name of a removed one.
   { event: 'credential.restored', from: ['removed'], to: 'active' },
 ] as const satisfies readonly Transition<CredentialState, string>[];
 

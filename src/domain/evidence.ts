@@ -100,9 +100,9 @@ const withQuery = (reason: string): Decision => ({ needsQuery: true, reason });
  * the reply to that request comes first.
  *
  * Rank 2 may fail a tokenization and, under the policy `signed`, activate one. The worker queries
- * after a failure too, because the customer may have tried again. A message of a lower rank only
- * makes the worker query. The final state therefore depends on the gateway's answers alone, not on
- * the order or the number of messages.
+ * after a failure too, because the customer may have tried again. A message of a lower rank makes
+ * the worker query, and never sets a final state. The order and the number of messages therefore
+ * do not decide the final state.
  */
 export function decideOnMessage(
   facts: TokenizationFacts,

@@ -6,8 +6,8 @@ const shape = new RegExp(`~\\d+~[0-9a-f]{${idLength}}$`);
  * The reference for a repeated attempt (from 2) of a request whose reply was lost: `<merchant
  * reference>~<attempt>~<part of the id>`.
  *
- * The gateway takes 50 characters, so the merchant's reference is cut. The part of the
- * tokenization's id keeps two references apart that begin alike.
+ * The gateway takes 50 characters, so the worker cuts the merchant's reference. The part of the
+ * tokenization's id keeps cut references distinct when they begin with the same characters.
  */
 export function givenReference(merchantReferenceId: string, attempt: number, id: string): string {
   const suffix = `~${attempt}~${id.replaceAll('-', '').slice(0, idLength)}`;

@@ -8,7 +8,7 @@ const isStorable = (value: string): boolean => value.isWellFormed() && !value.in
 
 /** A text of at most `lengthMax` characters that PostgreSQL can store. */
 export const storableText = (lengthMax: number) =>
-  z.string().max(lengthMax).refine(isStorable, 'holds NUL or half a character');
+  z.string().max(lengthMax).refine(isStorable, 'contains NUL or an unpaired surrogate');
 
 const nonEmptyText = (lengthMax: number) => storableText(lengthMax).min(1);
 

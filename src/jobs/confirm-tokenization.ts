@@ -43,8 +43,8 @@ export const confirmTokenization = defineJob({
       case 'active':
         return await watchToken(row, context);
       case 'disabling':
-        // This job was enqueued before the disabling began, and `token.disable` is at work on the
-        // row.
+        // Not due: this job was enqueued before the disabling began, and `token.disable` now
+        // cancels the token.
         if (row.reconcile_at !== null && row.reconcile_at > context.now) return done('not_due');
         return await cancelTokenAtGateway(row, context);
       case 'disabled':
@@ -56,7 +56,7 @@ export const confirmTokenization = defineJob({
   },
 });
 
-/** `now` is the database's clock, because the instants in the row are. */
+/** `now` is read from the database's clock, as are the times in the row. */
 type ConfirmContext = { readonly now: Date } & JobContext<(typeof confirmEvents)[number]>;
 
 /**

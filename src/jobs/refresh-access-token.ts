@@ -59,8 +59,8 @@ export const refreshAccessToken = defineJob({
     if (row === undefined) return done('not_registered');
     if (generation !== undefined && row.generation !== generation) return done('already_renewed');
     if (belongsToPreviousApp(row, credential)) {
-      // The pair that a call for the previous application brings is not due before most of its life
-      // is over.
+      // The call under way is for the previous application. If its pair commits, no scan finds the
+      // token due for most of its life, so this job itself waits for the end of the lease.
       if (leaseLeftMs(row) > 0) return snooze(leaseLeftMs(row), 'former_app');
     } else if (isTooSoon(row, context.settings.accessToken)) return done('too_soon');
     return await renew(credential, row, context);
@@ -197,7 +197,7 @@ async function commitFailure(
     ...(next === 'retry_soon' && { jobs: [retry] }),
   };
   const commit = async (): Promise<boolean> => await applyFenced(intent, change, context);
-  // Without a reply there is nothing to keep through an outage: the lease ends by itself.
+  // A stopping worker has no reply to save: it tries once, and otherwise lets its lease expire.
   const { leaseMs } = context.settings.accessToken;
   const isApplied = isStopping ? await commit() : await retryDuringOutage(commit, leaseMs);
   if (!isApplied) return done('overtaken');
@@ -215,7 +215,7 @@ async function reportSuspended(
   if (await retryIfReplaced(credential, context)) return done('credential_replaced');
   context.logger.error(
     { credential: credential.name, code: 'gateway_refused', gatewayCode },
-    'the gateway refuses this credential; its access token is suspended',
+    'the gateway refuses this credential; the worker suspends the renewal of its access token',
   );
   return done('suspended');
 }

@@ -159,7 +159,7 @@ test('a scan that never runs raises an alarm, and the watchdog enqueues it once'
   }
 });
 
-test('the least life is that of the active credential with the least left, and none where it has no valid token', async ({
+test('the least remaining life counts active credentials only, and is 0 or less if one of them has no valid token', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness({ appKeys: ['app-1', 'app-2', 'app-3'] });

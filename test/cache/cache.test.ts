@@ -43,7 +43,7 @@ describe('a read', () => {
     expect(source.loads).toBe(2);
   });
 
-  test('gets a young value without a load, and an older one at once while it is loaded again', async () => {
+  test('gets a fresh value without a load, and a stale one at once while the cache revalidates it', async () => {
     const { clock, read } = openCache();
     await read();
     clock.nowMs += 9;

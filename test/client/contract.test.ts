@@ -160,7 +160,7 @@ describe.for(['over-http', 'on-postgres'])('client %s', (way) => {
     }
   });
 
-  test('reads a valid access token, recorded under its name, and reports one that was refused', async () => {
+  test('reads a valid access token, which the worker records under the name of the client, and reports a refused one', async () => {
     const client = clientOf(way);
     const first = await client.getAccessToken();
     expect(await probe(worker.sandbox, first.accessToken)).toBe(true);

@@ -276,7 +276,7 @@ describe('a concurrent tokenization and change of its credential', () => {
   });
 });
 
-test('a tokenization is completed even when an older version removed its credential', async ({
+test('a tokenization is completed even if an older release of the worker removed its credential', async ({
   openJobHarness,
   databaseUrl,
 }) => {

@@ -47,7 +47,7 @@ describe('a credential that the environment manages', () => {
   });
 
   test.for(['rotated', 'removed'] as const)(
-    'is refused to a command that a start overtakes: %s',
+    'cannot be %s by a command if a start of the worker stores it first',
     async (event, { openTokenHarness }) => {
       const { dependencies } = await openTokenHarness();
       await add(dependencies);

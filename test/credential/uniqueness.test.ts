@@ -125,7 +125,7 @@ describe('concurrent writers', () => {
     },
   );
 
-  test('cannot both add one name; storing it replaces what the first has written', async ({
+  test('cannot both add one name: the second add is refused', async ({
     openTokenHarness,
   }) => {
     const { dependencies } = await openTokenHarness();
@@ -137,7 +137,12 @@ describe('concurrent writers', () => {
       paths: ['name'],
     });
     expect((await secretsOf(dependencies, till)).row.account).toBe(account.account);
+  });
 
+  test('a start that stores a name replaces what a concurrent add wrote', async ({
+    openTokenHarness,
+  }) => {
+    const { dependencies } = await openTokenHarness();
     const stores = overtaken(dependencies, 'credential.added', () => add(dependencies, funds, va));
     const secrets = { ...va, vaCode: '2' };
     const input = { ...funds, environment: 'sandbox', secrets } as const;

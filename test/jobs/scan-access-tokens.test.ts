@@ -199,7 +199,7 @@ const appsOf = (count: number) =>
     appSecret: 'secret',
   }));
 
-test('a process makes no more calls to one host at once than its share of the concurrency', async ({
+test('a process makes no more concurrent calls to a host than the share of its concurrency that one host may use', async ({
   databaseUrl,
   skip,
 }) => {

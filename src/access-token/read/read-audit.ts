@@ -40,8 +40,8 @@ export interface AccessTokenReadAuditOptions {
     isLost: boolean,
   ) => void;
   /**
-   * How many rows may wait to be written, default 50,000. More are given up, so that an outage
-   * takes no more memory.
+   * How many rows may wait to be written, default 50,000. When one more would wait, the audit drops
+   * all waiting reads and reports them as lost, so that an outage takes no more memory.
    */
   readonly rowsMax?: number;
 }
@@ -108,7 +108,7 @@ export function createAccessTokenReadAudit({
     try {
       await (onUnrecorded(...told) as unknown);
     } catch {
-      // Nothing is left to report to.
+      // The audit has no other place to report a fault of the callback itself.
     }
   }
 

@@ -115,7 +115,7 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): Subs
   const { db, keyring, isSubscribed, waitMsMax = waitMsMaxDefault } = options;
   const { onRead = () => undefined, now = () => performance.now() } = options;
   const tokens = createCache<StoredToken>({ loadTimeoutMs: databaseTimeoutMs, now });
-  /** Stores nothing: all reads of an expired token share one wait for its renewal. */
+  /** Single flight without storage: all reads of an expired token share one wait for a renewal. */
   const renewals = createCache<ValidToken>();
   const audit = createAccessTokenReadAudit(options);
 
@@ -124,7 +124,8 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): Subs
 
   async function loadToken(credential: string, startedAtMs: number): Promise<Loaded<StoredToken>> {
     const query = findReadableAccessToken(db, credential);
-    // A query that hangs is given up, so that the next one takes a connection that works.
+    // The reader stops waiting after this time. The hung query keeps its pool connection, so the
+    // next load uses another one.
     const row = await withTimeout(query, waitMsMaxDefault, databaseIsAway);
     const token = row && openToken(row, startedAtMs, keyring);
     const maxStaleOnErrorMs = token === undefined ? 0 : token.validUntilMs - startedAtMs;

@@ -7,8 +7,8 @@ import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { refreshJob } from '../../domain/outbox-job.ts';
 
 /**
- * What a report led to: a renewal, or nothing, because that generation was replaced or its renewal
- * is under way.
+ * What a report led to: an earlier renewal, or nothing, because the worker has replaced that
+ * generation, is renewing it, or has its renewal due already.
  */
 export type ReportResult = 'renewal_brought_forward' | 'ignored';
 
@@ -51,6 +51,7 @@ export async function reportInvalidToken(
       },
     ],
   });
-  // A renewal, an alarm or another report changed the row at this moment: it is due already.
+  // `ignored` if another change of the row was first: after a renewal, an alarm or another report,
+  // the renewal of this generation is done, under way or due.
   return outcome.isApplied ? 'renewal_brought_forward' : 'ignored';
 }

@@ -83,8 +83,8 @@ function isFirstAttempt({ state, renewing_since: since }: ReadAccessToken): bool
 }
 
 /**
- * Ends the attempt of a worker that died. It counts as a failure, so that a call which kills each
- * worker raises an alarm.
+ * Ends the attempt of a worker whose lease expired: the worker died, or its call took too long. The
+ * attempt counts as a failure, so that a call that kills every worker raises an alarm.
  */
 async function loseLease(row: ReadAccessToken, context: RenewalContext): Promise<void> {
   const failures = row.failures + 1;

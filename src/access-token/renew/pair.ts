@@ -65,8 +65,8 @@ function pairPatch(
 
 /**
  * Records that a pair came too late, and nothing of the pair. Whether the gateway still honours it
- * depends on the call that overtook it, which is unknown here; the next renewal asks again, and a
- * create always works.
+ * depends on the call that overtook it, which is unknown here. The next renewal calls the gateway
+ * again, and a create always works.
  */
 async function recordLatePair(
   { row: { credential_id: credentialId } }: RenewalIntent,

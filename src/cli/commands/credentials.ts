@@ -83,7 +83,7 @@ function registerList(credentials: Command): void {
 
 function registerRotate(credentials: Command): void {
   keyCommand(credentials, 'rotate')
-    .description('replace secrets; the former secure code keeps verifying until --end-overlap')
+    .description('replace secrets; the worker accepts the former secure code until --end-overlap')
     .option('--file <path>', 'the new secrets; standard input when left out')
     .addOption(
       new Option(

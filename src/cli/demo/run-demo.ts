@@ -20,7 +20,7 @@ import { scenarioOf } from './scenarios.ts';
 
 /** How the demo runs. */
 export interface DemoOptions {
-  /** Lifecycles to drive; with 0 the reader is the only customer. */
+  /** Lifecycles to drive; with 0 the person who runs the demo is the only customer. */
   readonly tokens: number;
   /** Whether the demo ends by itself; otherwise it runs until Ctrl-C. */
   readonly isExiting: boolean;

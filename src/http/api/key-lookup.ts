@@ -47,7 +47,7 @@ const unknownKeyWaitMs = 250;
 
 const cacheKey = 'stored keys';
 
-/** A read of the stored keys; `isGivenUp` where nothing waits for it any longer. */
+/** A query for the stored keys; `isGivenUp` once it failed or took longer than its timeout. */
 interface Reading {
   readonly keys: Promise<readonly KnownKey[]>;
   isGivenUp: boolean;

@@ -44,7 +44,8 @@ type EvidenceContext = JobContext<(typeof evidenceEvents)[number]>;
 
 /**
  * Applies evidence to a tokenization as far as its rank allows (`src/domain/evidence.ts`). Unproven
- * evidence makes the worker query the gateway and changes nothing else.
+ * evidence makes the worker query the gateway. It may move an open tokenization to `confirming`,
+ * but never to a final state.
  */
 export async function applyEvidence(
   evidence: Evidence,

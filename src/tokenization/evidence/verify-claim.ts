@@ -53,8 +53,8 @@ export async function verifyClaim(
 }
 
 /**
- * All claims about one attempt share an answer. A signed one about an earlier attempt gets its own
- * query.
+ * Unproven messages share one answer about the current attempt. A signed message about an abandoned
+ * attempt gets its own query.
  */
 async function queryForClaim(
   unconfirmed: UnconfirmedMessage,

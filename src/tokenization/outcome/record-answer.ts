@@ -24,7 +24,7 @@ export const answerEvents = [
   'reconcile.exhausted',
 ] as const;
 
-/** `now` is the database's clock, because the instants in the row are. */
+/** `now` is read from the database's clock, as are the times in the row. */
 type AnswerContext = { readonly now: Date } & JobContext<(typeof answerEvents)[number]>;
 
 /**

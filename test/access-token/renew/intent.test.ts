@@ -41,7 +41,7 @@ describe('a job for a generation', () => {
 });
 
 describe('while a renewal is under way', () => {
-  test('the token is not due before the lease is over, by the clock of the database alone', async ({
+  test('the token is due when the lease expires, measured only by the clock of the database', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness();

@@ -65,7 +65,7 @@ test.for([
   },
 );
 
-test('a late pair of an application that was replaced, or of a credential that was removed, is dropped too', async ({
+test('a pair is dropped if its application was replaced or its credential removed during the call', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness({ appKeys: ['app-1', 'app-2'] });

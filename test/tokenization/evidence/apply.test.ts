@@ -37,7 +37,7 @@ describe('evidence before the first result', () => {
     },
   );
 
-  test('a proven push activates the token by itself under the policy signed', async ({
+  test('under the confirm policy "signed", a proven push activates the token without a query', async ({
     openJobHarness,
   }) => {
     const { open, receive, decide, row } = await openJobHarness({

@@ -120,7 +120,7 @@ describe('waiting for a tokenization', () => {
     ['failed', false, 'redirect', true],
     ['expired', true, 'final', true],
   ] as const)(
-    'state %s with a redirect address (%s) ends a wait for %s: %s',
+    'state %s, redirect URL present: %s, wait for %s: ended %s',
     ([state, hasUrl, until, has]) => {
       expect(hasReached({ state, has_redirect_url: hasUrl }, until)).toBe(has);
     },

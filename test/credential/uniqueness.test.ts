@@ -125,9 +125,7 @@ describe('concurrent writers', () => {
     },
   );
 
-  test('cannot both add one name: the second add is refused', async ({
-    openTokenHarness,
-  }) => {
+  test('cannot both add one name: the second add is refused', async ({ openTokenHarness }) => {
     const { dependencies } = await openTokenHarness();
     const late = overtaken(dependencies, 'credential.added', () =>
       add(dependencies, till, account),

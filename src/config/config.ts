@@ -64,8 +64,6 @@ function completeValues({ queue, gateway, jobs, webhook, ...rest }: Values<typeo
       ...jobs,
       /** How long an intent may lack a result: longer than the slowest job that writes one. */
       leaseMs: 30_000,
-      /** The wait between the two "none" answers after which a request counts as lost. */
-      noneSpacingMs: 60_000,
       accessToken: {
         ...jobs.accessToken,
         /** How long one renewal holds its lease. */

@@ -38,7 +38,12 @@ export const jobVariables = {
   resubmitPolicy: variable(
     'RESUBMIT_POLICY',
     oneOf(['new-reference', 'same-reference', 'manual']).prefault('new-reference'),
-    'what follows when the gateway says twice that it does not know a lost request: `new-reference`, `same-reference` or `manual`',
+    'what follows when the gateway says twice that it does not know a lost request: `new-reference`, `same-reference` or `manual`. Where it knows the request but the URL of its page was lost: a new reference, or with `manual` the event `tokenization.redirect_lost`',
+  ),
+  lostAnswerSpacingMs: variable(
+    'LOST_ANSWER_SPACING_MS',
+    wholeNumber(1_000, 3_600_000).prefault('60000'),
+    'the least time between the two answers after which a request, or its page, counts as lost',
   ),
   resubmissionsMax: variable(
     'RESUBMISSIONS_MAX',

@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
 import pg from 'pg';
 import { AppError } from '../domain/errors.ts';
+import { schemaVersion } from './schema-version.ts';
 import type { Schema } from './schema.ts';
 
 /** A connection pool or an open transaction. Queries take either, so that they compose. */
@@ -88,10 +89,10 @@ export function handlePoolErrors(pool: pg.Pool, onBreak: (error: Error) => void)
 async function canTakeRole(url: string): Promise<boolean> {
   return await withClient(url, async (client) => {
     const { rows } = await client.query<{ migrated: boolean; member: boolean }>(
-      // This table comes with the latest migration; a test checks that it does.
-      `select to_regclass('token_lifecycle.host_rate_limit') is not null as migrated,
+      // A newer release may have migrated further; its schema works with this release.
+      `select coalesce(obj_description(to_regnamespace('token_lifecycle'), 'pg_namespace') >= $2, false) as migrated,
         exists (select from pg_roles where rolname = $1) and pg_has_role(current_user, $1, 'member') as member`,
-      [applicationRole],
+      [applicationRole, schemaVersion],
     );
     if (rows[0]?.migrated !== true) {
       throw new AppError(

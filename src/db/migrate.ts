@@ -1,5 +1,5 @@
-import { Kysely, PostgresDialect } from 'kysely';
-import { type MigrationResultSet, Migrator } from 'kysely/migration';
+import { Kysely, PostgresDialect, sql } from 'kysely';
+import { type Migration, type MigrationResultSet, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { AppError } from '../domain/errors.ts';
 import { handlePoolErrors, withClient } from './database.ts';
@@ -34,7 +34,7 @@ export async function migrate(databaseUrl: string): Promise<MigrationReport> {
   try {
     const migrator = new Migrator({
       db,
-      provider: { getMigrations: async () => migrations },
+      provider: { getMigrations: async () => namedMigrations },
       migrationTableSchema: 'token_lifecycle',
     });
     const outcome = await migrator.migrateToLatest();
@@ -44,6 +44,22 @@ export async function migrate(databaseUrl: string): Promise<MigrationReport> {
     await db.destroy();
   }
 }
+
+/**
+ * The migrations, each of which also writes its name as the comment of the schema. Any login may
+ * read that comment, so `openDatabase` compares it with the latest migration of its release.
+ */
+const namedMigrations: Readonly<Record<string, Migration>> = Object.fromEntries(
+  Object.entries(migrations).map(([name, migration]) => [
+    name,
+    {
+      async up(db) {
+        await migration.up(db);
+        await sql`comment on schema token_lifecycle is ${sql.lit(name)}`.execute(db);
+      },
+    },
+  ]),
+);
 
 /**
  * Tells the operator which migration failed and why. PostgreSQL's message names tables, roles and

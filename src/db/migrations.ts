@@ -21,6 +21,7 @@ import * as orphanReunion from '../../migrations/0019_orphan_reunion.ts';
 import * as credentialGuard from '../../migrations/0020_credential_guard.ts';
 import * as accessTokenRead from '../../migrations/0021_access_token_read.ts';
 import * as hostRateLimit from '../../migrations/0022_host_rate_limit.ts';
+import * as lostAnswer from '../../migrations/0023_lost_answer.ts';
 
 /**
  * Every migration by name, in order. An explicit list works the same from sources and from the
@@ -49,4 +50,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0020_credential_guard': credentialGuard,
   '0021_access_token_read': accessTokenRead,
   '0022_host_rate_limit': hostRateLimit,
+  '0023_lost_answer': lostAnswer,
 };

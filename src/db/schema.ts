@@ -72,8 +72,8 @@ interface TokenizationTable extends EntityColumns<TokenizationState> {
   readonly evidence_index: string | null;
   readonly review: string | null;
   readonly attempt: number;
-  readonly none_count: number;
-  readonly none_at: Date | null;
+  readonly lost_answer: 'none' | 'pending' | null;
+  readonly lost_answer_at: Date | null;
   readonly is_deadline_extended: boolean;
   readonly deadline_at: Date | null;
   readonly lease_until: Date | null;

@@ -58,9 +58,13 @@ export async function openDirectTokenClient(
   }
 }
 
-/** Whether PostgreSQL refused a statement because the login lacks a privilege. */
+/**
+ * Whether PostgreSQL refused a statement because the login lacks a privilege. The schema exists by
+ * then; a login without USAGE on it sees no table (42P01).
+ */
 function isPrivilegeMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '42501';
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return error.code === '42501' || error.code === '42P01';
 }
 
 function privilegeError(): TokenClientError {

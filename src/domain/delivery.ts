@@ -38,6 +38,7 @@ export type WebhookEndpointEvent = (typeof webhookEndpointTransitions)[number]['
 
 const announcedEvents: ReadonlySet<string> = new Set([
   'tokenization.redirect_issued',
+  'tokenization.redirect_lost',
   'tokenization.activated',
   'tokenization.failed',
   'tokenization.expired',

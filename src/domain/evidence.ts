@@ -62,6 +62,7 @@ export const reviewReasons = [
   'evidence_id_differs',
   'reconcile_exhausted',
   'lost_request',
+  'redirect_lost',
   'disable_refused',
 ] as const;
 
@@ -168,13 +169,8 @@ function decideOnPending(
   { state, isExtendable }: TokenizationFacts,
   message: MessageEvidence,
 ): Decision {
-  if (state === 'submit_unknown') {
-    // A signed message shows that the gateway has the request, so the worker must not send it
-    // again.
-    return message.isSigned
-      ? { event: 'evidence.accepted', ...withQuery('query_queued') }
-      : withQuery('query_queued');
-  }
+  // No customer has the page of a request whose reply was lost, so a query decides.
+  if (state === 'submit_unknown') return withQuery('query_queued');
   if (!isExtendable) return withoutQuery('still_pending');
   return rankOf(message) >= 2
     ? { event: 'evidence.pending', ...withoutQuery('deadline_extended') }
@@ -246,8 +242,8 @@ export function decideOnClaim(
 
 /**
  * What the gateway's own answer does to a tokenization without a usable token. An answer that
- * settles nothing has no event: the caller schedules the next query. `none` for a request that may
- * have been lost is left to the resubmission policy.
+ * settles nothing has no event: the caller schedules the next query. `none` and `pending` for a
+ * request whose reply was lost are left to the resubmission policy.
  */
 export function decideOnAnswer(facts: TokenizationFacts, answer: AnswerEvidence): Decision {
   const { state } = facts;
@@ -265,9 +261,6 @@ export function decideOnAnswer(facts: TokenizationFacts, answer: AnswerEvidence)
         ? { event: 'reconcile.settled', ...withoutQuery('settled') }
         : { event: 'tokenization.failed', ...withoutQuery('failed') };
     case 'pending':
-      return state === 'submit_unknown'
-        ? { event: 'tokenization.located', ...withQuery('located') }
-        : expireOrQueryAgain(facts);
     case 'none':
       return expireOrQueryAgain(facts);
     case 'unknown':

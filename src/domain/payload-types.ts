@@ -177,6 +177,7 @@ export type TokenizationView = {
     | 'evidence_id_differs'
     | 'reconcile_exhausted'
     | 'lost_request'
+    | 'redirect_lost'
     | 'disable_refused'
     | null;
   /** Merchant's reference of the request. */

@@ -31,9 +31,15 @@ export const tokenizationTransitions = [
     to: 'awaiting_customer',
   },
   { event: 'tokenization.outcome_unknown', from: ['submitting'], to: 'submit_unknown' },
-  // The gateway knows the reference but has no result yet. The redirect address was in the lost
-  // reply.
-  { event: 'tokenization.located', from: ['submit_unknown'], to: 'confirming' },
+  // The reply names neither a page for the customer nor a result: the gateway is still at work.
+  {
+    event: 'tokenization.pending',
+    from: ['submitting', 'submit_unknown'],
+    to: 'confirming',
+  },
+  // The gateway has the request, but the URL of its page was in the lost reply, and the policy
+  // forbids to send it again.
+  { event: 'tokenization.redirect_lost', from: ['submit_unknown'], to: 'confirming' },
   { event: 'tokenization.resubmitted', from: ['submit_unknown'], to: 'requested' },
   { event: 'evidence.accepted', from: ['awaiting_customer', 'submit_unknown'], to: 'confirming' },
   // A late success: the state stays until the gateway confirms it.

@@ -16,6 +16,7 @@ import { sealedPlace } from '../db/sealed-place.ts';
 /** The changes that the reply to a creation may lead to. */
 const replyEvents = [
   'tokenization.redirect_issued',
+  'tokenization.pending',
   'tokenization.activated',
   'tokenization.failed',
   'tokenization.outcome_unknown',
@@ -197,8 +198,19 @@ function immediateResultChange(
         patch: { lease_until: null, ...reconcileAfterFailure(row, context.settings) },
         audit: { channel: 'create_reply', reason: 'status', detail },
       } as const;
+    // The gateway has the request and wants no customer: it must not be sent again.
     default:
-      return outcomeUnknownChange(`status_${reply.status}`, context);
+      return {
+        result: 'confirming',
+        event: 'tokenization.pending',
+        patch: {
+          order_reference_id: reply.orderReferenceId ?? null,
+          lease_until: null,
+          deadline_at_in_ms: context.settings.awaitingCustomerDeadlineMs,
+          ...firstReconcileStep(context.settings),
+        },
+        audit: { channel: 'create_reply', detail },
+      } as const;
   }
 }
 

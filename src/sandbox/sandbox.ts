@@ -20,7 +20,7 @@
  *     contradicting   sends a signed failure after the success
  *     dropped         sends no genuine push
  *     late            sends the push two seconds late
- *     lost-reply      resets the connection after the effect of the first create call
+ *     lost-reply      resets the connection after the effect of the first create call of a request
  *
  * Fault switches change all traffic. `faultSwitchesSchema` describes them; `setFaults` and
  * `PUT /sandbox/faults` set them. The other controls are `GET /sandbox/state`,

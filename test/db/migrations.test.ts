@@ -6,6 +6,7 @@ import pg from 'pg';
 import { describe, expect, inject } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { migrate } from '../../src/db/migrate.ts';
+import { schemaVersion } from '../../src/db/schema-version.ts';
 import { migrations } from '../../src/db/migrations.ts';
 import { onServer, urlOf } from '../support/services/database.ts';
 import { test as base } from '../support/harness/fixtures.ts';
@@ -66,6 +67,7 @@ test('the worker refuses a database without the latest migration, and accepts it
   bareUrl,
 }) => {
   const latest = Object.keys(migrations).toSorted().at(-1);
+  expect(schemaVersion).toBe(latest);
   const before = Object.fromEntries(
     Object.entries(migrations).filter(([migration]) => migration !== latest),
   );

@@ -256,7 +256,10 @@ class Playback {
       unverified_sender_stopped_resubmission:
         !message.isSigned && isMoved && before === 'submit_unknown',
       signed_request_left_lost:
-        message.isSigned && !message.isAbandonedAttempt && this.state === 'submit_unknown',
+        message.isSigned &&
+        message.says !== 'pending' &&
+        !message.isAbandonedAttempt &&
+        this.state === 'submit_unknown',
       abandoned_attempt_failed: message.isAbandonedAttempt && event === 'tokenization.failed',
       failed_without_asking: event === 'tokenization.failed' && !needsQuery,
       success_without_asking:

@@ -76,7 +76,6 @@ async function untilRedirect(app: App, id: string): Promise<string | undefined> 
     const row = await findTokenization(app.operations.db, id);
     if (row === undefined || !isOpen(row.state)) return undefined;
     if (row.redirect_url !== null) return row.redirect_url;
-    if (row.state === 'submit_unknown' || row.state === 'confirming') return undefined;
     await new Promise((resolve) => setTimeout(resolve, pollEveryMs));
   }
   return undefined;

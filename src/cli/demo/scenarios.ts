@@ -41,6 +41,8 @@ export const scenarios: readonly Scenario[] = [
   { ...base, name: 'refused', remark: 'sandbox:refuse', customer: 'none', expected: 'failed' },
   { ...base, name: 'browser closed', customer: 'approves_and_closes' },
   { ...base, name: 'reply lost', remark: 'sandbox:approve+lost-reply', customer: 'none' },
+  // The worker sends the request again, because no customer got the page of the first one.
+  { ...base, name: 'page lost', remark: 'sandbox:redirect+lost-reply' },
   {
     ...base,
     name: 'pushes lost',

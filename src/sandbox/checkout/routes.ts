@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { isGivenReference } from '../../domain/given-reference.ts';
 import { answerCodes, refusal } from '../answer-codes.ts';
 import type { AccountTerminal } from '../creation/creation.ts';
 import { parseScenario } from '../creation/scenario.ts';
@@ -74,7 +75,9 @@ function merchantReferenceOf(
 
 function findLostReply(body: unknown, attempt: number): NetworkFault | undefined {
   const scenario = parseScenario(findRemark(body), '');
-  const isLost = scenario?.modifiers.has('lost-reply') === true && attempt === 1;
+  // The worker sends a lost request again under a reference that it derives from the merchant's.
+  const isFirst = attempt === 1 && !isGivenReference(findCreateReference(body) ?? '');
+  const isLost = scenario?.modifiers.has('lost-reply') === true && isFirst;
   return isLost ? { kind: 'reset', isAfterEffect: true } : undefined;
 }
 

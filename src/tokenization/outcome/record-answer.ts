@@ -9,16 +9,16 @@ import {
   firstReconcileStep,
 } from '../row.ts';
 import { done, type JobContext, type Outcome, committed } from '../../execution/define-job.ts';
-import { recordNoneAnswer } from './resubmit.ts';
+import { recordLostAnswer } from './resubmit.ts';
 import type { Answer } from '../../gateway/answer.ts';
 
 /** The changes that an answer of the gateway may lead to. */
 export const answerEvents = [
-  'tokenization.located',
   'tokenization.activated',
   'tokenization.failed',
   'tokenization.expired',
   'tokenization.resubmitted',
+  'tokenization.redirect_lost',
   'reconcile.pending',
   'reconcile.settled',
   'reconcile.exhausted',
@@ -44,8 +44,9 @@ export async function recordAnswer(
   }
   const isLostAttemptOpen = decision.event === 'reconcile.settled';
   if (!decision.needsQuery && !isLostAttemptOpen) return done(decision.reason);
-  if (answer.says === 'none' && row.state === 'submit_unknown') {
-    return await recordNoneAnswer(row, answer.gatewayCode, context);
+  const isLost = answer.says === 'none' || answer.says === 'pending';
+  if (isLost && row.state === 'submit_unknown') {
+    return await recordLostAnswer(row, { ...answer, says: answer.says }, context);
   }
   return await scheduleNextStep(row, answer, context);
 }
@@ -84,17 +85,6 @@ function answerChangeOf(
       // The failure is the current attempt's; the queries about a lost one go on.
       if (isResubmitted(row)) return undefined;
       return { event, patch: { reconcile_at: null }, audit } as const;
-    case 'tokenization.located':
-      return {
-        event,
-        patch: {
-          order_reference_id: record?.orderReferenceId ?? row.order_reference_id,
-          deadline_at_in_ms: context.settings.awaitingCustomerDeadlineMs,
-          none_count: 0,
-          ...firstReconcileStep(context.settings),
-        },
-        audit,
-      } as const;
     case 'tokenization.expired': {
       // The queries go on, because a late success still activates the token.
       const step = nextReconcileStep(row, answer, context);

@@ -1,63 +1,66 @@
 import type { TokenizationRow } from '../../db/rows.ts';
 import { givenReference } from '../../domain/given-reference.ts';
-import { done, type JobContext, type Outcome } from '../../execution/define-job.ts';
 import { requestJob } from '../../domain/outbox-job.ts';
+import { committed, done, type JobContext, type Outcome } from '../../execution/define-job.ts';
+import type { Answer } from '../../gateway/answer.ts';
+import { firstReconcileStep } from '../row.ts';
 
 type ResubmitContext = { readonly now: Date } & JobContext<
-  'reconcile.pending' | 'reconcile.exhausted' | 'tokenization.resubmitted'
+  | 'reconcile.pending'
+  | 'reconcile.exhausted'
+  | 'tokenization.resubmitted'
+  | 'tokenization.redirect_lost'
 >;
 
 /**
- * Records that the gateway does not know a request whose outcome is unknown. After two such
- * answers, far enough apart for a late record to appear, the resubmission policy decides.
+ * An answer about a request whose reply was lost. `none`: the gateway does not know the request.
+ * `pending`: it waits for a customer, but the URL of the page was in the lost reply.
  */
-export async function recordNoneAnswer(
+type LostAnswer = Answer & { readonly says: 'none' | 'pending' };
+
+/**
+ * Records that a request was lost, or its page. After two such answers, far enough apart for a late
+ * record or a late result to appear, the worker sends the request again, or the policy decides.
+ */
+export async function recordLostAnswer(
   row: TokenizationRow,
-  gatewayCode: string | undefined,
+  answer: LostAnswer,
   context: ResubmitContext,
 ): Promise<Outcome> {
-  const { noneSpacingMs } = context.settings;
-  const isFirst = row.none_count === 0;
-  const sinceMs = row.none_at === null ? 0 : context.now.getTime() - row.none_at.getTime();
-  if (!isFirst && sinceMs >= noneSpacingMs) return await resubmit(row, gatewayCode, context);
+  const { lostAnswerSpacingMs } = context.settings;
+  const isFirst = row.lost_answer !== answer.says || row.lost_answer_at === null;
+  const sinceMs = isFirst ? 0 : context.now.getTime() - (row.lost_answer_at?.getTime() ?? 0);
+  if (!isFirst && sinceMs >= lostAnswerSpacingMs) {
+    const { resubmitPolicy, resubmissionsMax } = context.settings;
+    const isAllowed = resubmitPolicy !== 'manual' && row.attempt <= resubmissionsMax;
+    return isAllowed ? await resubmit(row, answer, context) : await report(row, answer, context);
+  }
   const isDue = row.reconcile_at !== null && row.reconcile_at <= context.now;
-  if (!isFirst && !isDue) return done('none_again');
+  if (!isFirst && !isDue) return done(`${answer.says}_again`);
   await context.apply({
     entity: 'tokenization',
     row,
     event: 'reconcile.pending',
     patch: {
-      ...(isFirst ? { none_count: 1, none_at_in_ms: 0 } : {}),
-      reconcile_at_in_ms: isFirst ? noneSpacingMs : Math.ceil(noneSpacingMs - sinceMs),
+      ...(isFirst ? { lost_answer: answer.says, lost_answer_at_in_ms: 0 } : {}),
+      reconcile_at_in_ms: isFirst ? lostAnswerSpacingMs : Math.ceil(lostAnswerSpacingMs - sinceMs),
     },
-    audit: { channel: 'query', gatewayCode, detail: { query: 'none' } },
+    audit: auditOf(answer),
   });
-  return done('none_once');
+  return done(`${answer.says}_once`);
 }
 
+/**
+ * Sends the request again. Under its own reference only where the gateway does not know it: a
+ * creation that exists would refuse its reference, or give no second URL.
+ */
 async function resubmit(
   row: TokenizationRow,
-  gatewayCode: string | undefined,
+  answer: LostAnswer,
   context: ResubmitContext,
 ): Promise<Outcome> {
-  const { resubmitPolicy, resubmissionsMax } = context.settings;
-  if (resubmitPolicy === 'manual' || row.attempt > resubmissionsMax) {
-    // A message may have caused this query; the operator is notified once only.
-    if (row.review === 'lost_request' && row.reconcile_at === null) return done('left_to_operator');
-    await context.apply({
-      entity: 'tokenization',
-      row,
-      event: 'reconcile.exhausted',
-      patch: { reconcile_at: null, review: 'lost_request' },
-      audit: {
-        channel: 'query',
-        gatewayCode,
-        detail: { query: 'none', resubmitPolicy, attempt: row.attempt },
-      },
-    });
-    return done('left_to_operator');
-  }
-  const isRenamed = resubmitPolicy === 'new-reference';
+  const { resubmitPolicy, leaseMs } = context.settings;
+  const isRenamed = resubmitPolicy === 'new-reference' || answer.says === 'pending';
   await context.apply({
     entity: 'tokenization',
     row,
@@ -69,18 +72,76 @@ async function resubmit(
       abandoned_references: isRenamed
         ? [...row.abandoned_references, row.gateway_reference]
         : row.abandoned_references,
-      none_count: 0,
-      none_at: null,
+      lost_answer: null,
+      lost_answer_at: null,
       reconcile_step: 0,
-      reconcile_at_in_ms: context.settings.leaseMs,
+      reconcile_at_in_ms: leaseMs,
     },
     audit: {
-      channel: 'query',
-      gatewayCode,
-      reason: 'abandoned_ambiguous',
-      detail: { query: 'none', resubmitPolicy },
+      ...auditOf(answer, { resubmitPolicy }),
+      reason: answer.says === 'pending' ? 'redirect_lost' : 'abandoned_ambiguous',
     },
     jobs: [requestJob(row.id, row.version + 1)],
   });
   return done('resubmitted');
+}
+
+/** Tells the merchant and an operator, because the policy forbids to send the request again. */
+async function report(
+  row: TokenizationRow,
+  answer: LostAnswer,
+  context: ResubmitContext,
+): Promise<Outcome> {
+  return answer.says === 'pending'
+    ? await reportLostRedirect(row, answer, context)
+    : await leaveToOperator(row, answer, context);
+}
+
+/** The gateway has the request, so the queries go on until its deadline. */
+async function reportLostRedirect(
+  row: TokenizationRow,
+  answer: LostAnswer,
+  context: ResubmitContext,
+): Promise<Outcome> {
+  const { settings } = context;
+  const outcome = await context.apply({
+    entity: 'tokenization',
+    row,
+    event: 'tokenization.redirect_lost',
+    patch: {
+      order_reference_id: answer.record?.orderReferenceId ?? row.order_reference_id,
+      review: 'redirect_lost',
+      lost_answer: null,
+      lost_answer_at: null,
+      deadline_at_in_ms: settings.awaitingCustomerDeadlineMs,
+      ...firstReconcileStep(settings),
+    },
+    audit: auditOf(answer, { resubmitPolicy: settings.resubmitPolicy, attempt: row.attempt }),
+  });
+  return committed(outcome, 'redirect_lost');
+}
+
+async function leaveToOperator(
+  row: TokenizationRow,
+  answer: LostAnswer,
+  context: ResubmitContext,
+): Promise<Outcome> {
+  // A message may have caused this query; the operator is notified once only.
+  if (row.review === 'lost_request' && row.reconcile_at === null) return done('left_to_operator');
+  const { resubmitPolicy } = context.settings;
+  await context.apply({
+    entity: 'tokenization',
+    row,
+    event: 'reconcile.exhausted',
+    patch: { reconcile_at: null, review: 'lost_request' },
+    audit: auditOf(answer, { resubmitPolicy, attempt: row.attempt }),
+  });
+  return done('left_to_operator');
+}
+
+function auditOf(
+  { says, gatewayCode }: LostAnswer,
+  detail: { readonly resubmitPolicy?: string; readonly attempt?: number } = {},
+) {
+  return { channel: 'query', gatewayCode, detail: { query: says, ...detail } } as const;
 }

@@ -80,8 +80,8 @@ export interface JobHarness {
   /** The audit events of an entity, oldest first. */
   readonly events: (id: string) => Promise<readonly string[]>;
   /**
-   * Lets time pass for one tokenization: its next step is due, its lease over, its `none` a minute
-   * old.
+   * Lets time pass for one tokenization: its next step is due, its lease over, and the answer that
+   * it was lost a minute old.
    */
   readonly makeDue: (id: string) => Promise<void>;
   readonly passDeadline: (id: string) => Promise<void>;
@@ -243,7 +243,7 @@ export async function openJobHarness(
       await alter(
         id,
         `reconcile_at = case when reconcile_at is null then null else now() - interval '1 second' end,
-         none_at = none_at - interval '61 seconds', lease_until = lease_until - interval '1 day'`,
+         lost_answer_at = lost_answer_at - interval '61 seconds', lease_until = lease_until - interval '1 day'`,
       ),
     passDeadline: async (id) =>
       await alter(

@@ -1,0 +1,128 @@
+import { describe, expect } from 'vitest';
+import type { TokenizationRow } from '../../../src/db/rows.ts';
+import { isAnnounced } from '../../../src/domain/delivery.ts';
+import { Secret } from '../../../src/security/secret.ts';
+import { hideReferences } from '../../support/faults/hidden-references.ts';
+import { type JobHarness, redirectWithoutPush } from '../../support/harness/job-harness.ts';
+import { test } from '../../support/harness/harness-test.ts';
+
+const lostReply = { errorAfterEffectRate: 1, faultEndpoints: ['create' as const] };
+
+/** Sends a request whose reply, with the URL of its page, is lost; the second `pending` is due. */
+async function losePage(harness: JobHarness): Promise<TokenizationRow> {
+  harness.sandbox.setFaults(lostReply);
+  const row = await harness.open(redirectWithoutPush);
+  expect(await harness.confirm(row.id)).toBe('pending_once');
+  expect(await harness.confirm(row.id)).toBe('pending_again');
+  await harness.makeDue(row.id);
+  harness.sandbox.setFaults({ errorAfterEffectRate: 0 });
+  return row;
+}
+
+describe('a request whose page was lost with the reply', () => {
+  test.for(['new-reference', 'same-reference'] as const)(
+    'is sent again under a new reference after two answers "pending" a minute apart (policy %s)',
+    async (resubmitPolicy, { openJobHarness }) => {
+      const harness = await openJobHarness({ settings: { resubmitPolicy } });
+      const { id, gateway_reference: first } = await losePage(harness);
+      expect(await harness.confirm(id)).toBe('resubmitted');
+      await harness.run('tokenization.request', { tokenizationId: id });
+      const row = await harness.row(id);
+      expect(row).toMatchObject({ state: 'awaiting_customer', abandoned_references: [first] });
+      expect(row.redirect_url).toContain('http');
+      await harness.decide(id, 'approve');
+      await harness.confirm(id);
+      expect((await harness.row(id)).state).toBe('active');
+    },
+  );
+
+  test('is activated by its first reference, should that succeed after all', async ({
+    openJobHarness,
+  }) => {
+    const harness = await openJobHarness();
+    const { id, gateway_reference: first } = await losePage(harness);
+    await harness.confirm(id);
+    await harness.run('tokenization.request', { tokenizationId: id });
+    const creation = harness.sandbox
+      .state()
+      .creations.find(({ merchantReferenceId }) => merchantReferenceId === first);
+    const { redirect_url: url } = await harness.row(id);
+    const lostPage = new URL(url ?? '');
+    lostPage.searchParams.set('opRefId', creation?.orderReferenceId ?? '');
+    await harness.decide(id, 'approve', lostPage.href);
+    await harness.makeDue(id);
+    expect(await harness.confirm(id)).toBe('active');
+  });
+
+  test.for([
+    { resubmitPolicy: 'manual' },
+    { resubmitPolicy: 'new-reference', resubmissionsMax: 0 },
+  ] as const)(
+    'is reported to the merchant at once, in an event of its own, where it must not be sent again: %o',
+    async (settings, { openJobHarness }) => {
+      const harness = await openJobHarness({ settings });
+      const { id } = await losePage(harness);
+      expect(await harness.confirm(id)).toBe('redirect_lost');
+      expect(await harness.row(id)).toMatchObject({
+        state: 'confirming',
+        review: 'redirect_lost',
+        deadline_at: expect.any(Date),
+      });
+      expect((await harness.events(id)).at(-1)).toBe('tokenization.redirect_lost');
+      expect(isAnnounced('tokenization.redirect_lost')).toBe(true);
+      await harness.makeDue(id);
+      expect(await harness.confirm(id)).toBe('rescheduled');
+      await harness.passDeadline(id);
+      expect(await harness.confirm(id)).toBe('expired');
+    },
+  );
+
+  test('counts as lost only after two equal answers', async ({ openJobHarness }) => {
+    const hidden = new Set<string>();
+    const harness = await openJobHarness({ wrapGateway: hideReferences(hidden) });
+    const { id, gateway_reference: reference } = await losePage(harness);
+    hidden.add(reference);
+    expect(await harness.confirm(id)).toBe('none_once');
+    await harness.makeDue(id);
+    hidden.clear();
+    expect(await harness.confirm(id)).toBe('pending_once');
+    expect(await harness.row(id)).toMatchObject({ attempt: 1, state: 'submit_unknown' });
+  });
+
+  test('is still found lost after a signed push said that it is pending', async ({
+    openJobHarness,
+  }) => {
+    const harness = await openJobHarness();
+    const { id } = await losePage(harness);
+    await harness.receive(id, 'notify', { status: '-1', isProven: true });
+    expect((await harness.events(id)).at(-1)).toBe('tokenization.resubmitted');
+  });
+});
+
+test.for(['pending', 'unknown'] as const)(
+  'a reply with status %s and no redirect address is confirmed by queries and never sent again',
+  async (status, { openJobHarness }) => {
+    const harness = await openJobHarness({
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        createQuickPay: async (...call) => {
+          await gateway.createQuickPay(...call);
+          return {
+            kind: 'done',
+            quickpayId: new Secret('q-1'),
+            status,
+            rawStatus: '-1',
+            orderReferenceId: undefined,
+          };
+        },
+      }),
+    });
+    const { id, state } = await harness.open(redirectWithoutPush);
+    expect(state).toBe('confirming');
+    for (const expected of ['rescheduled', 'rescheduled', 'rescheduled']) {
+      await harness.makeDue(id);
+      expect(await harness.confirm(id)).toBe(expected);
+    }
+    expect(await harness.row(id)).toMatchObject({ state: 'confirming', attempt: 1 });
+  },
+);

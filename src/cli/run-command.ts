@@ -48,10 +48,17 @@ export async function runOnDatabase(use: UseOperations): Promise<void> {
   await runCommand(async () => await withOperations(use));
 }
 
+/** A command may read a whole table, as `audit check` does; the operator can end it. */
+const commandTimeoutMs = 3_600_000;
+
 /** Opens the database, the transition door and the keyring of the environment, and closes them. */
 export async function withOperations(use: UseOperations): Promise<void> {
   const config = loadConfig(process.env);
-  const database = await openDatabase({ url: databaseUrlOf(config), poolSizeMax: 4 });
+  const database = await openDatabase({
+    url: databaseUrlOf(config),
+    poolSizeMax: 4,
+    statementTimeoutMs: commandTimeoutMs,
+  });
   const door = createTransitionDoor(database.db, {
     isAnnouncing: config.webhook !== undefined,
   });

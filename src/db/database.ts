@@ -28,9 +28,13 @@ export interface DatabaseOptions {
 /** The role of the worker's statements. It may not change audit rows. */
 export const applicationRole = 'token_lifecycle_app';
 const connectTimeoutMs = 5_000;
-const statementTimeoutDefaultMs = 30_000;
+/**
+ * Well below the lease of a reply in hand (30 s): a connection that went silent is given up in time
+ * for the next try.
+ */
+const statementTimeoutDefaultMs = 8_000;
 /** The margin between the server's longest legal silence and the moment the socket is given up. */
-const silenceGraceMs = 5_000;
+const silenceGraceMs = 2_000;
 
 /**
  * Opens the pool, as the application role if the login is a member of it. Throws

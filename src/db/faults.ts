@@ -1,8 +1,13 @@
 import { AppError } from '../domain/errors.ts';
 
 const socketCodes = new Set([
+  'ECONNABORTED',
   'ECONNREFUSED',
   'ECONNRESET',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
   'ENOTFOUND',
   'ETIMEDOUT',
   'EPIPE',
@@ -10,8 +15,12 @@ const socketCodes = new Set([
   'ENOENT',
 ]);
 
-/** SQLSTATE classes: connection exception, insufficient resources, operator intervention. */
-const outageStates = /^(?:08|53|57P)/;
+/**
+ * SQLSTATE classes: connection exception, insufficient resources, operator intervention (which also
+ * cancels statements that take too long). Then a server that became a read-only standby, an idle
+ * transaction that the server ended, and a lock that another session holds.
+ */
+const outageStates = /^(?:08|53|57|25006|25P03|55P03)/;
 
 /** The messages of pg's errors without a code for lost and refused connections. */
 const outageMessages =

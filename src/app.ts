@@ -139,6 +139,9 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
   return { operations, database, backend, urls, stop: shutdown.run };
 }
 
+/** The time for jobs to store that their calls were aborted at a stop. */
+const storeAbortedMs = 3_000;
+
 function startWorkers(
   { config, logger }: AppOptions,
   parts: {
@@ -184,8 +187,9 @@ function startWorkers(
     return startWorker(queue, { backend, dependencies, concurrency, observe: metrics.observeJob });
   });
   shutdown.own('workers', {
-    close: async () => {
-      await Promise.all(workers.map(async (worker) => await worker.close()));
+    close: async (withinMs) => {
+      const abortAfterMs = withinMs - Math.min(storeAbortedMs, withinMs / 2);
+      await Promise.all(workers.map(async (worker) => await worker.close(abortAfterMs)));
     },
   });
 }

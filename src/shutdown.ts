@@ -2,7 +2,8 @@ import type { Logger } from './observability/logger.ts';
 
 /** A part of the process that has to be closed. */
 export interface Closable {
-  readonly close: () => Promise<void>;
+  /** @param withinMs how long the shutdown waits for this part */
+  readonly close: (withinMs: number) => Promise<void>;
 }
 
 /** The result of a shutdown. */
@@ -51,16 +52,17 @@ export function createShutdown(options: {
   }
 
   async function closeWithin(name: string, closable: Closable, ms: number): Promise<boolean> {
+    const withinMs = Math.max(0, ms);
     const timer = Promise.withResolvers<boolean>();
-    const timeout = setTimeout(() => timer.resolve(false), Math.max(0, ms));
-    const isClosed = await Promise.race([close(name, closable), timer.promise]);
+    const timeout = setTimeout(() => timer.resolve(false), withinMs);
+    const isClosed = await Promise.race([close(name, closable, withinMs), timer.promise]);
     clearTimeout(timeout);
     return isClosed;
   }
 
-  async function close(name: string, closable: Closable): Promise<true> {
+  async function close(name: string, closable: Closable, withinMs: number): Promise<true> {
     try {
-      await closable.close();
+      await closable.close(withinMs);
     } catch (error) {
       logger.warn({ part: name, error }, 'a part could not be closed');
     }

@@ -244,7 +244,7 @@ export const variables = {
   shutdownDeadlineMs: variable(
     'SHUTDOWN_DEADLINE_MS',
     wholeNumber(1_000, 600_000).prefault('25000'),
-    'how long an ordered stop may take',
+    'how long an ordered stop may take; calls that are on their way may finish until 3 s before',
   ),
   logLevel: variable(
     'LOG_LEVEL',

@@ -22,7 +22,11 @@ export interface WorkerOptions {
 
 /** One running worker. */
 export interface RunningWorker {
-  readonly close: () => Promise<void>;
+  /**
+   * Drains: takes no new job and lets the running ones finish. Aborts the calls of those that still
+   * run after `abortAfterMs`, so that they can store their outcome as unknown.
+   */
+  readonly close: (abortAfterMs: number) => Promise<void>;
 }
 
 /** The same in every worker of a queue: the largest stalled interval of all its workers applies. */
@@ -31,7 +35,7 @@ const locks = { lockDuration: 20_000, stalledInterval: 5_000, maxStalledCount: 3
 /** How long a job waits while PostgreSQL or the queue is unavailable; it loses no attempt. */
 const outageDelayMs = 2_000;
 
-/** Starts to take jobs of one queue. Closing aborts the running ones by their signal and waits. */
+/** Starts to take jobs of one queue. */
 export function startWorker(name: QueueName, options: WorkerOptions): RunningWorker {
   const { backend, dependencies, concurrency } = options;
   const stopping = new AbortController();
@@ -69,10 +73,13 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
     for (const jobId of jobIds) worker.cancelJob(jobId, 'lock_lost');
   });
   return {
-    async close() {
-      const closed = worker.close();
-      stopping.abort();
-      await closed;
+    async close(abortAfterMs) {
+      const timer = setTimeout(() => stopping.abort(), abortAfterMs);
+      try {
+        await worker.close();
+      } finally {
+        clearTimeout(timer);
+      }
     },
   };
 }

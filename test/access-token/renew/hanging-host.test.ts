@@ -43,7 +43,7 @@ test('a host that hangs holds three quarters of the jobs at most, and tokens of 
     observe: ({ outcome }) => runs.push(outcome),
   });
   onTestFinished(async () => {
-    await worker.close();
+    await worker.close(0);
     await backend.close();
     await gateway.close();
     await hanging.close();

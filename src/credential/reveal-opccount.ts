@@ -33,5 +33,5 @@ export async function revealOpccount(
     if (!outcome.isApplied) return undefined;
     const content = credentialContent.opccount.parse(openSecrets(keyring, row));
     return { environment: row.environment, ...content };
-  });
+  }, `opccount ${name}`);
 }

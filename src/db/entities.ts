@@ -165,6 +165,7 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'reason',
       'due_at',
       'held_at',
+      'event_at',
     ],
     clockColumns: ['due_at', 'held_at'],
     defaults: { attempt: 0 },

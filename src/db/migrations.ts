@@ -22,6 +22,8 @@ import * as credentialGuard from '../../migrations/0020_credential_guard.ts';
 import * as accessTokenRead from '../../migrations/0021_access_token_read.ts';
 import * as hostRateLimit from '../../migrations/0022_host_rate_limit.ts';
 import * as lostAnswer from '../../migrations/0023_lost_answer.ts';
+import * as timelineReferences from '../../migrations/0024_timeline_references.ts';
+import * as deliveryEventAt from '../../migrations/0025_delivery_event_at.ts';
 
 /**
  * Every migration by name, in order. An explicit list works the same from sources and from the
@@ -51,4 +53,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0021_access_token_read': accessTokenRead,
   '0022_host_rate_limit': hostRateLimit,
   '0023_lost_answer': lostAnswer,
+  '0024_timeline_references': timelineReferences,
+  '0025_delivery_event_at': deliveryEventAt,
 };

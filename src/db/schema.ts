@@ -162,6 +162,8 @@ interface DeliveryTable extends EntityColumns<DeliveryState> {
   readonly due_at: Date | null;
   /** When it was first held; null if never. */
   readonly held_at: Date | null;
+  /** When the event of a replay happened; null in a first delivery. */
+  readonly event_at: Date | null;
 }
 
 interface WebhookEndpointTable extends EntityColumns<WebhookEndpointState> {

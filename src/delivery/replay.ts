@@ -33,6 +33,7 @@ export async function replayDelivery(
       event_type,
       sequence,
       status,
+      event_at: (original.event_at ?? original.created_at).toISOString(),
       due_at_in_ms: jobGraceMs,
     },
     audit: { ...audit, detail: { eventType: event_type, replayOf: id } },

@@ -3,12 +3,18 @@ import { payloadVersions } from './payload-versions.ts';
 
 const v = z.literal(1).describe('Version of the payload: 1.');
 
-// PostgreSQL stores neither NUL nor unpaired surrogates in a text.
-const isStorable = (value: string): boolean => value.isWellFormed() && !value.includes('\0');
-
-/** A text of at most `lengthMax` characters that PostgreSQL can store. */
+/**
+ * A text of at most `lengthMax` characters that PostgreSQL can store: it stores neither NUL nor
+ * unpaired surrogates. The published JSON Schema shows the first rule; JSON of valid UTF-8 can hold
+ * an unpaired surrogate only as an escape sequence.
+ */
 export const storableText = (lengthMax: number) =>
-  z.string().max(lengthMax).refine(isStorable, 'contains NUL or an unpaired surrogate');
+  z
+    .string()
+    .max(lengthMax)
+    // oxlint-disable-next-line no-control-regex
+    .regex(/^[^\u0000]*$/, 'contains NUL')
+    .refine((value) => value.isWellFormed(), 'contains an unpaired surrogate');
 
 const nonEmptyText = (lengthMax: number) => storableText(lengthMax).min(1);
 

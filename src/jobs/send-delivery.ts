@@ -85,7 +85,7 @@ async function webhookBodyOf(delivery: DeliveryRow, { db }: DeliveryContext): Pr
   const tokenization = await findTokenization(db, delivery.tokenization_id);
   return JSON.stringify({
     type: delivery.event_type,
-    timestamp: delivery.created_at.toISOString(),
+    timestamp: (delivery.event_at ?? delivery.created_at).toISOString(),
     data: {
       tokenizationId: delivery.tokenization_id,
       merchantReferenceId: tokenization?.merchant_reference_id,

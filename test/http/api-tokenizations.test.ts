@@ -141,6 +141,18 @@ describe('tokenization', () => {
     expect(JSON.stringify(events)).not.toContain(revealed.body.quickpayId);
   });
 
+  test('is revealed to every one of many concurrent callers, each with an audit row', async () => {
+    const { id } = await request('sandbox:direct');
+    await untilFinal(id);
+    const reveals = await Promise.all(
+      Array.from({ length: 60 }, async () => await call('POST', `/v1/tokenizations/${id}/reveal`)),
+    );
+    expect(reveals.map(({ status }) => status)).toEqual(reveals.map(() => 200));
+    const { events } = (await call('GET', `/v1/tokenizations/${id}/timeline?limit=200`)).body;
+    const rows = events.filter((row: { event: string }) => row.event === 'token.revealed');
+    expect(rows).toHaveLength(reveals.length);
+  });
+
   test('is disabled once by two concurrent requests', async () => {
     const { id } = await request('sandbox:direct');
     await untilFinal(id);

@@ -17,6 +17,7 @@ const secret = `whsec_${randomBytes(32).toString('base64')}`;
 
 interface EventBody {
   readonly type: string;
+  readonly timestamp: string;
   readonly data: {
     readonly tokenizationId: string;
     readonly merchantReferenceId: string;
@@ -101,6 +102,8 @@ describe.for(backends)('delivery.send, with queues on %s', (backend) => {
     const ids = receiver.events.map(({ headers }) => headers['webhook-id']);
     expect(ids).toEqual(ids.map(() => delivered.event_id));
     expect(ids).toHaveLength(4);
+    const timestamps = receivedEvents(receiver).map(({ timestamp }) => timestamp);
+    expect(timestamps).toEqual(ids.map(() => delivered.created_at.toISOString()));
     expect(await listDeliveries(operations.db, undefined, 10)).toContainEqual(delivered);
     const endpoint = await operations.db
       .selectFrom('webhook_endpoint')

@@ -41,5 +41,5 @@ export async function requestConfirmation(
       jobs: [confirmJob(row.id, row.version + 1)],
     });
     return outcome.isApplied ? true : undefined;
-  });
+  }, tokenizationId);
 }

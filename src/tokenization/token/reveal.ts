@@ -29,5 +29,5 @@ export async function revealToken(
       audit,
     });
     return outcome.isApplied ? openQuickpayId(keyring, row) : undefined;
-  });
+  }, tokenizationId);
 }

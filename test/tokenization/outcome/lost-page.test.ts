@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import type { TokenizationRow } from '../../../src/db/rows.ts';
 import { isAnnounced } from '../../../src/domain/delivery.ts';
@@ -76,6 +77,23 @@ describe('a request whose page was lost with the reply', () => {
       expect(await harness.confirm(id)).toBe('expired');
     },
   );
+
+  test('shows the messages of each attempt in the timeline of its merchant reference', async ({
+    openJobHarness,
+    database,
+  }) => {
+    const harness = await openJobHarness();
+    const { id, merchant_reference_id: reference } = await losePage(harness);
+    await harness.confirm(id);
+    await harness.run('tokenization.request', { tokenizationId: id });
+    await harness.receive(id, 'notify', { status: '-1' });
+    const fields = { merchant_reference_id: reference, order_reference_id: '' };
+    await harness.receive(id, 'notify', { status: '-1', fields });
+    const { rows } = await sql<{ event: string }>`
+      select event from timeline where merchant_reference_id = ${reference}
+      and event = 'callback.received'`.execute(database.db);
+    expect(rows).toHaveLength(2);
+  });
 
   test('counts as lost only after two equal answers', async ({ openJobHarness }) => {
     const hidden = new Set<string>();

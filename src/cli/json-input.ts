@@ -1,10 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { AppError } from '../domain/errors.ts';
+import { decodeText } from '../gateway/decode-text.ts';
 import { readStandardInput } from './standard-input.ts';
 
-/** Reads JSON from a file, or from standard input. Throws `payload_invalid` without its content. */
+/**
+ * Reads JSON from a file, or from standard input. Editors and shells on Windows write a byte order
+ * mark or UTF-16. Throws `payload_invalid` without the input's content.
+ */
 export async function readJsonInput(path: string | undefined): Promise<unknown> {
-  const text = path === undefined ? await readStandardInput() : await readNamed(path);
+  const { text } = decodeText(
+    path === undefined ? await readStandardInput() : await readNamed(path),
+  );
   try {
     return JSON.parse(text);
   } catch {
@@ -13,9 +19,9 @@ export async function readJsonInput(path: string | undefined): Promise<unknown> 
   }
 }
 
-async function readNamed(path: string): Promise<string> {
+async function readNamed(path: string): Promise<Buffer> {
   try {
-    return await readFile(path, 'utf8');
+    return await readFile(path);
   } catch (cause) {
     throw new AppError('payload_invalid', 'The file named with --file cannot be read.', { cause });
   }

@@ -1,6 +1,6 @@
-/** All of standard input, as UTF-8 text. */
-export async function readStandardInput(): Promise<string> {
+/** All bytes of standard input. */
+export async function readStandardInput(): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }

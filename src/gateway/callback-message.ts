@@ -1,12 +1,15 @@
 import { Secret } from '../security/secret.ts';
+import { charsetOf, decodeText } from './decode-text.ts';
+import { decompress } from './decompress.ts';
 import { parseForm } from './parse-form.ts';
 import { parseJson } from './parse-json.ts';
+import { isMultipart, parseMultipartForm } from './parse-multipart.ts';
 import { parseXml } from './parse-xml.ts';
-import type { ParseFault } from './parsed-fields.ts';
+import type { ParsedFields, ParseFault } from './parsed-fields.ts';
 
 /** One inbound message in one shape for all formats. */
 export interface CallbackMessage {
-  readonly format: 'xml' | 'json' | 'form';
+  readonly format: 'xml' | 'json' | 'form' | 'multipart';
   /** Every field as received, by the redirect's flat name. Signatures are computed over these. */
   readonly raw: Readonly<Record<string, string>>;
   /** The fields that the worker acts on. Empty text and the literal text `null` count as absent. */
@@ -33,47 +36,95 @@ export type ParseResult =
   | { readonly ok: true; readonly message: CallbackMessage }
   | { readonly ok: false; readonly reason: ParseFault };
 
-/** The largest accepted body, in bytes. */
-const callbackBytesMax = 64 * 1_024;
+/** The largest accepted body in bytes, before and after its content encoding is undone. */
+export const callbackBytesMax = 64 * 1_024;
 
-const parsers = { xml: parseXml, json: parseJson, form: parseForm } as const;
-
-/**
- * Parses a redirect or push in any of the three formats that the gateway may use. Never throws: a
- * body that can't be read gives a reason.
- */
-export function parseCallback(inbound: {
-  readonly contentType: string | undefined;
+/** A message as HTTP delivers it. */
+export interface CallbackEnvelope {
+  readonly contentType?: string | undefined;
+  readonly contentEncoding?: string | undefined;
+  /** The query string of a POST that has a body too. */
+  readonly query?: string | undefined;
   readonly body: Uint8Array | string;
-}): ParseResult {
-  const bytes = typeof inbound.body === 'string' ? Buffer.from(inbound.body) : inbound.body;
-  if (bytes.byteLength > callbackBytesMax) return { ok: false, reason: 'too_large' };
-  const text = decodeUtf8(bytes);
-  if (text === undefined) return { ok: false, reason: 'invalid_utf8' };
-  if (text.trim() === '') return { ok: false, reason: 'empty' };
-  if (text.includes('\0')) return { ok: false, reason: 'nul_character' };
-  const format = formatOf(inbound.contentType, text);
-  const parsed = parsers[format](text);
-  if (!parsed.ok) return parsed;
-  // PostgreSQL stores no NUL, and an escape sequence passes the check of the body above.
-  if (Object.values(parsed.raw).some((value) => value.includes('\0'))) {
-    return { ok: false, reason: 'nul_character' };
-  }
-  return { ok: true, message: { format, raw: parsed.raw, fields: fieldsOf(parsed.raw) } };
 }
 
-function decodeUtf8(bytes: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return undefined;
+/**
+ * Parses a redirect or push in any of the formats that the gateway may use. Never throws: a message
+ * that can't be read gives a reason.
+ *
+ * Fields of the query string fill in what the body lacks. If the body can't be read, they count
+ * alone, provided that they name an account.
+ */
+export function parseCallback(envelope: CallbackEnvelope): ParseResult {
+  const inBody = parseBody(envelope);
+  const inQuery = queryFields(envelope.query);
+  if (!inBody.ok) {
+    return inQuery?.['account'] === undefined ? inBody : messageOf('form', inQuery);
   }
+  return messageOf(inBody.format, { ...inQuery, ...inBody.raw });
+}
+
+type ParsedBody =
+  | { readonly ok: true; readonly format: CallbackMessage['format']; readonly raw: RawFields }
+  | { readonly ok: false; readonly reason: ParseFault };
+
+type RawFields = CallbackMessage['raw'];
+
+function parseBody({ contentType, contentEncoding, body }: CallbackEnvelope): ParsedBody {
+  const sent = typeof body === 'string' ? Buffer.from(body) : body;
+  if (sent.byteLength > callbackBytesMax) return { ok: false, reason: 'too_large' };
+  const content = decompress(sent, contentEncoding, callbackBytesMax);
+  if (content === undefined) return { ok: false, reason: 'too_large' };
+  const { text, bytes } = decodeText(content, [charsetOf(contentType), charsetOfXml(content)]);
+  if (text.trim() === '') return { ok: false, reason: 'empty' };
+  if (isMultipart(contentType, bytes)) {
+    return parsedAs('multipart', parseMultipartForm(bytes, contentType));
+  }
+  if (text.includes('\0')) return { ok: false, reason: 'nul_character' };
+  const format = formatOf(contentType, text);
+  if (format === 'xml') return parsedAs(format, parseXml(text));
+  if (format === 'json') return parsedAs(format, parseJson(text));
+  return parsedAs(format, parseForm(bytes, charsetOf(contentType)));
+}
+
+function parsedAs(format: CallbackMessage['format'], parsed: ParsedFields): ParsedBody {
+  return parsed.ok ? { ok: true, format, raw: documentInField(parsed.raw) } : parsed;
+}
+
+/** A form may hold the whole message as one field, such as `data={"account":..}`. */
+function documentInField(raw: RawFields): RawFields {
+  if (raw['account'] !== undefined) return raw;
+  for (const value of Object.values(raw)) {
+    const first = value.trimStart()[0];
+    const parsed = first === '<' ? parseXml(value) : first === '{' ? parseJson(value) : undefined;
+    if (parsed?.ok === true && parsed.raw['account'] !== undefined) return parsed.raw;
+  }
+  return raw;
+}
+
+function queryFields(query: string | undefined): RawFields | undefined {
+  const parsed = query === undefined ? undefined : parseForm(Buffer.from(query));
+  return parsed?.ok === true ? parsed.raw : undefined;
+}
+
+function messageOf(format: CallbackMessage['format'], raw: RawFields): ParseResult {
+  // PostgreSQL stores no NUL, and an escape sequence passes the check of the body.
+  if (Object.values(raw).some((value) => value.includes('\0'))) {
+    return { ok: false, reason: 'nul_character' };
+  }
+  return { ok: true, message: { format, raw, fields: fieldsOf(raw) } };
+}
+
+/** The encoding that the prolog of an XML document declares. */
+function charsetOfXml(body: Uint8Array): string | undefined {
+  const start = Buffer.from(body.subarray(0, 200)).toString('latin1');
+  return /^\s*<\?xml[^>]*\sencoding\s*=\s*["']([\w.:-]+)["']/.exec(start)?.[1];
 }
 
 /**
  * The first character decides before the content type, since a wrong type must not lose a message.
  */
-function formatOf(contentType: string | undefined, text: string): CallbackMessage['format'] {
+function formatOf(contentType: string | undefined, text: string): 'xml' | 'json' | 'form' {
   const first = text.trimStart()[0];
   if (first === '<') return 'xml';
   if (first === '{' || first === '[') return 'json';

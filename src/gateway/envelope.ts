@@ -1,5 +1,4 @@
-import { parse } from 'lossless-json';
-import { isNode, type JsonNode, textAt } from './json-node.ts';
+import { isNode, type JsonNode, readJson, textAt } from './json-node.ts';
 import type { RawReply } from './transport.ts';
 import type { RefusedReply, UnknownReply } from './replies.ts';
 import type { ReplyRules } from './reply-rules.ts';
@@ -47,23 +46,16 @@ export function readSuccess(
 }
 
 /**
- * The code of a reply, or `unreadable` for a text that is no code. Codes reach audit rows and
- * metrics, so an arbitrary text must not pass.
+ * The code of a reply. Undefined for a text that is no code: codes reach audit rows and metrics, so
+ * an arbitrary text must not pass, and what can't be read is neither a refusal nor "none".
  */
 export function codeOf(root: JsonNode): string | undefined {
   const code = textAt(root, 'code');
-  return code === undefined || /^[A-Za-z0-9_.-]{1,32}$/.test(code) ? code : 'unreadable';
+  return code === undefined || /^[A-Za-z0-9_.-]{1,32}$/.test(code) ? code : undefined;
 }
 
-/**
- * The JSON object of a body; undefined if it is none. Numbers keep all digits, because a double
- * can't hold identifiers of 19 digits.
- */
+/** The JSON object of a body; undefined if it is none. */
 export function parseNode(body: string): JsonNode | undefined {
-  try {
-    const value: unknown = parse(body);
-    return isNode(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  const value = readJson(body);
+  return isNode(value) ? value : undefined;
 }

@@ -1,4 +1,4 @@
-import { isLosslessNumber } from 'lossless-json';
+import { isLosslessNumber, parse } from 'lossless-json';
 
 /** A JSON object of unknown content. */
 export type JsonNode = Readonly<Record<string, unknown>>;
@@ -8,6 +8,31 @@ export function isNode(value: unknown): value is JsonNode {
   return (
     typeof value === 'object' && value !== null && !Array.isArray(value) && !isLosslessNumber(value)
   );
+}
+
+/**
+ * The value of a JSON text; undefined if it is none. Numbers keep all digits, because a double
+ * can't hold identifiers of 19 digits. Some senders encode an object twice, so that the whole text
+ * or its `data` is a text with JSON in it: such an object or list is read in place of the text.
+ */
+export function readJson(text: string): unknown {
+  const value = unwrap(parseOrUndefined(text));
+  if (!isNode(value) || !Object.hasOwn(value, 'data')) return value;
+  return { ...value, data: unwrap(value['data']) };
+}
+
+function unwrap(value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  const inner = parseOrUndefined(value);
+  return isNode(inner) || Array.isArray(inner) ? inner : value;
+}
+
+function parseOrUndefined(text: string): unknown {
+  try {
+    return parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The value at a dotted path, through own properties only. */
@@ -31,11 +56,15 @@ export function textAt(node: JsonNode, ...paths: readonly string[]): string | un
 }
 
 /**
- * The object, or the objects of an array, at a path. Other values count as none, because the
- * gateway sends `""`, `[]`, `{}` or `null` for an empty result.
+ * The object, or the objects of an array, at a path. An empty list for the documented forms of an
+ * empty result: absent, `null`, `""`, `[]` and `{}`. Undefined for anything else, which the worker
+ * cannot read.
  */
-export function nodesAt(node: JsonNode, path: string): readonly JsonNode[] {
+export function nodesAt(node: JsonNode, path: string): readonly JsonNode[] | undefined {
   const value = valueAt(node, path);
-  const candidates: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return candidates.filter(isNode).filter((candidate) => Object.keys(candidate).length > 0);
+  if (value === undefined || value === null || value === '') return [];
+  if (isNode(value)) return Object.keys(value).length === 0 ? [] : [value];
+  if (!Array.isArray(value)) return undefined;
+  const nodes = value.filter(isNode).filter((entry) => Object.keys(entry).length > 0);
+  return nodes.length === value.length ? nodes : undefined;
 }

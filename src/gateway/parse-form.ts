@@ -1,3 +1,5 @@
+import { parse } from 'node:querystring';
+import { decodeFirstFitting } from './decode-text.ts';
 import type { ParsedFields } from './parsed-fields.ts';
 
 const fieldsMax = 200;
@@ -5,10 +7,30 @@ const fieldsMax = 200;
 /**
  * Parses a form or a query string. The vendor's sample repeats names (`card_number`,
  * `order_amount`). The last value counts, as in PHP, which the vendor's documentation uses.
+ *
+ * @param charset the charset of its percent-encoded bytes, if the content type names one
  */
-export function parseForm(text: string): ParsedFields {
-  const pairs = [...new URLSearchParams(text.trim())];
-  if (pairs.length > fieldsMax) return { ok: false, reason: 'too_many_fields' };
+export function parseForm(bytes: Buffer, charset?: string): ParsedFields {
+  const text = bytes.toString('latin1').trim().replace(/^\?/, '');
+  if (text.split('&', fieldsMax + 1).length > fieldsMax) {
+    return { ok: false, reason: 'too_many_fields' };
+  }
+  const values = parse(text, '&', '=', {
+    maxKeys: 0,
+    decodeURIComponent: (escaped) => decodeFirstFitting(bytesOf(escaped), [charset]),
+  });
+  const pairs = Object.entries(values).map(([name, value]): [string, string] => [
+    name,
+    (Array.isArray(value) ? value.at(-1) : value) ?? '',
+  ]);
   if (pairs.every(([, value]) => value === '')) return { ok: false, reason: 'not_an_object' };
   return { ok: true, raw: Object.fromEntries(pairs) };
+}
+
+/** The bytes that a percent-encoded text stands for. */
+function bytesOf(escaped: string): Buffer {
+  const latin1 = escaped.replaceAll(/%([0-9a-f]{2})/gi, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return Buffer.from(latin1, 'latin1');
 }

@@ -1,5 +1,5 @@
-import { isLosslessNumber, parse } from 'lossless-json';
-import { isNode, type JsonNode } from './json-node.ts';
+import { isLosslessNumber } from 'lossless-json';
+import { isNode, type JsonNode, readJson } from './json-node.ts';
 import type { ParsedFields, ParseFault } from './parsed-fields.ts';
 
 const fieldsMax = 200;
@@ -30,12 +30,8 @@ const flatNames: Readonly<Record<string, string>> = {
 /** Parses a JSON object, flat or nested. Numbers keep their digits; arrays are no fields. */
 export function parseJson(text: string): ParsedFields {
   if ((text.match(/[[{]/g) ?? []).length > bracketsMax) return { ok: false, reason: 'too_deep' };
-  let value: unknown;
-  try {
-    value = parse(text);
-  } catch {
-    return { ok: false, reason: 'json_invalid' };
-  }
+  const value = readJson(text);
+  if (value === undefined) return { ok: false, reason: 'json_invalid' };
   if (!isNode(value)) return { ok: false, reason: 'not_an_object' };
   const found: [string, string][] = [];
   const fault = collectFields(value, '', 1, found);

@@ -2,11 +2,11 @@
 export type ParseFault =
   | 'empty'
   | 'too_large'
-  | 'invalid_utf8'
   | 'nul_character'
   | 'doctype_forbidden'
   | 'xml_invalid'
   | 'json_invalid'
+  | 'multipart_invalid'
   | 'not_an_object'
   | 'too_deep'
   | 'too_many_fields';

@@ -8,7 +8,8 @@ import type { RawReply } from './transport.ts';
 
 /**
  * Classifies the reply to a query. The vendor does not document "not found", so an empty `data` and
- * any code without success count as none. A record of another account is ignored.
+ * any code without success count as none. Data that the worker cannot read is unknown: none can
+ * lead to a second creation. A record of another account is ignored.
  */
 export function classifyQuery(
   reply: RawReply,
@@ -21,9 +22,13 @@ export function classifyQuery(
   // Without a code it is unclear whether the gateway understood the query.
   if (code === undefined) return { kind: 'unknown', cause: 'body_unreadable' };
   if (rules.retryableCodes.includes(code)) return { kind: 'unknown', cause: 'retryable_code' };
-  if (!rules.successCodes.includes(code)) return noneOrUnknown(code, envelope.status, rules);
   const nodes = nodesAt(root, 'data');
-  if (nodes.length === 0) return { kind: 'none', gatewayCode: code };
+  const isEmpty = nodes?.length === 0;
+  if (!rules.successCodes.includes(code)) {
+    return noneOrUnknown({ code, status: envelope.status, isEmpty }, rules);
+  }
+  if (nodes === undefined) return { kind: 'unknown', cause: 'body_unreadable' };
+  if (isEmpty) return { kind: 'none', gatewayCode: code };
   const ours = nodes.filter((node) => belongsTo(node, account));
   if (ours.length === 0) return { kind: 'unknown', cause: 'reference_mismatch' };
   return { kind: 'found', records: ours.map((node) => readRecord(node, rules)) };
@@ -35,10 +40,13 @@ export function classifyQuery(
 const configurationCode = /^200(?:0[1-9]|1[0-6])$/;
 
 /** A rejected query must not count as none, because none can lead to a second creation. */
-function noneOrUnknown(code: string, status: number, { notFoundCodes }: ReplyRules): QueryReply {
+function noneOrUnknown(
+  { code, status, isEmpty }: { code: string; status: number; isEmpty: boolean },
+  { notFoundCodes }: ReplyRules,
+): QueryReply {
   const isRejected = status === 401 || status === 403 || configurationCode.test(code);
-  const isListed = notFoundCodes.length === 0 || notFoundCodes.includes(code);
-  return isListed && !isRejected
+  const isNone = notFoundCodes.length === 0 ? isEmpty : notFoundCodes.includes(code);
+  return isNone && !isRejected
     ? { kind: 'none', gatewayCode: code }
     : { kind: 'unknown', cause: 'code_unclear' };
 }

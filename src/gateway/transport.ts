@@ -1,4 +1,6 @@
 import { Agent, request } from 'undici';
+import { charsetOf, decodeText } from './decode-text.ts';
+import { decompress } from './decompress.ts';
 import type { UnknownCause } from './replies.ts';
 
 /** A raw reply, or the reason why there is none. */
@@ -46,7 +48,8 @@ export function createTransport(options: { readonly timeoutMs: number }): Transp
           body: JSON.stringify(body),
           signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
         });
-        const text = await readBody(response.body);
+        const bytes = await readBody(response.body);
+        const text = bytes && decodeReply(bytes, response.headers);
         if (text === undefined) return { kind: 'unknown', cause: 'body_too_large' };
         return { kind: 'reply', status: response.statusCode, body: text };
       } catch (error) {
@@ -59,10 +62,26 @@ export function createTransport(options: { readonly timeoutMs: number }): Transp
   };
 }
 
-/** The body as UTF-8 text. Undefined if it is too large; the rest is then not read. */
+/**
+ * The text of a reply. Gateways and the proxies in front of them add byte order marks, name other
+ * charsets than UTF-8, and compress replies unasked.
+ */
+function decodeReply(
+  bytes: Buffer,
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+): string | undefined {
+  const content = decompress(bytes, textOf(headers['content-encoding']), bodyBytesMax);
+  return content && decodeText(content, [charsetOf(textOf(headers['content-type']))]).text;
+}
+
+function textOf(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header.join(',') : header;
+}
+
+/** The bytes of a body. Undefined if it is too large; the rest is then not read. */
 async function readBody(
   body: AsyncIterable<Buffer> & { destroy: () => unknown },
-): Promise<string | undefined> {
+): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of body) {
@@ -73,7 +92,7 @@ async function readBody(
     }
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 function causeOf(

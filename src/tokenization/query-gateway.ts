@@ -90,9 +90,12 @@ function answerOf(
 ): Answer {
   if (reply.kind === 'unknown') return { says: 'unknown', isOtherToken: false, word: reply.cause };
   const record = reply.kind === 'found' ? selectRecord(lookup, reply.records) : undefined;
+  if (reply.kind === 'none') {
+    return { says: 'none', isOtherToken: false, word: 'none', gatewayCode: reply.gatewayCode };
+  }
+  // Records of another token: the gateway may have altered the reference, as it does in redirects.
   if (record === undefined) {
-    const gatewayCode = reply.kind === 'none' ? reply.gatewayCode : undefined;
-    return { says: 'none', isOtherToken: false, word: 'none', gatewayCode };
+    return { says: 'unknown', isOtherToken: false, word: 'reference_mismatch' };
   }
   const isOtherToken =
     record.quickpayId !== undefined &&

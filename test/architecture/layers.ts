@@ -160,6 +160,7 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   cockatiel: ['webhooks'],
   'lossless-json': ['gateway'],
   'fast-xml-parser': ['gateway', 'sandbox'],
+  '@remix-run/multipart-parser': ['gateway'],
   pino: ['observability'],
   'prom-client': ['observability'],
   commander: ['cli'],

@@ -189,14 +189,6 @@ describe('creation reply', () => {
       orderReferenceId: '1955930998425718784',
     });
   });
-
-  test('with a text in place of a code does not pass the text on', async () => {
-    const client = await clientOf(answering({ code: 'ada@example.com is wrong' }));
-    expect(await client.createQuickPay(account, request)).toEqual({
-      kind: 'refused',
-      gatewayCode: 'unreadable',
-    });
-  });
 });
 
 describe('query', () => {

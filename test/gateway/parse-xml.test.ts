@@ -74,11 +74,11 @@ describe('hostile XML document', () => {
     expect(parseCallback({ contentType: undefined, body })).toEqual({ ok: false, reason });
   });
 
-  test('is refused in UTF-16 too, where a search for a document type misses it', () => {
+  test('is refused in UTF-16 too, where a search of the bytes for a document type misses it', () => {
     const body = Buffer.from('<!DOCTYPE r><r><n>1</n></r>', 'utf16le');
     expect(parseCallback({ contentType: 'application/xml', body })).toEqual({
       ok: false,
-      reason: 'nul_character',
+      reason: 'doctype_forbidden',
     });
   });
 });

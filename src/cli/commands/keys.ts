@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { AppError } from '../../domain/errors.ts';
 import { hashPassword } from '../../security/password.ts';
+import { decodeText } from '../../gateway/decode-text.ts';
 import { readStandardInput } from '../standard-input.ts';
 import { generateEncryptionKey } from '../../security/keyring.ts';
 import { runCommand } from '../run-command.ts';
@@ -13,7 +14,7 @@ export function registerKeys(program: Command): void {
     .description('read a password from standard input and print its hash for CONSOLE_PASSWORD_HASH')
     .action(async () => {
       await runCommand(async () => {
-        const password = (await readStandardInput()).replace(/\r?\n$/, '');
+        const password = decodeText(await readStandardInput()).text.replace(/\r?\n$/, '');
         if (password === '')
           throw new AppError('config_invalid', 'Send the password to standard input.');
         console.log(await hashPassword(password));

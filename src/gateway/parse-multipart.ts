@@ -1,0 +1,48 @@
+import { parseMultipart } from '@remix-run/multipart-parser';
+import { charsetOf, decodeFirstFitting } from './decode-text.ts';
+import type { ParsedFields } from './parsed-fields.ts';
+
+const fieldsMax = 200;
+
+/** Whether a body is `multipart/form-data`, by its content type or by its first line. */
+export function isMultipart(contentType: string | undefined, bytes: Buffer): boolean {
+  return /^\s*multipart\//i.test(contentType ?? '') || boundaryInBody(bytes) !== undefined;
+}
+
+/**
+ * Parses `multipart/form-data`. The last value of a repeated name counts, as in a form. A part may
+ * declare its own charset. Some scripts end lines with a bare line feed.
+ */
+export function parseMultipartForm(bytes: Buffer, contentType: string | undefined): ParsedFields {
+  const boundary = boundaryOf(bytes, contentType);
+  if (boundary === undefined) return { ok: false, reason: 'multipart_invalid' };
+  const body = bytes.includes('\r\n')
+    ? bytes
+    : Buffer.from(bytes.toString('latin1').replaceAll('\n', '\r\n'), 'latin1');
+  const found: [string, string][] = [];
+  try {
+    for (const part of parseMultipart(body, { boundary, maxParts: fieldsMax })) {
+      if (part.name === undefined) continue;
+      const charsets = [charsetOf(part.headers['content-type']), charsetOf(contentType)];
+      found.push([part.name, decodeFirstFitting(part.bytes, charsets)]);
+    }
+  } catch {
+    return { ok: false, reason: 'multipart_invalid' };
+  }
+  return found.length === 0
+    ? { ok: false, reason: 'not_an_object' }
+    : { ok: true, raw: Object.fromEntries(found) };
+}
+
+/** The declared boundary, or the one in the body if a proxy lost or changed the declaration. */
+function boundaryOf(bytes: Buffer, contentType: string | undefined): string | undefined {
+  const declared = /;\s*boundary\s*=\s*(?:"([^"]+)"|([^;\s]+))/i.exec(contentType ?? '');
+  const boundary = declared?.[1] ?? declared?.[2];
+  if (boundary !== undefined && bytes.includes(`--${boundary}`)) return boundary;
+  return boundaryInBody(bytes);
+}
+
+function boundaryInBody(bytes: Buffer): string | undefined {
+  const start = bytes.toString('latin1', 0, 200);
+  return /^\s*--([\x21-\x7e]{1,70})\r?\ncontent-disposition:/i.exec(start)?.[1];
+}

@@ -1,20 +1,24 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { countCallbackAgain } from '../db/callbacks.ts';
+import { countCallbackAgain, hasRoomForUnreadable } from '../db/callbacks.ts';
 import { findCredentialByAccount } from '../db/credentials.ts';
 import type { CallbackRow } from '../db/rows.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import type { Channel, RejectionReason } from '../domain/callback.ts';
 import { AppError } from '../domain/errors.ts';
 import { semanticKey } from '../gateway/callback-grammar.ts';
-import { type CallbackMessage, parseCallback } from '../gateway/callback-message.ts';
+import { type CallbackMessage, readMessage } from '../gateway/callback-message.ts';
 import type { BackendDependencies } from '../execution/dependencies.ts';
 import { judgeJob } from '../domain/outbox-job.ts';
-import { sealedPlace } from '../db/sealed-place.ts';
+import { envelopeColumns } from './envelope.ts';
+import { findTokenizationsNamedIn } from './named-tokenizations.ts';
 
 /** A message of the gateway as it arrived. */
 export interface InboundMessage {
   readonly channel: Channel;
   readonly contentType: string | undefined;
+  readonly contentEncoding?: string | undefined;
+  /** The query string of a POST that has a body too. */
+  readonly query?: string | undefined;
   readonly body: Uint8Array;
   readonly sourceIp: string | undefined;
   /** When a backend received the message; now by default. See `ageMsOf` for its bounds. */
@@ -33,7 +37,6 @@ export interface AcceptedCallback {
 
 /** How long a callback may wait for its verdict before the scan enqueues its job again. */
 export const verdictTimeoutMs = 5_000;
-const excerptBytes = 256;
 
 export interface AcceptCallbackOptions {
   /** Who delivers the message; the gateway by default. */
@@ -44,21 +47,30 @@ export interface AcceptCallbackOptions {
   readonly isContinuedByCaller?: boolean;
 }
 
+/** What is known of a message before it is stored. */
+interface Assessment {
+  readonly message: CallbackMessage | undefined;
+  /** Set where no job judges the message. */
+  readonly refusal: RejectionReason | undefined;
+  /** The tokenization that an unreadable message names. */
+  readonly namedId: string | undefined;
+}
+
 /**
  * Commits one inbound message, sealed, with its audit row and the job that judges it. The function
  * needs PostgreSQL only. The listener acknowledges a message once it is stored, before any verdict.
  *
- * If a message is unreadable or names an unknown account, the worker stores only a digest and a
- * short excerpt. Unverified senders therefore cannot fill the disk.
+ * An unreadable message is stored in full, so that a later release can judge it, as long as few of
+ * its kind are stored; it is judged if it names a tokenization. Of a message about an unknown
+ * account only a digest and an excerpt are stored, so that unverified senders cannot fill the disk.
  */
 export async function acceptCallback(
   dependencies: BackendDependencies,
   inbound: InboundMessage,
   options: AcceptCallbackOptions = {},
 ): Promise<AcceptedCallback> {
-  const parsed = parseCallback({ contentType: inbound.contentType, body: inbound.body });
-  const message = parsed.ok ? parsed.message : undefined;
-  const refusal = await refusalReasonOf(dependencies, message);
+  const assessment = await assess(dependencies, inbound);
+  const { message, refusal } = assessment;
   const digest = messageDigest(inbound, message, refusal);
 
   const known = await countCallbackAgain(dependencies.db, digest);
@@ -69,7 +81,15 @@ export async function acceptCallback(
     entity: 'callback',
     row: { id, version: 0, state: null },
     event: refusal === undefined ? 'callback.received' : 'callback.refused',
-    patch: newCallbackColumns(dependencies, id, inbound, { message, digest, refusal }),
+    patch: {
+      ...newCallbackColumns(dependencies, inbound, assessment, digest),
+      ...envelopeColumns(
+        dependencies.keyring,
+        id,
+        inbound,
+        await isKeptWhole(dependencies, assessment),
+      ),
+    },
     audit: {
       ...(options.audit ?? { actor: { type: 'gateway', id: inbound.channel } }),
       channel: inbound.channel,
@@ -95,51 +115,52 @@ export async function acceptCallback(
   return duplicateOf(concurrent, message);
 }
 
-async function refusalReasonOf(
+async function assess(
+  dependencies: BackendDependencies,
+  inbound: InboundMessage,
+): Promise<Assessment> {
+  const read = readMessage(inbound);
+  if (!read.ok) {
+    const [named] = await findTokenizationsNamedIn(dependencies, inbound);
+    const refusal = named === undefined ? 'unreadable' : undefined;
+    return { message: undefined, refusal, namedId: named?.id };
+  }
+  const { account, terminal } = read;
+  const credential = await findCredentialByAccount(dependencies.db, account, terminal);
+  const refusal = credential === undefined ? 'unknown_account' : undefined;
+  return { message: read.message, refusal, namedId: undefined };
+}
+
+async function isKeptWhole(
   { db }: BackendDependencies,
-  message: CallbackMessage | undefined,
-): Promise<RejectionReason | undefined> {
-  if (message === undefined) return 'unreadable';
-  const { account, terminal } = message.fields;
-  if (account === undefined || terminal === undefined) return 'unknown_account';
-  const credential = await findCredentialByAccount(db, account, terminal);
-  return credential === undefined ? 'unknown_account' : undefined;
+  { message, refusal, namedId }: Assessment,
+): Promise<boolean> {
+  if (message !== undefined) return refusal === undefined;
+  return await hasRoomForUnreadable(db, namedId);
 }
 
 function newCallbackColumns(
   { keyring, settings }: BackendDependencies,
-  id: string,
   inbound: InboundMessage,
-  parsed: {
-    message: CallbackMessage | undefined;
-    digest: string;
-    refusal: RejectionReason | undefined;
-  },
+  { message, refusal, namedId }: Assessment,
+  digest: string,
 ): Readonly<Record<string, unknown>> {
-  const { message, digest, refusal } = parsed;
-  const isStoredInFull = refusal === undefined;
-  const stored = isStoredInFull ? inbound.body : inbound.body.subarray(0, excerptBytes);
-  const fields = isStoredInFull ? message?.fields : undefined;
+  const fields = refusal === undefined ? message?.fields : undefined;
   return {
     channel: inbound.channel,
     semantic_key: message === undefined ? digest : semanticKey(inbound.channel, message),
     message_digest: digest,
-    content_type: inbound.contentType?.slice(0, 255) ?? null,
-    body_sealed: keyring.seal(
-      sealedPlace('callback', 'body_sealed', id),
-      Buffer.from(stored).toString('utf8'),
-    ),
-    body_bytes: inbound.body.byteLength,
     account: fields?.account ?? null,
     terminal: fields?.terminal ?? null,
     merchant_reference_id: storableReference(fields?.merchantReferenceId),
     order_reference_id: storableReference(fields?.orderReferenceId),
+    tokenization_id: namedId ?? null,
     source_index:
       inbound.sourceIp === undefined ? null : keyring.blindIndex('source_ip', inbound.sourceIp),
-    reason: refusal ?? null,
+    reason: message === undefined ? 'unreadable' : (refusal ?? null),
     received_at_in_ms: -ageMsOf(inbound, settings.refusedCallbackMaxAgeMs),
     last_seen_at_in_ms: 0,
-    ...(isStoredInFull ? { due_at_in_ms: verdictTimeoutMs } : {}),
+    ...(refusal === undefined ? { due_at_in_ms: verdictTimeoutMs } : {}),
   };
 }
 
@@ -172,7 +193,12 @@ function messageDigest(
   // A refused message is stored as an excerpt. Once its account is known, the same message must not
   // count as a duplicate of it.
   if (refusal !== undefined) hash.update('refused\0');
-  if (message === undefined) return hash.update(inbound.body).digest('hex');
+  if (message === undefined) {
+    return hash
+      .update(inbound.body)
+      .update(`\0${inbound.query ?? ''}`)
+      .digest('hex');
+  }
   const fields = Object.entries(message.raw)
     .filter(([name]) => name !== 'push_dateTime')
     .sort(([a], [b]) => (a < b ? -1 : 1));

@@ -6,13 +6,14 @@ import type { CallbackRow, TokenizationRow } from '../db/rows.ts';
 import { findTokenization, findTokenizationByEvidence } from '../db/tokenizations.ts';
 import type { RejectionReason } from '../domain/callback.ts';
 import { checkGrammar, isTokenMessage } from '../gateway/callback-grammar.ts';
-import { type CallbackMessage, parseCallback } from '../gateway/callback-message.ts';
+import { type CallbackMessage, readMessage } from '../gateway/callback-message.ts';
 import { applyEvidence, evidenceEvents, type Evidence } from '../tokenization/evidence/apply.ts';
 import { done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
 import { openAccount, type SigningAccount } from '../account/open-account.ts';
 import { judgeSignature, type SignatureJudgement } from './signature-policy.ts';
 import { isUnambiguous, mismatchOf } from '../tokenization/evidence/match-request.ts';
-import { sealedPlace } from '../db/sealed-place.ts';
+import { openEnvelope, type StoredEnvelope } from './envelope.ts';
+import { queryAboutUnreadable } from './query-about-unreadable.ts';
 
 /** The changes that judging a callback may commit. */
 export const judgingEvents = [
@@ -58,23 +59,21 @@ export async function judgeCallback(callbackId: string, context: JudgingContext)
   ) {
     return done('already_judged');
   }
-  const place = sealedPlace('callback', 'body_sealed', callback.id);
-  const parsed = parseCallback({
-    contentType: callback.content_type ?? undefined,
-    body: context.keyring.open(place, callback.body_sealed).reveal(),
-  });
-  if (!parsed.ok) {
-    const detail = { paths: [parsed.reason] };
-    return await rejectCallback(callback, { reason: 'unreadable', detail }, context);
+  const envelope = openEnvelope(context.keyring, callback);
+  const read = readMessage(envelope);
+  if (!read.ok) {
+    const rejection = { reason: 'unreadable', detail: { paths: [read.reason] } } as const;
+    return await rejectAfterQueries(callback, envelope, rejection, context);
   }
-  const { message } = parsed;
+  const { message } = read;
   if (!isTokenMessage(message)) {
     return await rejectCallback(callback, { reason: 'not_a_token_message' }, context);
   }
   const faults = checkGrammar(message);
   if (faults.length > 0) {
     const paths = faults.map(({ field, reason }) => `${field}:${reason}`);
-    return await rejectCallback(callback, { reason: 'grammar', detail: { paths } }, context);
+    const rejection = { reason: 'grammar', detail: { paths } } as const;
+    return await rejectAfterQueries(callback, envelope, rejection, context);
   }
   const account = await findSigningAccount(message, context);
   if (account === undefined) {
@@ -129,6 +128,8 @@ async function judgeReadable(
       is_believed:
         signature.isProven || (await hasTokenizationChanged(matched, tokenization, context)),
       tokenization_id: tokenization.id,
+      // Another release may have stored the message as unreadable.
+      reason: null,
       due_at: null,
     },
     audit: { channel: matched.channel, reason: applied.result, detail },
@@ -248,6 +249,31 @@ async function rejectCallback(
     audit: { channel: callback.channel, reason, detail },
   });
   return done(`rejected_${reason}`);
+}
+
+/**
+ * Rejects a message that the worker can't read, or can't read a field of, after it has queried the
+ * gateway about the tokenizations that the message names.
+ */
+async function rejectAfterQueries(
+  callback: CallbackRow,
+  envelope: StoredEnvelope,
+  rejection: Rejection,
+  context: JudgingContext,
+): Promise<Outcome> {
+  // A malformed field is the work of an unverified sender rather than of the gateway.
+  const isRepeated = rejection.reason !== 'grammar';
+  const queries = await queryAboutUnreadable(callback, envelope, { ...context, isRepeated });
+  if (queries.kind === 'settled') {
+    const { learned } = queries;
+    return await rejectCallback(
+      callback,
+      learned === undefined ? rejection : { ...rejection, learned },
+      context,
+    );
+  }
+  await postponeCallback(context.db, callback.id, queries.outcome.delayMs + jobGraceMs);
+  return queries.outcome;
 }
 
 function signatureDetail({ verdict, list }: SignatureJudgement): Record<string, string> {

@@ -12,11 +12,17 @@ export function inboundMessageOf(
 ): InboundMessage {
   return {
     channel,
-    contentType,
+    // The backend has decoded the body, whatever charset its sender declared.
+    contentType: asUtf8(contentType),
     body: Buffer.from(body, 'utf8'),
     sourceIp,
     ...(receivedAt === undefined ? {} : { receivedAt: new Date(receivedAt) }),
   };
+}
+
+function asUtf8(contentType: string | undefined): string {
+  const type = (contentType ?? 'application/octet-stream').replace(/;\s*charset\s*=[^;]*/i, '');
+  return `${type}; charset=utf-8`;
 }
 
 /**

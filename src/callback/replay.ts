@@ -1,18 +1,19 @@
 import { findCallback } from '../db/callbacks.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
-import { parseCallback } from '../gateway/callback-message.ts';
+import { readMessage } from '../gateway/callback-message.ts';
 import { storableReference, verdictTimeoutMs } from './accept.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { judgeJob } from '../domain/outbox-job.ts';
-import { sealedPlace } from '../db/sealed-place.ts';
+import { openEnvelope } from './envelope.ts';
 
 /**
  * Has a stored message judged again, by the job that judged it first: for use after an operator
- * corrected a signature rule, a secure code or an account. A message that still waits for its
- * verdict is left alone.
+ * corrected a signature rule, a secure code or an account, or after an update that reads more
+ * messages. A message that still waits for its verdict is left alone.
  *
- * Throws `callback_not_found`, or `state_forbids` when only an excerpt of the message is stored.
+ * Throws `callback_not_found`, or `state_forbids` when only an excerpt of the message is stored, or
+ * when this release cannot read it either.
  */
 export async function replayCallback(
   { db, door, keyring }: OperationDependencies,
@@ -24,23 +25,30 @@ export async function replayCallback(
     throw new AppError('callback_not_found', 'No callback has this id.');
   }
   if (row.state === 'received' || row.state === 'matched') return { isReplayed: false };
-  const body = keyring.open(sealedPlace('callback', 'body_sealed', id), row.body_sealed).reveal();
-  const parsed = parseCallback({ contentType: row.content_type ?? undefined, body });
-  if (Buffer.byteLength(body) < row.body_bytes || !parsed.ok) {
+  const envelope = openEnvelope(keyring, row);
+  if (!envelope.isWhole) {
     throw new AppError(
       'state_forbids',
       'Only an excerpt of this message is stored, so it cannot be judged again.',
     );
   }
-  const { account, terminal, merchantReferenceId, orderReferenceId } = parsed.message.fields;
+  const read = readMessage(envelope);
+  if (!read.ok) {
+    throw new AppError(
+      'state_forbids',
+      'This release cannot read this message. It stays stored; replay it after an update.',
+    );
+  }
+  const { account, terminal } = read;
+  const { merchantReferenceId, orderReferenceId } = read.message.fields;
   const outcome = await door.apply({
     entity: 'callback',
     row,
     event: 'callback.replayed',
     patch: {
       reason: null,
-      account: account ?? null,
-      terminal: terminal ?? null,
+      account,
+      terminal,
       merchant_reference_id: storableReference(merchantReferenceId),
       order_reference_id: storableReference(orderReferenceId),
       due_at_in_ms: verdictTimeoutMs,

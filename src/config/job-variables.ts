@@ -78,7 +78,7 @@ export const jobVariables = {
   refusedCallbackMaxAgeMs: variable(
     'CALLBACK_REFUSED_MAX_AGE_MS',
     maxAgeMs.prefault('604800000'),
-    'how long messages that are unreadable or name an unknown account are kept',
+    'how long messages that are unreadable or name an unknown account are kept; an update within this time can still read the former',
   ),
   unbelievedCallbackMaxAgeMs: variable(
     'CALLBACK_UNBELIEVED_MAX_AGE_MS',

@@ -28,6 +28,29 @@ export async function countCallbackAgain(
     .executeTakeFirst();
 }
 
+/** Unreadable messages that are stored in full: about one tokenization, and about none. */
+const unreadablePerTokenizationMax = 20;
+const unreadableOthersMax = 1_000;
+
+/**
+ * Whether one more unreadable message may be stored in full. At most 20 may about the tokenization
+ * that they name, and at most 1,000 that name none.
+ */
+export async function hasRoomForUnreadable(
+  db: Db,
+  tokenizationId: string | undefined,
+): Promise<boolean> {
+  const rowsMax = tokenizationId === undefined ? unreadableOthersMax : unreadablePerTokenizationMax;
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::integer as count from (
+      select from callback
+      where reason = 'unreadable' and body_bytes > 256
+        and tokenization_id is not distinct from ${tokenizationId ?? null}::uuid
+      limit ${rowsMax}
+    ) kept`.execute(db);
+  return (rows[0]?.count ?? 0) < rowsMax;
+}
+
 /** A callback whose next look is due. */
 export type DueCallback = Pick<CallbackRow, 'id' | 'channel' | 'version'>;
 
@@ -91,11 +114,11 @@ export async function deleteRefusedCallbacks(
 
 /**
  * Messages without a proving signature that were rejected, abandoned or accepted without effect
- * more than `ageMs` milliseconds ago.
+ * more than `ageMs` milliseconds ago. Unreadable ones have an age of their own.
  */
 export async function findUnbelievedCallbacks(
   db: Db,
-  ageMs: number,
+  { ageMs, unreadableAgeMs }: { readonly ageMs: number; readonly unreadableAgeMs: number },
   rowsMax: number,
 ): Promise<readonly Pick<CallbackRow, 'id' | 'version' | 'state'>[]> {
   return await db
@@ -104,7 +127,10 @@ export async function findUnbelievedCallbacks(
     .where(
       sql<boolean>`state in ('rejected', 'abandoned', 'accepted') and version > 1 and not coalesce(is_believed, state = 'accepted')`,
     )
-    .where('updated_at', '<', msAgo(ageMs))
+    .where('updated_at', '<', msAgo(Math.min(ageMs, unreadableAgeMs)))
+    .where(
+      sql<boolean>`updated_at < case reason when 'unreadable' then ${msAgo(unreadableAgeMs)} else ${msAgo(ageMs)} end`,
+    )
     .orderBy('updated_at')
     .limit(rowsMax)
     .execute();

@@ -98,6 +98,8 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'content_type',
       'body_sealed',
       'body_bytes',
+      'content_encoding',
+      'query_sealed',
       'account',
       'terminal',
       'merchant_reference_id',

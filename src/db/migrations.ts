@@ -24,6 +24,7 @@ import * as hostRateLimit from '../../migrations/0022_host_rate_limit.ts';
 import * as lostAnswer from '../../migrations/0023_lost_answer.ts';
 import * as timelineReferences from '../../migrations/0024_timeline_references.ts';
 import * as deliveryEventAt from '../../migrations/0025_delivery_event_at.ts';
+import * as callbackEnvelope from '../../migrations/0026_callback_envelope.ts';
 
 /**
  * Every migration by name, in order. An explicit list works the same from sources and from the
@@ -55,4 +56,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0023_lost_answer': lostAnswer,
   '0024_timeline_references': timelineReferences,
   '0025_delivery_event_at': deliveryEventAt,
+  '0026_callback_envelope': callbackEnvelope,
 };

@@ -89,7 +89,10 @@ interface CallbackTable extends EntityColumns<CallbackState> {
   readonly message_digest: string;
   readonly content_type: string | null;
   readonly body_sealed: string;
+  /** The bytes of body and query string as received. */
   readonly body_bytes: number;
+  readonly content_encoding: string | null;
+  readonly query_sealed: string | null;
   readonly account: string | null;
   readonly terminal: string | null;
   readonly merchant_reference_id: string | null;

@@ -24,7 +24,8 @@ export type CallbackState = (typeof callbackStates)[number];
  */
 export const callbackTransitions = [
   { event: 'callback.received', from: [null], to: 'received' },
-  // Unreadable, or for an unknown account: the row keeps a digest and a short excerpt only.
+  // About an unknown account, of which the row keeps an excerpt, or unreadable and naming no
+  // tokenization.
   { event: 'callback.refused', from: [null], to: 'rejected' },
   { event: 'callback.orphaned', from: ['received'], to: 'orphaned' },
   { event: 'callback.matched', from: ['orphaned'], to: 'matched' },

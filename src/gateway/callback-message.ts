@@ -64,6 +64,26 @@ export function parseCallback(envelope: CallbackEnvelope): ParseResult {
   return messageOf(inBody.format, { ...inQuery, ...inBody.raw });
 }
 
+/** A message that names an account and a terminal; any other can't be read. */
+export type ReadMessage =
+  | {
+      readonly ok: true;
+      readonly message: CallbackMessage;
+      readonly account: string;
+      readonly terminal: string;
+    }
+  | { readonly ok: false; readonly reason: ParseFault };
+
+/** Parses a message that the worker can act on. Never throws. */
+export function readMessage(envelope: CallbackEnvelope): ReadMessage {
+  const parsed = parseCallback(envelope);
+  if (!parsed.ok) return parsed;
+  const { account, terminal } = parsed.message.fields;
+  return account === undefined || terminal === undefined
+    ? { ok: false, reason: 'no_account' }
+    : { ...parsed, account, terminal };
+}
+
 type ParsedBody =
   | { readonly ok: true; readonly format: CallbackMessage['format']; readonly raw: RawFields }
   | { readonly ok: false; readonly reason: ParseFault };

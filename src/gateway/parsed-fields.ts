@@ -9,7 +9,8 @@ export type ParseFault =
   | 'multipart_invalid'
   | 'not_an_object'
   | 'too_deep'
-  | 'too_many_fields';
+  | 'too_many_fields'
+  | 'no_account';
 
 /** The outcome of one format's parser: text by flat name. */
 export type ParsedFields =

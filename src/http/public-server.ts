@@ -8,14 +8,13 @@ import {
 import type { Channel } from '../domain/callback.ts';
 import type { Logger } from '../observability/logger.ts';
 import { type AddressRange, isInRanges } from '../security/addresses.ts';
+import { envelopeOf, type ReceivedEnvelope } from './callback-envelope.ts';
 import { listenOn } from './listen.ts';
 import { neutralPage } from './neutral-page.ts';
 
 /** A message of the gateway as received over HTTP. */
-export interface ReceivedCallback {
+export interface ReceivedCallback extends ReceivedEnvelope {
   readonly channel: Channel;
-  readonly contentType: string | undefined;
-  readonly body: Buffer;
   readonly sourceIp: string;
 }
 
@@ -94,18 +93,13 @@ export function createPublicServer(
       { onRequest: refuseOtherSources(options.notifySources, ports) },
       async (request, reply) => await answerNotify(request, reply, ports),
     );
-    scope.post('/callbacks/redirect', async (request, reply) => {
-      const { body } = request;
-      const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0);
-      const message = { body: bytes, contentType: sentContentType(request) };
-      return await answerRedirect(request, reply, ports, message);
-    });
-    scope.get('/callbacks/redirect', async (request, reply) => {
-      const border = request.url.indexOf('?');
-      const query = Buffer.from(border === -1 ? '' : request.url.slice(border + 1));
-      const message = { body: query, contentType: 'application/x-www-form-urlencoded' };
-      return await answerRedirect(request, reply, ports, message);
-    });
+    for (const method of ['GET', 'POST'] as const) {
+      scope.route({
+        method,
+        url: '/callbacks/redirect',
+        handler: async (request, reply) => await answerRedirect(request, reply, ports),
+      });
+    }
   });
   server.addHook('onSend', async (_request, reply) => {
     reply.headers({
@@ -156,13 +150,7 @@ async function answerNotify(
   reply: FastifyReply,
   ports: PublicPorts,
 ): Promise<FastifyReply> {
-  const { body, ip } = request;
-  const received: ReceivedCallback = {
-    channel: 'notify',
-    contentType: sentContentType(request),
-    body: Buffer.isBuffer(body) ? body : Buffer.alloc(0),
-    sourceIp: ip,
-  };
+  const received = { channel: 'notify', ...envelopeOf(request), sourceIp: request.ip } as const;
   const stored = await storeCallback(received, ports);
   if (stored === undefined) {
     return await sendText(reply.header('retry-after', retryAfterSeconds), 503, 'try again');
@@ -175,12 +163,12 @@ async function answerNotify(
  * Sends the customer back to the shop. The answer shows nothing of the message: it is unverified.
  */
 async function answerRedirect(
-  { ip }: FastifyRequest,
+  request: FastifyRequest,
   reply: FastifyReply,
   ports: PublicPorts,
-  message: Pick<ReceivedCallback, 'body' | 'contentType'>,
 ): Promise<FastifyReply> {
-  const stored = await storeCallback({ channel: 'redirect', ...message, sourceIp: ip }, ports);
+  const received = { channel: 'redirect', ...envelopeOf(request), sourceIp: request.ip } as const;
+  const stored = await storeCallback(received, ports);
   if (stored === undefined) {
     return await sendPage(reply.header('retry-after', retryAfterSeconds), 503);
   }
@@ -223,11 +211,6 @@ async function sendPage(reply: FastifyReply, status: number): Promise<FastifyRep
 function findLocation(returnUrl: string | undefined): string | undefined {
   const url = returnUrl === undefined ? null : URL.parse(returnUrl);
   return url !== null && /^https?:$/.test(url.protocol) ? url.href : undefined;
-}
-
-/** The content type as sent, from the headers that the hook above does not overwrite. */
-function sentContentType({ raw }: FastifyRequest): string | undefined {
-  return raw.headersDistinct['content-type']?.[0];
 }
 
 function statusOf(error: unknown): number {

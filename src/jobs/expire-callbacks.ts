@@ -54,7 +54,11 @@ async function expireUnprovenBatch({
   apply,
   settings,
 }: ExpireCallbacksContext): Promise<number> {
-  const old = await findUnbelievedCallbacks(db, settings.unbelievedCallbackMaxAgeMs, rowsMax);
+  const ages = {
+    ageMs: settings.unbelievedCallbackMaxAgeMs,
+    unreadableAgeMs: settings.refusedCallbackMaxAgeMs,
+  };
+  const old = await findUnbelievedCallbacks(db, ages, rowsMax);
   await Promise.all(
     old.map(
       async (row) =>

@@ -27,9 +27,11 @@ export interface Keyring {
   /** The ids of the keys. A blind index starts with the id of its key and a dot. */
   readonly keyIds: readonly string[];
   /** Seals with AES-256-GCM; the text is `v1.<key id>.<iv | tag | ciphertext in base64url>`. */
-  readonly seal: (place: SealedPlace, value: string) => string;
+  readonly seal: (place: SealedPlace, value: string | Uint8Array) => string;
   /** Opens a sealed value. Throws `key_unknown` or `seal_broken`, without any part of the value. */
   readonly open: (place: SealedPlace, sealed: string) => Secret;
+  /** Opens a sealed value byte by byte: it may be no text. Throws as `open` does. */
+  readonly openBytes: (place: SealedPlace, sealed: string) => Buffer;
   /** A keyed digest under the current key. Queries find equal values by it without the value. */
   readonly blindIndex: (purpose: string, value: string) => string;
   /** The digests of a value under every key of the ring, for queries during a key rotation. */
@@ -57,41 +59,41 @@ export function createKeyring(keys: readonly EncryptionKey[]): Keyring {
   const blindIndex = (key: DerivedKey, purpose: string, value: string): string =>
     `${key.id}.${createHmac('sha256', key.indexKey).update(`${purpose}\0${value}`).digest('base64url')}`;
 
+  const openBytes = (place: SealedPlace, sealed: string): Buffer => {
+    const [format, keyId, text] = sealed.split('.');
+    if (format !== 'v1' || text === undefined) throw sealBroken(place);
+    const key = ring.find((candidate) => candidate.id === keyId);
+    if (key === undefined) {
+      throw new AppError(
+        'key_unknown',
+        `A sealed ${place.table}.${place.column} needs a key that is missing from ENCRYPTION_KEYS: add it.`,
+      );
+    }
+    const box = Buffer.from(text, 'base64url');
+    if (box.length < ivBytes + tagBytes) throw sealBroken(place);
+    const decipher = createDecipheriv('aes-256-gcm', key.sealKey, box.subarray(0, ivBytes));
+    decipher.setAAD(encodePlace(place));
+    decipher.setAuthTag(box.subarray(ivBytes, ivBytes + tagBytes));
+    try {
+      return Buffer.concat([decipher.update(box.subarray(ivBytes + tagBytes)), decipher.final()]);
+    } catch (cause) {
+      throw sealBroken(place, cause);
+    }
+  };
+
   return {
     keyIds: ring.map(({ id }) => id),
     seal(place, value) {
       const iv = randomBytes(ivBytes);
       const cipher = createCipheriv('aes-256-gcm', current.sealKey, iv);
       cipher.setAAD(encodePlace(place));
-      const ciphertext = Buffer.concat([cipher.update(value, 'utf8'), cipher.final()]);
+      const bytes = typeof value === 'string' ? Buffer.from(value) : value;
+      const ciphertext = Buffer.concat([cipher.update(bytes), cipher.final()]);
       const box = Buffer.concat([iv, cipher.getAuthTag(), ciphertext]);
       return `v1.${current.id}.${box.toString('base64url')}`;
     },
-    open(place, sealed) {
-      const [format, keyId, text] = sealed.split('.');
-      if (format !== 'v1' || text === undefined) throw sealBroken(place);
-      const key = ring.find((candidate) => candidate.id === keyId);
-      if (key === undefined) {
-        throw new AppError(
-          'key_unknown',
-          `A sealed ${place.table}.${place.column} needs a key that is missing from ENCRYPTION_KEYS: add it.`,
-        );
-      }
-      const box = Buffer.from(text, 'base64url');
-      if (box.length < ivBytes + tagBytes) throw sealBroken(place);
-      const decipher = createDecipheriv('aes-256-gcm', key.sealKey, box.subarray(0, ivBytes));
-      decipher.setAAD(encodePlace(place));
-      decipher.setAuthTag(box.subarray(ivBytes, ivBytes + tagBytes));
-      try {
-        const opened = Buffer.concat([
-          decipher.update(box.subarray(ivBytes + tagBytes)),
-          decipher.final(),
-        ]);
-        return new Secret(opened.toString('utf8'));
-      } catch (cause) {
-        throw sealBroken(place, cause);
-      }
-    },
+    open: (place, sealed) => new Secret(openBytes(place, sealed).toString('utf8')),
+    openBytes,
     blindIndex: (purpose, value) => blindIndex(current, purpose, value),
     blindIndexes: (purpose, value) => ring.map((key) => blindIndex(key, purpose, value)),
     matchesBlindIndex: (purpose, value, index) =>

@@ -45,7 +45,7 @@ describe('the replay of a stored message', () => {
   );
 
   workerTest(
-    'is refused for an excerpt, which retention deletes after its time',
+    'is refused for a message that names no account, which retention deletes after its time',
     async ({ startWorker }) => {
       const worker = await startWorker({ env: { CALLBACK_REFUSED_MAX_AGE_MS: '1000' } });
       const { db } = worker.app.operations;

@@ -122,6 +122,22 @@ describe('push', () => {
     expect(received[0]?.sourceIp).toBe('127.0.0.1');
   });
 
+  test('arrives with its query string and content encoding', async () => {
+    const { url, received } = await start();
+    const encoding = { 'content-encoding': 'gzip' };
+    await post(`${url}/callbacks/notify?quickpay_status=1&a=b?c`, 'x', encoding);
+    expect(received[0]).toMatchObject({
+      contentEncoding: 'gzip',
+      query: 'quickpay_status=1&a=b?c',
+    });
+    await post(`${url}/callbacks/notify?quickpay_status=1`, '');
+    expect(received[1]).toMatchObject({
+      contentType: 'application/x-www-form-urlencoded',
+      query: undefined,
+    });
+    expect(received[1]?.body.toString()).toBe('quickpay_status=1');
+  });
+
   test('arrives without a content type, and without a body', async () => {
     const { url, received } = await start();
     expect((await post(`${url}/callbacks/notify`, Buffer.from('a=b'))).status).toBe(200);

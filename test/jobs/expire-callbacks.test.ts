@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
+import { acceptCallback } from '../../src/callback/accept.ts';
 import { withClient } from '../../src/db/database.ts';
 import { runJob } from '../support/harness/run-job.ts';
 import { test } from '../support/harness/harness-test.ts';
@@ -11,7 +12,7 @@ const settings = {
 };
 
 describe('retention.expire', () => {
-  test('deletes an unproven message that was rejected, abandoned or changed nothing; keeps a proven one', async ({
+  test('deletes an unproven message that was rejected, abandoned or changed nothing; keeps a proven one, and an unreadable one longer', async ({
     openJobHarness,
     database: { db },
     databaseUrl,
@@ -38,6 +39,17 @@ describe('retention.expire', () => {
     expect(await harness.run('notify.handle', { callbackId: orphan })).toBe('abandoned');
     const accepted = await harness.receive(id, 'notify', { status: '-1' });
     const useless = await harness.receive(id, 'redirect', { status: '-1' });
+    const { id: unreadable } = await acceptCallback(harness.dependencies, {
+      channel: 'notify',
+      contentType: undefined,
+      body: Buffer.from(`[${(await harness.row(id)).order_reference_id}]`),
+      sourceIp: undefined,
+    });
+    await set("received_at = now() - interval '1 hour' where reason = 'unreadable'");
+    harness.dropSharedAnswers();
+    expect(await harness.run('notify.handle', { callbackId: unreadable })).toBe(
+      'rejected_unreadable',
+    );
     expect(useless.callback).toMatchObject({ state: 'accepted', is_believed: false });
 
     expect(await harness.run('retention.expire', {})).toBe('nothing_due');
@@ -45,8 +57,15 @@ describe('retention.expire', () => {
     expect(await harness.run('retention.expire', {})).toBe('removed');
     const left = await db.selectFrom('callback').select('id').execute();
     expect(new Set(left.map((row) => row.id))).toEqual(
-      new Set([proven.callback.id, accepted.callback.id]),
+      new Set([proven.callback.id, accepted.callback.id, unreadable]),
     );
+    await set("updated_at = updated_at - interval '7 days'");
+    expect(await harness.run('retention.expire', {})).toBe('removed');
+    expect(await harness.events(unreadable)).toEqual([
+      'callback.received',
+      'callback.rejected',
+      'callback.expired',
+    ]);
     expect(await harness.events(orphan)).toEqual([
       'callback.received',
       'callback.orphaned',

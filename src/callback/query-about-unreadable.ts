@@ -1,0 +1,119 @@
+import { databaseNow } from '../db/database.ts';
+import type { CallbackRow, TokenizationRow } from '../db/rows.ts';
+import { findTokenization } from '../db/tokenizations.ts';
+import type { MessageEvidence } from '../domain/evidence.ts';
+import { isOpen } from '../domain/tokenization.ts';
+import { done, type JobContext, type Outcome } from '../execution/define-job.ts';
+import type { evidenceEvents } from '../tokenization/evidence/apply.ts';
+import { retryUntilConfirmed, retryWhileSubmitting } from '../tokenization/evidence/backoff.ts';
+import { verifyClaim } from '../tokenization/evidence/verify-claim.ts';
+import { verifyContradiction } from '../tokenization/evidence/verify-contradiction.ts';
+import type { StoredEnvelope } from './envelope.ts';
+import { findTokenizationsNamedIn } from './named-tokenizations.ts';
+
+type QueryContext = JobContext<(typeof evidenceEvents)[number]>;
+
+interface RepeatOption {
+  /**
+   * Whether a query is repeated while a tokenization stays open: the gateway's record may lag
+   * behind its message, and the next scheduled query may be a day off.
+   */
+  readonly isRepeated: boolean;
+}
+
+/** What the queries led to: the columns of a verdict, or when to look again. */
+export type QueriesOutcome =
+  | { readonly kind: 'wait'; readonly outcome: Extract<Outcome, { kind: 'snooze' }> }
+  | {
+      readonly kind: 'settled';
+      /** Undefined when the message names no tokenization. */
+      readonly learned?: { readonly is_believed: boolean; readonly tokenization_id: string };
+    };
+
+/**
+ * Queries the gateway about each tokenization that an unreadable message names. What the message
+ * says is unknown, so it counts as the claim that is worth a query: a success while there is no
+ * token, a failure of the token otherwise. It decides nothing, and its queries are coalesced with
+ * those of all unproven messages.
+ */
+export async function queryAboutUnreadable(
+  callback: CallbackRow,
+  envelope: StoredEnvelope,
+  context: QueryContext & RepeatOption,
+): Promise<QueriesOutcome> {
+  const named = await findTokenizationsNamedIn(context, envelope);
+  const before = named.length > 0 ? named : await findStoredTokenization(callback, context);
+  const outcomes: Outcome[] = [];
+  for (const row of before) outcomes.push(await queryAbout(row, callback, context));
+  const [next] = outcomes
+    .filter((outcome) => outcome.kind === 'snooze')
+    .toSorted((a, b) => a.delayMs - b.delayMs);
+  if (next !== undefined) return { kind: 'wait', outcome: next };
+  const [first] = before;
+  if (first === undefined) return { kind: 'settled' };
+  const changes = await Promise.all(before.map(async (row) => await hasChanged(row, context)));
+  const changed = before.find((_, at) => changes[at] === true);
+  return {
+    kind: 'settled',
+    learned: { is_believed: changed !== undefined, tokenization_id: (changed ?? first).id },
+  };
+}
+
+/** An excerpt may have lost the name that was found when the message arrived. */
+async function findStoredTokenization(
+  { tokenization_id: id }: CallbackRow,
+  { db }: QueryContext,
+): Promise<readonly TokenizationRow[]> {
+  const row = id === null ? undefined : await findTokenization(db, id);
+  return row === undefined ? [] : [row];
+}
+
+async function queryAbout(
+  row: TokenizationRow,
+  callback: CallbackRow,
+  context: QueryContext & RepeatOption,
+): Promise<Outcome> {
+  const now = await databaseNow(context.db);
+  const ageMs = now.getTime() - callback.received_at.getTime();
+  if (row.state === 'requested' || row.state === 'submitting') return retryWhileSubmitting(ageMs);
+  const hasToken = row.quickpay_id_sealed !== null;
+  if (hasToken && row.state !== 'active') return done('already_settled');
+  const unconfirmed = {
+    row,
+    message: evidenceOf(callback, hasToken ? 'failure' : 'success'),
+    quickpayId: undefined,
+    receivedAt: callback.received_at,
+    audit: {
+      actor: { type: 'gateway', id: callback.channel },
+      channel: callback.channel,
+      evidenceId: callback.id,
+      evidenceDigest: callback.message_digest,
+    },
+  } as const;
+  if (hasToken) return await verifyContradiction(unconfirmed, context);
+  const outcome = await verifyClaim(unconfirmed, context);
+  if (outcome.kind !== 'done' || !context.isRepeated) return outcome;
+  const after = await findTokenization(context.db, row.id);
+  return after !== undefined && isOpen(after.state)
+    ? retryUntilConfirmed(context.settings, ageMs)
+    : outcome;
+}
+
+function evidenceOf({ channel }: CallbackRow, says: MessageEvidence['says']): MessageEvidence {
+  return {
+    channel,
+    says,
+    isProven: false,
+    isSigned: false,
+    hasToken: false,
+    isOtherToken: false,
+    isAbandonedAttempt: false,
+  };
+}
+
+async function hasChanged(
+  { id, version }: TokenizationRow,
+  { db }: QueryContext,
+): Promise<boolean> {
+  return (await findTokenization(db, id))?.version !== version;
+}

@@ -1,0 +1,40 @@
+import { type CallbackEnvelope, callbackBytesMax } from './callback-message.ts';
+import { decompress } from './decompress.ts';
+
+const wordsMax = 200;
+const lengthMin = 4;
+const lengthMax = 64;
+
+/** What separates values in every format; a reference may hold the second kind of separator. */
+const separators = [/[^\x21-\x7e]+|["'<>&=]+/, /[^\x21-\x7e]+|["'<>&=;,:/\\|(){}[\]]+/];
+
+/** The reference of a resubmitted request; its first part is the merchant's. */
+const givenReference = /^(.+)~\d+~[0-9a-f]{12}$/;
+
+/**
+ * The distinct words of a message, whatever its format, for a search by references: those of 4 to
+ * 64 characters, the longest first. Bytes count as Latin-1, and zeros are left out, so that UTF-16
+ * reads as ASCII.
+ */
+export function wordsInMessage({ body, query, contentEncoding }: CallbackEnvelope): string[] {
+  const sent = typeof body === 'string' ? Buffer.from(body) : body;
+  const content = decompress(sent, contentEncoding, callbackBytesMax) ?? sent;
+  const text = `${Buffer.from(content).toString('latin1').replaceAll('\0', '')} ${query ?? ''}`;
+  const words = new Set<string>();
+  for (const variant of [text, percentDecoded(text)]) {
+    for (const separator of separators) {
+      for (const word of variant.split(separator)) {
+        if (word.length >= lengthMin && word.length <= lengthMax) words.add(word);
+        const original = givenReference.exec(word)?.[1];
+        if (original !== undefined) words.add(original);
+      }
+    }
+  }
+  return [...words].toSorted((a, b) => b.length - a.length).slice(0, wordsMax);
+}
+
+function percentDecoded(text: string): string {
+  return text.replaceAll(/%([0-9a-f]{2})/gi, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+}

@@ -1,0 +1,224 @@
+import { describe, expect } from 'vitest';
+import { acceptCallback } from '../../src/callback/accept.ts';
+import { envelopeColumns, openEnvelope } from '../../src/callback/envelope.ts';
+import { replayCallback } from '../../src/callback/replay.ts';
+import { findCallback } from '../../src/db/callbacks.ts';
+import type { Db } from '../../src/db/database.ts';
+import type { TokenizationRow } from '../../src/db/rows.ts';
+import type { CallbackEnvelope } from '../../src/gateway/callback-message.ts';
+import { Secret } from '../../src/security/secret.ts';
+import { testActor } from '../support/builders.ts';
+import { sentFields } from '../support/envelopes.ts';
+import { test } from '../support/harness/harness-test.ts';
+import { type JobHarness, redirectWithoutPush } from '../support/harness/job-harness.ts';
+
+/** Stores a push as the listener does. */
+async function push(
+  { dependencies }: JobHarness,
+  body: string | Buffer,
+  envelope: Omit<CallbackEnvelope, 'body'> = {},
+) {
+  const { id } = await acceptCallback(dependencies, {
+    channel: 'notify',
+    contentType: 'application/octet-stream',
+    ...envelope,
+    body: Buffer.from(body),
+    sourceIp: undefined,
+  });
+  const row = await findCallback(dependencies.db, id);
+  if (row === undefined) throw new Error('the message was not stored');
+  return row;
+}
+
+async function judge(harness: JobHarness, callbackId: string): Promise<string> {
+  return await harness.run('notify.handle', { callbackId });
+}
+
+async function ageMessage(db: Db, id: string, ageMs: number): Promise<void> {
+  const receivedAt = new Date(Date.now() - ageMs);
+  await db.updateTable('callback').set({ received_at: receivedAt }).where('id', '=', id).execute();
+}
+
+/** Bytes that are no text, around what a message might name. */
+const wrapped = (...names: readonly string[]): Buffer =>
+  Buffer.concat([Buffer.from([0x05, 0xff, 0x00, 0x9c]), Buffer.from(`[[${names.join('|')}]]`)]);
+
+describe('a message that the worker cannot read', () => {
+  test.for<[string, (row: TokenizationRow) => string | Buffer]>([
+    [
+      'the merchant reference and the account',
+      (row) => wrapped(row.merchant_reference_id, row.account),
+    ],
+    ["the gateway's reference", (row) => wrapped(row.order_reference_id ?? '')],
+    [
+      'a reference in UTF-16 without any mark',
+      (row) => Buffer.from(` x${row.merchant_reference_id} ${row.terminal}`.slice(2), 'utf16le'),
+    ],
+    [
+      'fields of other names',
+      (row) => JSON.stringify({ ref: row.merchant_reference_id, term: row.terminal, ok: true }),
+    ],
+    [
+      'a list of messages',
+      (row) => JSON.stringify([{ account: row.account, reference: row.merchant_reference_id }]),
+    ],
+  ])(
+    'is kept byte by byte, and the gateway is queried at once about a token named by %s',
+    async ([, bodyOf], { openJobHarness }) => {
+      const harness = await openJobHarness();
+      const opened = await harness.open(redirectWithoutPush);
+      await harness.decide(opened.id, 'approve');
+      const body = bodyOf(opened);
+      const stored = await push(harness, body);
+      expect(openEnvelope(harness.dependencies.keyring, stored).body).toEqual(Buffer.from(body));
+      await judge(harness, stored.id);
+      expect((await harness.row(opened.id)).state).toBe('active');
+      expect(await findCallback(harness.dependencies.db, stored.id)).toMatchObject({
+        state: 'rejected',
+        reason: 'unreadable',
+        tokenization_id: opened.id,
+        is_believed: true,
+      });
+    },
+  );
+
+  test('about an active token makes the worker notice that the gateway disabled it', async ({
+    openJobHarness,
+  }) => {
+    const harness = await openJobHarness();
+    const { id } = await harness.open(redirectWithoutPush);
+    const quickpayId = await harness.decide(id, 'approve');
+    await harness.confirm(id);
+    await harness.gateway.cancelQuickPay(harness.account, new Secret(quickpayId));
+    const stored = await push(harness, wrapped(quickpayId));
+    expect(await judge(harness, stored.id)).toBe('rejected_unreadable');
+    expect((await harness.row(id)).state).toBe('disabled');
+  });
+
+  test('is queried about again while the record of the gateway lags, for ten minutes', async ({
+    openJobHarness,
+  }) => {
+    const harness = await openJobHarness();
+    const { id, order_reference_id: reference } = await harness.open(redirectWithoutPush);
+    const stored = await push(harness, wrapped(reference ?? ''));
+    expect(await judge(harness, stored.id)).toBe('not_confirmed_yet');
+    expect((await harness.row(id)).version).toBe(3);
+    await harness.decide(id, 'approve');
+    harness.dropSharedAnswers();
+    await judge(harness, stored.id);
+    expect((await harness.row(id)).state).toBe('active');
+  });
+
+  test('causes no unbounded queries, and at most 20 about one tokenization are kept in full', async ({
+    openJobHarness,
+    database: { db },
+  }) => {
+    const harness = await openJobHarness();
+    const { order_reference_id: reference } = await harness.open(redirectWithoutPush);
+    const asked = harness.sandbox.state().calls.query;
+    for (let count = 0; count < 25; count += 1) {
+      const { id } = await push(harness, wrapped(`${count}`.padStart(300, '-'), reference ?? ''));
+      await judge(harness, id);
+    }
+    expect(harness.sandbox.state().calls.query - asked).toBe(1);
+    const rows = await db.selectFrom('callback').selectAll().execute();
+    const whole = rows.filter((row) => openEnvelope(harness.dependencies.keyring, row).isWhole);
+    expect([rows.length, whole.length]).toEqual([25, 20]);
+    // An excerpt has lost the name; the row has kept it.
+    const excerpt = rows.find((row) => !whole.includes(row));
+    await ageMessage(db, excerpt?.id ?? '', 3_600_000);
+    expect(await judge(harness, excerpt?.id ?? '')).toBe('rejected_unreadable');
+  });
+
+  test('is judged by a later release that can read it', async ({ openJobHarness }) => {
+    const harness = await openJobHarness();
+    const { keyring, door, db } = harness.dependencies;
+    const row = await harness.open(redirectWithoutPush);
+    const quickpayId = await harness.decide(row.id, 'approve');
+    const fields = {
+      ...sentFields,
+      ...harness.account,
+      order_reference_id: row.order_reference_id ?? '',
+      merchant_reference_id: row.merchant_reference_id,
+      quickpay_id: quickpayId,
+    };
+    // As a release stored it that could not read JSON in Latin-1 beside a query string.
+    const id = crypto.randomUUID();
+    const { account, terminal, ...rest } = fields;
+    const envelope = {
+      contentType: 'application/json; charset=ISO-8859-1',
+      body: Buffer.from(JSON.stringify({ ...rest, secureCode: undefined }), 'latin1'),
+      query: new URLSearchParams({ account, terminal }).toString(),
+    };
+    await door.apply({
+      entity: 'callback',
+      row: { id, version: 0, state: null },
+      event: 'callback.refused',
+      patch: {
+        channel: 'notify',
+        semantic_key: 'digest',
+        message_digest: 'digest',
+        reason: 'unreadable',
+        received_at_in_ms: 0,
+        last_seen_at_in_ms: 0,
+        ...envelopeColumns(keyring, id, envelope, true),
+      },
+      audit: { actor: testActor },
+    });
+    expect(await replayCallback(harness.dependencies, id, { actor: testActor })).toEqual({
+      isReplayed: true,
+    });
+    await judge(harness, id);
+    await harness.confirm(row.id);
+    expect((await harness.row(row.id)).state).toBe('active');
+    expect(await findCallback(db, id)).toMatchObject({ state: 'accepted', reason: null });
+  });
+
+  test('stays as it is when it is replayed without an update', async ({ openJobHarness }) => {
+    const harness = await openJobHarness();
+    const { id } = await push(harness, `{"no": "account", "filler": "${'x'.repeat(2_000)}"}`);
+    await expect(
+      replayCallback(harness.dependencies, id, { actor: testActor }),
+    ).rejects.toMatchObject({ code: 'state_forbids', message: /after an update/ });
+    const row = await findCallback(harness.dependencies.db, id);
+    expect(row).toMatchObject({ state: 'rejected', reason: 'unreadable' });
+  });
+
+  test('that names nothing of ours is kept in full only while there are few of them', async ({
+    openJobHarness,
+    database: { db },
+  }) => {
+    const harness = await openJobHarness();
+    const body = (mark: string): string => `{"mark":"${mark}","filler":"${'x'.repeat(500)}"}`;
+    const first = await push(harness, body('first'));
+    expect(openEnvelope(harness.dependencies.keyring, first).body.toString()).toBe(body('first'));
+    const copies = Array.from({ length: 999 }, (_, n) => ({
+      ...first,
+      id: crypto.randomUUID(),
+      message_digest: `copy-${n}`,
+    }));
+    await db.insertInto('callback').values(copies).execute();
+    const late = await push(harness, body('late'));
+    expect(openEnvelope(harness.dependencies.keyring, late).body).toHaveLength(256);
+    // The test adds rows without audit rows, which the harness would report.
+    const ids = copies.map(({ id }) => id);
+    await db.deleteFrom('callback').where('id', 'in', ids).execute();
+  });
+});
+
+describe('a message with a field that the worker cannot read', () => {
+  test('changes nothing, and the gateway is queried about the token that it names', async ({
+    openJobHarness,
+  }) => {
+    const harness = await openJobHarness();
+    const { id } = await harness.open(redirectWithoutPush);
+    const quickpayId = await harness.decide(id, 'approve');
+    const { callback } = await harness.receive(id, 'redirect', {
+      status: '1',
+      quickpayId,
+      fields: { merchant_reference_id: 'altered on its way' },
+    });
+    expect(callback).toMatchObject({ state: 'rejected', reason: 'grammar', tokenization_id: id });
+    expect((await harness.row(id)).state).toBe('active');
+  });
+});

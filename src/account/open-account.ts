@@ -11,7 +11,9 @@ import { formerCodesOf } from './former-codes.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 
 /** Not strict: a later version may seal further fields. */
-const signingSecrets = credentialContent.accept_payments.pick({ secureCode: true }).strip();
+const signingSecrets = credentialContent.accept_payments
+  .pick({ secureCode: true, publicKey: true })
+  .strip();
 
 /** An account with each secure code that the gateway may sign with. */
 export interface SigningAccount extends AcceptPaymentsAccount {
@@ -22,12 +24,14 @@ export interface SigningAccount extends AcceptPaymentsAccount {
 /** Opens an Accept Payments credential. */
 export function openAccount(keyring: Keyring, row: CredentialRow): SigningAccount {
   const secrets = openSecrets(keyring, row);
-  const secureCode = new Secret(signingSecrets.parse(secrets).secureCode);
+  const { secureCode: current, publicKey } = signingSecrets.parse(secrets);
+  const secureCode = new Secret(current);
   return {
     environment: row.environment,
     account: row.account ?? '',
     terminal: row.terminal ?? '',
     secureCode,
+    publicKey: publicKey === undefined ? undefined : new Secret(publicKey),
     secureCodes: [secureCode, ...formerCodesOf(secrets).map((code) => new Secret(code))],
   };
 }

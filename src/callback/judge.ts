@@ -5,6 +5,7 @@ import { findCredentialByAccount } from '../db/credentials.ts';
 import type { CallbackRow, TokenizationRow } from '../db/rows.ts';
 import { findTokenization, findTokenizationByEvidence } from '../db/tokenizations.ts';
 import type { RejectionReason } from '../domain/callback.ts';
+import { isStatusBorderClear } from '../domain/status-words.ts';
 import { checkGrammar, isTokenMessage } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, readMessage } from '../gateway/callback-message.ts';
 import { applyEvidence, evidenceEvents, type Evidence } from '../tokenization/evidence/apply.ts';
@@ -12,8 +13,8 @@ import { done, type JobContext, type Outcome, snooze } from '../execution/define
 import { openAccount, type SigningAccount } from '../account/open-account.ts';
 import { judgeSignature, type SignatureJudgement } from './signature-policy.ts';
 import { isUnambiguous, mismatchOf } from '../tokenization/evidence/match-request.ts';
-import { openEnvelope, type StoredEnvelope } from './envelope.ts';
-import { queryAboutUnreadable } from './query-about-unreadable.ts';
+import { openEnvelope } from './envelope.ts';
+import { queryAboutUnreadable, type SearchedMessage } from './query-about-unreadable.ts';
 
 /** The changes that judging a callback may commit. */
 export const judgingEvents = [
@@ -63,17 +64,20 @@ export async function judgeCallback(callbackId: string, context: JudgingContext)
   const read = readMessage(envelope);
   if (!read.ok) {
     const rejection = { reason: 'unreadable', detail: { paths: [read.reason] } } as const;
-    return await rejectAfterQueries(callback, envelope, rejection, context);
+    return await rejectAfterQueries(callback, { envelope }, rejection, context);
   }
   const { message } = read;
   if (!isTokenMessage(message)) {
     return await rejectCallback(callback, { reason: 'not_a_token_message' }, context);
   }
-  const faults = checkGrammar(message);
+  const faults = checkGrammar(message, context.settings.statusMap);
   if (faults.length > 0) {
     const paths = faults.map(({ field, reason }) => `${field}:${reason}`);
-    const rejection = { reason: 'grammar', detail: { paths } } as const;
-    return await rejectAfterQueries(callback, envelope, rejection, context);
+    const isStatusOnly = faults.every(({ reason }) => reason === 'unknown');
+    const reason = isStatusOnly ? 'unknown_status' : 'grammar';
+    const rejection = { reason, detail: { paths } } as const;
+    const searched = { envelope, fields: message.fields };
+    return await rejectAfterQueries(callback, searched, rejection, context);
   }
   const account = await findSigningAccount(message, context);
   if (account === undefined) {
@@ -104,7 +108,7 @@ async function judgeReadable(
 
   const matched = await matchOrphan(callback, tokenization, context);
   if (matched === undefined) return done('already_judged');
-  const mismatch = mismatchOf(message, tokenization);
+  const mismatch = mismatchOf(message, tokenization, context.settings.statusMap);
   if (mismatch !== undefined) {
     const learned = { is_believed: signature.isProven, tokenization_id: tokenization.id };
     return await rejectCallback(matched, { reason: mismatch, detail, learned }, context);
@@ -113,7 +117,10 @@ async function judgeReadable(
     callback: matched,
     message,
     isSigned: signature.isProven,
-    isProven: signature.isProven && isUnambiguous(policy.fields, message, tokenization),
+    isProven:
+      signature.isProven &&
+      isStatusBorderClear(context.settings.statusMap) &&
+      isUnambiguous(policy.fields, message, tokenization),
   };
   const applied = await applyEvidence(evidence, tokenization, context);
   if (applied.kind === 'snooze') {
@@ -257,13 +264,13 @@ async function rejectCallback(
  */
 async function rejectAfterQueries(
   callback: CallbackRow,
-  envelope: StoredEnvelope,
+  searched: SearchedMessage,
   rejection: Rejection,
   context: JudgingContext,
 ): Promise<Outcome> {
   // A malformed field is the work of an unverified sender rather than of the gateway.
   const isRepeated = rejection.reason !== 'grammar';
-  const queries = await queryAboutUnreadable(callback, envelope, { ...context, isRepeated });
+  const queries = await queryAboutUnreadable(callback, searched, { ...context, isRepeated });
   if (queries.kind === 'settled') {
     const { learned } = queries;
     return await rejectCallback(

@@ -2,6 +2,7 @@ import { databaseNow } from '../db/database.ts';
 import type { CallbackRow, TokenizationRow } from '../db/rows.ts';
 import { findTokenization } from '../db/tokenizations.ts';
 import type { MessageEvidence } from '../domain/evidence.ts';
+import type { CallbackFields } from '../gateway/callback-message.ts';
 import { isOpen } from '../domain/tokenization.ts';
 import { done, type JobContext, type Outcome } from '../execution/define-job.ts';
 import type { evidenceEvents } from '../tokenization/evidence/apply.ts';
@@ -12,6 +13,13 @@ import type { StoredEnvelope } from './envelope.ts';
 import { findTokenizationsNamedIn } from './named-tokenizations.ts';
 
 type QueryContext = JobContext<(typeof evidenceEvents)[number]>;
+
+/** What is searched for the names of tokenizations. */
+export interface SearchedMessage {
+  readonly envelope: StoredEnvelope;
+  /** The fields of a message that can be read but for one field. */
+  readonly fields?: CallbackFields;
+}
 
 interface RepeatOption {
   /**
@@ -38,10 +46,10 @@ export type QueriesOutcome =
  */
 export async function queryAboutUnreadable(
   callback: CallbackRow,
-  envelope: StoredEnvelope,
+  { envelope, fields }: SearchedMessage,
   context: QueryContext & RepeatOption,
 ): Promise<QueriesOutcome> {
-  const named = await findTokenizationsNamedIn(context, envelope);
+  const named = await findTokenizationsNamedIn(context, envelope, fields);
   const before = named.length > 0 ? named : await findStoredTokenization(callback, context);
   const outcomes: Outcome[] = [];
   for (const row of before) outcomes.push(await queryAbout(row, callback, context));

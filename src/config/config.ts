@@ -42,7 +42,8 @@ const callsPerLease = 3;
 
 /** Adds what follows from several variables, and times that no operator has to choose. */
 function completeValues({ queue, gateway, jobs, webhook, ...rest }: Values<typeof variables>) {
-  const { environment, checkoutUrl, openApiUrl } = gateway;
+  const { environment, checkoutUrl, openApiUrl, site } = gateway;
+  const { callbackPublicUrl } = jobs;
   const base = checkoutUrls[environment];
   const otherBase = checkoutUrls[environment === 'sandbox' ? 'production' : 'sandbox'];
   return {
@@ -57,11 +58,13 @@ function completeValues({ queue, gateway, jobs, webhook, ...rest }: Values<typeo
       ...gateway,
       checkoutUrl: checkoutUrl ?? base,
       openApiUrl: openApiUrl ?? `${base}/open-api/v1`,
+      site: site ?? (callbackPublicUrl === undefined ? '' : new URL(callbackPublicUrl).hostname),
       /** Where credentials of the other environment are used. */
       otherPlace: { checkoutUrl: otherBase, openApiUrl: `${otherBase}/open-api/v1` },
     },
     jobs: {
       ...jobs,
+      statusMap: gateway.statusMap,
       /** How long an intent may lack a result: longer than the slowest job that writes one. */
       leaseMs: 30_000,
       accessToken: {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { StatusMap } from '../domain/status-words.ts';
 import { apiScopes, isApiScope } from '../domain/api-key.ts';
 import { parseAddressRange } from '../security/addresses.ts';
 import { encryptionKeyEntries } from '../security/encryption-keys.ts';
@@ -92,6 +93,29 @@ export const scheduleMs = list
     error: 'give milliseconds, comma-separated',
   })
   .transform((entries) => entries.map(Number));
+const statusMeanings = ['active', 'failed', 'pending'] as const;
+/** Words of printable characters that neither the list nor the pair needs. */
+const statusWord = /^([\x21-\x2b\x2d-\x3c\x3e-\x7e]{1,32})=(active|failed|pending)$/;
+export const statusMap = list
+  .refine((entries) => entries.every((entry) => statusWord.test(entry)), {
+    error: `give word=meaning, comma-separated, with a meaning of ${statusMeanings.join(', ')}`,
+    abort: true,
+  })
+  .transform((entries) => entries.map((entry) => entry.split('=')))
+  .refine((pairs) => new Set(pairs.map(([word]) => word)).size === pairs.length, {
+    error: 'name each word once',
+  })
+  .refine((pairs) => pairs.some(([, meaning]) => meaning === 'active'), {
+    error: 'name a word for active',
+  })
+  .transform((pairs): StatusMap =>
+    Object.fromEntries(
+      pairs.flatMap(([word = '', given]) => {
+        const meaning = statusMeanings.find((known) => known === given);
+        return meaning === undefined ? [] : [[word, meaning]];
+      }),
+    ),
+  );
 export const encryptionKeys = list.pipe(encryptionKeyEntries);
 export const addressRanges = list
   .transform((entries) => entries.map(parseAddressRange))

@@ -16,6 +16,7 @@ import {
   requestsPerMinute,
   secret,
   secureCode,
+  statusMap,
   text,
   webhookSecrets,
   webhookUrl,
@@ -40,6 +41,11 @@ const gatewayVariables = {
     gatewayUrl.optional(),
     'base of the OAuth calls, in place of that of `OCEANPAYMENT_ENV`',
   ),
+  site: variable(
+    'OCEANPAYMENT_SITE',
+    text.optional(),
+    "the shop's host as registered with the gateway, for its check of the account; without it, the host of `CALLBACK_PUBLIC_URL`",
+  ),
   timeoutMs: variable(
     'GATEWAY_TIMEOUT_MS',
     wholeNumber(100, 15_000).prefault('10000'),
@@ -59,6 +65,11 @@ const gatewayVariables = {
     'GATEWAY_NOT_FOUND_CODES',
     list.default([]),
     'codes by which a query says that it knows nothing; without it, every code but success',
+  ),
+  statusMap: variable(
+    'GATEWAY_STATUS_MAP',
+    statusMap.prefault('1=active,0=failed,-1=pending'),
+    'status words of tokens, in replies and messages alike, as `word=meaning`; a meaning is `active`, `failed` or `pending`. After any other word the worker queries again',
   ),
   oauthSuccessCodes: variable(
     'OAUTH_SUCCESS_CODES',

@@ -151,7 +151,11 @@ export const deadLetterPage = z.object({
 
 /** A valid OPCard access token. */
 export const accessTokenView = z.object({
-  accessToken: z.string().describe('The access token. Keep it secret.'),
+  accessToken: z
+    .string()
+    .describe(
+      'The access token. Keep it secret. Send it as `Authorization: <token>`, without `Bearer`.',
+    ),
   generation: z
     .int()
     .min(0)

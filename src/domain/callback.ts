@@ -51,6 +51,7 @@ export type RejectionReason =
   | 'unreadable'
   | 'unknown_account'
   | 'grammar'
+  | 'unknown_status'
   | 'signature_absent'
   | 'signature_malformed'
   | 'signature_mismatch'

@@ -269,7 +269,7 @@ export type KeptCallback = {
 
 /** A valid OPCard access token. */
 export type AccessTokenView = {
-  /** The access token. Keep it secret. */
+  /** The access token. Keep it secret. Send it as `Authorization: <token>`, without `Bearer`. */
   accessToken: string;
   /** Number of the token among those of its credential. A report of a 401 names it. */
   generation: number;

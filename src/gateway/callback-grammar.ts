@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Channel } from '../domain/callback.ts';
+import { type StatusMap, statusMeaningOf } from '../domain/status-words.ts';
 import type { CallbackFields, CallbackMessage } from './callback-message.ts';
 
 /** A field that breaks the grammar. It never holds the field's value. */
 export interface GrammarFault {
   readonly field: keyof CallbackFields | 'reference';
-  readonly reason: 'missing' | 'malformed';
+  /** `unknown`: a status that is none of the configured words. */
+  readonly reason: 'missing' | 'malformed' | 'unknown';
 }
 
 type TextField = Exclude<keyof CallbackFields, 'quickpayId'>;
@@ -21,7 +23,6 @@ const grammar: Readonly<Partial<Record<TextField, RegExp>>> = {
   terminal: /^\d{8,12}$/,
   orderReferenceId: /^\d{10,32}$/,
   merchantReferenceId: /^[\x21-\x7e]{1,50}$/,
-  status: /^(?:-1|0|1)$/,
   currency: /^[A-Z]{3}$/,
   amount: /^(?:0|[1-9]\d{0,9})(?:\.\d{1,2})?$/,
 };
@@ -30,7 +31,10 @@ const quickpayIdGrammar = /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?$/;
 const required: readonly TextField[] = ['account', 'terminal', 'status'];
 
 /** Every field that breaks the grammar; an empty list means that the message conforms. */
-export function checkGrammar({ fields }: CallbackMessage): readonly GrammarFault[] {
+export function checkGrammar(
+  { fields }: CallbackMessage,
+  statusMap: StatusMap,
+): readonly GrammarFault[] {
   const faults: GrammarFault[] = [];
   for (const field of required) {
     if (fields[field] === undefined) faults.push({ field, reason: 'missing' });
@@ -38,7 +42,11 @@ export function checkGrammar({ fields }: CallbackMessage): readonly GrammarFault
   if (fields.merchantReferenceId === undefined && fields.orderReferenceId === undefined) {
     faults.push({ field: 'reference', reason: 'missing' });
   }
-  if (fields.status === '1' && fields.quickpayId === undefined) {
+  const status = statusMeaningOf(fields.status, statusMap);
+  if (fields.status !== undefined && status === undefined) {
+    faults.push({ field: 'status', reason: 'unknown' });
+  }
+  if (status === 'active' && fields.quickpayId === undefined) {
     faults.push({ field: 'quickpayId', reason: 'missing' });
   }
   for (const [field, shape] of Object.entries(grammar)) {

@@ -42,6 +42,8 @@ export interface AcceptPaymentsAccount {
   readonly account: string;
   readonly terminal: string;
   readonly secureCode: Secret;
+  /** The vendor's public key, which the check of an account sends. */
+  readonly publicKey?: Secret | undefined;
 }
 
 /** The vendor's body of a QuickPay creation. Every leaf is text. */
@@ -78,6 +80,8 @@ export interface GatewayOptions extends GatewayPlace, ReplyRulesInput {
   readonly environment?: GatewayEnvironment;
   /** The URLs of the other environment. Without them, calls for its credentials throw. */
   readonly otherPlace?: GatewayPlace;
+  /** The shop's host, which the check of an account sends. */
+  readonly site?: string | undefined;
   /** Limits OAuth calls; default: no limit. */
   readonly oauthLimiter?: HostLimiter;
   /** The deadline of a whole call, from connecting to the last byte of the reply. */
@@ -187,7 +191,7 @@ export function createGatewayClient(
         url: placeOf(account).checkoutUrl,
         path: '/pinc/check-account',
         headers: accountHeaders(account),
-        body: {},
+        body: checkBody(account, gateway.site),
         options,
         classify: (reply): CheckReply => {
           const read = readSuccess(reply, rules);
@@ -230,6 +234,11 @@ function createPlaceLookup(options: GatewayOptions) {
 
 function accountHeaders({ account, terminal, secureCode }: AcceptPaymentsAccount) {
   return { account, terminal, secureCode: secureCode.reveal() };
+}
+
+/** The body in the vendor's own collection. The gateway documents no field of it. */
+function checkBody({ account, terminal, publicKey }: AcceptPaymentsAccount, site = '') {
+  return { account, terminal, site, key: publicKey?.reveal() ?? '' };
 }
 
 /** The gateway takes exactly one of four nodes, although the vendor's example sends several. */

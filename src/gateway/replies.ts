@@ -1,7 +1,8 @@
+import type { StatusMeaning } from '../domain/status-words.ts';
 import type { Secret } from '../security/secret.ts';
 
 /** The gateway's status of a token: usable, not usable, undecided, or unknown to this worker. */
-export type QuickPayStatus = 'active' | 'failed' | 'pending' | 'unknown';
+export type QuickPayStatus = StatusMeaning | 'unknown';
 
 /** Why the outcome of a call is unknown. The gateway may or may not have executed the call. */
 export type UnknownCause =

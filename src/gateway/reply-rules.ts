@@ -1,4 +1,4 @@
-import type { QuickPayStatus } from './replies.ts';
+import { type StatusMap, usualStatusMap } from '../domain/status-words.ts';
 
 /** Configuration for what the gateway's documentation leaves open. Every rule has a default. */
 export interface ReplyRulesInput {
@@ -13,7 +13,7 @@ export interface ReplyRulesInput {
   /** Hosts that a customer may be sent to. `*.example.com` allows every host below it. */
   readonly redirectHostAllowList?: readonly string[];
   /** The meaning of each raw `quickPay.status`. */
-  readonly statusMap?: Readonly<Record<string, QuickPayStatus>>;
+  readonly statusMap?: StatusMap;
   /** Possible paths of the access token. The first with a text wins. */
   readonly accessTokenPaths?: readonly string[];
   /** Possible paths of the refresh token. The first with a text wins. */
@@ -33,7 +33,7 @@ export function resolveRules(input: ReplyRulesInput): ReplyRules {
     notFoundCodes: input.notFoundCodes ?? [],
     oauthSuccessCodes: input.oauthSuccessCodes ?? ['000', '200', '0'],
     redirectHostAllowList: input.redirectHostAllowList ?? ['*.oceanpayment.com'],
-    statusMap: input.statusMap ?? { '1': 'active', '0': 'failed', '-1': 'pending' },
+    statusMap: input.statusMap ?? usualStatusMap,
     accessTokenPaths: input.accessTokenPaths ?? [
       'data.access_token',
       'data.accessToken',

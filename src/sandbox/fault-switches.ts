@@ -16,6 +16,7 @@ export type GatewayEndpoint = (typeof gatewayEndpoints)[number];
 
 const rate = z.number().min(0).max(1);
 const timeMs = z.number().int().min(0).max(86_400_000);
+const statusWord = z.string().min(1).max(32);
 const pushCount = z.number().int().min(0).max(20);
 const signatureRule = z.enum(['Q1', 'Q2', 'Q3', 'none', 'wrong']);
 
@@ -52,7 +53,7 @@ export const faultSwitchesSchema = z.strictObject({
     .boolean()
     .describe('after the success, push a signed failure; queries still answer success'),
   dropPushes: z.boolean().describe('send no genuine push'),
-  pushFormat: z.enum(['xml', 'json', 'form']).describe('encoding of pushes'),
+  pushFormat: z.enum(['xml', 'json', 'form', 'multipart']).describe('encoding of pushes'),
   pushSignature: signatureRule.describe('signature list of pushes'),
   redirectSignature: signatureRule.describe('signature list of the browser redirect'),
 
@@ -69,7 +70,13 @@ export const faultSwitchesSchema = z.strictObject({
     .describe('answer to a second create with the same merchant reference'),
   cancelStatus: z.enum(['0', '1']).describe('status in the answer to cancel'),
   queryStatusAfterCancel: z.enum(['0', '1']).describe('status in queries after a cancel'),
-  expiryTime: z.iso.date().describe('expiryTime of every token, a date without a zone'),
+  expiryTime: z.string().describe('expiryTime of every token, by default a date without a zone'),
+  statusWords: z
+    .strictObject({ '1': statusWord, '0': statusWord, '-1': statusWord })
+    .describe('the words for usable, failed and pending, in answers, redirects and pushes'),
+  replyEnvelope: z
+    .enum(['plain', 'bom', 'utf-16', 'gzip', 'data-as-text', 'unreadable-data'])
+    .describe('how the answers of the JSON API are encoded; the last hides `data` in a text'),
 
   refreshRotates: z
     .boolean()
@@ -121,6 +128,8 @@ export const faultDefaults: FaultSwitches = {
   cancelStatus: '1',
   queryStatusAfterCancel: '0',
   expiryTime: '2030-10-01',
+  statusWords: { '1': '1', '0': '0', '-1': '-1' },
+  replyEnvelope: 'plain',
   refreshRotates: true,
   oldRefreshGraceMs: 0,
   oldAccessTokenDies: false,

@@ -47,6 +47,18 @@ describe('faults of the configuration', () => {
     expect(names).toHaveLength(expected.length);
   });
 
+  test.each([
+    ['1', 'give word=meaning'],
+    ['1=usable', 'give word=meaning'],
+    ['=active', 'give word=meaning'],
+    ['1=active,1=failed', 'name each word once'],
+    ['0=failed', 'name a word for active'],
+  ])('of status words are reported: %s', (words, fault) => {
+    expect(faultsOf({ ...complete, GATEWAY_STATUS_MAP: words })).toEqual([
+      expect.stringContaining(`GATEWAY_STATUS_MAP: ${fault}`),
+    ]);
+  });
+
   test('of API keys (malformed, unknown scope, same name twice) are reported without the digest', () => {
     const digest = 'c'.repeat(64);
     for (const [keys, fault] of [

@@ -131,6 +131,24 @@ test('creation sends the account headers and the body once', async () => {
   expect(JSON.parse(gateway.calls[0]?.body ?? '')).toEqual(request);
 });
 
+test("the check of an account sends the body of the vendor's own collection", async () => {
+  const { client, gateway } = await startGatewayClient(answering({ code: '000' }), {
+    site: 'pay.shop.com',
+  });
+  expect(await client.checkAccount(account)).toEqual({ kind: 'done' });
+  await client.checkAccount({ ...account, publicKey: new Secret('e14b') });
+  expect(gateway.calls.map(({ path, body }) => [path, JSON.parse(body)])).toEqual([
+    [
+      '/pinc/check-account',
+      { account: '995149', terminal: '99514901', site: 'pay.shop.com', key: '' },
+    ],
+    [
+      '/pinc/check-account',
+      { account: '995149', terminal: '99514901', site: 'pay.shop.com', key: 'e14b' },
+    ],
+  ]);
+});
+
 test('creation is not retried after a timeout', async () => {
   let calls = 0;
   const client = await clientOf(() => void (calls += 1), 200);

@@ -2,6 +2,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { type CallbackEnvelope, parseCallback } from '../../src/gateway/callback-message.ts';
 import { checkGrammar } from '../../src/gateway/callback-grammar.ts';
+import { usualStatusMap } from '../../src/domain/status-words.ts';
 import { cpuMsOf } from '../support/cpu-time.ts';
 import { envelopes, phpContentType, phpMultipart, sentFields } from '../support/envelopes.ts';
 
@@ -21,7 +22,7 @@ describe('the envelope of a message', () => {
     if (!parsed.ok) throw new Error(parsed.reason);
     expect(parsed.message.format).toBe('multipart');
     expect(parsed.message.raw).toMatchObject(sentFields);
-    expect(checkGrammar(parsed.message)).toEqual([]);
+    expect(checkGrammar(parsed.message, usualStatusMap)).toEqual([]);
   });
 
   test('a field of the body wins over one of the query string', () => {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { type Config, loadConfig } from '../../config/config.ts';
+import { configWarnings } from '../../config/warnings.ts';
 import { findOpcardEnvironments, listCredentials } from '../../db/credentials.ts';
 import { type Database, type Db, openDatabase, pingDatabase } from '../../db/database.ts';
 import { listAuditPartitions } from '../../db/audit.ts';
@@ -27,6 +28,7 @@ export function registerDoctor(program: Command): void {
       await runCommand(async () => {
         const config = loadConfig(process.env);
         say(true, 'the configuration is complete');
+        for (const warning of configWarnings(config)) console.log(`??  ${warning}`);
         const url = databaseUrlOf(config);
         const database = await openDatabase({ url, poolSizeMax: 2 });
         try {

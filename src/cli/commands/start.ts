@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { startApp } from '../../app.ts';
 import { loadConfig } from '../../config/config.ts';
+import { configWarnings } from '../../config/warnings.ts';
 import { startEmbeddedPostgres } from '../../db/embedded-postgres.ts';
 import { migrate } from '../../db/migrate.ts';
 import { AppError } from '../../domain/errors.ts';
@@ -24,6 +25,7 @@ export function registerStart(program: Command): void {
 async function runWorker(wanted: ReadonlySet<Role>): Promise<void> {
   const config = loadConfig(process.env);
   const logger = createLogger({ level: config.logLevel });
+  for (const warning of configWarnings(config)) logger.warn({}, warning);
   const embedded =
     config.database.url === undefined ? await startEmbedded(config.queue.backend) : undefined;
   const databaseUrl = config.database.url ?? embedded?.url ?? '';

@@ -18,10 +18,11 @@ export function redirectAnswer(creation: Creation, publicUrl: string): object {
  * The final answer to a create, without a `url`. Unlike the answer to a query, it spells
  * `quickPay` in camel case, gives the status as a number, and holds amount and currency.
  */
-export function directAnswer(creation: Creation): object {
+export function directAnswer(creation: Creation, { statusWords }: FaultSwitches): object {
   const { code, message: msg } = answerCodes.success;
   const { account, terminal, currency, amount } = creation;
-  const quickPay = hasToken(creation) ? { id: creation.quickpayId, status: 1 } : { status: 0 };
+  const status = numberIfPossible(statusWords[hasToken(creation) ? '1' : '0']);
+  const quickPay = hasToken(creation) ? { id: creation.quickpayId, status } : { status };
   return {
     msg,
     code,
@@ -45,10 +46,11 @@ export function tokenNode(
   status: QuickpayStatus,
   faults: FaultSwitches,
 ): object {
+  const word = faults.statusWords[status];
   const quickpay =
     status === '-1' || !hasToken(creation)
-      ? { status }
-      : { id: creation.quickpayId, status, expiryTime: faults.expiryTime };
+      ? { status: word }
+      : { id: creation.quickpayId, status: word, expiryTime: faults.expiryTime };
   return {
     account: creation.account,
     terminal: creation.terminal,
@@ -63,6 +65,10 @@ export function tokenNode(
 export function queryAnswer(data: object): object {
   const { code, message } = answerCodes.success;
   return { message, code, data };
+}
+
+function numberIfPossible(word: string): string | number {
+  return /^-?\d+$/.test(word) ? Number(word) : word;
 }
 
 function orderNode(creation: Creation): object {

@@ -70,7 +70,7 @@ function playScenario(context: SandboxContext, creation: Creation): void {
 function createAnswer(context: SandboxContext, creation: Creation): object {
   const { behaviour } = creation.scenario;
   return behaviour === 'direct' || behaviour === 'direct-failed'
-    ? directAnswer(creation)
+    ? directAnswer(creation, context.faults)
     : redirectAnswer(creation, context.publicUrl);
 }
 

@@ -25,7 +25,11 @@ const wrongSecureCode = new Secret('not-the-secure-code');
  * Like the sample, it repeats `card_number`, `card_type` and `order_amount`, and holds a currency
  * and then the text `null` as card types.
  */
-export function resultFields(creation: Creation, result: ReportedResult): FieldPair[] {
+export function resultFields(
+  creation: Creation,
+  result: ReportedResult,
+  { statusWords }: Pick<FaultSwitches, 'statusWords'>,
+): FieldPair[] {
   const { code, message } = result.status === '1' ? answerCodes.success : answerCodes.declined;
   const isCard = creation.methods === 'Credit Card';
   return [
@@ -47,7 +51,7 @@ export function resultFields(creation: Creation, result: ReportedResult): FieldP
     ['order_reference_id', creation.orderReferenceId],
     ['merchant_reference_id', creation.merchantReferenceId],
     ['quickpay_id', result.quickpayId],
-    ['quickpay_status', result.status],
+    ['quickpay_status', statusWords[result.status]],
   ];
 }
 

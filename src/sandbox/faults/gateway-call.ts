@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import type { SandboxContext } from '../sandbox-context.ts';
 import { type NetworkFault, drawNetworkFault, sendNetworkFault } from './network-fault.ts';
+import { sendInEnvelope } from './reply-envelope.ts';
 import type { GatewayEndpoint } from '../fault-switches.ts';
 
 /** One call of the gateway's API. */
@@ -43,7 +44,8 @@ export async function answerGatewayCall(
   if (fault?.isAfterEffect === false) return sendNetworkFault(reply, fault);
   const answer = call.effect();
   if (fault !== undefined) return sendNetworkFault(reply, fault);
-  return reply.header('cache-control', 'no-store').send(answer);
+  reply.header('cache-control', 'no-store');
+  return sendInEnvelope(reply, answer, context.faults.replyEnvelope);
 }
 
 /** How many calls this key has made to this endpoint. */

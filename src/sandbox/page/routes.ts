@@ -65,7 +65,7 @@ function sendDecided(
 }
 
 function signedResult(context: SandboxContext, creation: Creation): FieldPair[] {
-  const fields = resultFields(creation, actualResult(creation));
+  const fields = resultFields(creation, actualResult(creation), context.faults);
   const secureCode = context.secureCodes.get(creation);
   return signFields(fields, context.faults.redirectSignature, secureCode);
 }

@@ -2,15 +2,15 @@ import { XMLBuilder } from 'fast-xml-parser';
 import { type FieldPair, lastValueByName } from '../creation/result-fields.ts';
 import type { FaultSwitches } from '../fault-switches.ts';
 
-/** An encoded push with its content type. */
+/** An encoded push with its content type, which `fetch` adds to a `FormData` with a boundary. */
 export interface PushBody {
-  readonly contentType: string;
-  readonly text: string;
+  readonly contentType: string | undefined;
+  readonly content: string | FormData;
 }
 
 /**
- * Encodes a push. Oceanpayment does not document the encoding of token pushes; these three are
- * likely. Only the form encoding keeps repeated names.
+ * Encodes a push. Oceanpayment does not document the encoding of token pushes; these are likely.
+ * XML and JSON do not keep repeated names.
  */
 export function encodePush(
   fields: readonly FieldPair[],
@@ -18,17 +18,22 @@ export function encodePush(
 ): PushBody {
   switch (format) {
     case 'xml':
-      return { contentType: 'application/xml; charset=utf-8', text: encodeXml(fields) };
+      return { contentType: 'application/xml; charset=utf-8', content: encodeXml(fields) };
     case 'json':
       return {
         contentType: 'application/json; charset=utf-8',
-        text: JSON.stringify(lastValueByName(fields)),
+        content: JSON.stringify(lastValueByName(fields)),
       };
     case 'form':
       return {
         contentType: 'application/x-www-form-urlencoded; charset=utf-8',
-        text: encodeForm(fields),
+        content: encodeForm(fields),
       };
+    case 'multipart': {
+      const content = new FormData();
+      for (const [name, value] of fields) content.append(name, value);
+      return { contentType: undefined, content };
+    }
   }
 }
 

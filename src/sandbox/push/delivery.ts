@@ -62,13 +62,13 @@ async function sendPush(delivery: PushDelivery): Promise<PushAttempt> {
   const nowMs = Date.now();
   const pushDateTime = nextPushDateTime(creation, nowMs);
   const fields = [['push_dateTime', pushDateTime] as const, ...message.fields];
-  const { contentType, text } = encodePush(fields, context.faults.pushFormat);
+  const { contentType, content } = encodePush(fields, context.faults.pushFormat);
   const base = { at: new Date(nowMs).toISOString(), pushDateTime };
   try {
     const response = await fetch(creation.notifyUrl, {
       method: 'POST',
-      headers: { 'content-type': contentType },
-      body: text,
+      ...(contentType === undefined ? {} : { headers: { 'content-type': contentType } }),
+      body: content,
       redirect: 'manual',
       signal: AbortSignal.any([scheduler.signal, AbortSignal.timeout(answerTimeoutMs)]),
     });

@@ -2,20 +2,25 @@ import type { Secret } from '../../security/secret.ts';
 import type { Creation } from '../creation/creation.ts';
 import {
   type FieldPair,
-  type SignatureRule,
   actualResult,
   lastValueByName,
   resultFields,
   signFields,
   signatureList,
 } from '../creation/result-fields.ts';
+import type { FaultSwitches } from '../fault-switches.ts';
 import { drawUuid } from '../seeded-ids.ts';
 import type { Random } from '../seeded-random.ts';
 
 /** An approval with an invented token id, signed with a wrong secure code. */
-export function forgeApproval(creation: Creation, random: Random, secureCode: Secret): FieldPair[] {
+export function forgeApproval(
+  creation: Creation,
+  random: Random,
+  secureCode: Secret,
+  faults: FaultSwitches,
+): FieldPair[] {
   const result = { status: '1', quickpayId: drawUuid(random) } as const;
-  return signFields(resultFields(creation, result), 'wrong', secureCode);
+  return signFields(resultFields(creation, result, faults), 'wrong', secureCode);
 }
 
 /**
@@ -25,11 +30,13 @@ export function forgeApproval(creation: Creation, random: Random, secureCode: Se
  */
 export function shiftSignedFields(
   creation: Creation,
-  rule: SignatureRule,
+  faults: FaultSwitches,
   secureCode: Secret,
   side: 'left' | 'right',
 ): FieldPair[] {
-  const genuine = signFields(resultFields(creation, actualResult(creation)), rule, secureCode);
+  const rule = faults.pushSignature;
+  const fields = resultFields(creation, actualResult(creation), faults);
+  const genuine = signFields(fields, rule, secureCode);
   const values = lastValueByName(genuine);
   const [loser, gainer] = fieldsToShift(signatureList(rule), values, side);
   const shortened = values[loser] ?? '';

@@ -47,7 +47,7 @@ function planGenuinePushes(context: SandboxContext, creation: Creation): PushMes
   const genuinePush = (kind: PushKind, result: ReportedResult): PushMessage => ({
     kind,
     fields: signFields(
-      resultFields(creation, result),
+      resultFields(creation, result, faults),
       faults.pushSignature,
       context.secureCodes.get(creation),
     ),
@@ -77,8 +77,8 @@ function planForgedPushes(context: SandboxContext, creation: Creation): PushMess
     const side = ([undefined, 'right', 'left'] as const)[index % 3];
     const fields =
       canShift && side !== undefined
-        ? shiftSignedFields(creation, faults.pushSignature, secureCode, side)
-        : forgeApproval(creation, random, secureCode);
+        ? shiftSignedFields(creation, faults, secureCode, side)
+        : forgeApproval(creation, random, secureCode, faults);
     return { kind: 'forged', attemptsMax: 1, fields };
   });
 }

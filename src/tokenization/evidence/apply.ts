@@ -6,6 +6,7 @@ import {
   type MessageEvidence,
   rankOf,
 } from '../../domain/evidence.ts';
+import { statusMeaningOf } from '../../domain/status-words.ts';
 import type { CallbackMessage } from '../../gateway/callback-message.ts';
 import {
   activationPatch,
@@ -77,14 +78,16 @@ export async function applyEvidence(
 function messageEvidenceOf(
   { callback, message, isProven, isSigned }: Evidence,
   row: TokenizationRow,
-  { keyring }: EvidenceContext,
+  { keyring, settings }: EvidenceContext,
 ): MessageEvidence {
   const { status, quickpayId, merchantReferenceId: reference, orderReferenceId } = message.fields;
+  // The grammar has refused every word without a meaning.
+  const meaning = statusMeaningOf(status, settings.statusMap);
   return {
     channel: callback.channel,
     isProven,
     isSigned,
-    says: status === '1' ? 'success' : status === '-1' ? 'pending' : 'failure',
+    says: meaning === 'active' ? 'success' : meaning === 'pending' ? 'pending' : 'failure',
     hasToken: quickpayId !== undefined,
     isOtherToken:
       quickpayId !== undefined &&

@@ -1,5 +1,6 @@
 import type { TokenizationRow } from '../../db/rows.ts';
 import type { RejectionReason } from '../../domain/callback.ts';
+import { type StatusMap, statusMeaningOf } from '../../domain/status-words.ts';
 import type { CallbackMessage } from '../../gateway/callback-message.ts';
 import { referencesOf } from '../query-gateway.ts';
 
@@ -11,6 +12,7 @@ import { referencesOf } from '../query-gateway.ts';
 export function mismatchOf(
   { fields }: CallbackMessage,
   row: TokenizationRow,
+  statusMap: StatusMap,
 ): RejectionReason | undefined {
   if (fields.account !== row.account || fields.terminal !== row.terminal) {
     return 'account_mismatch';
@@ -25,7 +27,8 @@ export function mismatchOf(
   }
   const isCurrentAttempt = !isPresent(reference) || reference === row.gateway_reference;
   // A second token of one request has its own order reference, so a query has to decide about it.
-  if (row.quickpay_id_sealed !== null && fields.status === '1') return undefined;
+  const isSuccess = statusMeaningOf(fields.status, statusMap) === 'active';
+  if (row.quickpay_id_sealed !== null && isSuccess) return undefined;
   if (
     isCurrentAttempt &&
     isOtherOrder(row, fields.orderReferenceId) &&

@@ -1,0 +1,34 @@
+/** What the gateway's status of a token means to the worker. */
+export type StatusMeaning = 'active' | 'failed' | 'pending';
+
+/**
+ * The words that the gateway uses for a status, with their meaning. A word that is not listed stays
+ * unknown: the worker queries the gateway and decides nothing by it.
+ */
+export type StatusMap = Readonly<Record<string, StatusMeaning>>;
+
+/** The documented word for a usable token, and those that the vendor uses for payments. */
+export const usualStatusMap: StatusMap = { '1': 'active', '0': 'failed', '-1': 'pending' };
+
+/** The meaning of a status; undefined for an unknown word. */
+export function statusMeaningOf(
+  word: string | undefined,
+  map: StatusMap,
+): StatusMeaning | undefined {
+  return word !== undefined && Object.hasOwn(map, word) ? map[word] : undefined;
+}
+
+/**
+ * Whether a signature over QuickPay ID and status, which the gateway joins without a separator,
+ * says where the id ends. It does not if one word ends in another and the rest could end an id: an
+ * id followed by `inactive` reads like that id with `in` at its end, followed by `active`.
+ */
+export function isStatusBorderClear(map: StatusMap): boolean {
+  const words = Object.keys(map);
+  return words.every((longer) =>
+    words.every((word) => {
+      const rest = longer.slice(0, -word.length);
+      return longer === word || !longer.endsWith(word) || !/^[\w-]*[A-Za-z0-9]$/.test(rest);
+    }),
+  );
+}

@@ -60,6 +60,11 @@ export const jobVariables = {
     timeZone.prefault('Asia/Shanghai'),
     "time zone of the gateway's expiry dates",
   ),
+  expirySafetyMs: variable(
+    'EXPIRY_SAFETY_MS',
+    durationMs(0).prefault('0'),
+    'how long before its `expiryTime` a token counts as expired',
+  ),
   returnUrlHosts: variable(
     'RETURN_URL_HOSTS',
     list.default([]),

@@ -1,6 +1,7 @@
 import type { TokenizationRow } from '../db/rows.ts';
 import type { QuickPayLookup, QuickPayRecord, QueryReply } from '../gateway/client.ts';
-import { isSameQuickpayId } from './row.ts';
+import { shapeOf } from '../domain/expiry-instant.ts';
+import { expiresAtOf, isSameQuickpayId } from './row.ts';
 import type { JobContext } from '../execution/define-job.ts';
 import { getAccountOf } from '../account/open-account.ts';
 import { type Answer, saysOf, matchesLookup, selectRecord } from '../gateway/answer.ts';
@@ -86,7 +87,7 @@ function answerOf(
   row: TokenizationRow,
   lookup: QuickPayLookup,
   reply: QueryReply,
-  { keyring }: JobContext<never>,
+  context: JobContext<never>,
 ): Answer {
   if (reply.kind === 'unknown') return { says: 'unknown', isOtherToken: false, word: reply.cause };
   const record = reply.kind === 'found' ? selectRecord(lookup, reply.records) : undefined;
@@ -97,9 +98,23 @@ function answerOf(
   if (record === undefined) {
     return { says: 'unknown', isOtherToken: false, word: 'reference_mismatch' };
   }
+  warnOfUnreadableExpiry(row, record, context);
   const isOtherToken =
     record.quickpayId !== undefined &&
     row.evidence_index !== null &&
-    !isSameQuickpayId(keyring, record.quickpayId, row.evidence_index);
+    !isSameQuickpayId(context.keyring, record.quickpayId, row.evidence_index);
   return { says: saysOf(record), isOtherToken, record, word: record.status };
+}
+
+/** Without its expiry, a token seems to last, and the merchant gets no notice before its end. */
+function warnOfUnreadableExpiry(
+  { id: tokenizationId }: TokenizationRow,
+  { expiryTime }: QuickPayRecord,
+  { logger, settings }: JobContext<never>,
+): void {
+  if (expiryTime === undefined || expiresAtOf(expiryTime, settings) !== undefined) return;
+  logger.warn(
+    { tokenizationId, shape: shapeOf(expiryTime) },
+    'the expiryTime of a token cannot be read, so the worker does not know when it ends',
+  );
 }

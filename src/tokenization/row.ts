@@ -3,7 +3,7 @@ import type { Keyring } from '../security/keyring.ts';
 import type { Secret } from '../security/secret.ts';
 import type { JobSettings } from '../execution/dependencies.ts';
 import { firstExpiryCheck } from '../domain/expiry-watch.ts';
-import { startOfDay } from '../domain/start-of-day.ts';
+import { expiryInstant } from '../domain/expiry-instant.ts';
 import { type TokenizationFacts, reviewReasons } from '../domain/evidence.ts';
 import { sealedPlace } from '../db/sealed-place.ts';
 
@@ -26,8 +26,7 @@ export function activationPatch(
   row: TokenizationRow,
   token: ActiveToken,
 ): Readonly<Record<string, unknown>> {
-  const expiresAt =
-    token.expiryTime === undefined ? undefined : startOfDay(token.expiryTime, settings.expiryZone);
+  const expiresAt = expiresAtOf(token.expiryTime, settings);
   const { needsExpiryQuery = false } = token;
   return {
     quickpay_id_sealed: keyring.seal(
@@ -48,6 +47,15 @@ export function activationPatch(
           reconcile_at: expiresAt === undefined ? null : firstExpiryCheck(expiresAt).toISOString(),
         }),
   };
+}
+
+/** When a token with this `expiryTime` expires; undefined where that is absent or unreadable. */
+export function expiresAtOf(
+  expiryTime: string | undefined,
+  { expiryZone, expirySafetyMs }: Pick<JobSettings, 'expiryZone' | 'expirySafetyMs'>,
+): Date | undefined {
+  const instant = expiryTime === undefined ? undefined : expiryInstant(expiryTime, expiryZone);
+  return instant && new Date(instant.getTime() - expirySafetyMs);
 }
 
 /**

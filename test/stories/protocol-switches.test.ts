@@ -125,3 +125,42 @@ describe('encodings of the gateway', () => {
     worker.sandbox.setFaults({ replyEnvelope: 'plain' });
   });
 });
+
+describe('the expiry of a token', () => {
+  test.for<[string, string, Record<string, string>, string]>([
+    ['a date', '2030-10-01', {}, '2030-09-30T16:00:00.000Z'],
+    [
+      'a date with a time of day, in another zone and with a margin',
+      '2030-10-01 12:00:00',
+      { EXPIRY_ZONE: 'Europe/Berlin', EXPIRY_SAFETY_MS: '3600000' },
+      '2030-10-01T09:00:00.000Z',
+    ],
+  ])('as %s is read', async ([, expiryTime, env, expiresAt], { startWorker }) => {
+    const worker = await startWorker({ sandbox: { faults: { expiryTime } }, env });
+    const shop = openShop(worker);
+    const { tokenization } = await shop.accept({ remark: 'sandbox:direct' });
+    const row = await eventually('the expiry is known', async () => {
+      const active = await shop.until(tokenization.merchant_reference_id, 'active');
+      return active.expires_at !== null && active;
+    });
+    expect(row.expires_at?.toISOString()).toBe(expiresAt);
+  });
+
+  test('that cannot be read is logged, by its form and without its values', async ({
+    startWorker,
+  }) => {
+    const worker = await startWorker({ sandbox: { faults: { expiryTime: '0000-00-00' } } });
+    const shop = openShop(worker);
+    const { tokenization } = await shop.accept({ remark: 'sandbox:direct' });
+    const line = await eventually('it is logged', () =>
+      worker.logs.find((entry) => entry.includes('expiryTime')),
+    );
+    expect(JSON.parse(line)).toMatchObject({
+      tokenizationId: tokenization.id,
+      shape: '9999-99-99',
+    });
+    expect(await shop.until(tokenization.merchant_reference_id, 'active')).toMatchObject({
+      expires_at: null,
+    });
+  });
+});

@@ -1,7 +1,6 @@
 import type { TokenizationRow } from '../../db/rows.ts';
 import { daysLeft, dueNotice, nextExpiryCheck } from '../../domain/expiry-watch.ts';
-import { startOfDay } from '../../domain/start-of-day.ts';
-import { isResubmitted, openQuickpayId } from '../row.ts';
+import { expiresAtOf, isResubmitted, openQuickpayId } from '../row.ts';
 import { queryToken, querySecondToken } from '../query-gateway.ts';
 import {
   done,
@@ -92,8 +91,7 @@ function nextWatchChange(
       audit: { channel: 'query', detail },
     } as const;
   }
-  const named = answer.record?.expiryTime;
-  const learned = named === undefined ? undefined : startOfDay(named, context.settings.expiryZone);
+  const learned = expiresAtOf(answer.record?.expiryTime, context.settings);
   if (learned !== undefined && learned.getTime() !== row.expires_at?.getTime()) {
     const known = { ...row, expires_at: learned, expiry_notice_days: null };
     return {

@@ -5,7 +5,7 @@ import { findAuditBreaks, findTimeline } from '../../../src/db/audit.ts';
 import { withClient } from '../../../src/db/database.ts';
 import { getTokenization } from '../../../src/db/tokenizations.ts';
 import { daysLeft, expiryWarningDays } from '../../../src/domain/expiry-watch.ts';
-import { startOfDay } from '../../../src/domain/start-of-day.ts';
+import { expiryInstant } from '../../../src/domain/expiry-instant.ts';
 import { replayDelivery } from '../../../src/delivery/replay.ts';
 import { testActor } from '../../support/builders.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -28,7 +28,7 @@ function zonedDateIn(days: number): string {
   const found = [-1, 0, 1, 2]
     .map((more) => dateIn(days + more))
     .find((date) => {
-      const start = startOfDay(date, zone);
+      const start = expiryInstant(date, zone);
       return start !== undefined && start > now && daysLeft(start, now) === days;
     });
   if (found === undefined) throw new Error(`no day begins in ${days} days`);
@@ -222,7 +222,7 @@ describe('the expiry of an active token', () => {
         await withClient(databaseUrl, async (client) => {
           await client.query(
             'update token_lifecycle.tokenization set expires_at = $1, reconcile_at = now() where id = $2',
-            [startOfDay(date, zone), tokenization.id],
+            [expiryInstant(date, zone), tokenization.id],
           );
         });
         await eventually(`the notice of ${days} days`, () => notices().length > index);

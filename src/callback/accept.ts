@@ -21,6 +21,8 @@ export interface InboundMessage {
   readonly query?: string | undefined;
   readonly body: Uint8Array;
   readonly sourceIp: string | undefined;
+  /** The tokenization to whose own callback URL the message came. */
+  readonly addressedTo?: string | undefined;
   /** When a backend received the message; now by default. See `ageMsOf` for its bounds. */
   readonly receivedAt?: Date;
 }
@@ -52,7 +54,7 @@ interface Assessment {
   readonly message: CallbackMessage | undefined;
   /** Set where no job judges the message. */
   readonly refusal: RejectionReason | undefined;
-  /** The tokenization that an unreadable message names. */
+  /** The tokenization that an unreadable message names, or that the message was addressed to. */
   readonly namedId: string | undefined;
 }
 
@@ -120,6 +122,10 @@ async function assess(
   inbound: InboundMessage,
 ): Promise<Assessment> {
   const read = readMessage(inbound);
+  if (inbound.addressedTo !== undefined) {
+    const message = read.ok ? read.message : undefined;
+    return { message, refusal: undefined, namedId: inbound.addressedTo };
+  }
   if (!read.ok) {
     const [named] = await findTokenizationsNamedIn(dependencies, inbound);
     const refusal = named === undefined ? 'unreadable' : undefined;
@@ -155,6 +161,7 @@ function newCallbackColumns(
     merchant_reference_id: storableReference(fields?.merchantReferenceId),
     order_reference_id: storableReference(fields?.orderReferenceId),
     tokenization_id: namedId ?? null,
+    is_addressed: inbound.addressedTo !== undefined,
     source_index:
       inbound.sourceIp === undefined ? null : keyring.blindIndex('source_ip', inbound.sourceIp),
     reason: message === undefined ? 'unreadable' : (refusal ?? null),
@@ -193,6 +200,8 @@ function messageDigest(
   // A refused message is stored as an excerpt. Once its account is known, the same message must not
   // count as a duplicate of it.
   if (refusal !== undefined) hash.update('refused\0');
+  // The address proves more than the message, so a copy from the shared URL is no duplicate of it.
+  if (inbound.addressedTo !== undefined) hash.update(`addressed\0${inbound.addressedTo}\0`);
   if (message === undefined) {
     return hash
       .update(inbound.body)

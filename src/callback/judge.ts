@@ -13,8 +13,8 @@ import { done, type JobContext, type Outcome, snooze } from '../execution/define
 import { openAccount, type SigningAccount } from '../account/open-account.ts';
 import { judgeSignature, type SignatureJudgement } from './signature-policy.ts';
 import { isUnambiguous, mismatchOf } from '../tokenization/evidence/match-request.ts';
-import { openEnvelope } from './envelope.ts';
-import { queryAboutUnreadable, type SearchedMessage } from './query-about-unreadable.ts';
+import { openEnvelope, type StoredEnvelope } from './envelope.ts';
+import { queryAboutUnreadable } from './query-about-unreadable.ts';
 
 /** The changes that judging a callback may commit. */
 export const judgingEvents = [
@@ -64,63 +64,77 @@ export async function judgeCallback(callbackId: string, context: JudgingContext)
   const read = readMessage(envelope);
   if (!read.ok) {
     const rejection = { reason: 'unreadable', detail: { paths: [read.reason] } } as const;
-    return await rejectAfterQueries(callback, { envelope }, rejection, context);
+    return await rejectMessage({ callback, envelope, message: undefined }, rejection, context);
   }
   const { message } = read;
+  const inbox = { callback, envelope, message };
   if (!isTokenMessage(message)) {
-    return await rejectCallback(callback, { reason: 'not_a_token_message' }, context);
+    return await rejectMessage(inbox, { reason: 'not_a_token_message' }, context);
   }
   const faults = checkGrammar(message, context.settings.statusMap);
   if (faults.length > 0) {
     const paths = faults.map(({ field, reason }) => `${field}:${reason}`);
     const isStatusOnly = faults.every(({ reason }) => reason === 'unknown');
     const reason = isStatusOnly ? 'unknown_status' : 'grammar';
-    const rejection = { reason, detail: { paths } } as const;
-    const searched = { envelope, fields: message.fields };
-    return await rejectAfterQueries(callback, searched, rejection, context);
+    return await rejectMessage(inbox, { reason, detail: { paths } }, context);
   }
   const account = await findSigningAccount(message, context);
   if (account === undefined) {
-    return await rejectCallback(callback, { reason: 'unknown_account' }, context);
+    return await rejectMessage(inbox, { reason: 'unknown_account' }, context);
   }
-  return await judgeReadable(callback, message, account, context);
+  return await judgeReadable(inbox, account, context);
 }
 
+/** A message of the inbox: its row, how it arrived, and its fields where they are readable. */
+interface Unread {
+  readonly callback: CallbackRow;
+  readonly envelope: StoredEnvelope;
+  readonly message: CallbackMessage | undefined;
+}
+
+type InboxMessage = Unread & { readonly message: CallbackMessage };
+
+/** Reasons that say that the worker can't read a message, or a field of it. */
+const unreadReasons: ReadonlySet<RejectionReason> = new Set([
+  'unreadable',
+  'grammar',
+  'unknown_status',
+]);
+
 async function judgeReadable(
-  callback: CallbackRow,
-  message: CallbackMessage,
+  inbox: InboxMessage,
   account: SigningAccount,
   context: JudgingContext,
 ): Promise<Outcome> {
+  const { callback, message } = inbox;
   const policy = context.settings.signatures[callback.channel];
   const signature = judgeSignature(message, account.secureCodes, policy);
-  const detail = signatureDetail(signature);
-  if (signature.rejection !== undefined) {
-    return await rejectCallback(callback, { reason: signature.rejection, detail }, context);
+  const isAddressProof = provesByAddress(callback, context);
+  const detail = { ...signatureDetail(signature), ...(isAddressProof && { proof: 'address' }) };
+  if (signature.rejection !== undefined && !isAddressProof) {
+    return await rejectMessage(inbox, { reason: signature.rejection, detail }, context);
   }
-  const tokenization = await findTokenizationByEvidence(context.db, {
-    account: account.account,
-    terminal: account.terminal,
-    merchantReferenceId: message.fields.merchantReferenceId,
-    orderReferenceId: message.fields.orderReferenceId,
-  });
+  const tokenization = await findTokenizationOf(inbox, account, context);
   if (tokenization === undefined) return await parkOrphan(callback, signature, context);
 
+  const isProven = signature.isProven || isAddressProof;
   const matched = await matchOrphan(callback, tokenization, context);
   if (matched === undefined) return done('already_judged');
   const mismatch = mismatchOf(message, tokenization, context.settings.statusMap);
   if (mismatch !== undefined) {
-    const learned = { is_believed: signature.isProven, tokenization_id: tokenization.id };
-    return await rejectCallback(matched, { reason: mismatch, detail, learned }, context);
+    const learned = { is_believed: isProven, tokenization_id: tokenization.id };
+    const rejection = { reason: mismatch, detail, learned };
+    return await rejectMessage({ ...inbox, callback: matched }, rejection, context);
   }
   const evidence: Evidence = {
     callback: matched,
     message,
-    isSigned: signature.isProven,
+    isSigned: isProven,
     isProven:
-      signature.isProven &&
-      isStatusBorderClear(context.settings.statusMap) &&
-      isUnambiguous(policy.fields, message, tokenization),
+      isAddressProof ||
+      (signature.isProven &&
+        isStatusBorderClear(context.settings.statusMap) &&
+        isUnambiguous(policy.fields, message, tokenization)),
   };
   const applied = await applyEvidence(evidence, tokenization, context);
   if (applied.kind === 'snooze') {
@@ -132,8 +146,7 @@ async function judgeReadable(
     row: matched,
     event: 'callback.accepted',
     patch: {
-      is_believed:
-        signature.isProven || (await hasTokenizationChanged(matched, tokenization, context)),
+      is_believed: isProven || (await hasTokenizationChanged(matched, tokenization, context)),
       tokenization_id: tokenization.id,
       // Another release may have stored the message as unreadable.
       reason: null,
@@ -142,6 +155,30 @@ async function judgeReadable(
     audit: { channel: matched.channel, reason: applied.result, detail },
   });
   return applied;
+}
+
+/**
+ * Whether a push came to the own URL of its request. The worker told that URL to the gateway only,
+ * so it proves the sender without any rule for signatures.
+ */
+function provesByAddress(
+  { channel, is_addressed: isAddressed }: CallbackRow,
+  { settings }: JudgingContext,
+): boolean {
+  return channel === 'notify' && isAddressed && settings.notifyAddressProves;
+}
+
+async function findTokenizationOf(
+  { callback, message }: InboxMessage,
+  { account, terminal }: SigningAccount,
+  { db }: JudgingContext,
+): Promise<TokenizationRow | undefined> {
+  if (callback.is_addressed && callback.tokenization_id !== null) {
+    return await findTokenization(db, callback.tokenization_id);
+  }
+  const { merchantReferenceId, orderReferenceId } = message.fields;
+  const evidence = { account, terminal, merchantReferenceId, orderReferenceId };
+  return await findTokenizationByEvidence(db, evidence);
 }
 
 /**
@@ -259,20 +296,28 @@ async function rejectCallback(
 }
 
 /**
- * Rejects a message that the worker can't read, or can't read a field of, after it has queried the
- * gateway about the tokenizations that the message names.
+ * Rejects a message. The worker first queries the gateway where the message came to the own URL of
+ * a request, or where the worker can't read it, or a field of it, and it names tokenizations.
  */
-async function rejectAfterQueries(
-  callback: CallbackRow,
-  searched: SearchedMessage,
+async function rejectMessage(
+  { callback, envelope, message }: Unread,
   rejection: Rejection,
   context: JudgingContext,
 ): Promise<Outcome> {
-  // A malformed field is the work of an unverified sender rather than of the gateway.
-  const isRepeated = rejection.reason !== 'grammar';
+  const isUnread = unreadReasons.has(rejection.reason);
+  if (!callback.is_addressed && !isUnread) {
+    return await rejectCallback(callback, rejection, context);
+  }
+  // Any other fault is the work of an unverified sender rather than of the gateway.
+  const isRepeated = isUnread && rejection.reason !== 'grammar';
+  const searched = { envelope, fields: message?.fields };
   const queries = await queryAboutUnreadable(callback, searched, { ...context, isRepeated });
   if (queries.kind === 'settled') {
-    const { learned } = queries;
+    const isBelieved = rejection.learned?.is_believed === true;
+    const learned = queries.learned && {
+      ...queries.learned,
+      is_believed: isBelieved || queries.learned.is_believed,
+    };
     return await rejectCallback(
       callback,
       learned === undefined ? rejection : { ...rejection, learned },

@@ -18,7 +18,7 @@ type QueryContext = JobContext<(typeof evidenceEvents)[number]>;
 export interface SearchedMessage {
   readonly envelope: StoredEnvelope;
   /** The fields of a message that can be read but for one field. */
-  readonly fields?: CallbackFields;
+  readonly fields: CallbackFields | undefined;
 }
 
 interface RepeatOption {
@@ -49,7 +49,8 @@ export async function queryAboutUnreadable(
   { envelope, fields }: SearchedMessage,
   context: QueryContext & RepeatOption,
 ): Promise<QueriesOutcome> {
-  const named = await findTokenizationsNamedIn(context, envelope, fields);
+  const isAddressed = callback.is_addressed;
+  const named = isAddressed ? [] : await findTokenizationsNamedIn(context, envelope, fields);
   const before = named.length > 0 ? named : await findStoredTokenization(callback, context);
   const outcomes: Outcome[] = [];
   for (const row of before) outcomes.push(await queryAbout(row, callback, context));
@@ -67,7 +68,10 @@ export async function queryAboutUnreadable(
   };
 }
 
-/** An excerpt may have lost the name that was found when the message arrived. */
+/**
+ * The tokenization that the message was addressed to, or that it named when it arrived: an excerpt
+ * may have lost the name.
+ */
 async function findStoredTokenization(
   { tokenization_id: id }: CallbackRow,
   { db }: QueryContext,

@@ -1,5 +1,7 @@
 import { findCredentialByAccount } from '../db/credentials.ts';
-import { findTokenizationByEvidence } from '../db/tokenizations.ts';
+import type { TokenizationRow } from '../db/rows.ts';
+import { findTokenizationByAddress, findTokenizationByEvidence } from '../db/tokenizations.ts';
+import { callbackAddressDigest } from '../security/callback-address.ts';
 import type { CallbackMessage } from '../gateway/callback-message.ts';
 import { acceptCallback, type InboundMessage } from './accept.ts';
 import { openAccount } from '../account/open-account.ts';
@@ -23,23 +25,43 @@ export interface ReceivedCallback {
  */
 export async function receiveCallback(
   dependencies: OperationDependencies,
-  inbound: InboundMessage,
+  inbound: Omit<InboundMessage, 'addressedTo'> & {
+    /** The last segment of the URL, where it is no shared one. */
+    readonly address?: string | undefined;
+  },
   onBadSignature: 'ack-and-quarantine' | 'reject',
 ): Promise<ReceivedCallback> {
-  const { message } = await acceptCallback(dependencies, inbound);
+  const { address, ...received } = inbound;
+  const addressed =
+    address === undefined
+      ? undefined
+      : await findTokenizationByAddress(
+          dependencies.db,
+          inbound.channel,
+          callbackAddressDigest(address),
+        );
+  const stored = { ...received, addressedTo: addressed?.id };
+  const { message } = await acceptCallback(dependencies, stored);
   if (inbound.channel === 'redirect') {
-    return { verdict: 'kept', returnUrl: await customerReturnUrl(dependencies, message) };
+    const row = addressed ?? (await findTokenizationOfSharedUrl(dependencies, message));
+    return { verdict: 'kept', returnUrl: row && customerReturnUrl(row) };
   }
+  const isProven = addressed !== undefined && dependencies.settings.notifyAddressProves;
   const isRefused =
-    onBadSignature === 'reject' && (await hasBadSignature(dependencies, inbound, message));
+    onBadSignature === 'reject' &&
+    !isProven &&
+    (await hasBadSignature(dependencies, inbound, message));
   return { verdict: isRefused ? 'bad_signature' : 'kept', returnUrl: undefined };
 }
 
-/** The stored return address plus our references. An address in the message is never used. */
-async function customerReturnUrl(
+/**
+ * The tokenization that a redirect to the shared URL names. A request with a URL of its own is left
+ * out: only its customer knows that URL, and any caller may name a reference.
+ */
+async function findTokenizationOfSharedUrl(
   { db }: OperationDependencies,
   message: CallbackMessage | undefined,
-): Promise<string | undefined> {
+): Promise<TokenizationRow | undefined> {
   const { account, terminal, merchantReferenceId, orderReferenceId } = message?.fields ?? {};
   if (account === undefined || terminal === undefined) return undefined;
   const row = await findTokenizationByEvidence(db, {
@@ -48,7 +70,12 @@ async function customerReturnUrl(
     merchantReferenceId,
     orderReferenceId,
   });
-  if (row?.return_url === undefined || row.return_url === null) return undefined;
+  return row?.redirect_address === null ? row : undefined;
+}
+
+/** The stored return address plus our references. An address in the message is never used. */
+function customerReturnUrl(row: TokenizationRow): string | undefined {
+  if (row.return_url === null) return undefined;
   const url = new URL(row.return_url);
   url.searchParams.set('merchantReferenceId', row.merchant_reference_id);
   url.searchParams.set('tokenizationId', row.id);

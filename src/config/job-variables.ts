@@ -2,6 +2,7 @@ import {
   durationMs,
   fraction,
   list,
+  isTrue,
   oneOf,
   scheduleMs,
   timeZone,
@@ -69,6 +70,16 @@ export const jobVariables = {
     'RETURN_URL_HOSTS',
     list.default([]),
     'hosts that `returnUrl` may name; `*.example.com` for all below it',
+  ),
+  callbackAddresses: variable(
+    'CALLBACK_ADDRESSES',
+    oneOf(['per-request', 'shared']).prefault('per-request'),
+    '`per-request`: each request gets callback URLs of its own, which can not be guessed; `shared`: one URL for all, where the gateway account pins its addresses',
+  ),
+  notifyAddressProves: variable(
+    'NOTIFY_ADDRESS_PROVES',
+    isTrue.prefault('true'),
+    'whether a push to the own URL of its request proves its sender: only the gateway is told that URL',
   ),
   callbackPublicUrl: variable(
     'CALLBACK_PUBLIC_URL',

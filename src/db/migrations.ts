@@ -25,6 +25,7 @@ import * as lostAnswer from '../../migrations/0023_lost_answer.ts';
 import * as timelineReferences from '../../migrations/0024_timeline_references.ts';
 import * as deliveryEventAt from '../../migrations/0025_delivery_event_at.ts';
 import * as callbackEnvelope from '../../migrations/0026_callback_envelope.ts';
+import * as callbackAddress from '../../migrations/0027_callback_address.ts';
 
 /**
  * Every migration by name, in order. An explicit list works the same from sources and from the
@@ -57,4 +58,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0024_timeline_references': timelineReferences,
   '0025_delivery_event_at': deliveryEventAt,
   '0026_callback_envelope': callbackEnvelope,
+  '0027_callback_address': callbackAddress,
 };

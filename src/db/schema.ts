@@ -67,6 +67,9 @@ interface TokenizationTable extends EntityColumns<TokenizationState> {
   readonly methods: string;
   readonly return_url: string | null;
   readonly redirect_url: string | null;
+  /** Digests of the request's own callback addresses; null where it uses the shared URLs. */
+  readonly redirect_address: string | null;
+  readonly notify_address: string | null;
   readonly quickpay_id_sealed: string | null;
   readonly quickpay_id_index: string | null;
   readonly evidence_index: string | null;
@@ -98,6 +101,8 @@ interface CallbackTable extends EntityColumns<CallbackState> {
   readonly merchant_reference_id: string | null;
   readonly order_reference_id: string | null;
   readonly tokenization_id: string | null;
+  /** Whether it came to the own URL of the request of `tokenization_id`. */
+  readonly is_addressed: boolean;
   readonly reason: string | null;
   /** Whether its signature proves the sender; null until it is judged. */
   readonly is_believed: boolean | null;

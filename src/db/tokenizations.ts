@@ -1,3 +1,4 @@
+import type { Channel } from '../domain/callback.ts';
 import { sql } from 'kysely';
 import { AppError } from '../domain/errors.ts';
 import type { Db } from './database.ts';
@@ -56,6 +57,21 @@ export async function findTokenizationByEvidence(
   if (evidence.orderReferenceId === undefined) return undefined;
   return await ofTerminal
     .where('order_reference_id', '=', evidence.orderReferenceId)
+    .executeTakeFirst();
+}
+
+const addressColumns = { redirect: 'redirect_address', notify: 'notify_address' } as const;
+
+/** The tokenization whose own callback URL of this channel has an address with this digest. */
+export async function findTokenizationByAddress(
+  db: Db,
+  channel: Channel,
+  digest: string,
+): Promise<TokenizationRow | undefined> {
+  return await db
+    .selectFrom('tokenization')
+    .selectAll()
+    .where(addressColumns[channel], '=', digest)
     .executeTakeFirst();
 }
 

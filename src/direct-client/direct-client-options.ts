@@ -10,6 +10,8 @@ export interface DirectClientOptions {
   readonly name: string;
   /** The worker's `CALLBACK_PUBLIC_URL`, for requests without callback URLs of their own. */
   readonly callbackPublicUrl?: string | undefined;
+  /** The worker's `CALLBACK_ADDRESSES`; default `per-request`. */
+  readonly callbackAddresses?: 'per-request' | 'shared' | undefined;
   /** The worker's `RETURN_URL_HOSTS`; default none. */
   readonly returnUrlHosts?: readonly string[];
   /** The worker's `ACCESS_TOKEN_TTL_MS`, if it is not the default. */

@@ -25,6 +25,7 @@ const optionsSchema = z.strictObject({
     .pipe(encryptionKeyEntries),
   name: apiKeyName,
   callbackPublicUrl: z.url({ protocol: /^https?$/ }).optional(),
+  callbackAddresses: z.enum(['per-request', 'shared']).default('per-request'),
   returnUrlHosts: z.array(z.string()).default([]),
   accessTokenTtlMs: z.int().min(1_000).default(settingsDefault.accessTokenTtlMs),
   poolSizeMax: z.int().min(1).default(4),
@@ -33,13 +34,12 @@ const optionsSchema = z.strictObject({
 
 /** Parses the options. Throws `config_invalid` with the names of wrong options, no values. */
 export function parseOptions(options: DirectClientOptions) {
-  const { callbackPublicUrl, returnUrlHosts, accessTokenTtlMs, ...rest } = checkOptions(
-    optionsSchema,
-    options,
-  );
+  const { callbackPublicUrl, callbackAddresses, returnUrlHosts, accessTokenTtlMs, ...rest } =
+    checkOptions(optionsSchema, options);
   const { reconcileScheduleMs, refusedCallbackMaxAgeMs } = settingsDefault;
   const settings: BackendSettings = {
     callbackPublicUrl,
+    callbackAddresses,
     returnUrlHosts,
     reconcileScheduleMs,
     refusedCallbackMaxAgeMs,

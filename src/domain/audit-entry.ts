@@ -30,6 +30,7 @@ const auditDetailKeys = [
   'replayOf',
   'responseStatus',
   'redirectHost',
+  'proof',
   'resubmitPolicy',
   'scopes',
   'signatureList',

@@ -18,7 +18,11 @@ export type SignaturePolicy = JobSettings['signatures']['notify'];
 /** The settings that operations for backends read. */
 export type BackendSettings = Pick<
   JobSettings,
-  'callbackPublicUrl' | 'returnUrlHosts' | 'reconcileScheduleMs' | 'refusedCallbackMaxAgeMs'
+  | 'callbackPublicUrl'
+  | 'callbackAddresses'
+  | 'returnUrlHosts'
+  | 'reconcileScheduleMs'
+  | 'refusedCallbackMaxAgeMs'
 > & { readonly accessToken: Pick<AccessTokenLife, 'ttlMs'> };
 
 /** What an operation for a backend needs: over HTTP, by a job, or in the backend's own process. */

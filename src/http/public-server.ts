@@ -15,6 +15,8 @@ import { neutralPage } from './neutral-page.ts';
 /** A message of the gateway as received over HTTP. */
 export interface ReceivedCallback extends ReceivedEnvelope {
   readonly channel: Channel;
+  /** The last segment of the URL, where it is no shared one. */
+  readonly address: string | undefined;
   readonly sourceIp: string;
 }
 
@@ -67,6 +69,8 @@ export function createPublicServer(
     trustProxy: options.trustProxy && ((_address, hop) => hop === 0),
     // Link checkers send HEAD requests, which would be stored as messages.
     exposeHeadRoutes: false,
+    // Browsers, proxies and gateways add slashes, and a lost redirect strands a customer.
+    routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true },
     requestTimeout: 10_000,
     connectionTimeout: 20_000,
     keepAliveTimeout: 10_000,
@@ -88,15 +92,15 @@ export function createPublicServer(
     scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
       done(null, body);
     });
-    scope.post(
-      '/callbacks/notify',
-      { onRequest: refuseOtherSources(options.notifySources, ports) },
-      async (request, reply) => await answerNotify(request, reply, ports),
-    );
-    for (const method of ['GET', 'POST'] as const) {
+    for (const address of ['', '/:address']) {
+      scope.post(
+        `/callbacks/notify${address}`,
+        { onRequest: refuseOtherSources(options.notifySources, ports) },
+        async (request, reply) => await answerNotify(request, reply, ports),
+      );
       scope.route({
-        method,
-        url: '/callbacks/redirect',
+        method: ['GET', 'POST'],
+        url: `/callbacks/redirect${address}`,
         handler: async (request, reply) => await answerRedirect(request, reply, ports),
       });
     }
@@ -150,7 +154,7 @@ async function answerNotify(
   reply: FastifyReply,
   ports: PublicPorts,
 ): Promise<FastifyReply> {
-  const received = { channel: 'notify', ...envelopeOf(request), sourceIp: request.ip } as const;
+  const received = receivedCallback('notify', request);
   const stored = await storeCallback(received, ports);
   if (stored === undefined) {
     return await sendText(reply.header('retry-after', retryAfterSeconds), 503, 'try again');
@@ -167,7 +171,7 @@ async function answerRedirect(
   reply: FastifyReply,
   ports: PublicPorts,
 ): Promise<FastifyReply> {
-  const received = { channel: 'redirect', ...envelopeOf(request), sourceIp: request.ip } as const;
+  const received = receivedCallback('redirect', request);
   const stored = await storeCallback(received, ports);
   if (stored === undefined) {
     return await sendPage(reply.header('retry-after', retryAfterSeconds), 503);
@@ -175,6 +179,18 @@ async function answerRedirect(
   const location = findLocation(stored.returnUrl);
   if (location === undefined) return await sendPage(reply, 200);
   return await reply.code(303).header('location', location).send();
+}
+
+function receivedCallback(channel: Channel, request: FastifyRequest): ReceivedCallback {
+  const { params } = request;
+  const address =
+    typeof params === 'object' && params !== null && 'address' in params ? params.address : '';
+  return {
+    channel,
+    address: typeof address === 'string' && address !== '' ? address : undefined,
+    ...envelopeOf(request),
+    sourceIp: request.ip,
+  };
 }
 
 async function storeCallback(

@@ -12,7 +12,14 @@ const entries: Readonly<Record<string, string>> = {
   'token-lifecycle-client/enqueue': `${root}src/direct-client/enqueue.ts`,
 };
 /** Packages of the direct client that a server's bundler leaves out. */
-const serverPackages = ['pg', 'kysely', 'zod', 'fast-xml-parser', 'lossless-json'];
+const serverPackages = [
+  '@remix-run/multipart-parser',
+  'pg',
+  'kysely',
+  'zod',
+  'fast-xml-parser',
+  'lossless-json',
+];
 
 /**
  * Bundles a backend's code that uses the client. Returns the bundled modules, the remaining imports

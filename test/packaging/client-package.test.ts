@@ -2,7 +2,7 @@ import { type ChildProcessWithoutNullStreams, execFile, spawn } from 'node:child
 import { randomBytes } from 'node:crypto';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -17,7 +17,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const packageDirectory = join(root, 'packages/client');
 const compiler = join(root, 'node_modules/typescript/bin/tsc');
 const bundler = join(root, 'node_modules/tsdown/dist/run.mjs');
-const peers = ['pg', 'kysely', 'fast-xml-parser', 'lossless-json'];
+const peers = ['pg', 'kysely', 'fast-xml-parser', 'lossless-json', '@remix-run/multipart-parser'];
 
 const run = async (cwd: string, command: string, ...args: readonly string[]) =>
   await promisify(execFile)(command, args, { cwd, maxBuffer: 1 << 26 });
@@ -135,6 +135,7 @@ describe('examples', () => {
     await mkdir(modules);
     await cp(installed, join(modules, 'token-lifecycle-client'), { recursive: true });
     for (const name of ['ky', 'zod', '@types', 'bullmq', 'standardwebhooks', ...peers]) {
+      await mkdir(dirname(join(modules, name)), { recursive: true });
       await symlink(join(root, 'node_modules', name), join(modules, name));
     }
     await writeFile(join(backend, 'package.json'), '{"type":"module"}');

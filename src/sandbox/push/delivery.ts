@@ -57,6 +57,13 @@ async function deliverPush(delivery: PushDelivery): Promise<void> {
   scheduler.schedule(delayMs, () => deliverPush(delivery));
 }
 
+const ownAddress = /(?<=\/notify)\/[\w-]{22}$/;
+
+/** A forger knows the route of all pushes, and not the last segment of a request's own URL. */
+function urlOf({ notifyUrl }: Creation, { kind }: PushMessage): string {
+  return kind === 'forged' ? notifyUrl.replace(ownAddress, '') : notifyUrl;
+}
+
 async function sendPush(delivery: PushDelivery): Promise<PushAttempt> {
   const { context, scheduler, creation, message } = delivery;
   const nowMs = Date.now();
@@ -65,7 +72,7 @@ async function sendPush(delivery: PushDelivery): Promise<PushAttempt> {
   const { contentType, content } = encodePush(fields, context.faults.pushFormat);
   const base = { at: new Date(nowMs).toISOString(), pushDateTime };
   try {
-    const response = await fetch(creation.notifyUrl, {
+    const response = await fetch(urlOf(creation, message), {
       method: 'POST',
       ...(contentType === undefined ? {} : { headers: { 'content-type': contentType } }),
       body: content,

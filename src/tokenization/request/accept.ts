@@ -4,6 +4,8 @@ import type { CredentialRow, TokenizationRow } from '../../db/rows.ts';
 import { findTokenizationByEvidence, findTokenizationByReference } from '../../db/tokenizations.ts';
 import { isGivenReference } from '../../domain/given-reference.ts';
 import type { AuditContext } from '../../domain/audit-entry.ts';
+import type { Channel } from '../../domain/callback.ts';
+import { callbackAddressDigest, generateCallbackAddress } from '../../security/callback-address.ts';
 import { AppError } from '../../domain/errors.ts';
 import {
   tokenizationRequestPayload,
@@ -58,7 +60,8 @@ async function acceptOnce(
 ): Promise<AcceptedTokenization | undefined> {
   const { db, door, keyring, settings } = dependencies;
   const credential = await getActiveCredential(dependencies, payload.credential ?? 'default');
-  const request = quickPayRequestOf(payload, settings.callbackPublicUrl);
+  const addresses = newAddresses(payload, settings);
+  const request = quickPayRequestOf(payload, settings.callbackPublicUrl, addresses);
   assertReturnUrl(payload.returnUrl, settings.returnUrlHosts);
 
   await assertNotGivenToLostRequest(dependencies, credential, payload.merchant.referenceId);
@@ -84,6 +87,8 @@ async function acceptOnce(
       amount: payload.order.amount,
       methods: payload.order.methods,
       return_url: payload.returnUrl ?? null,
+      redirect_address: digestOf(addresses.redirect),
+      notify_address: digestOf(addresses.notify),
       reconcile_at_in_ms: jobGraceMs,
     },
     audit: options.audit,
@@ -162,17 +167,41 @@ async function getActiveCredential(
   return { ...row, account: row.account, terminal: row.terminal };
 }
 
+/** The addresses of a request's own callback URLs; undefined where it uses another URL. */
+interface CallbackAddresses {
+  readonly redirect: string | undefined;
+  readonly notify: string | undefined;
+}
+
+function newAddresses(
+  { order }: TokenizationRequestPayload,
+  { callbackAddresses }: BackendDependencies['settings'],
+): CallbackAddresses {
+  const isShared = callbackAddresses === 'shared';
+  return {
+    redirect: isShared || order.redirectUrl !== undefined ? undefined : generateCallbackAddress(),
+    notify: isShared || order.notifyUrl !== undefined ? undefined : generateCallbackAddress(),
+  };
+}
+
+function digestOf(address: string | undefined): string | null {
+  return address === undefined ? null : callbackAddressDigest(address);
+}
+
 /**
  * The request body for the gateway, with the worker's callback routes where the backend names none.
  */
 function quickPayRequestOf(
   payload: TokenizationRequestPayload,
   callbackPublicUrl: string | undefined,
+  addresses: CallbackAddresses,
 ): QuickPayRequest {
   const { v: _, credential: __, returnUrl: ___, order, ...rest } = payload;
   const base = callbackPublicUrl?.replace(/\/+$/, '');
-  const redirectUrl = order.redirectUrl ?? (base && `${base}/callbacks/redirect`);
-  const notifyUrl = order.notifyUrl ?? (base && `${base}/callbacks/notify`);
+  const routeOf = (channel: Channel): string | undefined =>
+    base && [base, 'callbacks', channel, addresses[channel]].filter(Boolean).join('/');
+  const redirectUrl = order.redirectUrl ?? routeOf('redirect');
+  const notifyUrl = order.notifyUrl ?? routeOf('notify');
   if (redirectUrl === undefined || notifyUrl === undefined) {
     throw new AppError(
       'payload_invalid',

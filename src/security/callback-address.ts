@@ -1,0 +1,13 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+const addressBytes = 16;
+
+/** Generates the last path segment of a request's own callback URL: 128 random bits. */
+export function generateCallbackAddress(): string {
+  return randomBytes(addressBytes).toString('base64url');
+}
+
+/** The SHA-256 of a callback address in hex. The database stores no address, only this digest. */
+export function callbackAddressDigest(address: string): string {
+  return createHash('sha256').update(address).digest('hex');
+}

@@ -1,0 +1,195 @@
+import { describe, expect } from 'vitest';
+import { findAuditBreaks } from '../../src/db/audit.ts';
+import { sealedPlace } from '../../src/db/sealed-place.ts';
+import type { TokenizationRow } from '../../src/db/rows.ts';
+import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
+import { requestPayload } from '../support/builders.ts';
+import { dumpDatabase } from '../support/dumps.ts';
+import { eventually } from '../support/eventually.ts';
+import { openShop, type Shop } from '../support/harness/shop.ts';
+import type { TestWorker } from '../support/harness/worker.ts';
+import { type StartWorker, test } from '../support/harness/worker-test.ts';
+import { freePort } from '../support/services/services.ts';
+
+const returnUrl = 'https://shop.example/back';
+const remark = 'sandbox:redirect+dropped';
+
+interface Scene {
+  readonly worker: TestWorker;
+  readonly shop: Shop;
+  readonly callbacks: string;
+  /** Accepts a request that names no callback URLs, and waits for its page. */
+  readonly open: (referenceId: string) => Promise<Opened>;
+}
+
+interface Opened {
+  readonly row: TokenizationRow;
+  /** The request's own URLs. */
+  readonly redirectUrl: string;
+  readonly notifyUrl: string;
+}
+
+/** A worker whose next scheduled query is far away, so that only messages cause queries. */
+async function start(
+  startWorker: StartWorker,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Scene> {
+  const port = await freePort();
+  const worker = await startWorker({
+    env: {
+      RECONCILE_SCHEDULE_MS: '3000000',
+      AWAITING_CUSTOMER_DEADLINE_MS: '86400000',
+      CALLBACK_PORT: String(port),
+      CALLBACK_PUBLIC_URL: `http://127.0.0.1:${port}`,
+      ...env,
+    },
+  });
+  const shop = openShop(worker);
+  return {
+    worker,
+    shop,
+    callbacks: `http://127.0.0.1:${port}/callbacks`,
+    async open(referenceId) {
+      const { tokenization } = await acceptTokenization(
+        worker.app.operations,
+        { ...requestPayload({ referenceId, remark }), returnUrl },
+        { audit: { actor: { type: 'backend', id: 'test' } } },
+      );
+      const row = await shop.until(referenceId, 'awaiting_customer');
+      const place = sealedPlace('tokenization', 'request_sealed', tokenization.id);
+      const sealed = worker.app.operations.keyring.open(place, row.request_sealed).reveal();
+      const { redirectUrl, notifyUrl } = JSON.parse(sealed).order;
+      return { row, redirectUrl, notifyUrl };
+    },
+  };
+}
+
+async function post(url: string, body: string, contentType: string): Promise<Response> {
+  return await fetch(url, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { 'content-type': contentType },
+    body,
+  });
+}
+
+const form = 'application/x-www-form-urlencoded';
+
+/** Redirects of which the worker can't read the message, or reads another reference. */
+const oddRedirects: readonly (readonly [
+  what: string,
+  send: (url: string, row: TokenizationRow) => Promise<Response>,
+])[] = [
+  [
+    'an altered reference',
+    async (url, { account, terminal }) => {
+      const fields = { account, terminal, merchant_reference_id: 'other', quickpay_status: '1' };
+      return await post(url, new URLSearchParams(fields).toString(), form);
+    },
+  ],
+  ['another account', async (url) => await post(url, 'account=1&terminal=2', form)],
+  ['no body', async (url) => await post(url, '', form)],
+  ['no text', async (url) => await post(url, '\u0000\u0001', 'application/octet-stream')],
+  ['no query', async (url) => await fetch(url, { redirect: 'manual' })],
+  ['a trailing slash', async (url) => await post(`${url}/`, 'x=1', form)],
+  [
+    'doubled slashes',
+    async (url) => await post(url.replace('/callbacks/', '//callbacks//'), 'x=1', form),
+  ],
+];
+
+describe('the own callback URLs of a request', () => {
+  test('cannot be guessed, and only their digests are stored', async ({
+    startWorker,
+    databaseUrl,
+  }) => {
+    const { open, callbacks } = await start(startWorker);
+    const opened = [await open('own-1'), await open('own-2')];
+    const addresses = opened.flatMap(({ redirectUrl, notifyUrl }) => {
+      expect(redirectUrl).toMatch(new RegExp(`^${callbacks}/redirect/[\\w-]{22}$`));
+      expect(notifyUrl).toMatch(new RegExp(`^${callbacks}/notify/[\\w-]{22}$`));
+      return [redirectUrl, notifyUrl].map((url) => url.split('/').at(-1) ?? '');
+    });
+    expect(new Set(addresses).size).toBe(4);
+    const dump = await dumpDatabase(databaseUrl);
+    expect(addresses.filter((address) => dump.includes(address))).toEqual([]);
+  });
+
+  test('lead the customer home and make the worker query the gateway, whatever the message', async ({
+    startWorker,
+  }) => {
+    const { worker, shop, open } = await start(startWorker);
+    await Promise.all(
+      oddRedirects.map(async ([what, send], index) => {
+        const { row, redirectUrl } = await open(`home-${index}`);
+        await shop.decide(row, 'approve');
+        const answer = await send(redirectUrl, row);
+        expect(answer.status, what).toBe(303);
+        expect(answer.headers.get('location'), what).toContain(returnUrl);
+        await shop.until(`home-${index}`, 'active');
+      }),
+    );
+    expect(await findAuditBreaks(worker.app.operations.db)).toEqual([]);
+  });
+
+  test('are the only way to the return URL: the shared route shows nothing of the request', async ({
+    startWorker,
+  }) => {
+    const { open, shop, callbacks } = await start(startWorker);
+    const { row } = await open('hidden');
+    for (const answer of [
+      await shop.forge('redirect', { merchant_reference_id: 'hidden', quickpay_status: '1' }),
+      await fetch(`${callbacks}/redirect/${'A'.repeat(22)}`, { redirect: 'manual' }),
+    ]) {
+      expect([answer.status, answer.headers.get('location')]).toEqual([200, null]);
+      expect(await answer.text()).not.toContain(row.id);
+    }
+  });
+
+  test.for([
+    { proves: 'true', state: 'failed' },
+    { proves: 'false', state: 'confirming' },
+  ])(
+    'prove the sender of a push while NOTIFY_ADDRESS_PROVES is $proves',
+    async ({ proves, state }, { startWorker }) => {
+      const { worker, open } = await start(startWorker, { NOTIFY_ADDRESS_PROVES: proves });
+      const { row, notifyUrl } = await open('proof');
+      const fields = { account: row.account, terminal: row.terminal, quickpay_status: '0' };
+      const reference = { merchant_reference_id: 'proof' };
+      const push = new URLSearchParams({ ...fields, ...reference }).toString();
+      expect(await (await post(notifyUrl, push, form)).text()).toBe('receive-ok');
+      const { db } = worker.app.operations;
+      await eventually('the push is judged', async () => {
+        const rows = await db.selectFrom('callback').select('state').execute();
+        return rows[0]?.state === 'accepted';
+      });
+      const rows = await db.selectFrom('tokenization').select('state').execute();
+      expect(rows).toEqual([{ state }]);
+    },
+  );
+
+  test('a push to them is still compared with the request', async ({ startWorker }) => {
+    const { worker, open } = await start(startWorker);
+    const { row, notifyUrl } = await open('compared');
+    const fields = { account: row.account, terminal: row.terminal, quickpay_status: '0' };
+    const other = { merchant_reference_id: 'compared', order_amount: '99.99' };
+    const push = new URLSearchParams({ ...fields, ...other }).toString();
+    await post(notifyUrl, push, form);
+    const { db } = worker.app.operations;
+    await eventually('the push is judged', async () => {
+      const rows = await db.selectFrom('callback').select(['state', 'reason']).execute();
+      return rows[0]?.state === 'rejected' && rows[0].reason === 'amount_mismatch';
+    });
+    const rows = await db.selectFrom('tokenization').select('state').execute();
+    expect(rows).toEqual([{ state: 'awaiting_customer' }]);
+  });
+
+  test('are not made with CALLBACK_ADDRESSES=shared', async ({ startWorker }) => {
+    const { open, shop, callbacks } = await start(startWorker, { CALLBACK_ADDRESSES: 'shared' });
+    const { row, redirectUrl, notifyUrl } = await open('shared');
+    expect([redirectUrl, notifyUrl]).toEqual([`${callbacks}/redirect`, `${callbacks}/notify`]);
+    const answer = await shop.followRedirect(await shop.decide(row, 'approve'));
+    expect(answer.headers.get('location')).toContain(returnUrl);
+    await shop.until('shared', 'active');
+  });
+});

@@ -43,7 +43,7 @@ export interface Cache<Value> {
     load: Load<Value>,
     options?: { readonly mustLoad?: boolean },
   ) => Promise<CacheHit<Value>>;
-  /** Begins a load now, also where an older one is under way. The value loaded last is stored. */
+  /** Begins a load now, also where an older one is under way; the younger value is stored. */
   readonly reload: (key: string, load: Load<Value>) => Promise<Value>;
   /** The stored value, unless it is older than its `maxStaleOnErrorMs`. */
   readonly peek: (key: string) => Value | undefined;
@@ -53,14 +53,18 @@ export interface Cache<Value> {
    */
   readonly invalidate: (matches: (value: Value, key: string) => boolean) => readonly string[];
   /**
-   * Forgets a value. One that is being loaded goes to the reads that wait for it and is not stored.
+   * Forgets a key's value. One that is being loaded goes to the reads that wait for it and is not
+   * stored.
    */
   readonly delete: (key: string) => void;
 }
 
 /** How a cache works. Times in milliseconds. */
 export interface CacheOptions {
-  /** How long a read with a stored value waits for a load. Left out: until the load ends. */
+  /**
+   * A read with a stored value waits for a load until the load is this old; a load that hangs then
+   * holds up no further read. Left out: until the load ends.
+   */
   readonly loadTimeoutMs?: number;
   /** A clock that only goes forward. */
   readonly now?: () => number;
@@ -68,9 +72,15 @@ export interface CacheOptions {
 
 interface Entry<Value> extends Loaded<Value> {
   readonly startedAtMs: number;
-  /** Loads are numbered as they begin. */
-  readonly order: number;
   refreshAtMs: number;
+  isInvalid: boolean;
+}
+
+/** A load that is under way. */
+interface Loading<Value> {
+  readonly entry: Promise<Entry<Value>>;
+  readonly startedAtMs: number;
+  /** What was invalidated during the load may be newer than its answer. */
   isInvalid: boolean;
 }
 
@@ -83,72 +93,56 @@ interface Entry<Value> extends Loaded<Value> {
  * brings along no package but ky and zod.
  */
 export function createCache<Value>({
-  loadTimeoutMs,
+  loadTimeoutMs = Infinity,
   now = () => performance.now(),
 }: CacheOptions = {}): Cache<Value> {
   const entries = createEntries<Value>(now);
-  const loads = new Map<string, Promise<Entry<Value>>>();
-  let invalidations = 0;
-  let deletions = 0;
-  let loadsBegun = 0;
-  /**
-   * A load took too long, and none has succeeded since: reads that have a stored value do not wait.
-   */
-  let isHanging = false;
+  const loads = createLoads<Value>();
 
-  async function startLoad(key: string, load: Load<Value>): Promise<Entry<Value>> {
+  function startLoad(key: string, load: Load<Value>): Loading<Value> {
     const startedAtMs = now();
-    const invalidationsBefore = invalidations;
-    const deletionsBefore = deletions;
-    loadsBegun += 1;
-    const order = loadsBegun;
-    const loading = load(startedAtMs).then((loaded): Entry<Value> => {
-      isHanging = false;
-      const refreshAtMs = startedAtMs + loaded.refreshAfterMs;
-      // What was invalidated during the load may be newer than its answer.
-      const isInvalid = invalidations !== invalidationsBefore;
-      return { ...loaded, startedAtMs, order, refreshAtMs, isInvalid };
-    });
-    loads.set(key, loading);
-    try {
-      const entry = await loading;
-      // A load that was overtaken by a younger one is stored too: of loads that follow each other
-      // faster than one takes, no other would ever be.
-      const isNewest = order > (entries.find(key)?.order ?? 0);
-      if (isNewest && deletions === deletionsBefore) entries.put(key, entry);
-      return entry;
-    } finally {
-      if (loads.get(key) === loading) loads.delete(key);
-    }
+    const loading: Loading<Value> = {
+      startedAtMs,
+      isInvalid: false,
+      entry: load(startedAtMs).then((loaded) => {
+        const refreshAtMs = startedAtMs + loaded.refreshAfterMs;
+        const entry = { ...loaded, startedAtMs, refreshAtMs, isInvalid: loading.isInvalid };
+        if (loads.succeed(key, loading)) entries.put(key, entry);
+        return entry;
+      }),
+    };
+    loads.add(key, loading);
+    loading.entry.catch(() => loads.fail(key, loading));
+    return loading;
   }
 
-  const joinLoad = (key: string, load: Load<Value>): Promise<Entry<Value>> =>
-    loads.get(key) ?? startLoad(key, load);
+  const joinLoad = (key: string, load: Load<Value>): Loading<Value> =>
+    loads.findValid(key) ?? startLoad(key, load);
 
   /** The result of a load; undefined if the load fails or takes too long. */
-  async function inTime(loading: Promise<Entry<Value>>): Promise<Entry<Value> | undefined> {
-    const loaded = loading.catch(() => undefined);
-    if (loadTimeoutMs === undefined) return await loaded;
+  async function inTime({ entry, startedAtMs }: Loading<Value>): Promise<Entry<Value> | undefined> {
+    const loaded = entry.catch(() => undefined);
+    const leftMs = startedAtMs + loadTimeoutMs - now();
+    if (leftMs === Infinity) return await loaded;
+    if (leftMs <= 0) return undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(resolve, isHanging ? 0 : loadTimeoutMs, 'late');
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, leftMs, undefined);
     });
     const first = await Promise.race([loaded, late]);
     clearTimeout(timer);
-    if (first !== 'late') return first;
-    isHanging = true;
-    return undefined;
+    return first;
   }
 
   return {
     async get(key, load, { mustLoad = false } = {}) {
       const known = entries.find(key);
-      if (known === undefined) return hitOf(await joinLoad(key, load), 'load');
+      if (known === undefined) return hitOf(await joinLoad(key, load).entry, 'load');
       const isStale = known.isInvalid || now() >= known.startedAtMs + known.maxStaleMs;
       if (!isStale && !mustLoad) {
         if (now() >= known.refreshAtMs) {
           known.refreshAtMs = now() + known.refreshAfterMs;
-          joinLoad(key, load).catch(() => undefined);
+          joinLoad(key, load);
         }
         return hitOf(known, 'cache');
       }
@@ -157,18 +151,15 @@ export function createCache<Value>({
       if (loaded !== undefined) return hitOf(loaded, 'load');
       // Looked up again: it may have ended or been deleted by now.
       const kept = entries.find(key);
-      return kept === undefined ? hitOf(await loading, 'load') : hitOf(kept, 'stale');
+      return kept === undefined ? hitOf(await loading.entry, 'load') : hitOf(kept, 'stale');
     },
-    reload: async (key, load) => (await startLoad(key, load)).value,
+    reload: async (key, load) => (await startLoad(key, load).entry).value,
     peek: (key) => entries.find(key)?.value,
     invalidate(matches) {
-      invalidations += 1;
-      // Reads from now on do not join a load that began before.
-      loads.clear();
+      loads.invalidate();
       return entries.invalidate(matches);
     },
     delete(key) {
-      deletions += 1;
       entries.delete(key);
       loads.delete(key);
     },
@@ -176,8 +167,47 @@ export function createCache<Value>({
 }
 
 /**
- * Stored entries by key. An entry older than its `maxStaleOnErrorMs` is not found, and removed by a
- * later `put`.
+ * The loads under way whose value may still be stored, by key. Once a load succeeds, those that
+ * began before it are stored no more, since their answers are older. The start of a younger load
+ * does not exclude them: if loads followed each other faster than one takes, none would be stored.
+ */
+function createLoads<Value>() {
+  /** In the order in which they began. */
+  const loads = new Map<string, readonly Loading<Value>[]>();
+  const get = (key: string): readonly Loading<Value>[] => loads.get(key) ?? [];
+  const set = (key: string, left: readonly Loading<Value>[]): void => {
+    if (left.length === 0) loads.delete(key);
+    else loads.set(key, left);
+  };
+  return {
+    add: (key: string, loading: Loading<Value>): void => set(key, [...get(key), loading]),
+    /** The youngest load, unless it began before the last invalidation. */
+    findValid(key: string): Loading<Value> | undefined {
+      const youngest = get(key).at(-1);
+      return youngest?.isInvalid === false ? youngest : undefined;
+    },
+    /** Ends a load. False where its value must not be stored. */
+    succeed(key: string, loading: Loading<Value>): boolean {
+      const index = get(key).indexOf(loading);
+      if (index === -1) return false;
+      set(key, get(key).slice(index + 1));
+      return true;
+    },
+    fail: (key: string, loading: Loading<Value>): void =>
+      set(
+        key,
+        get(key).filter((other) => other !== loading),
+      ),
+    invalidate(): void {
+      for (const loading of [...loads.values()].flat()) loading.isInvalid = true;
+    },
+    delete: (key: string): boolean => loads.delete(key),
+  };
+}
+
+/**
+ * Stored entries by key. An entry older than its `maxStaleOnErrorMs` is not found. `find` removes
+ * it, and so does a `put` of any key, unless an entry that was stored before it still counts.
  */
 function createEntries<Value>(now: () => number) {
   /** The longest stored first. */
@@ -187,7 +217,9 @@ function createEntries<Value>(now: () => number) {
   return {
     find(key: string): Entry<Value> | undefined {
       const entry = entries.get(key);
-      return entry !== undefined && isUsable(entry) ? entry : undefined;
+      if (entry === undefined || isUsable(entry)) return entry;
+      entries.delete(key);
+      return undefined;
     },
     put(key: string, entry: Entry<Value>): void {
       entries.delete(key);

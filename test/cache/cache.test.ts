@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { createCache, type Loaded } from '../../src/cache/cache.ts';
+import { createCache, type Loaded, notStored } from '../../src/cache/cache.ts';
 
 const lifetimes = { refreshAfterMs: 10, maxStaleMs: 30, maxStaleOnErrorMs: 100 };
 
@@ -122,37 +122,98 @@ describe('a read', () => {
     expect(source.loads).toBe(3);
   });
 
-  test('waits for a load that hangs no longer than loadTimeoutMs, and not at all until one has succeeded', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    const { clock, source, read } = openCache(50);
-    const hang = (): (() => void) => {
-      const gate = Promise.withResolvers<void>();
-      source.held = gate.promise;
-      return gate.resolve;
+  describe('of a key whose load hangs', () => {
+    /** A cache with the value 1 of the key `a` and 2 of the key `b`, and reads in virtual time. */
+    const openHanging = async () => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      const opened = openCache(20);
+      const { clock, source, read } = opened;
+      const gates: PromiseWithResolvers<void>[] = [];
+      const ends: string[] = [];
+      await read('a');
+      await read('b');
+      clock.nowMs += 30;
+      return {
+        ...opened,
+        ends,
+        /** From now on loads hang, until `end` is called. */
+        hang: (): void => {
+          const gate = Promise.withResolvers<void>();
+          gates.push(gate);
+          source.held = gate.promise;
+        },
+        end: async (): Promise<void> => {
+          delete source.held;
+          for (const gate of gates) gate.resolve();
+          await settle();
+        },
+        /** Begins a read; `ends` holds the results of those that have ended. */
+        begin: (key = 'a'): void =>
+          void read(key).then(
+            (end) => ends.push(end),
+            () => ends.push('fault'),
+          ),
+        pass: async (ms: number): Promise<void> => {
+          clock.nowMs += ms;
+          await vi.advanceTimersByTimeAsync(ms);
+        },
+      };
     };
-    await read();
-    const release = hang();
-    clock.nowMs += 30;
-    const ends: string[] = [];
-    const first = read().then((end) => ends.push(end));
-    await vi.advanceTimersByTimeAsync(49);
-    expect(ends).toEqual([]);
-    await vi.advanceTimersByTimeAsync(1);
-    await first;
-    const second = read().then((end) => ends.push(end));
-    await vi.advanceTimersByTimeAsync(0);
-    await second;
-    expect(ends).toEqual(['1 stale', '1 stale']);
-    release();
-    await settle();
-    expect(await read()).toBe('2 cache');
-    // A load has succeeded, so reads wait again.
-    const releaseSlow = hang();
-    clock.nowMs += 30;
-    const slow = read();
-    await vi.advanceTimersByTimeAsync(49);
-    releaseSlow();
-    expect(await slow).toBe('3 load');
+
+    test('waits until the load is loadTimeoutMs old, and then not at all', async () => {
+      const { hang, begin, pass, ends } = await openHanging();
+      hang();
+      begin();
+      await pass(19);
+      begin();
+      expect(ends).toEqual([]);
+      await pass(1);
+      expect(ends).toEqual(['1 stale', '1 stale']);
+      begin();
+      await pass(0);
+      expect(ends).toHaveLength(3);
+    });
+
+    test('waits again once that load has ended, also where it failed', async () => {
+      const { hang, end, begin, pass, ends, source } = await openHanging();
+      hang();
+      begin();
+      await pass(20);
+      source.fault = new Error('away');
+      await end();
+      delete source.fault;
+      hang();
+      begin();
+      await pass(19);
+      expect(ends).toEqual(['1 stale']);
+      await end();
+      expect(ends).toEqual(['1 stale', '4 load']);
+    });
+
+    test('waits for a load that begins after an invalidation, and does not join the one that hangs', async () => {
+      const { hang, end, begin, pass, ends, cache } = await openHanging();
+      hang();
+      begin();
+      await pass(20);
+      cache.invalidate(() => true);
+      begin();
+      await pass(19);
+      expect(ends).toEqual(['1 stale']);
+      await end();
+      expect(ends).toEqual(['1 stale', '4 load']);
+    });
+
+    test('says nothing about other keys', async () => {
+      const { hang, end, begin, pass, ends } = await openHanging();
+      hang();
+      begin('a');
+      await pass(20);
+      begin('b');
+      await pass(19);
+      expect(ends).toEqual(['1 stale']);
+      await end();
+      expect(ends).toEqual(['1 stale', '4 load']);
+    });
   });
 
   test('waits for a load to its end where nothing is stored, however long it takes', async () => {
@@ -176,9 +237,13 @@ describe('a value', () => {
     clock.nowMs += 29;
     hang.resolve();
     await first;
+    const next = Promise.withResolvers<void>();
+    source.held = next.promise;
     expect(await read()).toBe('1 cache');
     clock.nowMs += 1;
-    expect(await read()).toBe('2 load');
+    const second = read();
+    next.resolve();
+    expect(await second).toBe('2 load');
   });
 
   test('that is invalidated is loaded before the next read, and still stands in when the load fails', async () => {
@@ -227,6 +292,29 @@ describe('a value', () => {
     slow.resolve();
     expect(await early).toBe('1 load');
     expect(await read()).toBe('2 cache');
+  });
+
+  test('that the source no longer has is not brought back by an older load', async () => {
+    const { cache, source, load, read } = openCache();
+    const slow = Promise.withResolvers<void>();
+    source.held = slow.promise;
+    const early = read();
+    await cache.reload('a', async () => await Promise.resolve(notStored(0)));
+    slow.resolve();
+    expect(await early).toBe('1 load');
+    expect(cache.peek('a')).toBeUndefined();
+    // Of loads that begin from then on, the youngest is stored as before.
+    delete source.held;
+    expect(await cache.reload('a', load)).toBe(2);
+    expect(await read()).toBe('2 cache');
+  });
+
+  test('is stored although another key was deleted during its load', async () => {
+    const { cache, read } = openCache();
+    const loading = read('a');
+    cache.delete('b');
+    expect(await loading).toBe('1 load');
+    expect(await read('a')).toBe('1 cache');
   });
 
   test('that must not be stored goes to the reads that waited for it and to no other', async () => {

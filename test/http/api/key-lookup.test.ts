@@ -161,6 +161,37 @@ describe('key lookup', () => {
     expect(performance.now() - startedAt).toBeLessThan(3_000);
   });
 
+  test('refuses a key that was revoked after the database hung, once the database is well', async () => {
+    vi.useFakeTimers();
+    const stored = makeKey('stored');
+    const sha256 = stored.entry.split(':')[1] ?? '';
+    const database = { keys: [{ name: 'stored', sha256, scopes: ['read'] as const }], answerMs: 5 };
+    const lookup = createKeyLookup(
+      async () => {
+        const { keys, answerMs } = database;
+        await new Promise((resolve) => setTimeout(resolve, answerMs));
+        if (answerMs > 5) throw new Error('away');
+        return keys;
+      },
+      [],
+      () => performance.now(),
+    );
+    const isFound = async (): Promise<boolean> => {
+      const finding = lookup.find(stored.key, { isCachedOnly: true });
+      await vi.advanceTimersByTimeAsync(250);
+      return (await finding) !== undefined;
+    };
+    expect(await isFound()).toBe(true);
+    await vi.advanceTimersByTimeAsync(keysMaxStaleMs);
+    database.answerMs = 300;
+    expect(await isFound()).toBe(true);
+    await vi.advanceTimersByTimeAsync(300);
+    database.answerMs = 5;
+    database.keys = [];
+    await vi.advanceTimersByTimeAsync(keysMaxStaleMs);
+    expect(await isFound()).toBe(false);
+  });
+
   test('refuses during an outage a key that was revoked before it', async () => {
     const stored = makeKey('stored');
     const sha256 = stored.entry.split(':')[1] ?? '';

@@ -132,12 +132,16 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): Subs
     return { value: { row, token }, refreshAfterMs, maxStaleMs, maxStaleOnErrorMs };
   }
 
+  /** A token may expire while its query is under way. */
+  const isValid = (token: ValidToken | undefined): token is ValidToken =>
+    token !== undefined && token.validUntilMs > now();
+
   async function find(credential: string): Promise<[ValidToken, AccessTokenReadOutcome]> {
     const startedAtMs = performance.now();
     const { value, source } = await tokens.get(credential, loaderOf(credential), {
       mustLoad: !isSubscribed(),
     });
-    if (value.token !== undefined) return [value.token, outcomes[source]];
+    if (isValid(value.token)) return [value.token, outcomes[source]];
     const renewal = renewals.get(credential, async () =>
       notStored(await waitForRenewal(credential)),
     );
@@ -149,7 +153,7 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): Subs
     const deadlineMs = performance.now() + waitMsMax;
     for (let isEnqueued = false; ;) {
       const { row, token } = (await tokens.get(credential, loaderOf(credential))).value;
-      if (token !== undefined) return token;
+      if (isValid(token)) return token;
       if (row === undefined) throw notFound();
       const leftMs = deadlineMs - performance.now();
       // No attempt begins before the wait is over: say so at once.

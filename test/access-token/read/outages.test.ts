@@ -230,6 +230,55 @@ test('a cached token ends when it expires, even if PostgreSQL was slow to answer
   await reader.close();
 });
 
+test('a token that expires while PostgreSQL is answering is loaded again', async ({
+  openTokenHarness,
+}) => {
+  const harness = await openTokenHarness();
+  const held = holdAnswersOf(harness.dependencies.db);
+  const { clock, reader } = await withClock(harness, held.db);
+  held.hold();
+  const reading = reader.read('cards', shop);
+  clock.nowMs = 3_600_000;
+  held.release();
+  // The answer to the second query counts from the new instant.
+  expect((await reading).secondsLeft).toBeGreaterThan(3_000);
+  await reader.close();
+});
+
+test('a token is gone for good once PostgreSQL says so, even if an older query is answered later', async ({
+  openTokenHarness,
+}) => {
+  const harness = await openTokenHarness();
+  let isAway = false;
+  const held = Promise.withResolvers<void>();
+  /** What the next answers wait for. */
+  const gates: Promise<void>[] = [];
+  const db = harness.dependencies.db.withPlugin({
+    transformQuery({ node }) {
+      if (isAway) throw Object.assign(new Error('away'), { code: 'ECONNREFUSED' });
+      return node;
+    },
+    async transformResult({ result }) {
+      await gates.shift();
+      return result;
+    },
+  });
+  const { reader, read } = await withClock(harness, db);
+  expect(await read()).toEqual([1, 'database']);
+  reader.invalidate('cards', 1);
+  gates.push(held.promise);
+  const early = read();
+  await eventually('the older answer is on its way', () => gates.length === 0);
+  await harness.remove('cards');
+  reader.onChanged((await harness.row('cards')).id);
+  await expect(read()).rejects.toMatchObject({ code: 'credential_not_found' });
+  held.resolve();
+  await early;
+  isAway = true;
+  await expect(read()).rejects.toSatisfy(isDatabaseOutage);
+  await reader.close();
+});
+
 test('after a lost notification, the reader reloads its cache after ten seconds and ignores it after thirty', async ({
   openTokenHarness,
 }) => {

@@ -40,8 +40,8 @@ export interface AccessTokenReadAuditOptions {
     isLost: boolean,
   ) => void;
   /**
-   * How many rows may wait to be written, default 50,000. When one more would wait, the audit drops
-   * all waiting reads and reports them as lost, so that an outage takes no more memory.
+   * How many rows may wait to be written, default 50,000. A read that needs one more is reported as
+   * lost, so that an outage takes no more memory; the waiting reads are kept.
    */
   readonly rowsMax?: number;
 }
@@ -66,7 +66,7 @@ export function createAccessTokenReadAudit({
   onUnrecorded = () => undefined,
   rowsMax = rowsMaxDefault,
 }: AccessTokenReadAuditOptions): AccessTokenReadAudit {
-  let counts = new Map<string, Count>();
+  const counts = new Map<string, Count>();
   let flushing: Promise<void> | undefined;
   let lastError: unknown;
   let isClosed = false;
@@ -82,8 +82,7 @@ export function createAccessTokenReadAudit({
   }
 
   async function writeCounts(): Promise<void> {
-    const source = counts;
-    const batch = [...source];
+    const batch = [...counts];
     if (batch.length === 0) return;
     try {
       await insertAccessTokenReads(
@@ -91,17 +90,15 @@ export function createAccessTokenReadAudit({
         batch.map(([, count]) => rowOf(count)),
       );
       lastError = undefined;
-      for (const [key, written] of batch) takeOff(source, key, written);
+      for (const [key, written] of batch) takeOff(counts, key, written);
     } catch (error) {
-      if (lastError === undefined && !isClosed) report(error, false);
+      if (lastError === undefined && !isClosed) void tell([...counts.values()], error, false);
       lastError = error;
     }
   }
 
-  function report(error: unknown, isLost: boolean): void {
-    void tell([...counts.values()], error, isLost);
-    if (isLost) counts = new Map();
-  }
+  const giveUp = (read: AuditedRead, error: unknown): void =>
+    void tell([{ ...read, reads: 1 }], error, true);
 
   /** Runs a backend's own code: its fault must neither stop the audit nor end the process. */
   async function tell(...told: Parameters<typeof onUnrecorded>): Promise<void> {
@@ -116,17 +113,21 @@ export function createAccessTokenReadAudit({
     record(read) {
       const key = keyOf(read);
       const known = counts.get(key);
-      const lastAtMs = performance.now();
-      if (known === undefined && counts.size >= rowsMax) {
-        report(new Error('Too many reads wait to be written.'), true);
+      if (isClosed) {
+        giveUp(read, lastError ?? new Error('The read audit is closed.'));
+        return;
       }
+      if (known === undefined && counts.size >= rowsMax) {
+        giveUp(read, new Error('Too many reads wait to be written.'));
+        return;
+      }
+      const lastAtMs = performance.now();
       counts.set(key, {
         ...read,
         reads: (known?.reads ?? 0) + 1,
         firstAtMs: known?.firstAtMs ?? lastAtMs,
         lastAtMs,
       });
-      if (isClosed) report(lastError ?? new Error('The read audit is closed.'), true);
     },
     async close() {
       isClosed = true;
@@ -136,7 +137,9 @@ export function createAccessTokenReadAudit({
       await withTimeout(written, closeTimeoutMs, databaseIsAway).catch((error: unknown) => {
         lastError = error;
       });
-      if (counts.size > 0) report(lastError, true);
+      const lost = [...counts.values()];
+      counts.clear();
+      if (lost.length > 0) void tell(lost, lastError, true);
     },
   };
 }

@@ -205,18 +205,34 @@ describe('the read audit', () => {
   );
 
   withDatabase(
-    'holds a bounded number of rows in memory: beyond it, reads are reported as lost',
-    async ({ databaseUrl }) => {
+    'holds a bounded number of rows in memory: a read beyond it is reported as lost, and no other',
+    async ({ database: { db } }) => {
       const { reports, onUnrecorded } = keepReports();
-      const audit = createAccessTokenReadAudit({
-        db: await openClosedDatabase(databaseUrl),
-        onUnrecorded,
-        rowsMax: 2,
-      });
-      for (const name of ['shop', 'till', 'shop', 'phone']) audit.record(readBy(name));
-      expect(reports).toEqual([[true, ['shop 2', 'till 1']]]);
+      const audit = createAccessTokenReadAudit({ db, onUnrecorded, rowsMax: 2 });
+      for (const name of ['shop', 'till', 'phone', 'shop']) audit.record(readBy(name));
       await audit.close();
-      expect(reports.slice(1)).toEqual([[true, ['phone 1']]]);
+      expect(await readsByBackend(db)).toEqual({ shop: 2, till: 1 });
+      expect(reports).toEqual([[true, ['phone 1']]]);
+    },
+  );
+
+  withDatabase(
+    'reports a read that comes after close began as lost, and writes all before it',
+    async ({ database }) => {
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+      const held = holdAnswersOf(database.db);
+      const { reports, onUnrecorded } = keepReports();
+      const audit = createAccessTokenReadAudit({ db: held.db, onUnrecorded });
+      held.hold();
+      audit.record(readBy('shop'));
+      await vi.advanceTimersByTimeAsync(1_000);
+      audit.record(readBy('till'));
+      const closing = audit.close();
+      audit.record(readBy('phone'));
+      held.release();
+      await closing;
+      expect(await readsByBackend(database.db)).toEqual({ shop: 1, till: 1 });
+      expect(reports).toEqual([[true, ['phone 1']]]);
     },
   );
 

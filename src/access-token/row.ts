@@ -37,13 +37,22 @@ export function openIfReadable(
  * Whether a renewal has to wait: a lease or a back-off is not over, or the token is so young that
  * its caller asks for renewals in a loop.
  */
-export function isTooSoon(
-  { state, due_at: dueAt, issued_at: issuedAt, read_at: now }: ReadAccessToken,
-  life: Pick<AccessTokenLife, 'ttlMs'>,
-): boolean {
+export function isTooSoon(row: ReadAccessToken, life: Pick<AccessTokenLife, 'ttlMs'>): boolean {
+  const { state, due_at: dueAt, read_at: now } = row;
   if (dueAt === null || dueAt <= now) return false;
-  if (state !== 'fresh') return true;
-  return now.getTime() < (issuedAt?.getTime() ?? 0) + accessTokenWaits(life).backoffCapMs;
+  return state !== 'fresh' || now.getTime() < oldEnoughAtMs(row, life);
+}
+
+/**
+ * The instant from which a token is renewed on request. A token that was issued in the future,
+ * because the database's clock was set back since, counts as issued now.
+ */
+export function oldEnoughAtMs(
+  { issued_at: issuedAt, read_at: now }: ReadAccessToken,
+  life: Pick<AccessTokenLife, 'ttlMs'>,
+): number {
+  const issuedAtMs = Math.min(issuedAt?.getTime() ?? 0, now.getTime());
+  return issuedAtMs + accessTokenWaits(life).backoffCapMs;
 }
 
 /** Whether a tenth of the row's token is left at most, or there is no token. */

@@ -1,10 +1,10 @@
 import { findAccessToken } from '../../db/access-tokens.ts';
 import { findCredential } from '../../db/credentials.ts';
-import { accessTokenWaits } from '../../domain/access-token-times.ts';
 import type { Actor } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { refreshJob } from '../../domain/outbox-job.ts';
+import { oldEnoughAtMs } from '../row.ts';
 
 /**
  * What a report led to: an earlier renewal, or nothing, because the worker has replaced that
@@ -33,9 +33,8 @@ export async function reportInvalidToken(
     });
   }
   if (row.generation !== generation || row.state !== 'fresh') return 'ignored';
-  const { backoffCapMs } = accessTokenWaits(settings.accessToken);
   const now = row.read_at.getTime();
-  const wantedAt = Math.max(now, (row.issued_at?.getTime() ?? 0) + backoffCapMs);
+  const wantedAt = Math.max(now, oldEnoughAtMs(row, settings.accessToken));
   // An earlier report has set this very instant, so a generation is reported once.
   if (row.due_at !== null && row.due_at.getTime() <= wantedAt) return 'ignored';
   const outcome = await door.apply({

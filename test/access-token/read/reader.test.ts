@@ -219,6 +219,23 @@ describe('a report of a refused token', () => {
     ]);
     expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 0 });
   });
+
+  test('leads to a renewal within a minute although the clock of the database was set back', async ({
+    openTokenHarness,
+  }) => {
+    const harness = await openTokenHarness();
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
+    await harness.pass('cards', -3_600_000);
+    expect(await reportInvalidToken(harness.dependencies, 'cards', 1, shop)).toBe(
+      'renewal_brought_forward',
+    );
+    expect(await reportInvalidToken(harness.dependencies, 'cards', 1, shop)).toBe('ignored');
+    const { due_at: dueAt, read_at: now } = await harness.row('cards');
+    expect((dueAt?.getTime() ?? Infinity) - now.getTime()).toBeLessThanOrEqual(60_000);
+    await harness.pass('cards', 60_000);
+    expect(await harness.renew('cards')).toBe('refreshed');
+  });
 });
 
 test('reads during a renewal do not disturb it, and the read audit records them', async ({

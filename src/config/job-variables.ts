@@ -133,7 +133,7 @@ export const jobVariables = {
     dueFraction: variable(
       'ACCESS_TOKEN_DUE_FRACTION',
       fraction(0.1, 0.95).prefault('0.75'),
-      'share of its life after which a token is renewed',
+      'share of its life after which a token is renewed; 85 % of what the margin leaves at the latest',
     ),
   },
   webhookScheduleMs: variable(

@@ -14,13 +14,19 @@ export interface AccessTokenTimes {
 const jitterFraction = 0.1;
 /** The skew margin may take this share of any life. */
 const skewFractionMax = 0.1;
+/**
+ * A renewal is due after this share of the usable life at the latest, jitter included. It begins
+ * before the last tenth, in which a token counts as nearly expired.
+ */
+const dueShareMax = 0.85;
 
 /**
  * Times of a token whose request started at `startedAt` (database clock). The documented lifetime
  * counts from the gateway's side of the request, so counting from its start errs on the safe side;
  * `skewMs` is the margin for clocks. A shorter lifetime named by the gateway wins over the
- * configured one, and its margin shrinks with it. However short the life, a renewal is not due
- * before `expiredCapMs`, so a gateway that names a tiny life is not called without a pause.
+ * configured one, and its margin shrinks with it. Whatever the configuration, a renewal is due
+ * before the token expires. Only a tiny life that the gateway names ends earlier: a renewal is not
+ * due before `expiredCapMs`, so that the gateway is not called without a pause.
  *
  * @param random a number in [0, 1), spreads the refreshes of many credentials over +/- 10 % of the
  * due time
@@ -34,11 +40,20 @@ export function accessTokenTimes(
   const lifeMs = Math.min(life.ttlMs, gatewayTtlMs ?? life.ttlMs);
   const usableMs = lifeMs - skewOf(lifeMs, life);
   const jitter = 1 + (random * 2 - 1) * jitterFraction;
-  const dueMs = Math.min(lifeMs * life.dueFraction * jitter, usableMs);
+  const dueMs = jitter * meanDueMs(lifeMs, usableMs, life);
   return {
     dueAt: new Date(startedAt.getTime() + Math.max(dueMs, accessTokenWaits(life).expiredCapMs)),
     expiresAt: new Date(startedAt.getTime() + usableMs),
   };
+}
+
+/** When a renewal is due, without jitter. */
+function meanDueMs(
+  lifeMs: number,
+  usableMs: number,
+  { dueFraction }: Pick<AccessTokenLife, 'dueFraction'>,
+): number {
+  return Math.min(lifeMs * dueFraction, (usableMs * dueShareMax) / (1 + jitterFraction));
 }
 
 /**
@@ -52,8 +67,9 @@ function skewOf(lifeMs: number, { ttlMs, skewMs }: AccessTokenLife): number {
  * The longest outage of the gateway, in milliseconds, that no reader notices whenever it begins:
  * what is left of a token whose renewal falls due as late as jitter allows.
  */
-export function outageSurvivedMs({ ttlMs, skewMs, dueFraction }: AccessTokenLife): number {
-  return Math.max(0, Math.round(ttlMs * (1 - dueFraction * (1 + jitterFraction)) - skewMs));
+export function outageSurvivedMs(life: AccessTokenLife): number {
+  const usableMs = life.ttlMs - life.skewMs;
+  return Math.round(usableMs - meanDueMs(life.ttlMs, usableMs, life) * (1 + jitterFraction));
 }
 
 /** Waits between two calls for one token, in milliseconds. */

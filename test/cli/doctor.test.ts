@@ -16,18 +16,13 @@ const complaints = (output: string): readonly string[] =>
   output.split('\n').filter((line) => line.startsWith('!!'));
 
 describe('doctor', () => {
-  test('reports the outage that access tokens outlast, or that they outlast none', async ({
-    openTokenHarness,
-  }) => {
+  test('reports the outage that access tokens outlast', async ({ openTokenHarness }) => {
     const harness = await openTokenHarness();
     const good = await doctor(harness);
     expect(good).toMatchObject({ code: 0, output: expect.stringContaining(' of 9.5 minutes,') });
     expect(good.output).toContain('ok  no OPCard application is configured');
-    const bad = await doctor(harness, { ACCESS_TOKEN_DUE_FRACTION: '0.95' });
-    expect(bad.code).toBe(1);
-    expect(complaints(bad.output)).toEqual([
-      '!!  access tokens outlast no outage of the gateway: lower ACCESS_TOKEN_DUE_FRACTION',
-    ]);
+    const late = await doctor(harness, { ACCESS_TOKEN_DUE_FRACTION: '0.95' });
+    expect(late).toMatchObject({ code: 0, output: expect.stringContaining(' of 8.8 minutes,') });
   });
 
   test('names the credentials whose access token is refused, missing or expired', async ({

@@ -1,3 +1,4 @@
+import type { TimerOptions } from 'node:timers';
 import { setTimeout } from 'node:timers/promises';
 
 /** One call may be made now. `release` is called when it has ended. */
@@ -16,13 +17,16 @@ export interface RetryLater {
 export interface PermitRequest {
   /** Ends the wait early; the permit is given all the same. */
   readonly signal?: AbortSignal | undefined;
-  /** Readers wait for the outcome: the last call in flight is kept for such calls. */
+  /**
+   * Readers wait for the outcome: the last call in flight is kept for such calls, unless it is the
+   * only one.
+   */
   readonly isUrgent?: boolean | undefined;
 }
 
 /** The rate limit of one kind of calls, for each host by itself. */
 export interface HostLimiter {
-  /** Gives a permit within `waitMsMax`, or refuses at once. */
+  /** Gives a permit or refuses, within twice `waitMsMax` even if `reserve` hangs. */
   readonly acquire: (host: string, request?: PermitRequest) => Promise<CallPermit | RetryLater>;
 }
 
@@ -30,7 +34,8 @@ export interface HostLimiter {
 export interface HostLimiterOptions {
   /**
    * Reserves the next slot of the fleet: milliseconds until it, or undefined where it is further
-   * ahead than `waitMsMax`.
+   * ahead than `waitMsMax`. The limiter waits no longer than `waitMsMax` for the answer; a slot
+   * that is reserved later stays unused.
    */
   readonly reserve: (host: string, waitMsMax: number) => Promise<number | undefined>;
   /** Permits that this process holds for one host at once; a wait for a slot counts as one. */
@@ -57,13 +62,13 @@ export function createHostLimiter({ reserve, inFlightMax }: HostLimiterOptions):
       const release = (): void => add(host, -1);
       add(host, 1);
       try {
-        const waitMs = await reserve(host, waitMsMax);
-        if (waitMs === undefined) {
+        const late = pause(waitMsMax, { signal, ref: false });
+        const waitMs = await Promise.race([reserve(host, waitMsMax), late]);
+        if (waitMs === undefined && signal?.aborted !== true) {
           release();
           return refusal;
         }
-        // Rejects only when it is aborted.
-        await setTimeout(waitMs, undefined, { signal }).catch(() => undefined);
+        await pause(waitMs ?? 0, { signal });
         return { kind: 'permit', release };
       } catch (error) {
         release();
@@ -71,6 +76,12 @@ export function createHostLimiter({ reserve, inFlightMax }: HostLimiterOptions):
       }
     },
   };
+}
+
+/** Waits until the time is over or the signal is aborted. */
+async function pause(ms: number, options: TimerOptions): Promise<undefined> {
+  // Rejects only when it is aborted.
+  return await setTimeout(ms, undefined, options).catch(() => undefined);
 }
 
 /** No limit at all, for a process that makes a call now and then. */

@@ -141,11 +141,23 @@ describe('the calls in flight of a process', () => {
     expect((await acquire(host)).kind).toBe('permit');
   });
 
-  test('wait no longer than their worker goes on', async () => {
-    const { acquire } = limiterOf(async () => await Promise.resolve(60_000));
+  test.for([
+    { wait: 'a slot', reserve: async () => await Promise.resolve(60_000) },
+    { wait: 'a reservation that hangs', reserve: async () => await new Promise<never>(() => {}) },
+  ])('wait for $wait no longer than their worker goes on', async ({ reserve }) => {
+    const { acquire } = limiterOf(reserve);
     const stopping = new AbortController();
     const waiting = acquire(host, { signal: stopping.signal });
     stopping.abort();
     expect((await waiting).kind).toBe('permit');
+  });
+
+  test('are refused after two seconds while a reservation hangs, and count no longer', async () => {
+    const answers = Array.from({ length: 3 }, async () => await new Promise<never>(() => {}));
+    const { acquire } = limiterOf(async () => await (answers.shift() ?? Promise.resolve(0)));
+    const calls = [1, 2, 3].map(async () => await acquire(host, { isUrgent: true }));
+    const refusal = { kind: 'retry_later', retryAfterMs: 2_000 };
+    expect(await Promise.all(calls)).toEqual([refusal, refusal, refusal]);
+    expect((await acquire(host)).kind).toBe('permit');
   });
 });

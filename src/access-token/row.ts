@@ -5,9 +5,7 @@ import {
   accessTokenWaits,
   isNearlyExpired,
 } from '../domain/access-token-times.ts';
-import { AppError } from '../domain/errors.ts';
-import type { Keyring, SealedPlace } from '../security/keyring.ts';
-import type { Secret } from '../security/secret.ts';
+import type { SealedPlace } from '../security/keyring.ts';
 
 /** The place that a sealed value of an access-token row is bound to. */
 export function tokenPlace(
@@ -15,22 +13,6 @@ export function tokenPlace(
   rowId: string,
 ): SealedPlace {
   return { table: 'access_token', column, rowId };
-}
-
-/** A sealed value of a row; undefined where there is none, or none that the keyring opens. */
-export function openIfReadable(
-  keyring: Keyring,
-  column: Parameters<typeof tokenPlace>[0],
-  row: AccessTokenRow,
-): Secret | undefined {
-  const sealed = row[column];
-  if (sealed === null) return undefined;
-  try {
-    return keyring.open(tokenPlace(column, row.id), sealed);
-  } catch (error) {
-    if (error instanceof AppError) return undefined;
-    throw error;
-  }
 }
 
 /**

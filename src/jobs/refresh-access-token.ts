@@ -8,6 +8,7 @@ import {
   renewalBackoffMs,
   suspendedWaitMs,
 } from '../domain/access-token-times.ts';
+import { errorCodeOf } from '../domain/errors.ts';
 import { accessTokenRefreshPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { AccessTokenReply } from '../gateway/client.ts';
@@ -26,7 +27,6 @@ import {
   leaseLeftMs,
 } from '../access-token/row.ts';
 import { cancel, defineJob, done, type Outcome, snooze } from '../execution/define-job.ts';
-import { openOpcard } from '../account/open-account.ts';
 import { refreshJob } from '../domain/outbox-job.ts';
 import {
   renewalEvents,
@@ -104,9 +104,12 @@ async function renew(
       signal: context.signal,
       isUrgent: isUrgent(row),
     });
-    if (permit.kind === 'retry_later') return withoutPermit(row, permit.retryAfterMs);
+    if (permit.kind === 'retry_later') return leaveToScan(row, permit.retryAfterMs, 'host_is_busy');
     try {
       outcome = await renewOnce(credential, row.generation, context);
+    } catch (error) {
+      if (errorCodeOf(error) !== 'key_unknown') throw error;
+      return leaveToOtherWorkers(credential, row, error, context);
     } finally {
       permit.release();
     }
@@ -126,12 +129,31 @@ function isUrgent(row: ReadAccessToken): boolean {
  * The next scan enqueues due tokens by urgency, so the job of such a token is dropped; no scan
  * would bring the others.
  */
-function withoutPermit(
+function leaveToScan(
   { due_at: dueAt, read_at: now }: ReadAccessToken,
   retryAfterMs: number,
+  reason: string,
 ): Outcome {
   const isDue = dueAt !== null && dueAt <= now;
-  return isDue ? done('deferred_to_scan') : snooze(retryAfterMs, 'host_is_busy');
+  return isDue ? done('deferred_to_scan') : snooze(retryAfterMs, reason);
+}
+
+/**
+ * Another worker may have the encryption key that this one lacks. The fault uses up no attempt: the
+ * dead letter of a job would keep the scan from enqueuing its token again.
+ */
+function leaveToOtherWorkers(
+  { name: credential }: CredentialRow,
+  row: ReadAccessToken,
+  error: unknown,
+  { logger, settings }: RenewalContext,
+): Outcome {
+  logger.error(
+    { credential, error },
+    'this worker lacks the encryption key to renew an access token; it leaves the token to others',
+  );
+  const { expiredCapMs } = accessTokenWaits(settings.accessToken);
+  return leaveToScan(row, expiredCapMs, 'key_unknown');
 }
 
 async function renewOnce(
@@ -150,12 +172,12 @@ async function renewOnce(
 }
 
 async function callGateway(
-  { call, credential, refreshToken }: RenewalIntent,
-  { gateway, keyring, signal }: RenewalContext,
+  intent: RenewalIntent,
+  { gateway, signal }: RenewalContext,
 ): Promise<AccessTokenReply> {
-  if (call === 'refresh' && refreshToken !== undefined)
-    return await gateway.refreshAccessToken(credential, refreshToken, { signal });
-  return await gateway.createAccessToken(openOpcard(keyring, credential), { signal });
+  return intent.call === 'refresh'
+    ? await gateway.refreshAccessToken(intent.credential, intent.refreshToken, { signal })
+    : await gateway.createAccessToken(intent.app, { signal });
 }
 
 /**

@@ -209,14 +209,6 @@ test('a pair is committed when the database was away as it came, and when the an
   expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 3 });
 });
 
-test('a refresh token that no key opens leads to a create', async ({ openTokenHarness }) => {
-  const harness = await openTokenHarness();
-  await holdToken(harness, 46);
-  const { db } = harness.dependencies;
-  await db.updateTable('access_token').set({ refresh_token_sealed: 'v1.lost.AAAA' }).execute();
-  expect(await harness.renew('cards')).toBe('issued');
-});
-
 describe('a 404 of a proxy, or a refusal that lasts for minutes', () => {
   test('is retried long before the token expires', async ({ openTokenHarness }) => {
     const harness = await openTokenHarness();

@@ -1,8 +1,7 @@
 import type { JobContext } from '../../execution/define-job.ts';
 import type { ReadAccessToken } from '../../db/access-tokens.ts';
-import type { RenewalCall } from '../../domain/access-token-renewal.ts';
 import type { CredentialRow } from '../../db/rows.ts';
-import type { Secret } from '../../security/secret.ts';
+import type { OpenedCall } from './open-call.ts';
 
 /** The changes that a renewal may commit. */
 export const renewalEvents = [
@@ -25,11 +24,8 @@ export type RenewalContext = JobContext<(typeof renewalEvents)[number]>;
 export type RenewalChange = Omit<Parameters<RenewalContext['apply']>[0], 'entity' | 'row'>;
 
 /** A committed intent: the row as it was committed, and the call that it announces. */
-export interface RenewalIntent {
+export type RenewalIntent = OpenedCall & {
   readonly row: ReadAccessToken;
-  readonly call: RenewalCall;
   /** The credential as it was when the intent was committed. */
   readonly credential: CredentialRow;
-  /** Present where `call` is `refresh`. */
-  readonly refreshToken: Secret | undefined;
-}
+};

@@ -2,22 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { findAccessToken, type ReadAccessToken } from '../../db/access-tokens.ts';
 import { findCredentialById } from '../../db/credentials.ts';
 import type { CredentialRow } from '../../db/rows.ts';
-import { callFor } from '../../domain/access-token-renewal.ts';
-import {
-  belongsToPreviousApp,
-  isRowNearlyExpired,
-  isTooSoon,
-  leaseLeftMs,
-  noToken,
-  openIfReadable,
-} from '../row.ts';
+import { belongsToPreviousApp, isTooSoon, leaseLeftMs, noToken } from '../row.ts';
 import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import { done, type Outcome } from '../../execution/define-job.ts';
 import type { RenewalContext, RenewalChange, RenewalIntent } from './context.ts';
+import { openCall } from './open-call.ts';
 
 /**
  * Commits the intent of a call, with its lease, before the network is used. Gives an outcome where
  * no call is to be made: another worker holds the lease, or the generation is renewed already.
+ * Throws `key_unknown`, and then commits nothing.
  */
 export async function writeIntent(
   { id }: Pick<CredentialRow, 'id'>,
@@ -41,21 +35,14 @@ export async function writeIntent(
     const isOfPreviousApp = belongsToPreviousApp(row, credential);
     // Another job may have renewed the token while this one waited for its permit.
     if (!isOfPreviousApp && isTooSoon(row, settings.accessToken)) return done('too_soon');
-    const refreshToken = isOfPreviousApp
-      ? undefined
-      : openIfReadable(keyring, 'refresh_token_sealed', row);
-    const call = callFor({
-      state: row.state,
-      hasRefreshToken: refreshToken !== undefined,
-      isNearlyExpired: isRowNearlyExpired(row),
-      failures: row.failures,
-    });
-    if (call === undefined) return leaseHeld;
+    // Before the intent: a worker that can't make the call must not take the lease.
+    const opened = openCall(row, credential, keyring);
+    if (opened === undefined) return leaseHeld;
     const attemptId = randomUUID();
     const outcome = await context.apply({
       entity: 'access_token',
       row,
-      event: `access_token.${call}_intent`,
+      event: `access_token.${opened.call}_intent`,
       patch: {
         ...(isOfPreviousApp && { ...noToken, app_key_index: credential.app_key_index }),
         environment: credential.environment,
@@ -71,7 +58,7 @@ export async function writeIntent(
     if (!outcome.isApplied) return undefined;
     const written = await findAccessToken(db, id);
     if (written?.attempt_id !== attemptId) return leaseHeld;
-    return { row: written, call, credential, refreshToken };
+    return { row: written, credential, ...opened };
   });
 }
 

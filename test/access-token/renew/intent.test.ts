@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
 import { describe, expect, onTestFinished, vi } from 'vitest';
+import { tokenPlace } from '../../../src/access-token/row.ts';
 import type { GatewayClient } from '../../../src/gateway/client.ts';
+import { createKeyring, generateEncryptionKey } from '../../../src/security/keyring.ts';
 import { eventually } from '../../support/eventually.ts';
 import { runJob, wordOf } from '../../support/harness/run-job.ts';
 import { runTokenScan } from '../../support/harness/scan-tokens.ts';
@@ -171,6 +173,67 @@ describe('a permit for a call', () => {
     await expect(harness.renew('cards', counting)).rejects.toThrow('broken');
     expect(held).toBe(0);
   });
+});
+
+describe('a worker without the encryption key', () => {
+  const keyless = { as: { keyring: createKeyring([generateEncryptionKey('k2')]) } };
+
+  test('of a credential takes no lease, and leaves its token to the workers with the key', async ({
+    openTokenHarness,
+  }) => {
+    const harness = await openTokenHarness();
+    await harness.add('cards', 'app-1');
+    for (let rounds = 0; rounds < 3; rounds += 1) {
+      expect(await harness.renew('cards', keyless)).toBe('deferred_to_scan');
+    }
+    expect(await harness.row('cards')).toMatchObject({ state: 'none', lease_until: null });
+    expect(harness.logs.join()).toContain('key_unknown');
+    expect((await runTokenScan(harness)).map(({ payload }) => payload)).toEqual([
+      { v: 1, credential: 'cards', generation: 0 },
+    ]);
+    expect(await harness.renew('cards')).toBe('issued');
+    expect(await harness.events('cards')).toEqual(['registered', 'issue_intent', 'issued']);
+  });
+
+  test('of a refresh token replaces it by a create in the last tenth of its life, not before', async ({
+    openTokenHarness,
+  }) => {
+    const harness = await openTokenHarness();
+    await holdDueToken(harness, 'cards', 'app-1');
+    // A worker with a newer key has sealed the refresh token. This one opens the credential.
+    const { id } = await harness.row('cards');
+    const newer = createKeyring([generateEncryptionKey('k2')]);
+    const place = tokenPlace('refresh_token_sealed', id);
+    const sealed = newer.seal(place, await harness.refreshToken('cards'));
+    await sql`update access_token set refresh_token_sealed = ${sealed} where id = ${id}`.execute(
+      harness.dependencies.db,
+    );
+    expect(await harness.renew('cards')).toBe('deferred_to_scan');
+    expect(await harness.row('cards')).toMatchObject({ state: 'fresh', failures: 0 });
+    await harness.pass('cards', 54 * minuteMs);
+    expect(await harness.renew('cards')).toBe('issued');
+    expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-create': 2, 'oauth-refresh': 0 });
+  });
+
+  test('delays a job that no scan would bring', async ({ openTokenHarness }) => {
+    const harness = await openTokenHarness();
+    await harness.add('cards', 'app-1');
+    await harness.renew('cards');
+    await harness.pass('cards', 2 * minuteMs);
+    const dependencies = { ...harness.dependencies, ...keyless.as };
+    expect(
+      await runJob('access-token.refresh', { credential: 'cards' }, dependencies),
+    ).toMatchObject({ kind: 'snooze', result: 'key_unknown' });
+  });
+});
+
+test('a refresh token that was altered is replaced by a create', async ({ openTokenHarness }) => {
+  const harness = await openTokenHarness();
+  await holdDueToken(harness, 'cards', 'app-1');
+  await sql`update access_token set refresh_token_sealed = access_token_sealed`.execute(
+    harness.dependencies.db,
+  );
+  expect(await harness.renew('cards')).toBe('issued');
 });
 
 describe('after a failure', () => {

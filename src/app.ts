@@ -25,6 +25,7 @@ import { registerWebhookEndpoint } from './delivery/endpoint.ts';
 import { storeEnvironmentCredentials } from './credential/environment.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import type { Logger } from './observability/logger.ts';
+import { quietStoreFaults } from './observability/quiet-store-faults.ts';
 import { oauthCallsInFlightMax } from './job-settings.ts';
 import { openQueueBackend, type QueueBackend } from './queues/backend.ts';
 import { restoreJobs } from './queues/producer.ts';
@@ -62,7 +63,8 @@ export interface App {
  * Builds every long-lived object once, in order, and closes them in reverse: intake opens last and
  * closes first. Throws an `AppError` that names what to change, after closing what it had opened.
  */
-export async function startApp(options: AppOptions): Promise<App> {
+export async function startApp(given: AppOptions): Promise<App> {
+  const options = { ...given, logger: quietStoreFaults(given.logger) };
   const { config, logger } = options;
   const shutdown = createShutdown({ deadlineMs: config.shutdownDeadlineMs, logger });
   try {
@@ -103,7 +105,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
 
   const backend = await openQueueBackend(
     config.queue.backend === 'redis'
-      ? { kind: 'redis', urls: config.queue.redisUrls, prefix: config.queue.prefix }
+      ? { kind: 'redis', ...config.queue.redis, prefix: config.queue.prefix }
       : { kind: 'postgres', databaseUrl, isRestricted: database.isRestricted },
     (error) => logger.warn({ error }, 'a queue connection failed'),
   );

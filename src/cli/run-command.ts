@@ -3,6 +3,7 @@ import { openDatabase } from '../db/database.ts';
 import { createTransitionDoor } from '../db/transition-door.ts';
 import { AppError } from '../domain/errors.ts';
 import { exitCodes } from '../domain/exit-codes.ts';
+import { storeFaultWord } from '../domain/store-fault.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { createKeyring } from '../security/keyring.ts';
 
@@ -19,9 +20,21 @@ export async function runCommand(command: () => Promise<void>): Promise<void> {
       const paths = error.paths.length === 0 ? '' : ` (${error.paths.join(', ')})`;
       console.error(`${error.message}${paths}`);
     } else {
-      console.error(error);
+      console.error(describeFault(error));
     }
   }
+}
+
+/**
+ * The text of an unexpected fault. The error itself is not printed: one of Redis has the arguments
+ * of its command as a property, and so the source of scripts and the content of jobs.
+ */
+function describeFault(error: unknown): string {
+  const word = storeFaultWord(error);
+  if (word !== undefined) {
+    return `PostgreSQL or Redis failed while the command ran (${word}). Run "token-worker doctor" for the cause.`;
+  }
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 function exitCodeOf(error: unknown): number {

@@ -40,6 +40,10 @@ const checkoutUrls = {
 /** An access token is leased for this many times the deadline of its call. */
 const callsPerLease = 3;
 
+function isRedisNamed({ urls, sentinels }: Values<typeof variables>['queue']['redis']): boolean {
+  return urls.length > 0 || sentinels !== undefined;
+}
+
 /** Adds what follows from several variables, and times that no operator has to choose. */
 function completeValues({ queue, gateway, jobs, webhook, ...rest }: Values<typeof variables>) {
   const { environment, checkoutUrl, openApiUrl, site } = gateway;
@@ -52,7 +56,7 @@ function completeValues({ queue, gateway, jobs, webhook, ...rest }: Values<typeo
     webhook: webhook.url === undefined ? undefined : { ...webhook, url: webhook.url },
     queue: {
       ...queue,
-      backend: queue.backend ?? (queue.redisUrls.length > 0 ? 'redis' : 'postgres'),
+      backend: queue.backend ?? (isRedisNamed(queue.redis) ? 'redis' : 'postgres'),
     },
     gateway: {
       ...gateway,

@@ -84,10 +84,6 @@ export const list = text
       .filter((entry) => entry !== ''),
   )
   .refine((entries) => entries.length > 0, { error: 'name at least one entry', abort: true });
-export const redisUrls = list.refine(
-  (urls) => urls.every((url) => URL.canParse(url) && /^rediss?:$/.test(new URL(url).protocol)),
-  { error: 'give URLs of the form redis://host:port, comma-separated' },
-);
 export const scheduleMs = list
   .refine((entries) => entries.every((entry) => /^\d{1,12}$/.test(entry)), {
     error: 'give milliseconds, comma-separated',

@@ -13,8 +13,11 @@ export function brokenRules(
   isSet: (name: VariableName) => boolean,
 ): readonly string[] {
   const faults: string[] = [];
-  if (queue.backend === 'redis' && !isSet('REDIS_URL')) {
+  if (queue.backend === 'redis' && !isSet('REDIS_URL') && !isSet('REDIS_SENTINELS')) {
     faults.push('REDIS_URL: set it, or QUEUE_BACKEND=postgres');
+  }
+  if (isSet('REDIS_SENTINELS') && (queue.redis.urls ?? []).length > 1) {
+    faults.push('REDIS_URL: give one URL; with REDIS_SENTINELS it names no cluster');
   }
   if (nodeEnv === 'production' && !isSet('DATABASE_URL')) {
     faults.push('DATABASE_URL: set it; the embedded database is not for production');

@@ -12,7 +12,6 @@ import {
   port,
   postgresUrl,
   queuePrefix,
-  redisUrls,
   requestsPerMinute,
   secret,
   secureCode,
@@ -23,6 +22,7 @@ import {
   wholeNumber,
 } from './forms.ts';
 import { jobVariables } from './job-variables.ts';
+import { redisSentinels, redisUrls } from './redis-forms.ts';
 import { allOrNone, secretVariable, variable } from './variable.ts';
 
 const gatewayVariables = {
@@ -196,15 +196,29 @@ export const variables = {
     ),
   },
   queue: {
-    redisUrls: secretVariable(
-      'REDIS_URL',
-      redisUrls.default([]),
-      '`redis://` or `rediss://`; a comma-separated list names the nodes of a cluster',
-    ),
+    redis: {
+      urls: secretVariable(
+        'REDIS_URL',
+        redisUrls.default([]),
+        '`redis://` or `rediss://` with `user:password@host:port/database`; of a cluster one address or a comma-separated list. With Sentinels, only user, password, database and TLS count',
+      ),
+      sentinels: allOrNone({
+        addresses: secretVariable(
+          'REDIS_SENTINELS',
+          redisSentinels,
+          '`host:port` of the Sentinels, comma-separated; `redis://user:password@host:port` where they ask for a login, `rediss://` for TLS',
+        ),
+        name: variable(
+          'REDIS_SENTINEL_NAME',
+          text,
+          'name under which the Sentinels know the primary',
+        ),
+      }),
+    },
     backend: variable(
       'QUEUE_BACKEND',
       oneOf(['redis', 'postgres']).optional(),
-      '`redis` (when `REDIS_URL` is set) or `postgres`',
+      '`redis` (when `REDIS_URL` or `REDIS_SENTINELS` is set) or `postgres`',
     ),
     prefix: variable(
       'QUEUE_PREFIX',

@@ -12,11 +12,13 @@ import {
 import { createQueuePool } from '../db/queue-pool.ts';
 import { AppError } from '../domain/errors.ts';
 import { type QueueName, queueNames } from '../domain/queue-names.ts';
-import { assertRedisUsable, connectRedis } from './redis.ts';
+import { connectRedis } from './redis.ts';
+import { redisFault } from './redis-fault.ts';
+import type { RedisPlace } from './redis-place.ts';
 
 /** Where the queues live. */
 export type QueueBackendOptions =
-  | { readonly kind: 'redis'; readonly urls: readonly string[]; readonly prefix: string }
+  | ({ readonly kind: 'redis'; readonly prefix: string } & RedisPlace)
   | {
       readonly kind: 'postgres';
       readonly databaseUrl: string;
@@ -40,6 +42,8 @@ export interface QueueBackend {
   readonly createWorker: (name: QueueName, processor: Processor, tuning: WorkerTuning) => AnyWorker;
   /** Resolves when the backend answers. */
   readonly ping: () => Promise<void>;
+  /** Resolves when the backend has taken a write; rejects with `queue_unavailable`. */
+  readonly proveWrite: () => Promise<void>;
   /** Closes queues and connections. The caller closes its workers before. */
   readonly close: () => Promise<void>;
 }
@@ -47,7 +51,7 @@ export interface QueueBackend {
 const poolSpare = 12;
 
 /**
- * Opens the queues. Throws `queue_unavailable`, `queue_policy_invalid` or
+ * Opens the queues. Throws `config_invalid`, `queue_unavailable`, `queue_policy_invalid` or
  * `database_schema_outdated`.
  *
  * @param onError called when a connection fails; the connection recovers by itself. Without a
@@ -63,20 +67,31 @@ export async function openQueueBackend(
 }
 
 async function openRedisBackend(
-  { urls, prefix }: Extract<QueueBackendOptions, { kind: 'redis' }>,
+  { prefix, ...place }: Extract<QueueBackendOptions, { kind: 'redis' }>,
   onError: (error: Error) => void,
 ): Promise<QueueBackend> {
-  const producer = connectRedis(urls, 'producer', onError);
-  const worker = connectRedis(urls, 'worker', onError);
+  const redis = await connectRedis(place, onError);
+  const { producer, worker, isCluster } = redis;
+  // On a cluster the keys of one queue must share a slot; a tag per queue spreads the queues.
+  const prefixOf = (name: QueueName): string => (isCluster ? `{${prefix}:${name}}` : prefix);
+  const proveWrite = async (): Promise<void> => {
+    try {
+      // A key of each queue, since on a cluster the queues are on several nodes.
+      await Promise.all(
+        queueNames.map(
+          async (name) => await producer.set(`${prefixOf(name)}:${name}:probe`, '', 'PX', 1),
+        ),
+      );
+    } catch (cause) {
+      throw redisFault(place, cause);
+    }
+  };
   try {
-    await assertRedisUsable(producer, urls);
+    await proveWrite();
   } catch (error) {
-    producer.disconnect();
-    worker.disconnect();
+    redis.close();
     throw error;
   }
-  // On a cluster the keys of one queue must share a slot; a tag per queue spreads the queues.
-  const prefixOf = (name: QueueName): string => (urls.length > 1 ? `{${prefix}:${name}}` : prefix);
   const queues = keepQueues(
     (name) => new Queue(name, { ...queueOptions, connection: producer, prefix: prefixOf(name) }),
     onError,
@@ -89,11 +104,11 @@ async function openRedisBackend(
     ping: async () => {
       await producer.ping();
     },
+    proveWrite,
     close: async () => {
       await queues.close();
       // BullMQ does not close connections passed to it, and an open one keeps the process alive.
-      producer.disconnect();
-      worker.disconnect();
+      redis.close();
     },
   };
 }
@@ -132,6 +147,16 @@ async function openPostgresBackend(
       asWorker(new postgres.Worker(name, processor, { ...tuning, connection })),
     ping: async () => {
       await pool.query('select 1');
+    },
+    proveWrite: async () => {
+      try {
+        // A transaction gets an id only on a server that takes writes.
+        await pool.query('select pg_current_xact_id()');
+      } catch (cause) {
+        throw new AppError('queue_unavailable', 'PostgreSQL takes no writes for the queues.', {
+          cause,
+        });
+      }
     },
     close: async () => {
       await queues.close();

@@ -35,6 +35,9 @@ const locks = { lockDuration: 20_000, stalledInterval: 5_000, maxStalledCount: 3
 /** How long a job waits while PostgreSQL or the queue is unavailable; it loses no attempt. */
 const outageDelayMs = 2_000;
 
+/** How long a worker takes no job after an error of its queue. */
+const pauseMs = 1_000;
+
 /** Starts to take jobs of one queue. */
 export function startWorker(name: QueueName, options: WorkerOptions): RunningWorker {
   const { backend, dependencies, concurrency } = options;
@@ -60,10 +63,12 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
     {
       ...locks,
       concurrency,
+      runRetryDelay: outageDelayMs,
       maxStartedAttempts: 10_000,
       settings: { backoffStrategy: (attemptsMade, _, __, job) => delayOf(attemptsMade, job) },
     },
   );
+  const rest = pauseAfterErrors(worker);
   worker.on('error', (error) => {
     dependencies.logger.warn({ queue: name, error }, 'a queue connection failed');
   });
@@ -74,12 +79,36 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
   });
   return {
     async close(abortAfterMs) {
+      rest.end();
       const timer = setTimeout(() => stopping.abort(), abortAfterMs);
       try {
         await worker.close();
       } finally {
         clearTimeout(timer);
       }
+    },
+  };
+}
+
+/**
+ * Pauses a worker for a moment after each error. BullMQ fetches the next job at once after a command
+ * that the backend refused, so a full or demoted Redis would get thousands of commands a second.
+ */
+function pauseAfterErrors(worker: AnyWorker): { readonly end: () => void } {
+  let isEnded = false;
+  let timer: NodeJS.Timeout | undefined;
+  worker.on('error', () => {
+    if (isEnded || timer !== undefined) return;
+    void worker.pause(true);
+    timer = setTimeout(() => {
+      timer = undefined;
+      void worker.resume();
+    }, pauseMs);
+  });
+  return {
+    end() {
+      isEnded = true;
+      clearTimeout(timer);
     },
   };
 }

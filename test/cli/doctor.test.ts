@@ -104,7 +104,7 @@ describe('doctor', () => {
     expect(complaints(output)).toEqual([
       '!!  A sealed credential.secrets_sealed needs a key that is missing from ENCRYPTION_KEYS: add it.',
     ]);
-    expect(output).toContain('ok  the queues answer');
+    expect(output).toContain('ok  the queues take writes');
   });
 
   test('reports what manages each credential and why a start would be refused, as the start does', async ({

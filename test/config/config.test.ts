@@ -26,7 +26,7 @@ describe('the configuration', () => {
     expect(config.jobs.reconcileScheduleMs).toHaveLength(10);
     expect(loadConfig({ ...complete, REDIS_URL: 'redis://r1,redis://r2' }).queue).toMatchObject({
       backend: 'redis',
-      redisUrls: ['redis://r1', 'redis://r2'],
+      redis: { urls: ['redis://r1', 'redis://r2'] },
     });
   });
 

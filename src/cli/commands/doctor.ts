@@ -46,13 +46,13 @@ export function registerDoctor(program: Command): void {
           sayOutage(config);
           const backend = await openQueueBackend(
             config.queue.backend === 'redis'
-              ? { kind: 'redis', urls: config.queue.redisUrls, prefix: config.queue.prefix }
+              ? { kind: 'redis', ...config.queue.redis, prefix: config.queue.prefix }
               : { kind: 'postgres', databaseUrl: url, isRestricted: database.isRestricted },
             () => undefined,
           );
           try {
-            await backend.ping();
-            say(true, `the queues answer (${backend.kind})`);
+            await backend.proveWrite();
+            say(true, `the queues take writes (${backend.kind})`);
           } finally {
             await backend.close();
           }

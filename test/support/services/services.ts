@@ -141,10 +141,11 @@ async function localRedis(): Promise<Service | undefined> {
   throw new Error('its maxmemory-policy is not noeviction, so it may lose jobs');
 }
 
-/** Starts a Redis on a free port or on `wantedPort`, without persistence. */
+/** Starts a Redis on a free port or on `wantedPort`, without persistence unless `extra` sets it. */
 export async function spawnRedis(
   binary: string,
   wantedPort?: number,
+  extra: readonly string[] = [],
 ): Promise<Service | undefined> {
   const port = wantedPort ?? (await freePort());
   const directory = await mkdtemp(join(tmpdir(), 'token-lifecycle-redis-'));
@@ -160,7 +161,7 @@ export async function spawnRedis(
   ];
   const server = spawn(
     binary,
-    [...settings, '--maxmemory-policy', 'noeviction', '--dir', directory],
+    [...settings, '--maxmemory-policy', 'noeviction', '--dir', directory, ...extra],
     { stdio: 'ignore' },
   );
   const ended = new Promise<void>((resolve) => {
@@ -200,6 +201,12 @@ export async function isListening(
 }
 
 /** Starts a Redis or Valkey on this port; undefined if neither is on the path. */
-export async function spawnAnyRedis(port: number): Promise<Service | undefined> {
-  return (await spawnRedis('redis-server', port)) ?? (await spawnRedis('valkey-server', port));
+export async function spawnAnyRedis(
+  port: number,
+  extra: readonly string[] = [],
+): Promise<Service | undefined> {
+  return (
+    (await spawnRedis('redis-server', port, extra)) ??
+    (await spawnRedis('valkey-server', port, extra))
+  );
 }

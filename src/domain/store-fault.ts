@@ -1,0 +1,74 @@
+/**
+ * The words of Redis that name a cause: the first word of its error replies. The rest of a reply
+ * may quote arguments of the command, so it is never shown.
+ */
+const redisWords =
+  /\b(READONLY|UNBLOCKED|OOM|LOADING|MASTERDOWN|CLUSTERDOWN|MOVED|CROSSSLOT|TRYAGAIN|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|NOPROTO|DENIED)\b/;
+
+/** Codes of Node.js and OpenSSL that do not name their cause by themselves. */
+const tlsWords: Readonly<Record<string, string>> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'self-signed certificate',
+  SELF_SIGNED_CERT_IN_CHAIN: 'self-signed certificate',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'unknown certificate authority',
+  UNABLE_TO_GET_ISSUER_CERT: 'unknown certificate authority',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'unknown certificate authority',
+  CERT_HAS_EXPIRED: 'expired certificate',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'certificate of another host',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'no TLS on this port',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS on this port',
+};
+
+const socketCodes =
+  /\b(ECONNREFUSED|ECONNRESET|ENOTFOUND|ETIMEDOUT|EPIPE|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENOENT|EACCES)\b/;
+
+/** SQLSTATE of a PostgreSQL that is away, full, read-only, or refuses the login. */
+const postgresStates = /^(?:08|28|53|57P|25006$|3D000$)/;
+
+/** Messages of the clients' own errors, which have no code. */
+const clientMessages: readonly (readonly [RegExp, string])[] = [
+  [/^(?:Connection is closed|Stream isn't writeable|Cluster isn't ready)/, 'disconnected'],
+  [/^(?:Connection terminated|Client has encountered a connection error)/, 'disconnected'],
+  [/timeout exceeded when trying to connect/, 'ETIMEDOUT'],
+  [/No such master with that name/, 'unknown primary'],
+  [/^Unknown RESP type/, 'not the Redis protocol'],
+  [/does not support SSL connections/, 'no TLS on this port'],
+];
+
+/**
+ * The cause of a fault of PostgreSQL or Redis, in one word or phrase that is safe to log. Undefined
+ * for any other error, such as a statement that PostgreSQL refused.
+ */
+export function storeFaultWord(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  return wordOfCode(error) ?? wordOfMessage(error.message) ?? wordOfCauses(error);
+}
+
+function wordOfCode(error: Error): string | undefined {
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  if (code === undefined) return undefined;
+  if (postgresStates.test(code) && /^[0-9A-Z]{5}$/.test(code)) return code;
+  return tlsWords[code] ?? (socketCodes.test(code) ? code : undefined);
+}
+
+function wordOfMessage(message: string): string | undefined {
+  return (
+    redisWords.exec(message)?.[1] ??
+    // An error of all Sentinels quotes the last one.
+    socketCodes.exec(message)?.[1] ??
+    clientMessages.find(([pattern]) => pattern.test(message))?.[1]
+  );
+}
+
+/** A client may wrap the errors of several addresses or cluster nodes. */
+function wordOfCauses(error: Error): string | undefined {
+  const inner = [
+    error.cause,
+    'lastNodeError' in error ? error.lastNodeError : undefined,
+    ...(error instanceof AggregateError ? error.errors : []),
+  ];
+  for (const cause of inner) {
+    const word = storeFaultWord(cause);
+    if (word !== undefined) return word;
+  }
+  return undefined;
+}

@@ -1,0 +1,46 @@
+import { storeFaultWord } from '../domain/store-fault.ts';
+import type { Logger } from './logger.ts';
+
+const intervalMsDefault = 60_000;
+
+/** What was logged last of one message and cause. */
+interface LoggedFault {
+  readonly loggedAtMs: number;
+  /** How often it came since then. */
+  unlogged: number;
+}
+
+/**
+ * A logger that names the cause of each fault of PostgreSQL or Redis, such as OOM or 57P03, and logs
+ * it once per interval: a store that is away fails every job, poll and heartbeat. The field
+ * `repeated` counts the lines left out since the last one. Other lines pass unchanged.
+ */
+export function quietStoreFaults(
+  logger: Logger,
+  { intervalMs = intervalMsDefault }: { readonly intervalMs?: number } = {},
+): Logger {
+  const logged = new Map<string, LoggedFault>();
+  const quiet =
+    (level: 'warn' | 'error') =>
+    (fields: object, message: string): void => {
+      const storeFault = storeFaultWord('error' in fields ? fields.error : undefined);
+      if (storeFault === undefined) return logger[level](fields, message);
+      const key = `${storeFault} ${message}`;
+      const nowMs = performance.now();
+      const last = logged.get(key);
+      if (last !== undefined && nowMs - last.loggedAtMs < intervalMs) {
+        last.unlogged += 1;
+        return;
+      }
+      logged.set(key, { loggedAtMs: nowMs, unlogged: 0 });
+      const repeated = last === undefined || last.unlogged === 0 ? {} : { repeated: last.unlogged };
+      logger[level]({ ...fields, storeFault, ...repeated }, message);
+    };
+  return {
+    debug: (fields, message) => logger.debug(fields, message),
+    info: (fields, message) => logger.info(fields, message),
+    warn: quiet('warn'),
+    error: quiet('error'),
+    fatal: (fields, message) => logger.fatal(fields, message),
+  };
+}

@@ -77,6 +77,7 @@ export async function startApp(given: AppOptions): Promise<App> {
 
 async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
   const { config, databaseUrl, roles, logger } = options;
+  const listenUrl = config.database.listenUrl ?? databaseUrl;
   const metrics = createMetrics();
   const workerId = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
   const relay: { current: Relay | undefined } = { current: undefined };
@@ -106,7 +107,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
   const backend = await openQueueBackend(
     config.queue.backend === 'redis'
       ? { kind: 'redis', ...config.queue.redis, prefix: config.queue.prefix }
-      : { kind: 'postgres', databaseUrl, isRestricted: database.isRestricted },
+      : { kind: 'postgres', databaseUrl: listenUrl },
     (error) => logger.warn({ error }, 'a queue connection failed'),
   );
   shutdown.own('queues', backend);
@@ -115,7 +116,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
     shutdown.own('relay', relay.current);
     const { nudge } = relay.current;
     const listener = listenTo({
-      url: databaseUrl,
+      url: listenUrl,
       channel: 'token_lifecycle_enqueue',
       onNotification: nudge,
       onLive: nudge,
@@ -210,7 +211,7 @@ async function listen(
   const { database, backend, operations, metrics, nudgeRelay } = parts;
   const accessTokens = openSubscribedReader({
     ...operations,
-    databaseUrl,
+    listenUrl: config.database.listenUrl ?? databaseUrl,
     onRead: metrics.countAccessTokenRead,
     onJobsWritten: nudgeRelay,
     onFault: (error) =>

@@ -195,7 +195,7 @@ async function soak(options: SoakOptions, scene: Scene): Promise<SoakReport> {
   const { latencyMs = 0 } = options;
   const reader = openSubscribedReader({
     ...app.operations,
-    databaseUrl: options.databaseUrl,
+    listenUrl: options.databaseUrl,
     onFault: () => undefined,
   });
   const tally = createTally();

@@ -189,6 +189,11 @@ export const variables = {
       postgresUrl.optional(),
       'PostgreSQL 15 or newer; without it the worker starts an embedded server, outside production',
     ),
+    listenUrl: secretVariable(
+      'LISTEN_DATABASE_URL',
+      postgresUrl.optional(),
+      'the same database without a pooler, where `DATABASE_URL` leads to one such as PgBouncer: for LISTEN, queues on PostgreSQL and `migrate`',
+    ),
     poolSizeMax: variable(
       'DATABASE_POOL_SIZE',
       wholeNumber(2, 1_000).prefault('10'),

@@ -1,5 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
+import { AppError } from '../domain/errors.ts';
+import { isOwnServerProcess } from './server.ts';
 
 /** A subscription to a notification channel. */
 export interface Subscription {
@@ -10,6 +12,7 @@ export interface Subscription {
 
 /** The options of a subscription. Times are in milliseconds. */
 export interface SubscriptionOptions {
+  /** Leads to the server without a pooler: a subscription to a pooler never becomes live. */
   readonly url: string;
   /** The channel, which is also the connection's application_name. */
   readonly channel: string;
@@ -32,7 +35,7 @@ const disconnectMsMax = 500;
 
 /**
  * Subscribes to a channel on a dedicated connection and reconnects when it breaks. The subscriber
- * must work without notifications too, since some connection poolers drop them.
+ * must work without notifications too.
  */
 export function listenTo(options: SubscriptionOptions): Subscription {
   const closing = new AbortController();
@@ -97,6 +100,7 @@ async function listenOnce(
   });
   try {
     await client.connect();
+    await assertNoPooler(client);
     await client.query(`listen ${pg.escapeIdentifier(channel)}`);
     if (signal.aborted) return;
     state.isLive = true;
@@ -111,6 +115,19 @@ async function listenOnce(
     // A server that is gone never confirms the end of the connection.
     await Promise.race([client.end().catch(() => undefined), setTimeout(disconnectMsMax)]);
   }
+}
+
+/**
+ * Refuses a pooler: in transaction mode the LISTEN stays with a connection that serves other
+ * clients next, so the subscriber would trust notifications that never come.
+ */
+async function assertNoPooler(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  if (isOwnServerProcess(client, rows[0]?.pid ?? 0)) return;
+  throw new AppError(
+    'config_invalid',
+    'LISTEN_DATABASE_URL: set it to the URL of the server without a pooler; LISTEN does not last behind one.',
+  );
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

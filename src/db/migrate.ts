@@ -1,9 +1,9 @@
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import { type Migration, type MigrationResultSet, Migrator } from 'kysely/migration';
-import pg from 'pg';
 import { AppError } from '../domain/errors.ts';
-import { handlePoolErrors, withClient } from './database.ts';
 import { migrations } from './migrations.ts';
+import { createPool } from './pool.ts';
+import { applicationRole, inspectServer } from './server.ts';
 
 /** What a migration run did. */
 export interface MigrationReport {
@@ -14,22 +14,25 @@ export interface MigrationReport {
 }
 
 /** Bounds each statement, and so the wait for a lock as much as the building of an index. */
-const statementTimeoutMs = 60_000;
+const statementTimeoutDefaultMs = 60_000;
 
 /**
  * Brings schema `token_lifecycle` up to date, as the owner that the URL logs in as. All pending
  * migrations commit together or not at all, under an advisory lock: any number of processes may
  * call this at once. Throws `database_schema_outdated` with the reason of a failure.
  */
-export async function migrate(databaseUrl: string): Promise<MigrationReport> {
-  await withClient(databaseUrl, async () => undefined);
-  const pool = new pg.Pool({
-    connectionString: databaseUrl,
-    max: 2,
-    statement_timeout: statementTimeoutMs,
-    application_name: 'token-lifecycle-migrate',
+export async function migrate(
+  databaseUrl: string,
+  { statementTimeoutMs = statementTimeoutDefaultMs }: { readonly statementTimeoutMs?: number } = {},
+): Promise<MigrationReport> {
+  const { isPooled } = await inspectServer(databaseUrl);
+  const pool = createPool({
+    url: databaseUrl,
+    applicationName: 'token-lifecycle-migrate',
+    poolSizeMax: 2,
+    isPooled,
+    session: { statementTimeoutMs, idleInTransactionTimeoutMs: statementTimeoutMs },
   });
-  handlePoolErrors(pool, () => undefined);
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   try {
     const migrator = new Migrator({
@@ -39,6 +42,7 @@ export async function migrate(databaseUrl: string): Promise<MigrationReport> {
     });
     const outcome = await migrator.migrateToLatest();
     if (outcome.error !== undefined) throw migrationFault(outcome);
+    await ensureRoleCanBeSet(db);
     return { applied: (outcome.results ?? []).map((result) => result.migrationName) };
   } finally {
     await db.destroy();
@@ -60,6 +64,30 @@ const namedMigrations: Readonly<Record<string, Migration>> = Object.fromEntries(
     },
   ]),
 );
+
+/**
+ * Grants the login the right to run as the application role, if it may grant that. Since PostgreSQL
+ * 16 a role that creates another is its member without the right to SET it. Every run does this,
+ * since the roles of a server don't move with a database.
+ */
+async function ensureRoleCanBeSet(db: Kysely<unknown>): Promise<void> {
+  await sql`
+    do $$
+    declare
+      privilege text := case
+        when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end;
+    begin
+      if exists (select from pg_roles where rolname = ${sql.lit(applicationRole)})
+        and not pg_has_role(current_user, ${sql.lit(applicationRole)}, privilege) then
+        execute format('grant %I to %I', ${sql.lit(applicationRole)}, current_user);
+      end if;
+    exception
+      when insufficient_privilege then
+        raise notice 'an administrator has to grant the application role to the login';
+      when unique_violation or internal_error then
+        null; -- a concurrent run has granted it
+    end $$`.execute(db);
+}
 
 /**
  * Tells the operator which migration failed and why. PostgreSQL's message names tables, roles and

@@ -1,5 +1,7 @@
-import pg from 'pg';
-import { applicationRole, handlePoolErrors, withClient } from './database.ts';
+import type pg from 'pg';
+import { AppError } from '../domain/errors.ts';
+import { createPool } from './pool.ts';
+import { applicationRole, inspectServer, withClient } from './server.ts';
 
 /** The PostgreSQL schema of BullMQ's tables. */
 const queueSchema = 'bullmq';
@@ -7,25 +9,33 @@ const queueSchema = 'bullmq';
 /**
  * A pool for BullMQ's PostgreSQL backend, whose clients find BullMQ's tables without a prefix. Each
  * BullMQ worker keeps one connection to LISTEN on, so the pool must be larger than their number.
+ * Throws `config_invalid` for a pooler, behind which LISTEN does not last.
  */
-export function createQueuePool(options: {
+export async function openQueuePool(options: {
   readonly url: string;
   readonly poolSizeMax: number;
-  readonly isRestricted: boolean;
   readonly onConnectionError: (error: Error) => void;
-}): pg.Pool {
-  const role = options.isRestricted ? ` -c role=${applicationRole}` : '';
-  const pool = new pg.Pool({
-    connectionString: options.url,
-    max: options.poolSizeMax,
-    connectionTimeoutMillis: 5_000,
-    keepAlive: true,
-    application_name: 'token-lifecycle-queues',
-    options: `-c search_path=${queueSchema}${role}`,
+}): Promise<pg.Pool> {
+  const { isPooled, isRestricted } = await inspectServer(options.url);
+  if (isPooled) {
+    throw new AppError(
+      'config_invalid',
+      'LISTEN_DATABASE_URL: set it to the URL of the server without a pooler; queues on PostgreSQL need LISTEN, which does not last behind one.',
+    );
+  }
+  const pool = createPool({
+    ...options,
+    applicationName: 'token-lifecycle-queues',
+    isPooled: false,
+    session: {
+      schema: queueSchema,
+      role: isRestricted ? applicationRole : undefined,
+      statementTimeoutMs: 0,
+      idleInTransactionTimeoutMs: 0,
+    },
   });
   // Each queue and worker adds a listener to the shared pool, so many listeners are no leak.
   pool.setMaxListeners(64);
-  handlePoolErrors(pool, options.onConnectionError);
   return pool;
 }
 

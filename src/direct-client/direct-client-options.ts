@@ -4,6 +4,11 @@ export interface DirectClientOptions {
    * The worker's `DATABASE_URL`, or the URL of another login with the role `token_lifecycle_app`.
    */
   readonly databaseUrl: string;
+  /**
+   * The same database without a pooler, where `databaseUrl` leads to one such as PgBouncer. Without
+   * it, each read of an access token then queries the database.
+   */
+  readonly listenDatabaseUrl?: string | undefined;
   /** The worker's `ENCRYPTION_KEYS`. */
   readonly encryptionKeys: string;
   /** The client's name in the audit trail. It has the form of an API key's name but equals none. */

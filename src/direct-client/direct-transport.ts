@@ -26,7 +26,8 @@ import { UnrecordedReadsError } from './unrecorded-reads-error.ts';
 /** The options of the direct transport. */
 export interface DirectTransportOptions {
   readonly dependencies: BackendDependencies;
-  readonly databaseUrl: string;
+  /** Leads to the server without a pooler. */
+  readonly listenUrl: string;
   /** The client's name in the audit trail. */
   readonly name: string;
   readonly onFault: (fault: unknown) => void;
@@ -124,12 +125,12 @@ export function createDirectTransport(options: DirectTransportOptions): DirectTr
 
 function openReader({
   dependencies,
-  databaseUrl,
+  listenUrl,
   onFault,
 }: DirectTransportOptions): AccessTokenReader {
   return openSubscribedReader({
     ...dependencies,
-    databaseUrl,
+    listenUrl,
     onUnrecorded(unrecorded, error, isLost) {
       const ofBackends = unrecorded.map(
         ({ accessTokenId, credential, generation, actor, reads }) => ({

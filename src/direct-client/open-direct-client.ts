@@ -31,7 +31,7 @@ export interface DirectTokenClient extends TokenClient {
 export async function openDirectTokenClient(
   options: DirectClientOptions,
 ): Promise<DirectTokenClient> {
-  const { databaseUrl, encryptionKeys, name, poolSizeMax, onFault, settings } =
+  const { databaseUrl, encryptionKeys, name, poolSizeMax, onFault, settings, ...rest } =
     parseOptions(options);
   try {
     const keyring = createKeyring(encryptionKeys);
@@ -43,7 +43,8 @@ export async function openDirectTokenClient(
     const door = createTransitionDoor(database.db);
     const dependencies = { db: database.db, door, keyring, settings };
     await closeOnFault(database, async () => await assertSameKeys(dependencies));
-    const transport = createDirectTransport({ dependencies, databaseUrl, name, onFault });
+    const listenUrl = rest.listenDatabaseUrl ?? databaseUrl;
+    const transport = createDirectTransport({ dependencies, listenUrl, name, onFault });
     return {
       ...createClientOn(transport),
       async close() {

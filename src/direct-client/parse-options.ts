@@ -12,8 +12,11 @@ export const settingsDefault = {
   accessTokenTtlMs: 3_600_000,
 } as const;
 
+const postgresUrl = z.string().regex(/^postgres(?:ql)?:\/\//);
+
 const optionsSchema = z.strictObject({
-  databaseUrl: z.string().regex(/^postgres(?:ql)?:\/\//),
+  databaseUrl: postgresUrl,
+  listenDatabaseUrl: postgresUrl.optional(),
   encryptionKeys: z
     .string()
     .transform((text) =>

@@ -21,8 +21,8 @@ const tlsWords: Readonly<Record<string, string>> = {
 const socketCodes =
   /\b(ECONNREFUSED|ECONNRESET|ENOTFOUND|ETIMEDOUT|EPIPE|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENOENT|EACCES)\b/;
 
-/** SQLSTATE of a PostgreSQL that is away, full, read-only, or refuses the login. */
-const postgresStates = /^(?:08|28|53|57P|25006$|3D000$)/;
+/** SQLSTATE of a PostgreSQL that is away, full, slow, read-only, or refuses the login. */
+const postgresStates = /^(?:08|28|53|57|25006$|25P03$|55P03$|3D000$)/;
 
 /** Messages of the clients' own errors, which have no code. */
 const clientMessages: readonly (readonly [RegExp, string])[] = [

@@ -11,8 +11,8 @@ interface LoggedFault {
 }
 
 /**
- * A logger that names the cause of each fault of PostgreSQL or Redis, such as OOM or 57P03, and logs
- * it once per interval: a store that is away fails every job, poll and heartbeat. The field
+ * A logger that names the cause of each fault of PostgreSQL or Redis, such as OOM or 57P03, and
+ * logs it once per interval: a store that is away fails every job, poll and heartbeat. The field
  * `repeated` counts the lines left out since the last one. Other lines pass unchanged.
  */
 export function quietStoreFaults(

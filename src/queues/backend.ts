@@ -9,7 +9,7 @@ import {
   withBackend,
   type WorkerOptions,
 } from 'bullmq';
-import { createQueuePool } from '../db/queue-pool.ts';
+import { openQueuePool } from '../db/queue-pool.ts';
 import { AppError } from '../domain/errors.ts';
 import { type QueueName, queueNames } from '../domain/queue-names.ts';
 import { connectRedis } from './redis.ts';
@@ -21,9 +21,8 @@ export type QueueBackendOptions =
   | ({ readonly kind: 'redis'; readonly prefix: string } & RedisPlace)
   | {
       readonly kind: 'postgres';
+      /** Leads to the server without a pooler. */
       readonly databaseUrl: string;
-      /** Whether the login can switch to the application role. */
-      readonly isRestricted: boolean;
     };
 
 /** A queue of either backend. */
@@ -118,10 +117,9 @@ async function openPostgresBackend(
   onError: (error: Error) => void,
 ): Promise<QueueBackend> {
   const postgres = withBackend(createPostgresBackend);
-  const pool = createQueuePool({
+  const pool = await openQueuePool({
     url: options.databaseUrl,
     poolSizeMax: queueNames.length + poolSpare,
-    isRestricted: options.isRestricted,
     onConnectionError: onError,
   });
   // BullMQ's type of pg.Pool differs from pg's own by one overload.

@@ -91,8 +91,9 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
 }
 
 /**
- * Pauses a worker for a moment after each error. BullMQ fetches the next job at once after a command
- * that the backend refused, so a full or demoted Redis would get thousands of commands a second.
+ * Pauses a worker for a moment after each error. BullMQ fetches the next job at once after a
+ * command that the backend refused, so a full or demoted Redis would get thousands of commands a
+ * second.
  */
 function pauseAfterErrors(worker: AnyWorker): { readonly end: () => void } {
   let isEnded = false;

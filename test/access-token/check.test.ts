@@ -134,10 +134,7 @@ test('a scan that never runs raises an alarm, and the watchdog enqueues it once'
   databaseUrl,
 }) => {
   await migrateQueueSchema(databaseUrl);
-  const backend = await openQueueBackend(
-    { kind: 'postgres', databaseUrl, isRestricted: database.isRestricted },
-    () => undefined,
-  );
+  const backend = await openQueueBackend({ kind: 'postgres', databaseUrl }, () => undefined);
   const logs: string[] = [];
   const schedulers = await startSchedulers({
     backend,

@@ -152,7 +152,7 @@ describe('a migration that fails shows its reason to the operator', () => {
     await onServer(databaseUrl, async (client) => {
       // The lock of Kysely's migrator.
       await client.query('select pg_advisory_lock(3853314791062309107)');
-      await expect(migrate(`${databaseUrl}?statement_timeout=500`)).rejects.toThrow(
+      await expect(migrate(databaseUrl, { statementTimeoutMs: 500 })).rejects.toThrow(
         'Preparing the migrations failed: canceling statement due to statement timeout.',
       );
     });

@@ -153,10 +153,7 @@ describe('queue board', () => {
 
   test('shows ids but no content, and refuses every change', async ({ databaseUrl }) => {
     await migrateQueueSchema(databaseUrl);
-    const backend = await openQueueBackend(
-      { kind: 'postgres', databaseUrl, isRestricted: false },
-      () => undefined,
-    );
+    const backend = await openQueueBackend({ kind: 'postgres', databaseUrl }, () => undefined);
     open.push(backend);
     const queue = backend.queue('tokenization');
     const payload = { v: 1, tokenizationId: 'id-77', billing: { email: 'canary@example.com' } };

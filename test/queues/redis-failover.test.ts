@@ -4,7 +4,8 @@ import { eventually } from '../support/eventually.ts';
 import { test } from '../support/harness/fixtures.ts';
 import { openShop } from '../support/harness/shop.ts';
 import { startTestWorker, type TestWorker } from '../support/harness/worker.ts';
-import { openMovableAddress, startRedisServer } from '../support/services/redis-servers.ts';
+import { openMovableAddress } from '../support/services/movable-address.ts';
+import { startRedisServer } from '../support/services/redis-servers.ts';
 
 async function startOn(
   databaseUrl: string,

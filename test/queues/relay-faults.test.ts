@@ -47,10 +47,7 @@ async function startOwnRelay(
   databaseUrl: string,
   wrap: (backend: QueueBackend) => QueueBackend,
 ): Promise<QueueBackend> {
-  const backend = await openQueueBackend(
-    { kind: 'postgres', databaseUrl, isRestricted: true },
-    () => undefined,
-  );
+  const backend = await openQueueBackend({ kind: 'postgres', databaseUrl }, () => undefined);
   const logger = createLogger({ level: 'silent' });
   const relay = startRelay({ operations, backend: wrap(backend), workerId: 'relay', logger });
   onTestFinished(async () => {

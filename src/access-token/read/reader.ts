@@ -253,14 +253,15 @@ const channel = 'token_lifecycle_access_token';
  */
 export function openSubscribedReader(
   options: Omit<AccessTokenReaderOptions, 'isSubscribed'> & {
-    readonly databaseUrl: string;
+    /** Leads to the server without a pooler. */
+    readonly listenUrl: string;
     /** The reader calls it with each fault of the subscription, which it retries until `close`. */
     readonly onFault: (error: unknown) => void;
   },
 ): AccessTokenReader {
   const reader = createAccessTokenReader({ ...options, isSubscribed: () => listener.isLive() });
   const listener = listenTo({
-    url: options.databaseUrl,
+    url: options.listenUrl,
     channel,
     onNotification: reader.onChanged,
     onLive: reader.onSubscribed,

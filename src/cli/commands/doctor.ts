@@ -2,8 +2,7 @@ import type { Command } from 'commander';
 import { type Config, loadConfig } from '../../config/config.ts';
 import { configWarnings } from '../../config/warnings.ts';
 import { findOpcardEnvironments, listCredentials } from '../../db/credentials.ts';
-import { type Database, type Db, openDatabase, pingDatabase } from '../../db/database.ts';
-import { listAuditPartitions } from '../../db/audit.ts';
+import { type Database, type Db, openDatabase } from '../../db/database.ts';
 import { outageSurvivedMs } from '../../domain/access-token-times.ts';
 import { AppError } from '../../domain/errors.ts';
 import { exitCodes } from '../../domain/exit-codes.ts';
@@ -15,8 +14,8 @@ import {
 import { checkAccessTokens, checkOauthPlace } from '../../access-token/check.ts';
 import { checkAccount } from '../../account/check-account.ts';
 import { findAccountAtStart, findStartFaults } from '../../credential/environment.ts';
-import { openQueueBackend } from '../../queues/backend.ts';
 import { createKeyring } from '../../security/keyring.ts';
+import { checkDatabase, checkQueues } from '../check-stores.ts';
 import { databaseUrlOf, runCommand } from '../run-command.ts';
 
 /** `token-worker doctor`: checks everything that a worker needs. */
@@ -32,30 +31,10 @@ export function registerDoctor(program: Command): void {
         const url = databaseUrlOf(config);
         const database = await openDatabase({ url, poolSizeMax: 2 });
         try {
-          await pingDatabase(database.db);
-          say(true, 'the database answers and its schema is there');
-          say(
-            database.isRestricted,
-            database.isRestricted
-              ? 'the worker runs as token_lifecycle_app, which cannot change audit rows'
-              : 'the login cannot take on token_lifecycle_app: only triggers guard the audit table',
-          );
-          const ahead = (await listAuditPartitions(database.db)).length - 1;
-          say(ahead >= 1, `the audit table has partitions for ${ahead} months ahead`);
+          await checkDatabase(config, url, database, say);
           await checkCredentials(config, database);
           sayOutage(config);
-          const backend = await openQueueBackend(
-            config.queue.backend === 'redis'
-              ? { kind: 'redis', ...config.queue.redis, prefix: config.queue.prefix }
-              : { kind: 'postgres', databaseUrl: url, isRestricted: database.isRestricted },
-            () => undefined,
-          );
-          try {
-            await backend.proveWrite();
-            say(true, `the queues take writes (${backend.kind})`);
-          } finally {
-            await backend.close();
-          }
+          await checkQueues(config, url, say);
         } finally {
           await database.close();
         }

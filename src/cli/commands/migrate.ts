@@ -12,7 +12,7 @@ export function registerMigrate(program: Command): void {
     .action(async () => {
       await runCommand(async () => {
         const config = loadConfig(process.env, { isKeyless: true });
-        const url = databaseUrlOf(config);
+        const url = config.database.listenUrl ?? databaseUrlOf(config);
         const { applied } = await migrate(url);
         if (config.queue.backend === 'postgres') await migrateQueueSchema(url);
         console.log(

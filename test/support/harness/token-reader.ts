@@ -20,7 +20,7 @@ export async function withReader(
   const faults: unknown[] = [];
   const reader = openSubscribedReader({
     ...harness.dependencies,
-    databaseUrl,
+    listenUrl: databaseUrl,
     waitMsMax,
     onRead: (outcome) => outcomes.push(outcome),
     onFault: (fault) => faults.push(fault),

@@ -1,7 +1,12 @@
 import type { Config } from '../config/config.ts';
 import { listAuditPartitions } from '../db/audit.ts';
 import { checkNotifications } from '../db/check-notifications.ts';
-import { applicationRole, type Database, findCurrentRole } from '../db/database.ts';
+import {
+  applicationRole,
+  type Database,
+  findCurrentRole,
+  proveDatabaseWrite,
+} from '../db/database.ts';
 import { AppError } from '../domain/errors.ts';
 import { storeFaultWord } from '../domain/store-fault.ts';
 import { openQueueBackend } from '../queues/backend.ts';
@@ -16,6 +21,7 @@ export async function checkDatabase(
   database: Database,
   say: Say,
 ): Promise<void> {
+  await proveDatabaseWrite(database.db);
   const role = await findCurrentRole(database.db);
   const pooler = database.isPooled ? ' through a pooler' : '';
   say(true, `the database answers${pooler}, takes writes, and its schema is there`);

@@ -3,6 +3,7 @@ import { AppError } from '../domain/errors.ts';
 import { createPool } from './pool.ts';
 import type { Schema } from './schema.ts';
 import { applicationRole, inspectServer } from './server.ts';
+import { writeProbe } from './write-probe.ts';
 
 export { handlePoolErrors } from './pool.ts';
 export { applicationRole, withClient } from './server.ts';
@@ -71,6 +72,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 /** Resolves if the database answers. */
 export async function pingDatabase(db: Db): Promise<void> {
   await sql`select 1`.execute(db);
+}
+
+/** Resolves if the database takes writes. */
+export async function proveDatabaseWrite(db: Db): Promise<void> {
+  await sql.raw(writeProbe('scan_run', 'name')).execute(db);
 }
 
 /** The role that the worker's statements run as. */

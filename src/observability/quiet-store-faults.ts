@@ -1,3 +1,4 @@
+import { AppError } from '../domain/errors.ts';
 import { storeFaultWord } from '../domain/store-fault.ts';
 import type { Logger } from './logger.ts';
 
@@ -23,7 +24,7 @@ export function quietStoreFaults(
   const quiet =
     (level: 'warn' | 'error') =>
     (fields: object, message: string): void => {
-      const storeFault = storeFaultWord('error' in fields ? fields.error : undefined);
+      const storeFault = causeOf('error' in fields ? fields.error : undefined);
       if (storeFault === undefined) return logger[level](fields, message);
       const key = `${storeFault} ${message}`;
       const nowMs = performance.now();
@@ -43,4 +44,17 @@ export function quietStoreFaults(
     error: quiet('error'),
     fatal: (fields, message) => logger.fatal(fields, message),
   };
+}
+
+/** Codes of the worker's own errors about a store, for those without a cause that has a word. */
+const storeCodes: ReadonlySet<string> = new Set([
+  'config_invalid',
+  'database_unavailable',
+  'queue_unavailable',
+]);
+
+function causeOf(error: unknown): string | undefined {
+  const word = storeFaultWord(error);
+  if (word !== undefined) return word;
+  return error instanceof AppError && storeCodes.has(error.code) ? error.code : undefined;
 }

@@ -10,6 +10,7 @@ import {
   type WorkerOptions,
 } from 'bullmq';
 import { openQueuePool } from '../db/queue-pool.ts';
+import { writeProbe } from '../db/write-probe.ts';
 import { AppError } from '../domain/errors.ts';
 import { type QueueName, queueNames } from '../domain/queue-names.ts';
 import { connectRedis } from './redis.ts';
@@ -148,8 +149,7 @@ async function openPostgresBackend(
     },
     proveWrite: async () => {
       try {
-        // A transaction gets an id only on a server that takes writes.
-        await pool.query('select pg_current_xact_id()');
+        await pool.query(writeProbe('meta', 'value'));
       } catch (cause) {
         throw new AppError('queue_unavailable', 'PostgreSQL takes no writes for the queues.', {
           cause,

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { type Database, openDatabase } from '../../src/db/database.ts';
+import { type Database, openDatabase, proveDatabaseWrite } from '../../src/db/database.ts';
 import { isDatabaseOutage } from '../../src/db/faults.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { eventually } from '../support/eventually.ts';
@@ -81,7 +81,11 @@ test('a server that turns read-only loses all connections of a pool at the first
   };
   const busy = sql`select pg_sleep(60)`.execute(database.db).catch((error: unknown) => error);
   expect(await write(database)).toBeUndefined();
+  await proveDatabaseWrite(database.db);
   await setReadOnly('on');
+  await eventually('the probe is refused', async () => {
+    return await proveDatabaseWrite(database.db).then(() => false, isDatabaseOutage);
+  });
   await eventually('a write is refused', async () => (await write(database)) !== undefined);
   expect(isDatabaseOutage(await busy)).toBe(true);
   await setReadOnly('off');

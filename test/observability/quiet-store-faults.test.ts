@@ -23,10 +23,13 @@ test('a fault of a store is logged once per interval, message and cause, with it
   }
   logger.warn({ error: readOnly }, 'a queue connection failed');
   logger.error({ error: new AppError('queue_unavailable', 'no', { cause: oom }) }, 'a job failed');
+  const pooled = new AppError('config_invalid', 'LISTEN_DATABASE_URL: set it');
+  for (const error of [pooled, pooled]) logger.warn({ error }, 'LISTEN connection lost');
   expect(lines).toMatchObject([
     { level: 40, msg: 'a queue connection failed', storeFault: 'OOM' },
     { level: 40, msg: 'a queue connection failed', storeFault: 'READONLY' },
     { level: 50, msg: 'a job failed', storeFault: 'OOM' },
+    { level: 40, msg: 'LISTEN connection lost', storeFault: 'config_invalid' },
   ]);
 });
 

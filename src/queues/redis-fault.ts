@@ -30,14 +30,19 @@ const sentences: Readonly<Record<string, string>> = {
     'does not speak the protocol of Redis: if it is a TLS port, give a rediss:// URL',
   disconnected: 'closes the connection at once: if it is a TLS port, give a rediss:// URL',
   ECONNRESET: 'closes the connection at once: if it is a TLS port, give a rediss:// URL',
+  'unreachable nodes':
+    'is a cluster that names no node which the worker can reach: set cluster-announce-ip or cluster-announce-hostname there',
   'unknown primary': 'is unknown to its Sentinels: correct REDIS_SENTINEL_NAME',
   ENOTFOUND: 'has a host name that does not resolve',
   EAI_AGAIN: 'has a host name that does not resolve now',
 };
 
 /** The error of a Redis that can't be used, with the word of its cause. */
-export function redisFault(place: RedisPlace, cause: unknown): AppError {
-  const word = storeFaultWord(cause);
+export function redisFault(
+  place: RedisPlace,
+  cause: unknown,
+  word: string | undefined = storeFaultWord(cause),
+): AppError {
   const variable = place.sentinels === undefined ? 'REDIS_URL' : 'REDIS_SENTINELS';
   const sentence = word === undefined ? undefined : (sentences[word] ?? tlsSilence(place, word));
   const named = word === undefined ? '' : ` (${word})`;

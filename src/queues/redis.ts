@@ -1,5 +1,6 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { AppError } from '../domain/errors.ts';
+import { storeFaultWord } from '../domain/store-fault.ts';
 import { assertUsable, readServerInfo } from './redis-info.ts';
 import { redisFault } from './redis-fault.ts';
 import { nodeOf, type RedisPlace } from './redis-place.ts';
@@ -168,7 +169,9 @@ async function untilReady(connection: RedisConnection, place: RedisPlace): Promi
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {
       connection.off('ready', onReady);
-      reject(redisFault(place, lastFault));
+      // The server itself answered before; the addresses that it names for the nodes do not.
+      const otherwise = connection instanceof Cluster ? 'unreachable nodes' : undefined;
+      reject(redisFault(place, lastFault, storeFaultWord(lastFault) ?? otherwise));
     }, connectTimeoutMs);
     let lastFault: unknown;
     const onFault = (error: unknown): void => {

@@ -64,6 +64,11 @@ describe('a cluster', () => {
     expect(await faultOf({ urls: [`${url}/3`] })).toContain(
       `REDIS_URL: 127.0.0.1:${node?.port} is a cluster, which has no numbered databases`,
     );
+    expect(await faultOf({ urls: [url] })).toContain(
+      'is a cluster that names no node which the worker can reach: set cluster-announce-ip',
+    );
+    await node?.admin.config('SET', 'cluster-announce-ip', '127.0.0.1');
+    expect(await faultOf({ urls: [url] })).toBe('none');
     const single = await startRedisServer();
     expect(await faultOf({ urls: [single.url, single.url] })).toMatch(
       /^REDIS_URL: several addresses name a cluster, but .* is none/,

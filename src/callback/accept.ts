@@ -121,7 +121,7 @@ async function assess(
   dependencies: BackendDependencies,
   inbound: InboundMessage,
 ): Promise<Assessment> {
-  const read = readMessage(inbound);
+  const read = readMessage(inbound, dependencies.settings.messages);
   if (inbound.addressedTo !== undefined) {
     const message = read.ok ? read.message : undefined;
     return { message, refusal: undefined, namedId: inbound.addressedTo };

@@ -61,7 +61,7 @@ export async function judgeCallback(callbackId: string, context: JudgingContext)
     return done('already_judged');
   }
   const envelope = openEnvelope(context.keyring, callback);
-  const read = readMessage(envelope);
+  const read = readMessage(envelope, context.settings.messages);
   if (!read.ok) {
     const rejection = { reason: 'unreadable', detail: { paths: [read.reason] } } as const;
     return await rejectMessage({ callback, envelope, message: undefined }, rejection, context);

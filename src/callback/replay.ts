@@ -16,7 +16,7 @@ import { openEnvelope } from './envelope.ts';
  * when this release cannot read it either.
  */
 export async function replayCallback(
-  { db, door, keyring }: OperationDependencies,
+  { db, door, keyring, settings }: OperationDependencies,
   id: string,
   audit: AuditContext,
 ): Promise<{ readonly isReplayed: boolean }> {
@@ -32,7 +32,7 @@ export async function replayCallback(
       'Only an excerpt of this message is stored, so it cannot be judged again.',
     );
   }
-  const read = readMessage(envelope);
+  const read = readMessage(envelope, settings.messages);
   if (!read.ok) {
     throw new AppError(
       'state_forbids',

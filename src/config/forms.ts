@@ -84,6 +84,21 @@ export const list = text
       .filter((entry) => entry !== ''),
   )
   .refine((entries) => entries.length > 0, { error: 'name at least one entry', abort: true });
+const formats = ['xml', 'json', 'form', 'multipart'] as const;
+export const callbackFormats = list
+  .refine((entries) => entries.every((entry) => formats.some((format) => format === entry)), {
+    error: `name any of ${formats.join(', ')}, comma-separated`,
+  })
+  .transform((entries) => formats.filter((format) => entries.includes(format)));
+const nodes = ['order', 'merchant', 'billing', 'customer'] as const;
+const optionalNodes = ['device', 'subscription', 'customer_info', 'voucher_info'] as const;
+export const requestNodes = list
+  .refine(
+    (entries) =>
+      entries.every((entry) => [...nodes, ...optionalNodes].some((node) => node === entry)),
+    { error: `name any of ${[...nodes, ...optionalNodes].join(', ')}, comma-separated` },
+  )
+  .transform((entries) => optionalNodes.filter((node) => entries.includes(node)));
 export const scheduleMs = list
   .refine((entries) => entries.every((entry) => /^\d{1,12}$/.test(entry)), {
     error: 'give milliseconds, comma-separated',

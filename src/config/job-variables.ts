@@ -1,4 +1,5 @@
 import {
+  callbackFormats,
   durationMs,
   fraction,
   list,
@@ -100,6 +101,23 @@ export const jobVariables = {
     'CALLBACK_UNBELIEVED_MAX_AGE_MS',
     maxAgeMs.prefault('259200000'),
     'how long messages that were rejected, abandoned or changed nothing are kept after that, unless their signature proves them',
+  ),
+  messages: {
+    formats: variable(
+      'CALLBACK_FORMATS',
+      callbackFormats.prefault('xml,json,form,multipart'),
+      'formats of messages that count: `xml`, `json`, `form`, `multipart`',
+    ),
+    duplicates: variable(
+      'CALLBACK_DUPLICATES',
+      oneOf(['last', 'first']).prefault('last'),
+      'which value of a repeated name in a message counts: `last` or `first`',
+    ),
+  },
+  cancelConfirm: variable(
+    'CANCEL_CONFIRM',
+    oneOf(['query-once', 'none']).prefault('query-once'),
+    'whether the worker queries a token after the gateway accepted its cancellation: `query-once` or `none`',
   ),
   signatures: {
     redirect: {

@@ -12,6 +12,7 @@ import {
   port,
   postgresUrl,
   queuePrefix,
+  requestNodes,
   requestsPerMinute,
   secret,
   secureCode,
@@ -75,6 +76,31 @@ const gatewayVariables = {
     'OAUTH_SUCCESS_CODES',
     list.prefault('000,200,0'),
     'codes of the OAuth calls that mean success',
+  ),
+  accessTokenPaths: variable(
+    'OAUTH_ACCESS_TOKEN_PATHS',
+    list.prefault('data.access_token,data.accessToken,data.token,access_token,accessToken,token'),
+    'where an OAuth reply may hold the access token; the first path with a text counts',
+  ),
+  refreshTokenPaths: variable(
+    'OAUTH_REFRESH_TOKEN_PATHS',
+    list.prefault('data.refresh_token,data.refreshToken,refresh_token,refreshToken'),
+    'where an OAuth reply may hold the refresh token',
+  ),
+  expiresInPaths: variable(
+    'OAUTH_EXPIRES_IN_PATHS',
+    list.prefault('data.expires_in,data.expiresIn,expires_in,expiresIn'),
+    'where an OAuth reply may hold the life of the access token in seconds',
+  ),
+  refreshTokenPolicy: variable(
+    'OAUTH_REFRESH_TOKEN_POLICY',
+    oneOf(['replace-if-present', 'keep']).prefault('replace-if-present'),
+    'what a renewal does to the refresh token: `replace-if-present` by that of the reply, or `keep` the first one',
+  ),
+  requiredNodes: variable(
+    'GATEWAY_REQUIRED_NODES',
+    requestNodes.prefault('order,merchant,billing,customer'),
+    'nodes that every creation has; of `device`, `subscription`, `customer_info` and `voucher_info`, those that a backend leaves out are sent empty',
   ),
   oauthCallsPerSecondMax: variable(
     'OAUTH_CALLS_PER_SECOND_MAX',
@@ -141,6 +167,11 @@ const publicHttpVariables = {
     'NOTIFY_SOURCE_ALLOW_LIST',
     addressRanges.optional(),
     'addresses and CIDR ranges that may push, comma-separated; without it, all. Behind a proxy it needs `TRUST_PROXY`',
+  ),
+  acknowledgement: variable(
+    'NOTIFY_ACK_BODY',
+    text.max(100).prefault('receive-ok'),
+    'body of the answer to a push that was stored',
   ),
   onBadNotifySignature: variable(
     'NOTIFY_ON_BAD_SIGNATURE',

@@ -23,7 +23,10 @@ export type BackendSettings = Pick<
   | 'returnUrlHosts'
   | 'reconcileScheduleMs'
   | 'refusedCallbackMaxAgeMs'
-> & { readonly accessToken: Pick<AccessTokenLife, 'ttlMs'> };
+> &
+  Partial<Pick<JobSettings, 'messages'>> & {
+    readonly accessToken: Pick<AccessTokenLife, 'ttlMs'>;
+  };
 
 /** What an operation for a backend needs: over HTTP, by a job, or in the backend's own process. */
 export interface BackendDependencies {

@@ -39,6 +39,19 @@ export type ParseResult =
 /** The largest accepted body in bytes, before and after its content encoding is undone. */
 export const callbackBytesMax = 64 * 1_024;
 
+/** Configuration for what the gateway's documentation leaves open about messages. */
+export interface MessageRules {
+  /** Formats that count; a message in another one can't be read. */
+  readonly formats: readonly CallbackMessage['format'][];
+  /** The value that counts where a name is repeated. */
+  readonly duplicates: 'last' | 'first';
+}
+
+const usualRules: MessageRules = {
+  formats: ['xml', 'json', 'form', 'multipart'],
+  duplicates: 'last',
+};
+
 /** A message as HTTP delivers it. */
 export interface CallbackEnvelope {
   readonly contentType?: string | undefined;
@@ -55,9 +68,12 @@ export interface CallbackEnvelope {
  * Fields of the query string fill in what the body lacks. If the body can't be read, they count
  * alone, provided that they name an account.
  */
-export function parseCallback(envelope: CallbackEnvelope): ParseResult {
-  const inBody = parseBody(envelope);
-  const inQuery = queryFields(envelope.query);
+export function parseCallback(
+  envelope: CallbackEnvelope,
+  rules: MessageRules = usualRules,
+): ParseResult {
+  const inBody = parseBody(envelope, rules);
+  const inQuery = queryFields(envelope.query, rules);
   if (!inBody.ok) {
     return inQuery?.['account'] === undefined ? inBody : messageOf('form', inQuery);
   }
@@ -75,8 +91,8 @@ export type ReadMessage =
   | { readonly ok: false; readonly reason: ParseFault };
 
 /** Parses a message that the worker can act on. Never throws. */
-export function readMessage(envelope: CallbackEnvelope): ReadMessage {
-  const parsed = parseCallback(envelope);
+export function readMessage(envelope: CallbackEnvelope, rules?: MessageRules): ReadMessage {
+  const parsed = parseCallback(envelope, rules);
   if (!parsed.ok) return parsed;
   const { account, terminal } = parsed.message.fields;
   return account === undefined || terminal === undefined
@@ -90,21 +106,25 @@ type ParsedBody =
 
 type RawFields = CallbackMessage['raw'];
 
-function parseBody({ contentType, contentEncoding, body }: CallbackEnvelope): ParsedBody {
+function parseBody(
+  { contentType, contentEncoding, body }: CallbackEnvelope,
+  { formats, duplicates }: MessageRules,
+): ParsedBody {
   const sent = typeof body === 'string' ? Buffer.from(body) : body;
   if (sent.byteLength > callbackBytesMax) return { ok: false, reason: 'too_large' };
   const content = decompress(sent, contentEncoding, callbackBytesMax);
   if (content === undefined) return { ok: false, reason: 'too_large' };
   const { text, bytes } = decodeText(content, [charsetOf(contentType), charsetOfXml(content)]);
   if (text.trim() === '') return { ok: false, reason: 'empty' };
-  if (isMultipart(contentType, bytes)) {
-    return parsedAs('multipart', parseMultipartForm(bytes, contentType));
+  const format = isMultipart(contentType, bytes) ? 'multipart' : formatOf(contentType, text);
+  if (!formats.includes(format)) return { ok: false, reason: 'format_not_accepted' };
+  if (format === 'multipart') {
+    return parsedAs(format, parseMultipartForm(bytes, { contentType, duplicates }));
   }
   if (text.includes('\0')) return { ok: false, reason: 'nul_character' };
-  const format = formatOf(contentType, text);
-  if (format === 'xml') return parsedAs(format, parseXml(text));
+  if (format === 'xml') return parsedAs(format, parseXml(text, duplicates));
   if (format === 'json') return parsedAs(format, parseJson(text));
-  return parsedAs(format, parseForm(bytes, charsetOf(contentType)));
+  return parsedAs(format, parseForm(bytes, { charset: charsetOf(contentType), duplicates }));
 }
 
 function parsedAs(format: CallbackMessage['format'], parsed: ParsedFields): ParsedBody {
@@ -122,8 +142,11 @@ function documentInField(raw: RawFields): RawFields {
   return raw;
 }
 
-function queryFields(query: string | undefined): RawFields | undefined {
-  const parsed = query === undefined ? undefined : parseForm(Buffer.from(query));
+function queryFields(
+  query: string | undefined,
+  { duplicates }: MessageRules,
+): RawFields | undefined {
+  const parsed = query === undefined ? undefined : parseForm(Buffer.from(query), { duplicates });
   return parsed?.ok === true ? parsed.raw : undefined;
 }
 

@@ -21,7 +21,7 @@ import type {
   QuickPayLookup,
 } from './replies.ts';
 import { classifyQuery } from './query-reply.ts';
-import { resolveRules, type ReplyRulesInput } from './reply-rules.ts';
+import { resolveRules, type ReplyRules, type ReplyRulesInput } from './reply-rules.ts';
 
 export type {
   AccessTokenReply,
@@ -58,6 +58,9 @@ export interface QuickPayRequest {
   readonly voucher_info?: string | undefined;
 }
 
+/** A node of a creation that newer documentation of the vendor calls optional. */
+export type OptionalNode = 'device' | 'subscription' | 'customer_info' | 'voucher_info';
+
 /** An OPCard application. */
 export interface OpcardApp {
   /** Default: the client's own environment. */
@@ -80,6 +83,8 @@ export interface GatewayOptions extends GatewayPlace, ReplyRulesInput {
   readonly environment?: GatewayEnvironment;
   /** The URLs of the other environment. Without them, calls for its credentials throw. */
   readonly otherPlace?: GatewayPlace;
+  /** Optional nodes of a creation that the gateway requires all the same. */
+  readonly requiredNodes?: readonly OptionalNode[];
   /** The shop's host, which the check of an account sends. */
   readonly site?: string | undefined;
   /** Limits OAuth calls; default: no limit. */
@@ -160,7 +165,7 @@ export function createGatewayClient(
         url: placeOf(account).checkoutUrl,
         path: '/pg/quickPay/create',
         headers: accountHeaders(account),
-        body: request,
+        body: withRequiredNodes(request, gateway.requiredNodes),
         options,
         classify: (reply) =>
           classifyCreate(reply, { account, reference: request.merchant.referenceId }, rules),
@@ -216,7 +221,7 @@ export function createGatewayClient(
         path: '/oauth/token/refresh',
         body: { refresh_token: refreshToken.reveal() },
         options,
-        classify: (reply) => classifyAccessToken(reply, rules),
+        classify: (reply) => keepOrReplace(classifyAccessToken(reply, rules), rules),
       }),
     close: transport.close,
   };
@@ -234,6 +239,31 @@ function createPlaceLookup(options: GatewayOptions) {
 
 function accountHeaders({ account, terminal, secureCode }: AcceptPaymentsAccount) {
   return { account, terminal, secureCode: secureCode.reveal() };
+}
+
+const emptyNodes = {
+  device: { environment: '', osType: '' },
+  subscription: { name: '', interval: '', intervalCount: '' },
+  customer_info: '{}',
+  voucher_info: '{}',
+} as const;
+
+/** The vendor's sample sends the children of an unused node as empty texts. */
+function withRequiredNodes(
+  request: QuickPayRequest,
+  required: readonly OptionalNode[] = [],
+): QuickPayRequest {
+  const missing = required.filter((node) => request[node] === undefined);
+  return { ...request, ...Object.fromEntries(missing.map((node) => [node, emptyNodes[node]])) };
+}
+
+function keepOrReplace(
+  reply: AccessTokenReply,
+  { refreshTokenPolicy }: ReplyRules,
+): AccessTokenReply {
+  return reply.kind === 'done' && refreshTokenPolicy === 'keep'
+    ? { ...reply, refreshToken: undefined }
+    : reply;
 }
 
 /** The body in the vendor's own collection. The gateway documents no field of it. */

@@ -1,30 +1,35 @@
 import { parse } from 'node:querystring';
 import { decodeFirstFitting } from './decode-text.ts';
-import type { ParsedFields } from './parsed-fields.ts';
+import { fieldsByName, type ParsedFields } from './parsed-fields.ts';
 
 const fieldsMax = 200;
 
 /**
  * Parses a form or a query string. The vendor's sample repeats names (`card_number`,
- * `order_amount`). The last value counts, as in PHP, which the vendor's documentation uses.
- *
- * @param charset the charset of its percent-encoded bytes, if the content type names one
+ * `order_amount`). By default the last value counts, as in PHP, which the vendor's
+ * documentation uses.
  */
-export function parseForm(bytes: Buffer, charset?: string): ParsedFields {
+export function parseForm(
+  bytes: Buffer,
+  rules: {
+    /** The charset of its percent-encoded bytes, if the content type names one. */
+    readonly charset?: string | undefined;
+    readonly duplicates: 'last' | 'first';
+  },
+): ParsedFields {
   const text = bytes.toString('latin1').trim().replace(/^\?/, '');
   if (text.split('&', fieldsMax + 1).length > fieldsMax) {
     return { ok: false, reason: 'too_many_fields' };
   }
   const values = parse(text, '&', '=', {
     maxKeys: 0,
-    decodeURIComponent: (escaped) => decodeFirstFitting(bytesOf(escaped), [charset]),
+    decodeURIComponent: (escaped) => decodeFirstFitting(bytesOf(escaped), [rules.charset]),
   });
-  const pairs = Object.entries(values).map(([name, value]): [string, string] => [
-    name,
-    (Array.isArray(value) ? value.at(-1) : value) ?? '',
-  ]);
+  const pairs = Object.entries(values).flatMap(([name, value]) =>
+    [value].flat().map((one): [string, string] => [name, one ?? '']),
+  );
   if (pairs.every(([, value]) => value === '')) return { ok: false, reason: 'not_an_object' };
-  return { ok: true, raw: Object.fromEntries(pairs) };
+  return { ok: true, raw: fieldsByName(pairs, rules.duplicates) };
 }
 
 /** The bytes that a percent-encoded text stands for. */

@@ -1,6 +1,6 @@
 import { parseMultipart } from '@remix-run/multipart-parser';
 import { charsetOf, decodeFirstFitting } from './decode-text.ts';
-import type { ParsedFields } from './parsed-fields.ts';
+import { fieldsByName, type ParsedFields } from './parsed-fields.ts';
 
 const fieldsMax = 200;
 
@@ -10,10 +10,17 @@ export function isMultipart(contentType: string | undefined, bytes: Buffer): boo
 }
 
 /**
- * Parses `multipart/form-data`. The last value of a repeated name counts, as in a form. A part may
- * declare its own charset. Some scripts end lines with a bare line feed.
+ * Parses `multipart/form-data`. A part may declare its own charset. Some scripts end lines with a
+ * bare line feed.
  */
-export function parseMultipartForm(bytes: Buffer, contentType: string | undefined): ParsedFields {
+export function parseMultipartForm(
+  bytes: Buffer,
+  rules: {
+    readonly contentType: string | undefined;
+    readonly duplicates: 'last' | 'first';
+  },
+): ParsedFields {
+  const { contentType, duplicates } = rules;
   const boundary = boundaryOf(bytes, contentType);
   if (boundary === undefined) return { ok: false, reason: 'multipart_invalid' };
   const body = bytes.includes('\r\n')
@@ -31,7 +38,7 @@ export function parseMultipartForm(bytes: Buffer, contentType: string | undefine
   }
   return found.length === 0
     ? { ok: false, reason: 'not_an_object' }
-    : { ok: true, raw: Object.fromEntries(found) };
+    : { ok: true, raw: fieldsByName(found, duplicates) };
 }
 
 /** The declared boundary, or the one in the body if a proxy lost or changed the declaration. */

@@ -19,7 +19,7 @@ const parser = new XMLParser({
  * Parses a flat `<response>` document. A document type or an entity definition is refused before
  * the parser runs: no message needs one, and attacks on XML parsers use them.
  */
-export function parseXml(text: string): ParsedFields {
+export function parseXml(text: string, duplicates: 'last' | 'first' = 'last'): ParsedFields {
   if (/<!\s*(?:DOCTYPE|ENTITY)/i.test(text)) return { ok: false, reason: 'doctype_forbidden' };
   if ((text.match(/</g) ?? []).length > 4 * fieldsMax) {
     return { ok: false, reason: 'too_many_fields' };
@@ -35,10 +35,11 @@ export function parseXml(text: string): ParsedFields {
   if (root === undefined) return { ok: false, reason: 'not_an_object' };
   const found: [string, string][] = [];
   for (const [name, value] of Object.entries(root)) {
-    // The parser makes a list of a repeated name. The last value counts, as in a form.
-    const last: unknown = Array.isArray(value) ? value.at(-1) : value;
-    if (isElement(last)) return { ok: false, reason: 'too_deep' };
-    if (typeof last === 'string' && name !== '#text') found.push([name, last]);
+    // The parser makes a list of a repeated name.
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+    const counting = list.at(duplicates === 'last' ? -1 : 0);
+    if (isElement(counting)) return { ok: false, reason: 'too_deep' };
+    if (typeof counting === 'string' && name !== '#text') found.push([name, counting]);
   }
   if (found.length > fieldsMax) return { ok: false, reason: 'too_many_fields' };
   return { ok: true, raw: Object.fromEntries(found) };

@@ -20,6 +20,8 @@ export interface ReplyRulesInput {
   readonly refreshTokenPaths?: readonly string[];
   /** Possible paths of the lifetime in seconds. The first with a value wins. */
   readonly expiresInPaths?: readonly string[];
+  /** Whether a renewal replaces the refresh token by the one in its reply. */
+  readonly refreshTokenPolicy?: 'replace-if-present' | 'keep';
 }
 
 /** The rules with all defaults. */
@@ -54,5 +56,6 @@ export function resolveRules(input: ReplyRulesInput): ReplyRules {
       'expires_in',
       'expiresIn',
     ],
+    refreshTokenPolicy: input.refreshTokenPolicy ?? 'replace-if-present',
   };
 }

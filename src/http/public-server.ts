@@ -57,6 +57,8 @@ export function createPublicServer(
     readonly trustProxy: boolean;
     /** The limit of one IPv4 address or one IPv6 network of 64 bits. */
     readonly requestsPerMinuteMax: number;
+    /** The body of the answer to a push that was stored. */
+    readonly acknowledgement: string;
     /** The addresses that may push; undefined allows all. Redirects come from any address. */
     readonly notifySources?: readonly AddressRange[] | undefined;
   },
@@ -96,7 +98,8 @@ export function createPublicServer(
       scope.post(
         `/callbacks/notify${address}`,
         { onRequest: refuseOtherSources(options.notifySources, ports) },
-        async (request, reply) => await answerNotify(request, reply, ports),
+        async (request, reply) =>
+          await answerNotify(request, reply, ports, options.acknowledgement),
       );
       scope.route({
         method: ['GET', 'POST'],
@@ -148,11 +151,12 @@ function refuseOtherSources(
   };
 }
 
-/** Answers `receive-ok` only after the commit. The gateway retries after any other answer. */
+/** Acknowledges only after the commit. The gateway retries after any other answer. */
 async function answerNotify(
   request: FastifyRequest,
   reply: FastifyReply,
   ports: PublicPorts,
+  acknowledgement: string,
 ): Promise<FastifyReply> {
   const received = receivedCallback('notify', request);
   const stored = await storeCallback(received, ports);
@@ -160,7 +164,7 @@ async function answerNotify(
     return await sendText(reply.header('retry-after', retryAfterSeconds), 503, 'try again');
   }
   if (stored.verdict === 'bad_signature') return await sendText(reply, 400, 'refused');
-  return await sendText(reply, 200, 'receive-ok');
+  return await sendText(reply, 200, acknowledgement);
 }
 
 /**

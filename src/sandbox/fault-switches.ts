@@ -87,8 +87,13 @@ export const faultSwitchesSchema = z.strictObject({
   refreshRejectRate: rate.describe('refuse a refresh although its refresh token is valid'),
   createRejectRate: rate.describe('refuse an OAuth create although app key and secret are valid'),
   omitExpiresIn: z.boolean().describe('omit the token lifetime from OAuth answers'),
+  requiredNodes: z
+    .array(z.string())
+    .describe('nodes without which a create is refused, beside the four that are always required'),
+  successCode: z.string().describe('code of a successful answer of the JSON API'),
+  acknowledgement: z.string().describe('the body that acknowledges a push'),
   oauthShape: z
-    .enum(['data.access_token', 'data.accessToken', 'access_token'])
+    .enum(['data.access_token', 'data.accessToken', 'access_token', 'result.jwt'])
     .describe('where OAuth answers hold the tokens'),
   oauthSuccessCode: z.enum(['000', '200']).describe('code of a successful OAuth answer'),
 });
@@ -137,6 +142,9 @@ export const faultDefaults: FaultSwitches = {
   refreshRejectRate: 0,
   createRejectRate: 0,
   omitExpiresIn: false,
+  requiredNodes: [],
+  successCode: '000',
+  acknowledgement: 'receive-ok',
   oauthShape: 'data.access_token',
   oauthSuccessCode: '000',
 };

@@ -59,6 +59,18 @@ describe('faults of the configuration', () => {
     ]);
   });
 
+  test('of lists of words name the words', () => {
+    const faults = faultsOf({
+      ...complete,
+      CALLBACK_FORMATS: 'xml,yaml',
+      GATEWAY_REQUIRED_NODES: 'order,cart',
+    });
+    expect(faults).toEqual([
+      expect.stringContaining('GATEWAY_REQUIRED_NODES: name any of order, merchant'),
+      expect.stringContaining('CALLBACK_FORMATS: name any of xml, json, form, multipart'),
+    ]);
+  });
+
   test('of API keys (malformed, unknown scope, same name twice) are reported without the digest', () => {
     const digest = 'c'.repeat(64);
     for (const [keys, fault] of [

@@ -16,6 +16,7 @@ const closed = {
   port: 0,
   trustProxy: false,
   requestsPerMinuteMax: 3_000,
+  acknowledgement: 'receive-ok',
   notifySources: undefined,
 } as const;
 

@@ -2,6 +2,7 @@ import { describe, expect } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import type { CallbackEnvelope } from '../../src/gateway/callback-message.ts';
 import { envelopes, sentFields } from '../support/envelopes.ts';
+import { eventually } from '../support/eventually.ts';
 import { openShop } from '../support/harness/shop.ts';
 import { test } from '../support/harness/worker-test.ts';
 
@@ -54,4 +55,47 @@ describe('a message in each envelope', () => {
       expect(await findAuditBreaks(db)).toEqual([]);
     },
   );
+});
+
+describe('the encodings of the gateway', () => {
+  test('all of them are read, and what cannot be read is unknown', async ({ startWorker }) => {
+    const worker = await startWorker({
+      env: { RECONCILE_SCHEDULE_MS: '100,100,100,100,3000000' },
+    });
+    const { sandbox, logs } = worker;
+    const shop = openShop(worker);
+    for (const replyEnvelope of ['bom', 'utf-16', 'gzip', 'data-as-text'] as const) {
+      sandbox.setFaults({ replyEnvelope });
+      await shop.accept({ referenceId: replyEnvelope, remark: 'sandbox:redirect+dropped' });
+      await shop.decide(await shop.until(replyEnvelope, 'awaiting_customer'), 'approve');
+      await shop.until(replyEnvelope, 'active');
+    }
+    sandbox.setFaults({ replyEnvelope: 'plain' });
+    for (const pushFormat of ['xml', 'json', 'form', 'multipart'] as const) {
+      sandbox.setFaults({ pushFormat });
+      await shop.accept({ referenceId: pushFormat, remark: 'sandbox:approve' });
+      await shop.until(pushFormat, 'active');
+    }
+    sandbox.setFaults({ expiryTime: '0000-00-00' });
+    const { tokenization } = await shop.accept({ remark: 'sandbox:direct' });
+    const line = await eventually('it is logged', () =>
+      logs.find((entry) => entry.includes('expiryTime')),
+    );
+    expect(JSON.parse(line)).toMatchObject({
+      tokenizationId: tokenization.id,
+      shape: '9999-99-99',
+    });
+    const created = sandbox.state().calls.create;
+    sandbox.setFaults({ replyEnvelope: 'unreadable-data' });
+    await shop.accept({ referenceId: 'lost', remark: 'sandbox:redirect+lost-reply' });
+    await eventually('it was queried', async () => {
+      const row = await shop.find('lost');
+      return row !== undefined && row.reconcile_step >= 4;
+    });
+    expect(sandbox.state().calls.create - created).toBe(1);
+    expect(await shop.until('lost', 'submit_unknown')).toMatchObject({
+      attempt: 1,
+      lost_answer: null,
+    });
+  });
 });

@@ -24,7 +24,7 @@ export function createQuickpay(
   rawBody: unknown,
 ): object {
   const parsed = createBodySchema.safeParse(rawBody);
-  if (!parsed.success) return refusal('param');
+  if (!parsed.success || !hasNodes(rawBody, context.faults.requiredNodes)) return refusal('param');
   const body = parsed.data;
   const scenario = parseScenario(body.order.remark, body.order.methods);
   if (scenario === undefined) return refusal('param');
@@ -42,6 +42,10 @@ export function createQuickpay(
   context.creations.add(creation);
   playScenario(context, creation);
   return creation.status === 'refused' ? refusal('refused') : createAnswer(context, creation);
+}
+
+function hasNodes(body: unknown, nodes: readonly string[]): boolean {
+  return nodes.every((node) => typeof body === 'object' && body !== null && node in body);
 }
 
 /** Decides the creation, now or later, unless its scenario leaves that to the hosted page. */

@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify';
+import { answerCodes } from '../answer-codes.ts';
 import type { SandboxContext } from '../sandbox-context.ts';
 import { type NetworkFault, drawNetworkFault, sendNetworkFault } from './network-fault.ts';
 import { sendInEnvelope } from './reply-envelope.ts';
@@ -45,7 +46,14 @@ export async function answerGatewayCall(
   const answer = call.effect();
   if (fault !== undefined) return sendNetworkFault(reply, fault);
   reply.header('cache-control', 'no-store');
-  return sendInEnvelope(reply, answer, context.faults.replyEnvelope);
+  return sendInEnvelope(reply, withCode(call, answer, context), context.faults.replyEnvelope);
+}
+
+function withCode({ endpoint }: GatewayCall, answer: object, { faults }: SandboxContext): object {
+  const isSuccess = 'code' in answer && answer.code === answerCodes.success.code;
+  return isSuccess && !endpoint.startsWith('oauth')
+    ? { ...answer, code: faults.successCode }
+    : answer;
 }
 
 /** How many calls this key has made to this endpoint. */

@@ -98,6 +98,11 @@ function tokenAnswer(
   const { oauthShape, omitExpiresIn, oauthSuccessCode } = context.faults;
   const expiresIn = Math.max(1, Math.floor(context.options.accessTokenTtlMs / 1_000));
   const isCamelCase = oauthShape === 'data.accessToken';
+  const envelope = { code: oauthSuccessCode, msg: answerCodes.success.message };
+  if (oauthShape === 'result.jwt') {
+    const renewal = refreshToken === undefined ? {} : { renewal: refreshToken };
+    return { ...envelope, result: { jwt: accessToken, ...renewal, seconds: expiresIn } };
+  }
   const tokens = {
     [isCamelCase ? 'accessToken' : 'access_token']: accessToken,
     ...(refreshToken === undefined
@@ -105,6 +110,5 @@ function tokenAnswer(
       : { [isCamelCase ? 'refreshToken' : 'refresh_token']: refreshToken }),
     ...(omitExpiresIn ? {} : { [isCamelCase ? 'expiresIn' : 'expires_in']: expiresIn }),
   };
-  const envelope = { code: oauthSuccessCode, msg: answerCodes.success.message };
   return oauthShape === 'access_token' ? { ...envelope, ...tokens } : { ...envelope, data: tokens };
 }

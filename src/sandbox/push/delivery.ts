@@ -7,7 +7,6 @@ import { type PushMessage, firstPushDelayMs, planPushes } from './plan.ts';
 
 /** Time limit for the merchant's answer to a push. The gateway's own limit is not public. */
 const answerTimeoutMs = 5_000;
-const acknowledgement = 'receive-ok';
 
 interface PushDelivery {
   readonly context: SandboxContext;
@@ -80,7 +79,8 @@ async function sendPush(delivery: PushDelivery): Promise<PushAttempt> {
       signal: AbortSignal.any([scheduler.signal, AbortSignal.timeout(answerTimeoutMs)]),
     });
     const answer = (await response.text()).slice(0, 200);
-    const isAcknowledged = response.status === 200 && answer.trim() === acknowledgement;
+    const isAcknowledged =
+      response.status === 200 && answer.trim() === context.faults.acknowledgement;
     return { ...base, httpStatus: response.status, answer, isAcknowledged };
   } catch {
     // Refused, reset, timed out or aborted: the merchant has not acknowledged the push.

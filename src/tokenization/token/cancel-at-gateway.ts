@@ -15,6 +15,8 @@ export const disablingEvents = [
   'reconcile.exhausted',
 ] as const;
 
+const notQueried: Answer = { says: 'unknown', isOtherToken: false, word: 'not_queried' };
+
 type DisablingContext = JobContext<(typeof disablingEvents)[number]>;
 
 /**
@@ -33,7 +35,10 @@ export async function cancelTokenAtGateway(
   const account = await getAccountOf(context, row);
   const { signal } = context;
   const reply = await context.gateway.cancelQuickPay(account, quickpayId, { signal });
-  const answer = await queryToken(row, { by: 'quickpayId', value: quickpayId }, context);
+  const isConfirmed = reply.kind === 'done' && context.settings.cancelConfirm === 'none';
+  const answer = isConfirmed
+    ? notQueried
+    : await queryToken(row, { by: 'quickpayId', value: quickpayId }, context);
   // The answer `none` proves nothing: every unknown code reads like that, also the one of a busy
   // gateway.
   const isUnusable = answer.says === 'failure';

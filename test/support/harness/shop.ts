@@ -25,6 +25,8 @@ export interface Shop {
   ) => Promise<AcceptedTokenization>;
   /** Waits until the tokenization of a merchant reference is in a state. */
   readonly until: (reference: string, state: string) => Promise<TokenizationRow>;
+  /** The tokenization of a merchant reference, once it is stored. */
+  readonly find: (reference: string) => Promise<TokenizationRow | undefined>;
   /** The customer decides on the tokenization's page. */
   readonly decide: (row: TokenizationRow, decision: string) => Promise<Redirect>;
   /** The customer's browser follows the redirect to the worker. */
@@ -60,6 +62,8 @@ export function openShop(worker: TestWorker): Shop {
         const [row] = await findTokenizationsByMerchantReference(db, reference);
         return row?.state === state ? row : undefined;
       }),
+    find: async (reference) =>
+      (await findTokenizationsByMerchantReference(worker.app.operations.db, reference))[0],
     decide: async (row, decision) => await decideOnPage(row.redirect_url ?? '', decision),
     followRedirect: async ({ redirectUrl, fields }) =>
       await fetch(redirectUrl, {

@@ -26,6 +26,7 @@ import * as timelineReferences from '../../migrations/0024_timeline_references.t
 import * as deliveryEventAt from '../../migrations/0025_delivery_event_at.ts';
 import * as callbackEnvelope from '../../migrations/0026_callback_envelope.ts';
 import * as callbackAddress from '../../migrations/0027_callback_address.ts';
+import * as payloadLengths from '../../migrations/0028_payload_lengths.ts';
 
 /**
  * Every migration by name, in order. An explicit list works the same from sources and from the
@@ -59,4 +60,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0025_delivery_event_at': deliveryEventAt,
   '0026_callback_envelope': callbackEnvelope,
   '0027_callback_address': callbackAddress,
+  '0028_payload_lengths': payloadLengths,
 };

@@ -20,7 +20,7 @@ const nonEmptyText = (lengthMax: number) => storableText(lengthMax).min(1);
 
 const url = z
   .url({ protocol: /^https?$/ })
-  .max(500)
+  .max(2_000)
   // The published JSON Schema shows this pattern, but not `protocol`.
   .regex(/^https?:\/\//);
 
@@ -43,13 +43,15 @@ const credential = credentialName
   .optional()
   .describe('Name of the stored credential; default `default`.');
 
+// The vendor publishes no lengths. Beyond the probable ones the worker warns; see
+// inferred-lengths.ts. These limits only refuse what is absurd.
 const order = z.strictObject({
   currency: z
     .string()
     .regex(/^[A-Z]{3}$/)
     .describe('Three-letter ISO 4217 code, such as `EUR`.'),
   amount: amount.describe('Decimal amount above zero with at most two decimals, such as `12.50`.'),
-  methods: nonEmptyText(50).describe(
+  methods: nonEmptyText(200).describe(
     "Oceanpayment's name of the payment method, such as `Klarna`.",
   ),
   redirectUrl: url
@@ -60,26 +62,28 @@ const order = z.strictObject({
   notifyUrl: url
     .optional()
     .describe("URL for the push of the gateway's server; default: the worker's own."),
-  remark: storableText(255).optional().describe('Free text that the gateway repeats in its reply.'),
-  ip: storableText(50).optional().describe('IP address of the customer.'),
-  description: storableText(255)
+  remark: storableText(1_000)
+    .optional()
+    .describe('Free text that the gateway repeats in its reply.'),
+  ip: storableText(200).optional().describe('IP address of the customer.'),
+  description: storableText(1_000)
     .optional()
     .describe('Free text about the order that the gateway repeats in its reply.'),
 });
 
 const billing = z.strictObject({
-  firstname: nonEmptyText(50).describe('First name of the customer.'),
-  lastname: nonEmptyText(50).describe('Last name of the customer.'),
+  firstname: nonEmptyText(200).describe('First name of the customer.'),
+  lastname: nonEmptyText(200).describe('Last name of the customer.'),
   email: nonEmptyText(254).describe('E-mail address of the customer.'),
-  phone: storableText(50).optional().describe('Phone number of the customer.'),
+  phone: storableText(200).optional().describe('Phone number of the customer.'),
   country: z
     .string()
     .regex(/^[A-Z]{2}$/)
     .describe('Two-letter ISO 3166-1 code of the country, such as `DE`.'),
-  state: storableText(100).optional().describe('State or province.'),
-  city: storableText(500).optional().describe('City.'),
-  address: storableText(500).optional().describe('Street and house number.'),
-  zip: storableText(50).optional().describe('Postal code.'),
+  state: storableText(500).optional().describe('State or province.'),
+  city: storableText(1_000).optional().describe('City.'),
+  address: storableText(1_000).optional().describe('Street and house number.'),
+  zip: storableText(200).optional().describe('Postal code.'),
 });
 
 const device = z.strictObject({
@@ -92,11 +96,11 @@ const device = z.strictObject({
 });
 
 const subscription = z.strictObject({
-  name: storableText(255).optional().describe('Name of the subscription.'),
-  interval: storableText(10)
+  name: storableText(1_000).optional().describe('Name of the subscription.'),
+  interval: storableText(100)
     .optional()
     .describe('Interval between two payments. The gateway documents no unit.'),
-  intervalCount: storableText(10)
+  intervalCount: storableText(100)
     .optional()
     .describe('Number of intervals. The gateway documents no limit.'),
 });
@@ -116,7 +120,7 @@ const tokenizationRequestV1 = z.strictObject({
   billing: billing.describe('Name and address of the customer. The worker stores them sealed.'),
   customer: z
     .strictObject({
-      id: nonEmptyText(100).describe(
+      id: nonEmptyText(200).describe(
         "Id of the customer in the merchant's system. Tokenizations can be found by it.",
       ),
     })

@@ -4,6 +4,7 @@ import { retryDuringOutage } from '../db/retry-during-outage.ts';
 import { findTokenization } from '../db/tokenizations.ts';
 import { tokenizationIdPayload, tokenizationRequestPayload } from '../domain/job-payloads.ts';
 import type { TokenizationState } from '../domain/tokenization.ts';
+import { fieldsBeyondInferredLength } from '../domain/inferred-lengths.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { CreateReply, QuickPayRequest } from '../gateway/client.ts';
 import { acceptTokenization } from '../tokenization/request/accept.ts';
@@ -96,7 +97,7 @@ async function findOrAccept(
 
 function openQuickPayRequest(
   tokenization: TokenizationRow,
-  { keyring }: RequestContext,
+  { keyring, logger }: RequestContext,
 ): QuickPayRequest {
   const sealed = keyring.open(
     sealedPlace('tokenization', 'request_sealed', tokenization.id),
@@ -104,6 +105,13 @@ function openQuickPayRequest(
   );
   // `acceptTokenization` sealed a request that it built from a parsed payload.
   const request = JSON.parse(sealed.reveal()) as QuickPayRequest;
+  const fields = fieldsBeyondInferredLength(request);
+  if (fields.length > 0) {
+    logger.warn(
+      { tokenizationId: tokenization.id, fields },
+      'fields of a request are longer than the gateway probably takes; sent all the same',
+    );
+  }
   return { ...request, merchant: { referenceId: tokenization.gateway_reference } };
 }
 

@@ -188,6 +188,38 @@ function isLooselyChecked(paths: readonly string[], expected: readonly string[])
   return paths.length > 0 && expected.length > 0 && [...paths, ...expected].every(isAboutTarget);
 }
 
+test('the database takes as long a text as the worker does', async ({ databaseUrl }) => {
+  const file = new URL('../../schemas/tokenization.request.json', import.meta.url);
+  const schema: unknown = JSON.parse(await readFile(file, 'utf8'));
+  const rows = await withClient(databaseUrl, async (client) => {
+    const { rows: fields } = await client.query<{ path: string; length_max: number }>(
+      `select path, length_max from token_lifecycle.payload_fields()
+       where shape = 'tokenization.request' and kind = 'string' order by path`,
+    );
+    return fields;
+  });
+  const lengths = rows.map(({ path, length_max: lengthMax }) => {
+    const published = lengthIn(schema, path.split('.'));
+    return { path, lengthMax: published === undefined ? undefined : lengthMax, published };
+  });
+  expect(lengths.filter(({ published }) => published !== undefined).length).toBeGreaterThan(18);
+  expect(lengths.filter(({ lengthMax, published }) => lengthMax !== published)).toEqual([]);
+});
+
+/** The `maxLength` of a field in a JSON Schema. */
+function lengthIn(schema: unknown, [key, ...rest]: readonly string[]): number | undefined {
+  if (typeof schema !== 'object' || schema === null) return undefined;
+  if (key === undefined) {
+    return 'maxLength' in schema && typeof schema.maxLength === 'number'
+      ? schema.maxLength
+      : undefined;
+  }
+  const fields = 'properties' in schema ? schema.properties : undefined;
+  return typeof fields === 'object' && fields !== null
+    ? lengthIn(new Map(Object.entries(fields)).get(key), rest)
+    : undefined;
+}
+
 describe('role token_lifecycle_enqueue', () => {
   const attempts = [
     'select * from token_lifecycle.outbox',

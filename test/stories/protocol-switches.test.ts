@@ -5,7 +5,7 @@ import { signatureFields } from '../../src/gateway/signature-fields.ts';
 import type { SandboxOptions } from '../../src/sandbox/sandbox.ts';
 import { tokenPlace } from '../../src/access-token/row.ts';
 import { disableToken } from '../../src/tokenization/token/disable.ts';
-import { testActor } from '../support/builders.ts';
+import { requestPayload, testActor } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { openShop, type Shop } from '../support/harness/shop.ts';
 import type { TestWorker } from '../support/harness/worker.ts';
@@ -37,6 +37,18 @@ const checks = {
     await shop.decide(row, 'approve');
     await shop.until('signed', 'active');
     return (await auditOf(worker, row.id, 'tokenization.activated')).channel;
+  },
+  async longField({ worker, shop }: World) {
+    const firstname = 'Wolfeschlegelsteinhausenbergerdorff-Welchevoralternwaren';
+    const { billing } = requestPayload();
+    const { tokenization } = await shop.accept(
+      { referenceId: 'long', remark: 'sandbox:direct' },
+      { billing: { ...billing, firstname } },
+    );
+    await shop.until('long', 'active');
+    const warning = worker.logs.find((line) => line.includes('billing.firstname')) ?? '';
+    expect(JSON.parse(warning)).toMatchObject({ tokenizationId: tokenization.id });
+    return warning.includes(firstname) ? 'its value is logged' : 'sent, and its name logged';
   },
   async refused({ shop }: World) {
     await shop.accept({ referenceId: 'refused', remark: 'sandbox:refuse' });
@@ -194,6 +206,7 @@ const list = signatureFields.Q1.join();
 const asDocumented: Answers = {
   approved: 'active',
   declined: 'failed',
+  longField: 'sent, and its name logged',
   activatedBy: 'query',
   refused: 'failed',
   expiresAt: '2030-09-30T16:00:00.000Z',

@@ -119,6 +119,9 @@ test('the image runs the built command as an unprivileged user', async () => {
   expect(manifest.bin['token-worker']).toBe(`./${entry}`);
   expect(dockerfile).toContain(`ENTRYPOINT ["node","${entry}"]`);
   expect(dockerfile).toContain('CMD ["start"]');
+  expect(dockerfile).toContain(
+    `RUN chmod +x ${entry} && ln -s /app/${entry} /usr/local/bin/token-worker\n`,
+  );
   expect(dockerfile).toMatch(/\nUSER node\n/);
   expect(dockerfile).toMatch(/HEALTHCHECK [^]*http:\/\/127\.0\.0\.1:9090\/health\/live/);
 });

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -67,6 +67,34 @@ describe('worker package', () => {
     const allowed =
       /^(?:dist\/(?:src|migrations)\/|schemas\/|docs\/|package\.json$|README\.md$|LICENSE$)/;
     expect(paths.filter((path) => !allowed.test(path))).toEqual([]);
+  });
+
+  test('runs as token-worker through a link on the PATH, as the image has it', async () => {
+    const { bin } = await readManifest();
+    const built = join(installed, bin['token-worker'] ?? '');
+    await chmod(built, 0o755);
+    const link = join(consumer, 'token-worker');
+    await symlink(built, link);
+    const { stdout } = await promisify(execFile)('token-worker', ['--help'], {
+      env: { PATH: `${consumer}:${dirname(process.execPath)}:/usr/bin:/bin` },
+    });
+    const documents = [
+      'README.md',
+      ...(await readdir(join(root, 'docs'))).map((name) => `docs/${name}`),
+    ];
+    const texts = await Promise.all(
+      documents
+        .filter((name) => name.endsWith('.md'))
+        .map(async (name) => await readFile(join(root, name), 'utf8')),
+    );
+    const named = texts.flatMap((text) =>
+      [...text.matchAll(/(?:\btoken-worker|npm run (?:-s )?cli --) ([a-z-]+)/g)].map(
+        ([, command]) => command,
+      ),
+    );
+    expect(named.length).toBeGreaterThan(20);
+    const commands = [...stdout.matchAll(/^ {2}([a-z-]+)/gm)].map(([, command]) => command);
+    expect([...new Set(named)].filter((command) => !commands.includes(command))).toEqual([]);
   });
 
   test('runs its command and exports each entry', async () => {

@@ -8,6 +8,7 @@ import {
   startSandbox,
 } from '../../sandbox/sandbox.ts';
 import { runCommand } from '../run-command.ts';
+import { untilStopSignal } from '../stop-signal.ts';
 
 interface SandboxFlags {
   readonly host: string;
@@ -42,6 +43,7 @@ export function registerSandbox(program: Command): void {
 }
 
 async function runSandbox(flags: SandboxFlags): Promise<void> {
+  const stopSignal = untilStopSignal();
   const sandbox = await startSandbox({
     host: flags.host,
     port: number('--port', flags.port, 0),
@@ -61,10 +63,7 @@ async function runSandbox(flags: SandboxFlags): Promise<void> {
   console.log(`  OCEANPAYMENT_ACCOUNT=${account} OCEANPAYMENT_TERMINAL=${terminal}`);
   console.log(`  OCEANPAYMENT_SECURE_CODE=${secureCode}`);
   console.log(`  OPCARD_APP_KEY=${appKey} OPCARD_APP_SECRET=${appSecret}`);
-  await new Promise<void>((resolve) => {
-    process.once('SIGINT', () => resolve());
-    process.once('SIGTERM', () => resolve());
-  });
+  await stopSignal;
   await sandbox.close();
 }
 

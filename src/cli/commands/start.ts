@@ -10,6 +10,7 @@ import { type Role, roles } from '../../domain/roles.ts';
 import { createLogger } from '../../observability/logger.ts';
 import { migrateQueueSchema } from '../../queues/postgres-schema.ts';
 import { runCommand } from '../run-command.ts';
+import { untilStopSignal } from '../stop-signal.ts';
 
 /** `token-worker start`: the long-lived worker. */
 export function registerStart(program: Command): void {
@@ -26,13 +27,14 @@ async function runWorker(wanted: ReadonlySet<Role>): Promise<void> {
   const config = loadConfig(process.env);
   const logger = createLogger({ level: config.logLevel });
   for (const warning of configWarnings(config)) logger.warn({}, warning);
+  const stopSignal = untilStopSignal();
   const embedded =
     config.database.url === undefined ? await startEmbedded(config.queue.backend) : undefined;
   const databaseUrl = config.database.url ?? embedded?.url ?? '';
   try {
     const app = await startApp({ config, databaseUrl, roles: wanted, logger });
     logger.info({ roles: [...wanted], queues: app.backend.kind, ...app.urls }, 'the worker is up');
-    const signal = await untilStopped();
+    const signal = await stopSignal;
     logger.info({ signal }, 'stopping');
     const { isClean, late } = await app.stop();
     if (!isClean) {
@@ -51,20 +53,6 @@ async function startEmbedded(backend: 'redis' | 'postgres') {
   await migrate(embedded.url);
   if (backend === 'postgres') await migrateQueueSchema(embedded.url);
   return embedded;
-}
-
-/** The first signal starts an ordered stop; the second one ends the process at once. */
-async function untilStopped(): Promise<string> {
-  return await new Promise((resolve) => {
-    let isStopping = false;
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        if (isStopping) process.exit(exitCodes.fault);
-        isStopping = true;
-        resolve(signal);
-      });
-    }
-  });
 }
 
 function parseRoles(list: string): ReadonlySet<Role> {

@@ -14,6 +14,7 @@ import {
   tokenGeneration,
 } from './demo-environment.ts';
 import { driveLifecycle, type Lifecycle } from './lifecycle.ts';
+import { untilStopSignal } from '../stop-signal.ts';
 import { createProgress } from './progress.ts';
 import { summarise } from './summary.ts';
 import { scenarioOf } from './scenarios.ts';
@@ -38,9 +39,7 @@ const pollEveryMs = 200;
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const stopping = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => stopping.abort());
-  }
+  void untilStopSignal().then(() => stopping.abort());
   const environment = await prepareDemo(options.tokens > 0);
   try {
     return await runWith(environment, options, stopping.signal);

@@ -1,3 +1,5 @@
+import { Temporal } from 'temporal-polyfill';
+
 const dateShape = /^(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})/;
 const timeShape = /^[T ]?(\d{2}):?(\d{2})(?::?(\d{2})(?:[.,]\d{1,9})?)?/i;
 const offsetShape = /^ ?(?:Z|UTC|([+-])(\d{2}):?(\d{2}))$/i;
@@ -49,36 +51,11 @@ function midnightUtc(year: number, month: number, day: number): number | undefin
 }
 
 /**
- * The instant at which the clocks of a zone show a local time. The offset is that of the instant
- * itself, which differs from that of the local time read as UTC on a day of clock change.
+ * The instant at which the clocks of a zone show a local time. Where a change of the clock skips
+ * midnight, the day begins after the change.
  */
 function instantOf(localMs: number | undefined, timeZone: string): Date | undefined {
   if (localMs === undefined) return undefined;
-  const near = localMs - offsetMs(localMs, timeZone);
-  return new Date(localMs - offsetMs(near, timeZone));
-}
-
-/** How far the zone's clock is ahead of UTC at an instant, in milliseconds. */
-function offsetMs(instantMs: number, timeZone: string): number {
-  const parts = new Intl.DateTimeFormat('en-US', {
-    timeZone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-    second: 'numeric',
-  }).formatToParts(instantMs);
-  const part = (type: Intl.DateTimeFormatPartTypes): number =>
-    Number(parts.find((candidate) => candidate.type === type)?.value);
-  const local = Date.UTC(
-    part('year'),
-    part('month') - 1,
-    part('day'),
-    part('hour'),
-    part('minute'),
-    part('second'),
-  );
-  return local - Math.floor(instantMs / 1_000) * 1_000;
+  const local = Temporal.Instant.fromEpochMilliseconds(localMs).toZonedDateTimeISO('UTC');
+  return new Date(local.toPlainDateTime().toZonedDateTime(timeZone).epochMilliseconds);
 }

@@ -3,6 +3,19 @@ import { expiryInstant, shapeOf } from '../../src/domain/expiry-instant.ts';
 
 const read = (text: string, zone = 'Asia/Shanghai') => expiryInstant(text, zone)?.toISOString();
 
+/** The calendar date that a clock in the zone shows at an instant. */
+function createCalendar(timeZone: string): (instant: number) => string {
+  const format = new Intl.DateTimeFormat('en-CA', {
+    timeZone,
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+  });
+  return (instant) => format.format(instant);
+}
+
+const dayMs = 86_400_000;
+
 describe('the expiry of a token', () => {
   test.each([
     ['2030-10-01', '2030-09-30T16:00:00.000Z'],
@@ -49,9 +62,31 @@ describe('the expiry of a token', () => {
     ['2026-10-05', 'Australia/Sydney', '2026-10-04T13:00:00.000Z'],
     ['2026-11-01', 'America/New_York', '2026-11-01T04:00:00.000Z'],
     ['2026-11-02', 'America/New_York', '2026-11-02T05:00:00.000Z'],
+    // The clock goes from 24:00 to 01:00, so the day has no midnight.
+    ['2026-04-24', 'Africa/Cairo', '2026-04-23T22:00:00.000Z'],
+    ['2018-11-04', 'America/Sao_Paulo', '2018-11-04T03:00:00.000Z'],
+    // The clock goes from 24:00 back to 23:00, so the day before has two last hours.
+    ['2018-02-18', 'America/Sao_Paulo', '2018-02-18T03:00:00.000Z'],
+    // The time of day comes twice, and the first one counts.
+    ['2026-11-01 01:30', 'America/New_York', '2026-11-01T05:30:00.000Z'],
   ])('%s in %s begins when that day begins there, also around a clock change', (...args) => {
     const [date, zone, instant] = args;
     expect(read(date, zone)).toBe(instant);
+  });
+
+  test('is the first second with that date on the clock, in every zone on every day of a year', () => {
+    const zones = Intl.supportedValuesOf('timeZone');
+    expect(zones.length).toBeGreaterThan(400);
+    const wrong: string[] = [];
+    for (const zone of zones) {
+      const dateAt = createCalendar(zone);
+      for (let day = Date.UTC(2026, 0, 1); day < Date.UTC(2027, 0, 1); day += dayMs) {
+        const date = new Date(day).toISOString().slice(0, 10);
+        const start = expiryInstant(date, zone)?.getTime() ?? Number.NaN;
+        if (dateAt(start) !== date || dateAt(start - 1) >= date) wrong.push(`${date} ${zone}`);
+      }
+    }
+    expect(wrong).toEqual([]);
   });
 
   test('that cannot be read is described by its form, without its values', () => {

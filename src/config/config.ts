@@ -1,6 +1,7 @@
 import { AppError } from '../domain/errors.ts';
 import { findMisspelledVariables } from './misspelled-variables.ts';
 import { brokenRules } from './rules.ts';
+import { withoutServiceLinks } from './service-links.ts';
 import { readValues, type Values } from './variable.ts';
 import { variables } from './variables.ts';
 
@@ -14,9 +15,10 @@ export interface Config extends ReturnType<typeof completeValues> {}
  * @param isKeyless whether `ENCRYPTION_KEYS` may be missing, for commands that seal nothing
  */
 export function loadConfig(
-  env: Readonly<Record<string, string | undefined>>,
+  processEnv: Readonly<Record<string, string | undefined>>,
   { isKeyless = false }: { readonly isKeyless?: boolean } = {},
 ): Config {
+  const env = withoutServiceLinks(processEnv);
   const textOf = (name: string): string | undefined => env[name]?.trim() || undefined;
   const faults: string[] = [];
   const values = readValues(variables, textOf, faults);

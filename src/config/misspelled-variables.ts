@@ -6,9 +6,8 @@ const knownNames = variablesIn(variables).map(({ name }) => name);
 /** Prefixes that only this worker uses: an unknown variable under one of them is misspelled. */
 const ownPrefixes = /^(?:OCEANPAYMENT|OPCARD|OPCCOUNT|AWAITING_CUSTOMER|MERCHANT_WEBHOOK)_/;
 /**
- * Prefixes that other software uses too: systemd sets NOTIFY_SOCKET, and Kubernetes sets
- * CALLBACK_SERVICE_HOST for a service named `callback`. The worker reports an unknown variable
- * under one of these prefixes only if its name is close to a known name.
+ * Prefixes that other software uses too: systemd sets NOTIFY_SOCKET. The worker reports an unknown
+ * variable under one of these prefixes only if its name is close to a known name.
  */
 const sharedPrefixes =
   /^(?:ACCESS_TOKEN|RECONCILE|CALLBACK|NOTIFY|REDIRECT|CONCURRENCY|ENCRYPTION|QUEUE|GATEWAY)_/;

@@ -115,6 +115,39 @@ describe('faults of the configuration', () => {
   });
 
   test.each([
+    'oceanpayment-sandbox',
+    'oceanpayment',
+    'callback',
+    'ops',
+    'opcard-app',
+    'encryption',
+  ])(
+    'Kubernetes may link a service named %s into the pod: nothing is refused, misread or lost',
+    (service) => {
+      const name = service.toUpperCase().replaceAll('-', '_');
+      const links = {
+        [`${name}_SERVICE_HOST`]: '10.0.0.5',
+        [`${name}_SERVICE_PORT`]: '8090',
+        [`${name}_SERVICE_PORT_HTTP`]: '8090',
+        [`${name}_SERVICE_PORT_GRPC_WEB`]: '8091',
+        [`${name}_PORT`]: 'tcp://10.0.0.5:8090',
+        [`${name}_PORT_8090_TCP`]: 'tcp://10.0.0.5:8090',
+        [`${name}_PORT_8090_TCP_PROTO`]: 'tcp',
+        [`${name}_PORT_8090_TCP_PORT`]: '8090',
+        [`${name}_PORT_8090_TCP_ADDR`]: '10.0.0.5',
+        [`${name}_PORT_53_UDP`]: 'udp://10.0.0.5:53',
+      };
+      expect(loadConfig({ ...complete, ...links })).toEqual(loadConfig(complete));
+    },
+  );
+
+  test('a port that is no number and no service link is still a fault', () => {
+    expect(faultsOf({ ...complete, OPS_PORT: 'http://10.0.0.5' })).toEqual([
+      expect.stringContaining('OPS_PORT: give a whole number'),
+    ]);
+  });
+
+  test.each([
     ['http://checkout.oceanpayment.com', false],
     ['http://127.0.0.1.evil.example', false],
     ['http://localhost.evil.example:80', false],

@@ -7,7 +7,7 @@ import {
 } from 'fastify';
 import type { Channel } from '../domain/callback.ts';
 import type { Logger } from '../observability/logger.ts';
-import { type AddressRange, isInRanges } from '../security/addresses.ts';
+import { type AddressRange, bareAddress, isInRanges } from '../security/addresses.ts';
 import { envelopeOf, type ReceivedEnvelope } from './callback-envelope.ts';
 import { listenOn } from './listen.ts';
 import { neutralPage } from './neutral-page.ts';
@@ -78,6 +78,7 @@ export function createPublicServer(
     keepAliveTimeout: 10_000,
     forceCloseConnections: 'idle',
   });
+  if (options.trustProxy) server.addHook('onRequest', async ({ raw }) => stripForwardedPorts(raw));
   void server.register(rateLimit, {
     max: options.requestsPerMinuteMax,
     ipv6Subnet,
@@ -134,6 +135,16 @@ export function createPublicServer(
       }
     },
   };
+}
+
+/**
+ * Rewrites X-Forwarded-For to bare addresses, before Fastify reads the sender from it. Some
+ * proxies, such as Azure Application Gateway, add the sender's port, which no address list matches.
+ */
+function stripForwardedPorts({ headers }: FastifyRequest['raw']): void {
+  const forwarded = headers['x-forwarded-for'];
+  if (forwarded === undefined) return;
+  headers['x-forwarded-for'] = [forwarded].flat().join().split(',').map(bareAddress).join(', ');
 }
 
 /**

@@ -31,6 +31,15 @@ export function isPublicAddress(address: string): boolean {
   return parsed.range() === 'unicast' && !isCompatible && !platformAddresses.has(parsed.toString());
 }
 
+/** Forms with which proxies write an address and a port: `192.0.2.7:443`, `[2001:db8::7]:443`. */
+const addressWithPort = /^"?(?:\[([^\]]+)\](?::\d{1,5})?|([\da-f:]*\d+(?:\.\d+){3}):\d{1,5})"?$/i;
+
+/** The address alone, without the brackets, quotes and port that some proxies add to it. */
+export function bareAddress(text: string): string {
+  const match = addressWithPort.exec(text.trim());
+  return match?.[1] ?? match?.[2] ?? text.trim();
+}
+
 /** Parses `192.0.2.7`, `192.0.2.0/24`, `2001:db8::7` or `2001:db8::/32`; else undefined. */
 export function parseAddressRange(text: string): AddressRange | undefined {
   const [address = '', bits, ...rest] = text.split('/');

@@ -301,7 +301,8 @@ describe('public listener', () => {
     expect([await ask('2001:db8::1'), await ask('2001:db8::ffff')]).toEqual([200, 200]);
     expect([await ask('2001:db8:0:0:abcd::2'), await ask('2001:db8:0:1::2')]).toEqual([429, 200]);
     expect([await ask('192.0.2.1'), await ask('::ffff:192.0.2.1')]).toEqual([200, 200]);
-    expect([await ask('192.0.2.1'), await ask('192.0.2.2')]).toEqual([429, 200]);
+    expect([await ask('192.0.2.1:40001'), await ask('192.0.2.2')]).toEqual([429, 200]);
+    expect(await ask('[2001:db8::3]:443')).toBe(429);
   });
 
   test('accepts pushes only from the listed addresses, and redirects from any', async () => {
@@ -315,15 +316,18 @@ describe('public listener', () => {
       const headers = from === undefined ? {} : { 'x-forwarded-for': from };
       return (await post(`${url}/callbacks/${route}`, 'x'.repeat(1_000), headers)).status;
     };
-    for (const from of ['198.51.100.15', '::ffff:198.51.100.1', '2001:db8::7']) {
-      expect(await ask('notify', from)).toBe(200);
-    }
-    expect(received.splice(0)).toHaveLength(3);
-    for (const from of ['198.51.100.16', '2001:db8::8', '198.51.100.1, 203.0.113.9', undefined]) {
+    const allowed = ['198.51.100.15', '::ffff:198.51.100.1', '2001:db8::7'];
+    // Some proxies add the sender's port.
+    const withPort = ['198.51.100.15:51234', '[2001:db8::7]:443', '203.0.113.9:80, 198.51.100.1:8'];
+    for (const from of [...allowed, ...withPort]) expect(await ask('notify', from)).toBe(200);
+    const addresses = received.splice(0).map(({ sourceIp }) => sourceIp);
+    expect(addresses).toEqual([...allowed, '198.51.100.15', '2001:db8::7', '198.51.100.1']);
+    const others = ['198.51.100.16', '2001:db8::8', '198.51.100.1, 203.0.113.9', undefined];
+    for (const from of [...others, '203.0.113.9:80', '198.51.100.1:8, [2001:db8::8]:443']) {
       expect(await ask('notify', from)).toBe(403);
     }
     expect(received).toEqual([]);
-    expect(counted.filter((count) => count === 'notify source_refused')).toHaveLength(4);
+    expect(counted.filter((count) => count === 'notify source_refused')).toHaveLength(6);
     expect(await ask('redirect', '203.0.113.9')).toBe(200);
   });
 

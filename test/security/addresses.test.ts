@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { isInRanges, isPublicAddress, parseAddressRange } from '../../src/security/addresses.ts';
+import {
+  bareAddress,
+  isInRanges,
+  isPublicAddress,
+  parseAddressRange,
+} from '../../src/security/addresses.ts';
 
 describe('address', () => {
   test.each(['93.184.215.14', '2606:2800:21f::1', '168.63.129.15'])('%s is public', (address) => {
@@ -23,6 +28,24 @@ describe('address', () => {
     '',
   ])('%s is not public', (address) => {
     expect(isPublicAddress(address)).toBe(false);
+  });
+});
+
+describe('an address as a proxy writes it', () => {
+  test.each([
+    ['153.254.110.82', '153.254.110.82'],
+    ['153.254.110.82:51234', '153.254.110.82'],
+    [' 153.254.110.82:1 ', '153.254.110.82'],
+    ['::ffff:153.254.110.82:51234', '::ffff:153.254.110.82'],
+    ['2001:db8::7', '2001:db8::7'],
+    ['[2001:db8::7]', '2001:db8::7'],
+    ['[2001:db8::7]:443', '2001:db8::7'],
+    ['"[2001:db8::7]:443"', '2001:db8::7'],
+    ['[::ffff:192.0.2.7]:443', '::ffff:192.0.2.7'],
+    ['unknown', 'unknown'],
+    ['', ''],
+  ])('%j is %s', (text, address) => {
+    expect(bareAddress(text)).toBe(address);
   });
 });
 

@@ -167,6 +167,11 @@ function startWorkers(
     metrics.observeGatewayCall,
   );
   shutdown.own('gateway client', gateway);
+  const { url: proxyUrl, exceptFor } = config.gateway.proxy;
+  if (proxyUrl !== undefined) {
+    const proxy = new URL(proxyUrl).host;
+    logger.info({ proxy, exceptFor }, 'calls to the gateway go through the proxy of HTTPS_PROXY');
+  }
   const webhooks = config.webhook && createWebhookSender(config.webhook);
   if (webhooks !== undefined) shutdown.own('webhook sender', webhooks);
   // A wrong account is logged and does not stop the start: the worker still has to keep callbacks.

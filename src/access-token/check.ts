@@ -47,6 +47,6 @@ export async function checkOauthPlace(
   }
   return {
     isGood: false,
-    sentence: `the gateway gave no clear answer to an OAuth call (${environment}, ${reply.cause}): look at OCEANPAYMENT_OPEN_API_URL and the network`,
+    sentence: `the gateway gave no clear answer to an OAuth call (${environment}, ${reply.cause}): look at OCEANPAYMENT_OPEN_API_URL, HTTPS_PROXY and the network`,
   };
 }

@@ -38,7 +38,7 @@ export async function checkAccount(
     case 'unknown':
       return {
         isGood: false,
-        sentence: `the gateway gave no clear answer (${reply.cause}): look at OCEANPAYMENT_CHECKOUT_URL and the network`,
+        sentence: `the gateway gave no clear answer (${reply.cause}): look at OCEANPAYMENT_CHECKOUT_URL, HTTPS_PROXY and the network`,
       };
   }
 }

@@ -8,6 +8,9 @@ import { variables } from './variables.ts';
 /** The configuration of a process, by the part that takes it. Times in milliseconds. */
 export interface Config extends ReturnType<typeof completeValues> {}
 
+/** The variables that other software reads in lower case too, with the same meaning. */
+const isProxyName = /^(?:HTTPS|NO)_PROXY$/;
+
 /**
  * Reads the environment once. Throws `config_invalid` with all faults, one `NAME: what to change` a
  * line. A fault never shows a value, since it may be a secret in the wrong place.
@@ -19,7 +22,8 @@ export function loadConfig(
   { isKeyless = false }: { readonly isKeyless?: boolean } = {},
 ): Config {
   const env = withoutServiceLinks(processEnv);
-  const textOf = (name: string): string | undefined => env[name]?.trim() || undefined;
+  const textOf = (name: string): string | undefined =>
+    env[name]?.trim() || (isProxyName.test(name) && env[name.toLowerCase()]?.trim()) || undefined;
   const faults: string[] = [];
   const values = readValues(variables, textOf, faults);
   faults.push(...brokenRules(values, (name) => textOf(name) !== undefined));

@@ -67,6 +67,12 @@ export const gatewayUrl = text.refine(
   { error: 'give an https URL (http only for localhost and a host named sandbox)' },
 );
 export const webUrl = z.url({ protocol: /^https?$/, error: 'give an http or https URL' });
+/** A proxy without a scheme speaks plain HTTP, as for curl. */
+export const proxyUrl = text
+  .transform((value) => (/^[a-z][a-z\d+.-]*:\/\//i.test(value) ? value : `http://${value}`))
+  .refine((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol), {
+    error: 'give a proxy of the form http://host:port',
+  });
 export const webhookUrl = webUrl.refine(
   (url) => !URL.canParse(url) || new URL(url).username + new URL(url).password === '',
   { error: 'leave out user and password: they would not be sent; events are signed instead' },

@@ -1,7 +1,16 @@
-import { gatewayUrl, list, oneOf, requestNodes, statusMap, text, wholeNumber } from './forms.ts';
-import { variable } from './variable.ts';
+import {
+  gatewayUrl,
+  list,
+  oneOf,
+  proxyUrl,
+  requestNodes,
+  statusMap,
+  text,
+  wholeNumber,
+} from './forms.ts';
+import { secretVariable, variable } from './variable.ts';
 
-/** The gateway's addresses, and how its replies are read. */
+/** How the gateway is reached, and how its replies are read. */
 export const gatewayVariables = {
   environment: variable(
     'OCEANPAYMENT_ENV',
@@ -88,4 +97,16 @@ export const gatewayVariables = {
     list.prefault('*.oceanpayment.com'),
     'hosts that a customer may be sent to',
   ),
+  proxy: {
+    url: secretVariable(
+      'HTTPS_PROXY',
+      proxyUrl.optional(),
+      'proxy for calls to the gateway, for example because it wants a registered address; events to the merchant never use it',
+    ),
+    exceptFor: variable(
+      'NO_PROXY',
+      text.default(''),
+      'hosts that are called without `HTTPS_PROXY`, comma-separated',
+    ),
+  },
 };

@@ -14,14 +14,13 @@ import {
   secret,
   secureCode,
   text,
-  webhookSecrets,
-  webhookUrl,
   wholeNumber,
 } from './forms.ts';
 import { gatewayVariables } from './gateway-variables.ts';
 import { jobVariables } from './job-variables.ts';
 import { redisSentinels, redisUrls } from './redis-forms.ts';
 import { allOrNone, secretVariable, variable } from './variable.ts';
+import { webhookVariables } from './webhook-variables.ts';
 
 /** The credentials that the environment may hold, one of each family. */
 const credentialVariables = {
@@ -194,23 +193,7 @@ export const variables = {
   publicHttp: publicHttpVariables,
   privateHttp: privateHttpVariables,
   jobs: jobVariables,
-  webhook: {
-    url: secretVariable(
-      'MERCHANT_WEBHOOK_URL',
-      webhookUrl.optional(),
-      'where events are delivered: https, or http with `MERCHANT_WEBHOOK_ALLOW_PRIVATE`',
-    ),
-    secrets: secretVariable(
-      'MERCHANT_WEBHOOK_SECRETS',
-      webhookSecrets.default([]),
-      '`whsec_` secrets, comma-separated; each of them signs, so that a rotation has no gap',
-    ),
-    allowPrivate: variable(
-      'MERCHANT_WEBHOOK_ALLOW_PRIVATE',
-      isTrue.prefault('false'),
-      '`true` delivers to private addresses and over plain http too',
-    ),
-  },
+  webhook: webhookVariables,
   shutdownDeadlineMs: variable(
     'SHUTDOWN_DEADLINE_MS',
     wholeNumber(1_000, 600_000).prefault('25000'),

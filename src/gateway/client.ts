@@ -7,7 +7,12 @@ import {
   type RetryLater,
   unlimited,
 } from './host-limiter.ts';
-import { createTransport, type RawReply, type Transport } from './transport.ts';
+import {
+  createTransport,
+  type RawReply,
+  type Transport,
+  type TransportOptions,
+} from './transport.ts';
 import { classifyAccessToken } from './access-token-reply.ts';
 import { classifyCancel } from './cancel-reply.ts';
 import { classifyCreate } from './create-reply.ts';
@@ -91,6 +96,8 @@ export interface GatewayOptions extends GatewayPlace, ReplyRulesInput {
   readonly oauthLimiter?: HostLimiter;
   /** The deadline of a whole call, from connecting to the last byte of the reply. */
   readonly timeoutMs: number;
+  /** The proxy on the way to the gateway. */
+  readonly proxy?: NonNullable<TransportOptions['proxy']>;
 }
 
 /** The options of one call. */
@@ -153,7 +160,7 @@ export function createGatewayClient(
   gateway: GatewayOptions,
   observe: ObserveCall = () => undefined,
 ): GatewayClient {
-  const transport = createTransport({ timeoutMs: gateway.timeoutMs });
+  const transport = createTransport(gateway);
   const rules = resolveRules(gateway);
   const call = createCall(transport, observe);
   const placeOf = createPlaceLookup(gateway);

@@ -1,4 +1,4 @@
-import { Agent, request } from 'undici';
+import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
 import { charsetOf, decodeText } from './decode-text.ts';
 import { decompress } from './decompress.ts';
 import type { UnknownCause } from './replies.ts';
@@ -19,6 +19,17 @@ export interface Transport {
   readonly close: () => Promise<void>;
 }
 
+/** How to reach the gateway. Times are in milliseconds. */
+export interface TransportOptions {
+  readonly timeoutMs: number;
+  /** The proxy for https URLs; undefined: none. */
+  readonly proxy?: {
+    readonly url?: string | undefined;
+    /** Hosts that are called without the proxy, as in `NO_PROXY`. */
+    readonly exceptFor: string;
+  };
+}
+
 const bodyBytesMax = 256 * 1_024;
 const connectionsMax = 64;
 
@@ -27,16 +38,9 @@ const connectionsMax = 64;
  * secure code in the headers must not reach a host that a reply names. It retries nothing, because
  * a call may have had an effect.
  */
-export function createTransport(options: { readonly timeoutMs: number }): Transport {
+export function createTransport(options: TransportOptions): Transport {
   const { timeoutMs } = options;
-  const dispatcher = new Agent({
-    connections: connectionsMax,
-    pipelining: 1,
-    connect: { timeout: timeoutMs },
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-    keepAliveTimeout: 10_000,
-  });
+  const dispatcher = createDispatcher(options);
   return {
     async post(url, headers, body, signal) {
       const timeout = AbortSignal.timeout(timeoutMs);
@@ -60,6 +64,26 @@ export function createTransport(options: { readonly timeoutMs: number }): Transp
       await dispatcher.destroy();
     },
   };
+}
+
+function createDispatcher({ timeoutMs, proxy }: TransportOptions): Dispatcher {
+  const settings = {
+    connections: connectionsMax,
+    pipelining: 1,
+    connect: { timeout: timeoutMs },
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+    keepAliveTimeout: 10_000,
+  };
+  if (proxy?.url === undefined) return new Agent(settings);
+  return new EnvHttpProxyAgent({
+    ...settings,
+    connectTimeout: timeoutMs,
+    // Plain HTTP is for a sandbox on this host only. Undefined would read the environment.
+    httpProxy: '',
+    httpsProxy: proxy.url,
+    noProxy: proxy.exceptFor,
+  });
 }
 
 /**

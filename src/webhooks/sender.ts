@@ -20,6 +20,8 @@ export interface WebhookSenderOptions {
   readonly timeoutMs?: number;
   /** Resolves host names; default: the system's resolver. */
   readonly lookup?: LookupFunction;
+  /** A proxy to send events through; default: none, whatever the environment says. */
+  readonly proxyUrl?: string | undefined;
   /** When the circuit breaker opens, and how soon it admits a probe. */
   readonly breaker?: {
     readonly failureShare: number;
@@ -73,10 +75,11 @@ const breakerDefault = {
 
 /** Creates the sender. It connects at the first event. */
 export function createWebhookSender(options: WebhookSenderOptions): WebhookSender {
-  const { url, secrets, allowPrivate, lookup, timeoutMs = timeoutMsDefault } = options;
+  const { url, secrets, allowPrivate, lookup, proxyUrl, timeoutMs = timeoutMsDefault } = options;
   const dispatcher = createSafeDispatcher({
     allowPrivate,
     timeoutMs,
+    proxyUrl,
     ...(lookup === undefined ? {} : { lookup }),
   });
   const breaker = createBreaker(options.breaker ?? breakerDefault);

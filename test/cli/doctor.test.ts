@@ -82,7 +82,7 @@ describe('doctor', () => {
       const bad = await doctor(harness, { ...opcard, OCEANPAYMENT_OPEN_API_URL: url });
       expect(bad.code).toBe(1);
       expect(complaints(bad.output)).toEqual([
-        expect.stringContaining('look at OCEANPAYMENT_OPEN_API_URL and the network'),
+        expect.stringContaining('look at OCEANPAYMENT_OPEN_API_URL, HTTPS_PROXY and the network'),
       ]);
     }
   });

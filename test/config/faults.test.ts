@@ -172,6 +172,17 @@ describe('faults of the configuration', () => {
     }
   });
 
+  test('a proxy is a host and port, or an http URL, and its password is never shown', () => {
+    const load = (proxy: string) => ({ ...complete, HTTPS_PROXY: proxy });
+    expect(loadConfig(load('proxy.example:3128')).gateway.proxy.url).toBe(
+      'http://proxy.example:3128',
+    );
+    for (const proxy of ['socks5://user:hunter2@proxy.example', 'http://', '://']) {
+      const faults = faultsOf(load(proxy));
+      expect(faults).toEqual(['HTTPS_PROXY: give a proxy of the form http://host:port']);
+    }
+  });
+
   test.each(['https://user@shop.example/events', 'https://:pass@shop.example/events'])(
     'the worker refuses a webhook address with credentials and does not show the address: %s',
     (url) => {

@@ -2,8 +2,10 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { loadConfig } from '../../src/config/config.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { createWebhookSender, type WebhookSenderOptions } from '../../src/webhooks/sender.ts';
+import { startConnectProxy } from '../support/services/connect-proxy.ts';
 import { startWebhookReceiver, type WebhookReceiver } from '../support/harness/webhook-receiver.ts';
 
 const newSecret = (): string => `whsec_${randomBytes(32).toString('base64')}`;
@@ -47,6 +49,24 @@ describe('webhook sender', () => {
     }
     const other = new Webhook(newSecret());
     expect(() => other.verify(event?.body ?? '', event?.headers ?? {})).toThrow('signature');
+  });
+
+  test('uses a proxy only if it is told to', async () => {
+    const proxy = await startConnectProxy();
+    // The sender takes the proxy of its own variable and of no other.
+    const { webhook } = loadConfig({
+      ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 7).toString('base64')}`,
+      HTTPS_PROXY: proxy.url,
+      MERCHANT_WEBHOOK_URL: receiver.url,
+      MERCHANT_WEBHOOK_SECRETS: newSecret(),
+      MERCHANT_WEBHOOK_ALLOW_PRIVATE: 'true',
+    });
+    expect(await send(webhook)).toEqual([{ kind: 'delivered', status: 204 }]);
+    expect(proxy.targets).toEqual([]);
+    expect(await send({ ...webhook, proxyUrl: proxy.url })).toEqual([
+      { kind: 'delivered', status: 204 },
+    ]);
+    expect(proxy.targets).toEqual([new URL(receiver.url).host]);
   });
 
   test.each([

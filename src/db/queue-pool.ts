@@ -53,6 +53,8 @@ export async function migrateQueues(
     await client.query(`
       do $$
       begin
+        -- PostgreSQL refuses concurrent grants on one object: "tuple concurrently updated".
+        perform pg_advisory_xact_lock(hashtextextended('token-lifecycle queue grants', 0));
         if exists (select from pg_roles where rolname = '${applicationRole}') then
           grant usage, create on schema ${queueSchema} to ${applicationRole};
           grant select, insert, update, delete on all tables in schema ${queueSchema} to ${applicationRole};

@@ -2,11 +2,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
+import { withClient } from '../../src/db/database.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { callerOf, makeKey } from '../support/harness/api.ts';
 import { requestPayload } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/harness/fixtures.ts';
+import { runCli } from '../support/harness/run-cli.ts';
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
@@ -64,3 +66,34 @@ test.for(['SIGTERM', 'SIGINT'] as const)(
     expect(output).not.toContain(key);
   },
 );
+
+test('a start whose database connections are cut ends with one sentence and exit code 1', async ({
+  databaseUrl,
+}) => {
+  // The start waits for the lock of the schedulers, so that the cut meets it there.
+  await withClient(databaseUrl, async (client) => {
+    await client.query(
+      `select pg_advisory_lock(hashtextextended('token-lifecycle schedulers', 0))`,
+    );
+    const started = runCli(['start'], {
+      DATABASE_URL: databaseUrl,
+      ENCRYPTION_KEYS: `k1:${generateEncryptionKey('k1').key.reveal()}`,
+      CALLBACK_PORT: '0',
+      OPS_PORT: '0',
+      LOG_LEVEL: 'silent',
+    });
+    await eventually('the start was cut', async () => {
+      const { rowCount } = await client.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return rowCount === 1;
+    });
+    expect(await started).toEqual({
+      code: 1,
+      output: expect.stringMatching(
+        /^PostgreSQL or Redis failed while the command ran \(\w+\).*\n$/,
+      ),
+    });
+  });
+});

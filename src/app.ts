@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Config } from './config/config.ts';
-import { type Database, openDatabase, pingDatabase } from './db/database.ts';
+import { type Database, openDatabase } from './db/database.ts';
 import { countAccessTokens } from './db/access-tokens.ts';
 import { reserveCall } from './db/host-rate-limit.ts';
 import { findScanAges } from './db/scan-runs.ts';
 import { listenTo } from './db/listen.ts';
 import { readOutboxBacklog } from './db/outbox.ts';
 import { countTokenizations } from './db/tokenizations.ts';
-import { withTimeout } from './db/with-timeout.ts';
-import { createTransitionDoor } from './db/transition-door.ts';
+import { createTransitionDoor, type ObservableDoor } from './db/transition-door.ts';
+import type { HealthReport } from './domain/health.ts';
 import { queueNames } from './domain/queue-names.ts';
 import type { Role } from './domain/roles.ts';
 import { createGatewayClient } from './gateway/client.ts';
@@ -21,7 +21,11 @@ import type { JobDependencies, OperationDependencies } from './execution/depende
 import { createCoalescedQueries } from './gateway/coalesced-queries.ts';
 import { repeatingJobs } from './jobs/registry.ts';
 import { receiveCallback } from './callback/receive.ts';
-import { registerWebhookEndpoint } from './delivery/endpoint.ts';
+import { registerWebhookEndpoint, webhookEndpointId } from './delivery/endpoint.ts';
+import { createHealthCheck } from './health/check-health.ts';
+import { watchHealth } from './health/watch-health.ts';
+import { type CallWatch, createCallWatch } from './observability/call-watch.ts';
+import { createFaultLog } from './observability/fault-log.ts';
 import { storeEnvironmentCredentials } from './credential/environment.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import type { Logger } from './observability/logger.ts';
@@ -111,6 +115,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
     (error) => logger.warn({ error }, 'a queue connection failed'),
   );
   shutdown.own('queues', backend);
+  const watched = watchProcess(options, { database, door, backend, metrics }, shutdown);
   if (roles.has('relay')) {
     relay.current = startRelay({ operations, backend, workerId, logger });
     shutdown.own('relay', relay.current);
@@ -129,7 +134,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
     shutdown.own('enqueue listener', listener);
   }
   if (roles.has('worker'))
-    startWorkers(options, { backend, operations, metrics, workerId }, shutdown);
+    startWorkers(options, { backend, operations, metrics, workerId, watched }, shutdown);
   if (roles.has('scheduler')) {
     const repeating = repeatingJobs(config.jobs.scanIntervalMs);
     const schedulers = await startSchedulers({ backend, db: database.db, repeating, logger });
@@ -137,9 +142,43 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
   }
   const nudgeRelay = (): void => relay.current?.nudge();
   const urls = roles.has('http')
-    ? await listen(options, { database, backend, operations, metrics, nudgeRelay }, shutdown)
+    ? await listen(
+        options,
+        { database, backend, operations, metrics, nudgeRelay, watched },
+        shutdown,
+      )
     : undefined;
   return { operations, database, backend, urls, stop: shutdown.run };
+}
+
+/** What the process observes about itself. */
+interface Watched {
+  readonly checkHealth: () => Promise<HealthReport>;
+  readonly gatewayCalls: CallWatch;
+  readonly webhookCalls: CallWatch;
+}
+
+/** Watches the health of the process, whatever its roles: it logs each cause and its end. */
+function watchProcess(
+  { config, logger }: AppOptions,
+  parts: { database: Database; door: ObservableDoor; backend: QueueBackend; metrics: Metrics },
+  shutdown: Shutdown,
+): Watched {
+  const { database, door, backend, metrics } = parts;
+  const log = createFaultLog(logger);
+  const gatewayCalls = createCallWatch('gateway', log, metrics.setFailedInARow);
+  const webhookCalls = createCallWatch('webhook', log, metrics.setFailedInARow);
+  const checkHealth = createHealthCheck({
+    db: database.db,
+    backend,
+    door,
+    repeating: repeatingJobs(config.jobs.scanIntervalMs),
+    gatewayCalls,
+    webhookCalls,
+    webhookEndpointId: config.webhook && webhookEndpointId(config.webhook.url),
+  });
+  shutdown.own('health watch', watchHealth(checkHealth, log));
+  return { checkHealth, gatewayCalls, webhookCalls };
 }
 
 /** The time for jobs to store that their calls were aborted at a stop. */
@@ -152,27 +191,35 @@ function startWorkers(
     operations: OperationDependencies;
     metrics: Metrics;
     workerId: string;
+    watched: Watched;
   },
   shutdown: Shutdown,
 ): void {
-  const { backend, operations, metrics, workerId } = parts;
+  const { backend, operations, metrics, workerId, watched } = parts;
   const { oauthCallsPerSecondMax: callsPerSecondMax } = config.gateway;
   const oauthLimiter = createHostLimiter({
     reserve: async (host, waitMsMax) =>
       await reserveCall(operations.db, host, { callsPerSecondMax, waitMsMax }),
     inFlightMax: oauthCallsInFlightMax(config),
   });
-  const gateway = createGatewayClient(
-    { ...config.gateway, oauthLimiter },
-    metrics.observeGatewayCall,
-  );
+  const gateway = createGatewayClient({ ...config.gateway, oauthLimiter }, (call) => {
+    metrics.observeGatewayCall(call);
+    if (call.cause === 'aborted') return;
+    const { operation: target, host, cause: failure } = call;
+    watched.gatewayCalls.observe({ target, host, failure });
+  });
   shutdown.own('gateway client', gateway);
   const { url: proxyUrl, exceptFor } = config.gateway.proxy;
   if (proxyUrl !== undefined) {
     const proxy = new URL(proxyUrl).host;
     logger.info({ proxy, exceptFor }, 'calls to the gateway go through the proxy of HTTPS_PROXY');
   }
-  const webhooks = config.webhook && createWebhookSender(config.webhook);
+  const webhookHost = config.webhook === undefined ? '' : new URL(config.webhook.url).host;
+  const webhooks =
+    config.webhook &&
+    createWebhookSender(config.webhook, (failure) =>
+      watched.webhookCalls.observe({ target: 'delivery', host: webhookHost, failure }),
+    );
   if (webhooks !== undefined) shutdown.own('webhook sender', webhooks);
   // A wrong account is logged and does not stop the start: the worker still has to keep callbacks.
   void checkDefaultAccount(operations, gateway)
@@ -210,10 +257,12 @@ async function listen(
     operations: OperationDependencies;
     metrics: Metrics;
     nudgeRelay: () => void;
+    watched: Watched;
   },
   shutdown: Shutdown,
 ): Promise<{ public: string; private: string }> {
-  const { database, backend, operations, metrics, nudgeRelay } = parts;
+  const { database, backend, operations, metrics, nudgeRelay, watched } = parts;
+  metrics.onHealthScrape(watched.checkHealth);
   const accessTokens = openSubscribedReader({
     ...operations,
     listenUrl: config.database.listenUrl ?? databaseUrl,
@@ -248,10 +297,7 @@ async function listen(
     scanAgesMs: await findScanAges(database.db),
   }));
   const privateServer = createPrivateServer(config.privateHttp, {
-    readiness: async () => ({
-      database: await isAnswering(async () => await pingDatabase(database.db)),
-      queues: await isAnswering(backend.ping),
-    }),
+    readiness: watched.checkHealth,
     renderMetrics: metrics.render,
     boardQueues: queueNames.map(backend.queue),
     operations,
@@ -271,14 +317,4 @@ async function listen(
   const publicUrl = (await publicServer.listen()).url;
   shutdown.own('public listener', publicServer);
   return { public: publicUrl, private: privateUrl };
-}
-
-const answerWithinMs = 2_000;
-
-async function isAnswering(ask: () => Promise<void>): Promise<boolean> {
-  const late = (): Error => new Error('no answer in time');
-  return await withTimeout(ask(), answerWithinMs, late).then(
-    () => true,
-    () => false,
-  );
 }

@@ -142,6 +142,15 @@ export async function listAuditPartitions(db: Db): Promise<readonly string[]> {
   return rows.map((row) => row.name);
 }
 
+/** Whether the audit table can take rows of the current month. */
+export async function hasCurrentAuditPartition(db: Db): Promise<boolean> {
+  const { rows } = await sql<{ name: string }>`
+    select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'token_lifecycle.audit_event'::regclass
+      and c.relname = 'audit_event_' || to_char(now() at time zone 'UTC', 'YYYY_MM')`.execute(db);
+  return rows.length > 0;
+}
+
 /**
  * Whether a change of this tokenization was made on the evidence of this callback. It reads only
  * the audit rows of the tokenization, which have an index.

@@ -64,6 +64,15 @@ export interface TransitionDoor {
   readonly close: () => Promise<void>;
 }
 
+/** A door that tells how long it has been stuck. */
+export interface ObservableDoor extends TransitionDoor {
+  /**
+   * For how many milliseconds all statements have been in flight without one of them ending; 0
+   * while one is free. Other changes can't be committed in this time.
+   */
+  readonly stuckForMs: () => number;
+}
+
 /** Limits and observers of the transition door. */
 export interface TransitionDoorOptions {
   /** The most statements in flight. */
@@ -96,13 +105,15 @@ const batchMaxDefault = 500;
  * Two changes of one entity never share a statement, because a joined UPDATE would silently apply
  * only one of them. The later one waits for the earlier one.
  */
-export function createTransitionDoor(db: Db, options: TransitionDoorOptions = {}): TransitionDoor {
+export function createTransitionDoor(db: Db, options: TransitionDoorOptions = {}): ObservableDoor {
   const statementsMax = options.statementsMax ?? statementsMaxDefault;
   const batchMax = options.batchMax ?? batchMaxDefault;
   const idsInFlight = new Set<string>();
   const idleWaiters: (() => void)[] = [];
   let backlog: PendingChange[] = [];
   let statementsInFlight = 0;
+  /** When the last free statement was taken; undefined while one is free. */
+  let fullSinceMs: number | undefined;
   let isScheduled = false;
 
   function scheduleBatches(): void {
@@ -119,9 +130,11 @@ export function createTransitionDoor(db: Db, options: TransitionDoorOptions = {}
       const batch = takeBatchFromBacklog();
       if (batch.length === 0) return;
       statementsInFlight += 1;
+      if (statementsInFlight >= statementsMax) fullSinceMs = performance.now();
       for (const { prepared } of batch) idsInFlight.add(prepared.id);
       void commitBatch({ db, options }, batch).finally(() => {
         statementsInFlight -= 1;
+        fullSinceMs = undefined;
         for (const { prepared } of batch) idsInFlight.delete(prepared.id);
         if (backlog.length === 0 && statementsInFlight === 0) {
           for (const wake of idleWaiters.splice(0)) wake();
@@ -169,6 +182,7 @@ export function createTransitionDoor(db: Db, options: TransitionDoorOptions = {}
       if (backlog.length === 0 && statementsInFlight === 0) return;
       await new Promise<void>((resolve) => idleWaiters.push(resolve));
     },
+    stuckForMs: () => (fullSinceMs === undefined ? 0 : performance.now() - fullSinceMs),
   };
 }
 

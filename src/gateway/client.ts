@@ -105,10 +105,13 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Called after every call, for metrics. */
+/** Called after every call, for metrics and the log. */
 export type ObserveCall = (call: {
   readonly operation: string;
+  readonly host: string;
   readonly outcome: string;
+  /** Why the outcome is unknown, in one word. */
+  readonly cause: string | undefined;
   readonly durationMs: number;
 }) => void;
 
@@ -304,7 +307,7 @@ interface GatewayCall<Reply> {
 }
 
 function createCall(transport: Transport, observe: ObserveCall) {
-  return async function call<Reply extends { readonly kind: string }>({
+  return async function call<Reply extends { readonly kind: string; readonly cause?: string }>({
     operation,
     url,
     path,
@@ -316,7 +319,13 @@ function createCall(transport: Transport, observe: ObserveCall) {
     const startedAt = performance.now();
     const base = url.replace(/\/+$/, '');
     const reply = classify(await transport.post(base + path, headers, body, options?.signal));
-    observe({ operation, outcome: reply.kind, durationMs: performance.now() - startedAt });
+    observe({
+      operation,
+      host: new URL(url).host,
+      outcome: reply.kind,
+      cause: reply.cause,
+      durationMs: performance.now() - startedAt,
+    });
     return reply;
   };
 }

@@ -1,6 +1,7 @@
 import { fastify } from 'fastify';
 import type { Socket } from 'node:net';
 import { AppError } from '../domain/errors.ts';
+import type { HealthReport } from '../domain/health.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Secret } from '../security/secret.ts';
 import { type ApiOptions, type ApiPorts, registerApi, requestIdOf } from './api/register-api.ts';
@@ -13,8 +14,8 @@ import { registerMetrics } from './routes/metrics.ts';
 
 /** The dependencies of the private listener. */
 export interface PrivatePorts extends ApiPorts {
-  /** Whether each service that the worker depends on answers. */
-  readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
+  /** Whether the process can do its work, and why not. */
+  readonly readiness: () => Promise<HealthReport>;
   readonly renderMetrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
   readonly boardQueues: readonly BoardQueue[];
   readonly logger: Logger;

@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { type HealthReport, healthReasons } from '../domain/health.ts';
 import { type AccessTokenReadOutcome, accessTokenReadOutcomes } from '../domain/access-token.ts';
 
 /** The values that a scrape reads from PostgreSQL and the queues. */
@@ -54,6 +55,10 @@ export interface Metrics {
   readonly countAccessTokenRead: (outcome: AccessTokenReadOutcome) => void;
   /** Counts reads of access tokens that the read audit has lost. */
   readonly countUnrecordedReads: (unrecorded: readonly { readonly reads: number }[]) => void;
+  /** Sets how many calls of a target failed in a row. */
+  readonly setFailedInARow: (target: string, failures: number) => void;
+  /** Registers the health check that each scrape makes. */
+  readonly onHealthScrape: (check: () => Promise<HealthReport>) => void;
   /**
    * Registers what each scrape reads. A failing source leaves its gauges out and counts an error.
    */
@@ -81,6 +86,9 @@ export const metricTable = {
   token_worker_access_token_unrecorded_reads_total:
     'Reads of access tokens that were never written to the read audit; each is in the log',
   token_worker_scan_age_seconds: 'How long ago each repeating job ran, by job',
+  token_worker_calls_failed_in_a_row:
+    'Calls that failed in a row, by target: an operation of the gateway, or delivery of events; 0: the last one succeeded',
+  token_worker_health_cause: `1 while a health check fails, by check and reason: ${healthReasons.join(', ')}`,
   token_worker_scrape_errors_total: 'Scrapes that could not read the queues or the database',
 } as const;
 
@@ -127,6 +135,15 @@ export function createMetrics(): Metrics {
     labelNames: ['outcome'],
   });
   const unrecordedReads = new Counter(common('token_worker_access_token_unrecorded_reads_total'));
+  const failedInARow = new Gauge({
+    ...common('token_worker_calls_failed_in_a_row'),
+    labelNames: ['target'],
+  });
+  const healthCauses = new Gauge({
+    ...common('token_worker_health_cause'),
+    labelNames: ['check', 'reason'],
+  });
+  const healthChecks: (() => Promise<HealthReport>)[] = [];
   const scrape = createScrape(common);
 
   return {
@@ -142,9 +159,17 @@ export function createMetrics(): Metrics {
     countAccessTokenRead: (outcome) => reads.inc({ outcome }),
     countUnrecordedReads: (unrecorded) =>
       unrecordedReads.inc(unrecorded.reduce((sum, one) => sum + one.reads, 0)),
+    setFailedInARow: (target, failures) => failedInARow.set({ target }, failures),
+    onHealthScrape: (check) => healthChecks.push(check),
     onScrape: scrape.register,
     async render() {
       await scrape.read();
+      healthCauses.reset();
+      for (const checkHealth of healthChecks) {
+        for (const { check, reason } of (await checkHealth()).causes) {
+          healthCauses.set({ check, reason }, 1);
+        }
+      }
       return { contentType: registry.contentType, body: await registry.metrics() };
     },
   };

@@ -1,15 +1,7 @@
 import { AppError } from '../domain/errors.ts';
 import { storeFaultWord } from '../domain/store-fault.ts';
+import { createFaultLog } from './fault-log.ts';
 import type { Logger } from './logger.ts';
-
-const intervalMsDefault = 60_000;
-
-/** What was logged last of one message and cause. */
-interface LoggedFault {
-  readonly loggedAtMs: number;
-  /** How often it came since then. */
-  unlogged: number;
-}
 
 /**
  * A logger that names the cause of each fault of PostgreSQL or Redis, such as OOM or 57P03, and
@@ -18,24 +10,16 @@ interface LoggedFault {
  */
 export function quietStoreFaults(
   logger: Logger,
-  { intervalMs = intervalMsDefault }: { readonly intervalMs?: number } = {},
+  options: { readonly intervalMs?: number } = {},
 ): Logger {
-  const logged = new Map<string, LoggedFault>();
+  const log = createFaultLog(logger, options);
   const quiet =
     (level: 'warn' | 'error') =>
     (fields: object, message: string): void => {
       const storeFault = causeOf('error' in fields ? fields.error : undefined);
       if (storeFault === undefined) return logger[level](fields, message);
-      const key = `${storeFault} ${message}`;
-      const nowMs = performance.now();
-      const last = logged.get(key);
-      if (last !== undefined && nowMs - last.loggedAtMs < intervalMs) {
-        last.unlogged += 1;
-        return;
-      }
-      logged.set(key, { loggedAtMs: nowMs, unlogged: 0 });
-      const repeated = last === undefined || last.unlogged === 0 ? {} : { repeated: last.unlogged };
-      logger[level]({ ...fields, storeFault, ...repeated }, message);
+      const cause = `${storeFault} ${message}`;
+      log.fault({ cause, level, fields: { ...fields, storeFault }, message });
     };
   return {
     debug: (fields, message) => logger.debug(fields, message),

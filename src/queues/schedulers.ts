@@ -4,6 +4,7 @@ import { findScanAges } from '../db/scan-runs.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { RepeatingJob } from '../jobs/registry.ts';
 import type { QueueBackend } from './backend.ts';
+import { findLateScans, lateScansEveryMs } from './late-scans.ts';
 
 /** Keeps the repeating jobs scheduled. */
 export interface Schedulers {
@@ -18,8 +19,6 @@ export interface SchedulersOptions {
   readonly logger: Logger;
 }
 
-/** A job that has not run for this many intervals is late. */
-const lateIntervals = 4;
 const watchFloorMs = 1_000;
 
 /**
@@ -32,7 +31,6 @@ export async function startSchedulers(options: SchedulersOptions): Promise<Sched
   await withAdvisoryLock(options.db, 'schedulers', async () => await upsertAll(options, repeating));
 
   const watchedSinceMs = performance.now();
-  const shortestMs = Math.min(...repeating.map(({ everyMs }) => everyMs));
   let watching: Promise<void> = Promise.resolve();
   const timer = setInterval(
     () => {
@@ -42,7 +40,7 @@ export async function startSchedulers(options: SchedulersOptions): Promise<Sched
           logger.warn({ error }, 'the watchdog could not read when the scans ran; trying again');
         });
     },
-    Math.max(watchFloorMs, shortestMs * lateIntervals),
+    Math.max(watchFloorMs, lateScansEveryMs(repeating)),
   );
   return {
     async close() {
@@ -86,11 +84,7 @@ async function replaceAll(
  */
 async function reviveLate(options: SchedulersOptions, watchedSinceMs: number): Promise<void> {
   const ages = await findScanAges(options.db);
-  const watchedForMs = performance.now() - watchedSinceMs;
-  const late = options.repeating.filter(({ job, everyMs }) => {
-    const ageMs = Math.min(ages.get(job.name) ?? Infinity, watchedForMs);
-    return ageMs > everyMs * lateIntervals;
-  });
+  const late = findLateScans(options.repeating, ages, performance.now() - watchedSinceMs);
   if (late.length === 0) return;
   options.logger.error(
     { scans: late.map(({ job }) => job.name), code: 'scan_late' },

@@ -73,8 +73,14 @@ const breakerDefault = {
   halfOpenAfterMs: 60_000,
 };
 
+/** Receives each attempt: why it failed, in one word; undefined: it was delivered. */
+export type ObserveAttempt = (failure: string | undefined) => void;
+
 /** Creates the sender. It connects at the first event. */
-export function createWebhookSender(options: WebhookSenderOptions): WebhookSender {
+export function createWebhookSender(
+  options: WebhookSenderOptions,
+  observe: ObserveAttempt = () => undefined,
+): WebhookSender {
   const { url, secrets, allowPrivate, lookup, proxyUrl, timeoutMs = timeoutMsDefault } = options;
   const dispatcher = createSafeDispatcher({
     allowPrivate,
@@ -114,7 +120,12 @@ export function createWebhookSender(options: WebhookSenderOptions): WebhookSende
     url,
     async send(message) {
       try {
-        return await breaker.execute(async () => await attempt(message));
+        return await breaker.execute(async () => {
+          const result = await attempt(message);
+          // An attempt that the worker ended says nothing about the receiver.
+          if (message.signal?.aborted !== true) observe(failureOf(result));
+          return result;
+        });
       } catch (error) {
         if (error instanceof BrokenCircuitError) return { kind: 'breaker_open' };
         throw error;
@@ -122,6 +133,11 @@ export function createWebhookSender(options: WebhookSenderOptions): WebhookSende
     },
     close: async () => await dispatcher.destroy(),
   };
+}
+
+function failureOf(result: WebhookResult): string | undefined {
+  if (result.kind === 'rejected') return `http_${Math.floor(result.status / 100)}xx`;
+  return result.kind === 'unreachable' ? result.cause : undefined;
 }
 
 function createBreaker({

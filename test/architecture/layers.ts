@@ -65,6 +65,8 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     'callback',
     'jobs',
   ],
+  // What a process checks about itself.
+  health: ['domain', 'observability', 'db', 'type jobs', 'queues'],
   http: [
     'domain',
     'cache',
@@ -112,6 +114,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     'credential',
     'jobs',
     'queues',
+    'health',
     'http',
     'shutdown.ts',
     'job-settings.ts',
@@ -134,6 +137,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     'callback',
     'credential',
     'queues',
+    'health',
     'http',
     'sandbox',
   ],

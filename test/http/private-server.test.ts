@@ -1,4 +1,5 @@
 import { afterEach, describe, expect } from 'vitest';
+import { summarizeHealth } from '../../src/domain/health.ts';
 import { createPrivateServer, type PrivatePorts } from '../../src/http/private-server.ts';
 import type { HttpServer } from '../../src/http/public-server.ts';
 import { createLogger } from '../../src/observability/logger.ts';
@@ -34,7 +35,7 @@ async function start(
       operations: noOperations,
       accessTokens: noAccessTokens,
       observeApiRequest: () => undefined,
-      readiness: async () => ({ database: true, queues: true }),
+      readiness: async () => summarizeHealth(['database', 'queues'], []),
       renderMetrics: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' }),
       boardQueues: [],
       logger: createLogger({ level: 'silent' }),
@@ -51,13 +52,43 @@ function login(user: string, secret: string): { authorization: string } {
 
 describe('health', () => {
   test('live is 200 while a service fails, and ready is 503 and names the service', async () => {
-    const url = await start({ readiness: async () => ({ database: true, queues: false }) });
+    const url = await start({
+      readiness: async () =>
+        summarizeHealth(
+          ['database', 'queues'],
+          [{ check: 'queues', reason: 'read_only', error: new Error('canary') }],
+        ),
+    });
     expect((await fetch(`${url}/health/live`)).status).toBe(200);
     const ready = await fetch(`${url}/health/ready`);
     expect(ready.status).toBe(503);
     expect(await ready.json()).toEqual({
       status: 'not_ready',
       checks: { database: true, queues: false },
+      causes: [{ check: 'queues', reason: 'read_only' }],
+    });
+  });
+
+  test('ready is 200 while work only waits, and names what it waits for', async () => {
+    const url = await start({
+      readiness: async () =>
+        summarizeHealth(
+          ['queues', 'scans'],
+          [
+            { check: 'queues', reason: 'paused', names: ['notify'] },
+            { check: 'scans', reason: 'late', names: ['reconciliation.scan'] },
+          ],
+        ),
+    });
+    const ready = await fetch(`${url}/health/ready`);
+    expect(ready.status).toBe(200);
+    expect(await ready.json()).toEqual({
+      status: 'degraded',
+      checks: { queues: false, scans: false },
+      causes: [
+        { check: 'queues', reason: 'paused', names: ['notify'] },
+        { check: 'scans', reason: 'late', names: ['reconciliation.scan'] },
+      ],
     });
   });
 

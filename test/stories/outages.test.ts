@@ -57,7 +57,11 @@ describe('outages', () => {
       const ready = await fetch(`${worker.app.urls?.private}/health/ready`);
       expect([ready.status, await ready.json()]).toEqual([
         503,
-        { status: 'not_ready', checks: { database: true, queues: false } },
+        expect.objectContaining({
+          status: 'not_ready',
+          checks: expect.objectContaining({ database: true, queues: false }),
+          causes: [{ check: 'queues', reason: 'no_answer' }],
+        }),
       ]);
       expect((await fetch(`${worker.app.urls?.private}/health/live`)).status).toBe(200);
 

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { apiScopes } from '../../../src/domain/api-key.ts';
 import { errorCodes } from '../../../src/domain/errors.ts';
 import { kindOf } from '../../../src/http/api/problem.ts';
+import { summarizeHealth } from '../../../src/domain/health.ts';
 import { createPrivateServer } from '../../../src/http/private-server.ts';
 import type { HttpServer } from '../../../src/http/public-server.ts';
 import { apiRoutes } from '../../../src/http/routes/v1/api-routes.ts';
@@ -26,7 +27,7 @@ beforeAll(async () => {
       api: { keys: [], requestsPerMinuteMax: 6_000 },
     },
     {
-      readiness: async () => ({}),
+      readiness: async () => summarizeHealth([], []),
       renderMetrics: async () => ({ contentType: 'text/plain', body: '' }),
       boardQueues: [],
       operations: noOperations,

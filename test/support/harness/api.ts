@@ -2,6 +2,7 @@ import { loadConfig } from '../../../src/config/config.ts';
 import type { Db } from '../../../src/db/database.ts';
 import type { TransitionDoor } from '../../../src/db/transition-door.ts';
 import { type ApiScope, apiScopes } from '../../../src/domain/api-key.ts';
+import { summarizeHealth } from '../../../src/domain/health.ts';
 import { createPrivateServer } from '../../../src/http/private-server.ts';
 import type { OperationDependencies } from '../../../src/execution/dependencies.ts';
 import { addApiKey } from '../../../src/http/api/store-api-key.ts';
@@ -104,7 +105,7 @@ export async function startTestApi(
   await storeDefaultCredential(operations);
   const logs: string[] = [];
   const server = createPrivateServer(config.privateHttp, {
-    readiness: async () => ({}),
+    readiness: async () => summarizeHealth([], []),
     renderMetrics: async () => ({ contentType: 'text/plain', body: '' }),
     boardQueues: [],
     operations,

@@ -10,6 +10,8 @@ export interface PostgresProxy {
    * notifications.
    */
   readonly setMode: (mode: ProxyMode) => void;
+  /** The connections of clients that are open now. */
+  readonly connections: () => number;
   /** Breaks every connection. */
   readonly cut: () => void;
   /** Breaks every connection and accepts no more. */
@@ -32,7 +34,10 @@ export async function openPostgresProxy(url: string): Promise<PostgresProxy> {
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.on('error', () => undefined);
-      socket.on('close', () => [client, upstream].forEach((one) => one.destroy()));
+      socket.on('close', () => {
+        sockets.delete(socket);
+        for (const one of [client, upstream]) one.destroy();
+      });
     }
     client.on('data', (bytes) => mode !== 'black_hole' && upstream.write(bytes));
     let rest: Buffer = Buffer.alloc(0);
@@ -63,6 +68,8 @@ export async function openPostgresProxy(url: string): Promise<PostgresProxy> {
     setMode(next) {
       mode = next;
     },
+    // Each client has a connection to the server.
+    connections: () => sockets.size / 2,
     cut,
     async close() {
       cut();

@@ -1,0 +1,85 @@
+/** What a worker process checks about itself, in the order of the answer of `/health/ready`. */
+export const healthChecks = [
+  'database',
+  'audit_partition',
+  'transition_door',
+  'queues',
+  'scans',
+  'gateway',
+  'webhook',
+] as const;
+
+export type HealthCheckName = (typeof healthChecks)[number];
+
+/** Why a check fails. */
+export const healthReasons = [
+  // A store gave no answer in time, or its connection failed.
+  'no_answer',
+  // The server was demoted to a replica, or was set to read only.
+  'read_only',
+  // The server has no memory or disk left.
+  'full',
+  // The server refused the write for another reason.
+  'refused',
+  // The audit table has no partition for the current month.
+  'missing',
+  // Every statement of the transition door has waited for too long.
+  'exhausted',
+  // A queue was paused.
+  'paused',
+  // A repeating job has not run for several intervals.
+  'late',
+  // Every call fails.
+  'failing',
+  // The webhook address was disabled.
+  'disabled',
+] as const;
+
+export type HealthReason = (typeof healthReasons)[number];
+
+/** Why a process is not ready, or degraded. */
+export interface HealthCause {
+  readonly check: HealthCheckName;
+  readonly reason: HealthReason;
+  /** The queues, jobs or operations that it is about. */
+  readonly names?: readonly string[];
+  /** The underlying error, for the log. It is never in an answer. */
+  readonly error?: unknown;
+}
+
+/** `degraded`: the process accepts work, and some of it waits. */
+export type HealthStatus = 'ok' | 'degraded' | 'not_ready';
+
+/** The result of all checks. */
+export interface HealthReport {
+  readonly status: HealthStatus;
+  /** Whether each check passed. A check that needs a store that is away is missing. */
+  readonly checks: Readonly<Partial<Record<HealthCheckName, boolean>>>;
+  readonly causes: readonly HealthCause[];
+}
+
+/** Causes for which a process gets no more requests: it could not commit what it is sent. */
+const blockingChecks: ReadonlySet<HealthCheckName> = new Set([
+  'database',
+  'audit_partition',
+  'transition_door',
+  'queues',
+]);
+
+/**
+ * Sums up the checks that were made. Work that waits is no reason to send a process no requests:
+ * callbacks of the gateway would then be refused at the moment when they matter most.
+ */
+export function summarizeHealth(
+  made: readonly HealthCheckName[],
+  causes: readonly HealthCause[],
+): HealthReport {
+  const isBlocking = ({ check, reason }: HealthCause): boolean =>
+    blockingChecks.has(check) && reason !== 'paused';
+  const failed = new Set(causes.map(({ check }) => check));
+  return {
+    status: causes.some(isBlocking) ? 'not_ready' : causes.length > 0 ? 'degraded' : 'ok',
+    checks: Object.fromEntries(made.map((check) => [check, !failed.has(check)])),
+    causes,
+  };
+}

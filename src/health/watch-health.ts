@@ -1,0 +1,57 @@
+import type { HealthCause, HealthReport } from '../domain/health.ts';
+import type { FaultLog } from '../observability/fault-log.ts';
+
+/** A running watch. */
+export interface HealthWatch {
+  readonly close: () => Promise<void>;
+}
+
+const everyMsDefault = 10_000;
+
+/**
+ * Checks the health of a process at intervals and logs each cause: once when it comes, then once
+ * per interval of the log, and once when it is over. A process that no probe asks has a log too.
+ */
+export function watchHealth(
+  check: () => Promise<HealthReport>,
+  log: FaultLog,
+  { everyMs = everyMsDefault }: { readonly everyMs?: number } = {},
+): HealthWatch {
+  let present = new Map<string, HealthCause>();
+  let checking: Promise<void> = Promise.resolve();
+
+  async function checkOnce(): Promise<void> {
+    const { status, causes } = await check();
+    const found = new Map(causes.map((cause) => [`${cause.check} ${cause.reason}`, cause]));
+    for (const [key, { check: name, reason, names, error }] of found) {
+      // A watch of calls has its own line about each operation.
+      if (reason === 'failing') continue;
+      log.fault({
+        cause: key,
+        level: 'error',
+        fields: {
+          check: name,
+          reason,
+          status,
+          ...(names === undefined ? {} : { names }),
+          ...(error === undefined ? {} : { error }),
+        },
+        message: 'a health check fails',
+      });
+    }
+    for (const [key, { check: name, reason }] of present) {
+      if (!found.has(key)) log.over(key, { check: name, reason }, 'a health check passes again');
+    }
+    present = found;
+  }
+
+  const timer = setInterval(() => {
+    checking = checking.then(checkOnce);
+  }, everyMs);
+  return {
+    async close() {
+      clearInterval(timer);
+      await checking;
+    },
+  };
+}

@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { openShop } from '../support/harness/shop.ts';
+import { test } from '../support/harness/worker-test.ts';
+import type { TestWorker } from '../support/harness/worker.ts';
+
+/** The log lines of a worker with this message. */
+function linesOf({ logs }: TestWorker, message: string): Record<string, unknown>[] {
+  return logs
+    .map((line): Record<string, unknown> => JSON.parse(line))
+    .filter(({ msg }) => msg === message);
+}
+
+async function getPrivate({ app }: TestWorker, path: string): Promise<string> {
+  return await (await fetch(`${app.urls?.private}${path}`)).text();
+}
+
+describe('a partner that fails every call', () => {
+  test('a gateway: a log line at once, a gauge, a degraded readiness, and a line at the end', async ({
+    startWorker,
+  }) => {
+    const worker = await startWorker();
+    worker.sandbox.setFaults({ errorRate5xx: 1, faultEndpoints: ['create', 'query'] });
+    const { host } = new URL(worker.sandbox.url);
+    await openShop(worker).accept({ remark: 'sandbox:direct' });
+    const [first] = await eventually('the first failure is logged', () => {
+      const lines = linesOf(worker, 'a call to the gateway failed');
+      return lines.length > 0 && lines;
+    });
+    expect(first).toMatchObject({ target: 'create', host, reason: 'http_5xx', level: 40 });
+    const [failing] = await eventually('all fail', () => {
+      const lines = linesOf(worker, 'every call to the gateway fails');
+      return lines.length > 0 && lines;
+    });
+    expect(failing).toMatchObject({ target: 'query', host, reason: 'http_5xx', level: 50 });
+    expect(JSON.parse(await getPrivate(worker, '/health/ready'))).toMatchObject({
+      status: 'degraded',
+      checks: { gateway: false, database: true, queues: true },
+      causes: [{ check: 'gateway', reason: 'failing', names: ['query'] }],
+    });
+    const metrics = await getPrivate(worker, '/metrics');
+    expect(metrics).toMatch(/^token_worker_calls_failed_in_a_row\{target="query"\} [3-9]/m);
+    expect(metrics).toContain('token_worker_health_cause{check="gateway",reason="failing"} 1');
+    worker.sandbox.setFaults({ errorRate5xx: 0 });
+    await eventually(
+      'the end is logged',
+      () => linesOf(worker, 'the gateway answers again').length === 1,
+    );
+    expect(linesOf(worker, 'every call to the gateway fails')).toHaveLength(1);
+    expect(JSON.parse(await getPrivate(worker, '/health/ready')).status).toBe('ok');
+  });
+
+  test('a webhook: a log line at once, a gauge, a degraded readiness, and a line at the end', async ({
+    startWorker,
+    receiver,
+  }) => {
+    receiver.answers.push(...Array.from({ length: 4 }, () => ({ status: 500 })));
+    const worker = await startWorker({
+      env: {
+        MERCHANT_WEBHOOK_URL: receiver.url,
+        MERCHANT_WEBHOOK_SECRETS: `whsec_${randomBytes(32).toString('base64')}`,
+        MERCHANT_WEBHOOK_ALLOW_PRIVATE: 'true',
+        MERCHANT_WEBHOOK_SCHEDULE_MS: '0,100,200,300,1500,1500',
+      },
+    });
+    await openShop(worker).accept({ remark: 'sandbox:direct' });
+    const { host } = new URL(receiver.url);
+    await eventually(
+      'no event is delivered',
+      () => linesOf(worker, 'no event can be delivered').length > 0,
+    );
+    expect(linesOf(worker, 'an event could not be delivered')).toMatchObject([
+      { target: 'delivery', host, reason: 'http_5xx', level: 40 },
+    ]);
+    expect(JSON.parse(await getPrivate(worker, '/health/ready'))).toMatchObject({
+      status: 'degraded',
+      causes: [{ check: 'webhook', reason: 'failing' }],
+    });
+    expect(await getPrivate(worker, '/metrics')).toMatch(
+      /^token_worker_calls_failed_in_a_row\{target="delivery"\} [3-9]/m,
+    );
+    await eventually(
+      'the end is logged',
+      () => linesOf(worker, 'events are delivered again').length === 1,
+    );
+    expect(await getPrivate(worker, '/metrics')).toContain(
+      'token_worker_calls_failed_in_a_row{target="delivery"} 0',
+    );
+  });
+});

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Config } from './config/config.ts';
 import { type Database, openDatabase } from './db/database.ts';
+import { ensureAuditPartitions } from './db/audit.ts';
 import { countAccessTokens } from './db/access-tokens.ts';
 import { reserveCall } from './db/host-rate-limit.ts';
 import { findScanAges } from './db/scan-runs.ts';
@@ -9,7 +10,7 @@ import { listenTo } from './db/listen.ts';
 import { readOutboxBacklog } from './db/outbox.ts';
 import { countTokenizations } from './db/tokenizations.ts';
 import { createTransitionDoor, type ObservableDoor } from './db/transition-door.ts';
-import type { HealthReport } from './domain/health.ts';
+import type { HealthCause, HealthReport } from './domain/health.ts';
 import { queueNames } from './domain/queue-names.ts';
 import type { Role } from './domain/roles.ts';
 import { createGatewayClient } from './gateway/client.ts';
@@ -177,7 +178,11 @@ function watchProcess(
     webhookCalls,
     webhookEndpointId: config.webhook && webhookEndpointId(config.webhook.url),
   });
-  shutdown.own('health watch', watchHealth(checkHealth, log));
+  // Without the partition no change of state commits, and its job may be hours away.
+  const mend = async ({ check }: HealthCause): Promise<void> => {
+    if (check === 'audit_partition') await ensureAuditPartitions(database.db);
+  };
+  shutdown.own('health watch', watchHealth(checkHealth, log, { mend }));
   return { checkHealth, gatewayCalls, webhookCalls };
 }
 

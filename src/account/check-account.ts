@@ -19,26 +19,36 @@ export async function checkDefaultAccount(
   return await checkAccount(openAccount(keyring, row), gateway);
 }
 
-/** Asks the gateway whether it accepts an account. */
+/**
+ * Asks the gateway whether it accepts an account.
+ *
+ * @param name the name of its credential; `default` may come from the environment
+ */
 export async function checkAccount(
   account: AcceptPaymentsAccount,
   gateway: Pick<GatewayClient, 'checkAccount'>,
+  name = 'default',
 ): Promise<AccountCheck> {
+  const which = name === 'default' ? 'the account' : `the account of "${name}"`;
+  const remedy =
+    name === 'default'
+      ? 'OCEANPAYMENT_ACCOUNT, OCEANPAYMENT_TERMINAL or OCEANPAYMENT_SECURE_CODE'
+      : `its secure code with "token-worker credentials rotate ${name} --family accept_payments"`;
   const reply = await gateway.checkAccount(account);
   switch (reply.kind) {
     case 'done':
-      return { isGood: true, sentence: 'the gateway accepts the account' };
+      return { isGood: true, sentence: `the gateway accepts ${which}` };
     case 'refused':
       return {
         isGood: false,
         sentence:
-          `the gateway refuses the account (code ${reply.gatewayCode}): correct OCEANPAYMENT_ACCOUNT, ` +
-          'OCEANPAYMENT_TERMINAL or OCEANPAYMENT_SECURE_CODE, and have this address registered',
+          `the gateway refuses ${which} (code ${reply.gatewayCode}): correct ${remedy}, ` +
+          'and have this address registered',
       };
     case 'unknown':
       return {
         isGood: false,
-        sentence: `the gateway gave no clear answer (${reply.cause}): look at OCEANPAYMENT_CHECKOUT_URL, HTTPS_PROXY and the network`,
+        sentence: `the gateway gave no clear answer about ${which} (${reply.cause}): look at OCEANPAYMENT_CHECKOUT_URL, HTTPS_PROXY and the network`,
       };
   }
 }

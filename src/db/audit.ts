@@ -123,10 +123,14 @@ export async function findTimeline(
   return await after.limit(page.rowsMax).execute();
 }
 
-/**
- * Creates the missing audit partitions of this month and the next `monthsAhead`; returns how many.
- */
-export async function ensureAuditPartitions(db: Db, monthsAhead: number): Promise<number> {
+/** For how many months after this one the audit table has partitions. */
+export const auditMonthsAhead = 3;
+
+/** Creates the missing audit partitions of this month and the next ones; returns how many. */
+export async function ensureAuditPartitions(
+  db: Db,
+  monthsAhead = auditMonthsAhead,
+): Promise<number> {
   const { rows } = await sql<{ created: number }>`
     select token_lifecycle.ensure_audit_partitions(${monthsAhead}) as created`.execute(db);
   return rows[0]?.created ?? 0;

@@ -111,6 +111,17 @@ export async function findOpcardEnvironments(
   return rows.map(({ environment }) => environment);
 }
 
+/** Every active credential with its sealed secrets, by name. */
+export async function listActiveCredentials(db: Db): Promise<readonly CredentialRow[]> {
+  return await db
+    .selectFrom('credential')
+    .selectAll()
+    .where('state', '=', 'active')
+    .orderBy('name')
+    .orderBy('family')
+    .execute();
+}
+
 /** A credential as an operator may see it, without secrets. */
 export interface ListedCredential extends Pick<
   CredentialRow,

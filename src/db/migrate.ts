@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import { type Migration, type MigrationResultSet, Migrator } from 'kysely/migration';
 import { AppError } from '../domain/errors.ts';
+import { auditMonthsAhead } from './audit.ts';
 import { migrations } from './migrations.ts';
 import { createPool } from './pool.ts';
 import { applicationRole, inspectServer } from './server.ts';
@@ -42,6 +43,8 @@ export async function migrate(
     });
     const outcome = await migrator.migrateToLatest();
     if (outcome.error !== undefined) throw migrationFault(outcome);
+    // A database without the partition of this month refuses every change; this run mends it.
+    await sql`select token_lifecycle.ensure_audit_partitions(${auditMonthsAhead})`.execute(db);
     await ensureRoleCanBeSet(db);
     return { applied: (outcome.results ?? []).map((result) => result.migrationName) };
   } finally {

@@ -6,6 +6,14 @@ export interface HealthWatch {
   readonly close: () => Promise<void>;
 }
 
+/** The options of a watch. */
+export interface HealthWatchOptions {
+  /** Default: 10,000. */
+  readonly everyMs?: number;
+  /** Mends a cause that a process can mend itself. A fault of it is ignored: the cause remains. */
+  readonly mend?: (cause: HealthCause) => Promise<void>;
+}
+
 const everyMsDefault = 10_000;
 
 /**
@@ -15,7 +23,7 @@ const everyMsDefault = 10_000;
 export function watchHealth(
   check: () => Promise<HealthReport>,
   log: FaultLog,
-  { everyMs = everyMsDefault }: { readonly everyMs?: number } = {},
+  { everyMs = everyMsDefault, mend = async () => undefined }: HealthWatchOptions = {},
 ): HealthWatch {
   let present = new Map<string, HealthCause>();
   let checking: Promise<void> = Promise.resolve();
@@ -43,6 +51,7 @@ export function watchHealth(
       if (!found.has(key)) log.over(key, { check: name, reason }, 'a health check passes again');
     }
     present = found;
+    for (const cause of causes) await mend(cause).catch(() => undefined);
   }
 
   const timer = setInterval(() => {

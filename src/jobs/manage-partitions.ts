@@ -3,8 +3,6 @@ import { scanPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { defineJob, done } from '../execution/define-job.ts';
 
-const monthsAhead = 3;
-
 /** `partition.manage` creates the audit table's monthly partitions ahead of time. */
 export const managePartitions = defineJob({
   name: 'partition.manage',
@@ -15,7 +13,7 @@ export const managePartitions = defineJob({
   isRepeating: true,
   emits: [],
   async run(_, { db, logger }) {
-    const created = await ensureAuditPartitions(db, monthsAhead);
+    const created = await ensureAuditPartitions(db);
     if (created > 0) logger.info({ created }, 'audit partitions created');
     return done(created > 0 ? 'created' : 'nothing_due');
   },

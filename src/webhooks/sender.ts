@@ -39,6 +39,9 @@ export interface WebhookMessage {
   readonly signal?: AbortSignal;
 }
 
+/** Why an attempt got no answer. */
+export type UnreachableCause = 'timeout' | 'connection' | 'address_forbidden';
+
 /**
  * The result of an attempt. Only 2xx is success. A redirect is not followed and counts as rejected.
  */
@@ -49,10 +52,7 @@ export type WebhookResult =
       readonly status: number;
       readonly retryAfterMs: number | undefined;
     }
-  | {
-      readonly kind: 'unreachable';
-      readonly cause: 'timeout' | 'connection' | 'address_forbidden';
-    }
+  | { readonly kind: 'unreachable'; readonly cause: UnreachableCause }
   | { readonly kind: 'breaker_open' };
 
 /**
@@ -61,6 +61,8 @@ export type WebhookResult =
 export interface WebhookSender {
   readonly url: string;
   readonly send: (message: WebhookMessage) => Promise<WebhookResult>;
+  /** Whether the receiver answers HTTP at all. It sends no event, and any status is an answer. */
+  readonly probe: () => Promise<'answers' | UnreachableCause>;
   readonly close: () => Promise<void>;
 }
 
@@ -131,6 +133,16 @@ export function createWebhookSender(
         throw error;
       }
     },
+    async probe() {
+      const timeout = AbortSignal.timeout(timeoutMs);
+      try {
+        const response = await request(url, { method: 'HEAD', dispatcher, signal: timeout });
+        await response.body.dump({ limit: responseBytesMax });
+        return 'answers';
+      } catch (error) {
+        return causeOf(error, timeout);
+      }
+    },
     close: async () => await dispatcher.destroy(),
   };
 }
@@ -169,10 +181,7 @@ function retryAfterOf(header: string | string[] | undefined): number | undefined
   return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now());
 }
 
-function causeOf(
-  error: unknown,
-  timeout: AbortSignal,
-): Extract<WebhookResult, { kind: 'unreachable' }>['cause'] {
+function causeOf(error: unknown, timeout: AbortSignal): UnreachableCause {
   if (timeout.aborted) return 'timeout';
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'ADDRESS_FORBIDDEN') return 'address_forbidden';

@@ -15,6 +15,7 @@ test('a cause is logged once with its reason, and once when it is over', async (
   });
   const error = Object.assign(new Error('canary'), { code: '25006' });
   let causes: readonly HealthCause[] = [{ check: 'database', reason: 'read_only', error }];
+  const mended = new Set<string>();
   let checks = 0;
   const watch = watchHealth(
     async () => {
@@ -22,7 +23,13 @@ test('a cause is logged once with its reason, and once when it is over', async (
       return summarizeHealth(['database'], causes);
     },
     createFaultLog(logger),
-    { everyMs: 5 },
+    {
+      everyMs: 5,
+      async mend({ check }) {
+        mended.add(check);
+        throw new Error('it cannot be mended');
+      },
+    },
   );
   onTestFinished(watch.close);
   await eventually('ten checks were made', () => checks >= 10);
@@ -36,6 +43,7 @@ test('a cause is logged once with its reason, and once when it is over', async (
       error: { code: '25006' },
     },
   ]);
+  expect([...mended]).toEqual(['database']);
   causes = [];
   await eventually('the end is logged', () => lines.length === 2);
   expect(lines[1]).toMatchObject({ level: 30, check: 'database', reason: 'read_only' });

@@ -5,14 +5,13 @@ import { isDatabaseOutage } from '../../src/db/faults.ts';
 import { errorCodeOf } from '../../src/domain/errors.ts';
 import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
 import { requestPayload } from '../support/builders.ts';
+import { deployRequests as requests } from '../support/faults/deploys.ts';
 import { eventually } from '../support/eventually.ts';
 import { redirectWithoutPush } from '../support/harness/job-harness.ts';
 import type { TestWorker } from '../support/harness/worker.ts';
 import { test } from '../support/harness/worker-test.ts';
 import { setAway } from '../support/services/database.ts';
 
-/** The suite has few requests; `DEPLOY_REQUESTS=1000` runs the whole proof. */
-const requests = Number(process.env['DEPLOY_REQUESTS'] ?? '80');
 const restarts = 3;
 
 test(

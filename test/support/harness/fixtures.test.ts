@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { describe, expect, inject } from 'vitest';
 import { openDatabase, pingDatabase, withClient } from '../../../src/db/database.ts';
+import { schemaVersion } from '../../../src/db/schema-version.ts';
 import { createTestDatabase } from '../services/database.ts';
 import { eventually } from '../eventually.ts';
 import { redisPlace, test } from './fixtures.ts';
@@ -83,7 +84,7 @@ describe('test database', () => {
       const { rows } = await client.query(
         `select obj_description('token_lifecycle'::regnamespace) as comment`,
       );
-      expect(rows).toEqual([{ comment: null }]);
+      expect(rows).toEqual([{ comment: schemaVersion }]);
     });
     await next.drop();
   });

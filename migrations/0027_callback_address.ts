@@ -5,8 +5,8 @@ import { type Kysely, sql } from 'kysely';
  * keeps the digests; `callback.is_addressed` says that a message came to the URL of its request, so
  * that `tokenization_id` is known whatever the message says.
  *
- * Lock: ACCESS EXCLUSIVE on tokenization and callback for the columns, a change of the catalogue
- * only; building the indexes blocks writes to tokenization.
+ * Lock: ACCESS EXCLUSIVE on tokenization and callback for the columns, held while the two indexes
+ * on tokenization are built; no row is in them yet.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`

@@ -18,9 +18,10 @@ export interface MigrationReport {
 const statementTimeoutDefaultMs = 60_000;
 
 /**
- * Brings schema `token_lifecycle` up to date, as the owner that the URL logs in as. All pending
- * migrations commit together or not at all, under an advisory lock: any number of processes may
- * call this at once. Throws `database_schema_outdated` with the reason of a failure.
+ * Brings schema `token_lifecycle` up to date, as the owner that the URL logs in as. Each migration
+ * commits by itself, so that its locks last no longer than it does, under an advisory lock: any
+ * number of processes may call this at once. Throws `database_schema_outdated` with the reason of a
+ * failure; the migrations before the one that failed are in place.
  */
 export async function migrate(
   databaseUrl: string,
@@ -41,16 +42,29 @@ export async function migrate(
       provider: { getMigrations: async () => namedMigrations },
       migrationTableSchema: 'token_lifecycle',
     });
-    const outcome = await migrator.migrateToLatest();
-    if (outcome.error !== undefined) throw migrationFault(outcome);
+    const applied = await applyPending(migrator);
     // A database without the partition of this month refuses every change; this run mends it.
     await sql`select token_lifecycle.ensure_audit_partitions(${auditMonthsAhead})`.execute(db);
     await ensureRoleCanBeSet(db);
-    return { applied: (outcome.results ?? []).map((result) => result.migrationName) };
+    return { applied };
   } finally {
     await db.destroy();
   }
 }
+
+async function applyPending(migrator: Migrator): Promise<readonly string[]> {
+  const applied: string[] = [];
+  for (;;) {
+    const outcome = await migrator.migrateUp();
+    if (outcome.error !== undefined) throw migrationFault(outcome);
+    const names = (outcome.results ?? []).map((result) => result.migrationName);
+    if (names.length === 0) return applied;
+    applied.push(...names);
+  }
+}
+
+/** A migration that waits for a lock makes all others wait behind it, so it soon gives up. */
+const lockTimeout = '5s';
 
 /**
  * The migrations, each of which also writes its name as the comment of the schema. Any login may
@@ -61,6 +75,7 @@ const namedMigrations: Readonly<Record<string, Migration>> = Object.fromEntries(
     name,
     {
       async up(db) {
+        await sql`set local lock_timeout = ${sql.lit(lockTimeout)}`.execute(db);
         await migration.up(db);
         await sql`comment on schema token_lifecycle is ${sql.lit(name)}`.execute(db);
       },
@@ -103,7 +118,7 @@ function migrationFault({ error, results }: MigrationResultSet): AppError {
   // Kysely starts with these words when the database has other migrations, or in another order.
   const advice = reason.startsWith('corrupted migrations:')
     ? 'Another version of token-lifecycle-worker made this database: use that version, or migrate an empty database.'
-    : 'No migration was applied.';
+    : 'It changed nothing; the migrations before it are in place.';
   return new AppError('database_schema_outdated', `${step} failed: ${reason}. ${advice}`, {
     cause: error,
   });

@@ -57,6 +57,11 @@ export function settingsStatement(
     `case when current_setting('server_version_num')::integer >= 170000
       then set_config('transaction_timeout', '0', ${isLocal}) end`,
   );
+  // A commit that is answered before it is on disk would be an acknowledgement that a crash undoes.
+  calls.push(
+    `case when current_setting('synchronous_commit') in ('off', 'local')
+      then set_config('synchronous_commit', 'on', ${isLocal}) end`,
+  );
   return `select ${calls.join(', ')}`;
 }
 

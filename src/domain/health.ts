@@ -58,13 +58,23 @@ export interface HealthReport {
   readonly causes: readonly HealthCause[];
 }
 
-/** Causes for which a process gets no more requests: it could not commit what it is sent. */
-const blockingChecks: ReadonlySet<HealthCheckName> = new Set([
+/** Causes for which a process can't commit what it is sent. */
+const commitChecks: ReadonlySet<HealthCheckName> = new Set([
   'database',
   'audit_partition',
   'transition_door',
-  'queues',
 ]);
+
+/** Causes for which a process is not ready: it can't commit, or its jobs can't run. */
+const blockingChecks: ReadonlySet<HealthCheckName> = new Set([...commitChecks, 'queues']);
+
+/**
+ * Whether a process can take callbacks of the gateway. It needs PostgreSQL only: where the queues
+ * are away, the jobs wait in the outbox.
+ */
+export function canTakeCallbacks({ causes }: HealthReport): boolean {
+  return !causes.some(({ check }) => commitChecks.has(check));
+}
 
 /**
  * Sums up the checks that were made. Work that waits is no reason to send a process no requests:

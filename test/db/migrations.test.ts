@@ -63,15 +63,10 @@ describe('the sequence of migrations', () => {
   });
 });
 
-test('the worker refuses a database without the latest migration, and accepts it after that migration', async ({
-  bareUrl,
-}) => {
-  const latest = Object.keys(migrations).toSorted().at(-1);
-  expect(schemaVersion).toBe(latest);
-  const before = Object.fromEntries(
-    Object.entries(migrations).filter(([migration]) => migration !== latest),
-  );
-  const pool = new pg.Pool({ connectionString: bareUrl, max: 2 });
+/** Applies the migrations before one of them, as an earlier release did. */
+async function migrateBefore(url: string, first: string): Promise<void> {
+  const before = Object.fromEntries(Object.entries(migrations).filter(([name]) => name < first));
+  const pool = new pg.Pool({ connectionString: url, max: 2 });
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   const migrator = new Migrator({
     db,
@@ -80,6 +75,44 @@ test('the worker refuses a database without the latest migration, and accepts it
   });
   expect((await migrator.migrateToLatest()).error).toBeUndefined();
   await db.destroy();
+}
+
+test('processes of the release before own callback URLs still write tokenizations', async ({
+  bareUrl,
+}) => {
+  await migrateBefore(bareUrl, '0023_lost_answer');
+  const columns = async (): Promise<readonly string[]> => {
+    const names: string[] = [];
+    await onServer(bareUrl, async (client) => {
+      const { rows } = await client.query<{ name: string; needed: boolean }>(
+        `select column_name as name from information_schema.columns
+         where table_schema = 'token_lifecycle' and table_name in ('tokenization', 'callback', 'delivery')`,
+      );
+      names.push(...rows.map(({ name }) => name));
+    });
+    return names;
+  };
+  const before = await columns();
+  await migrate(bareUrl);
+  expect(await columns()).toEqual(expect.arrayContaining([...before]));
+  await onServer(bareUrl, async (client) => {
+    // A column that the former release does not name must have a default, or take null.
+    const { rows } = await client.query(
+      `select column_name from information_schema.columns
+       where table_schema = 'token_lifecycle' and table_name in ('tokenization', 'callback', 'delivery')
+       and is_nullable = 'NO' and column_default is null and column_name <> all($1)`,
+      [before],
+    );
+    expect(rows).toEqual([]);
+  });
+});
+
+test('the worker refuses a database without the latest migration, and accepts it after that migration', async ({
+  bareUrl,
+}) => {
+  const latest = Object.keys(migrations).toSorted().at(-1) ?? '';
+  expect(schemaVersion).toBe(latest);
+  await migrateBefore(bareUrl, latest);
   await expect(openDatabase({ url: bareUrl, poolSizeMax: 1 })).rejects.toMatchObject({
     code: 'database_schema_outdated',
   });
@@ -128,7 +161,7 @@ describe('a migration that fails shows its reason to the operator', () => {
       try {
         expect(await runCli(['migrate'], { DATABASE_URL: url.href })).toEqual({
           code: 1,
-          output: `Preparing the migrations failed: permission denied for database ${url.pathname.slice(1)}. No migration was applied.\n`,
+          output: `Preparing the migrations failed: permission denied for database ${url.pathname.slice(1)}. It changed nothing; the migrations before it are in place.\n`,
         });
       } finally {
         await client.query(`drop role ${role}`);
@@ -141,11 +174,22 @@ describe('a migration that fails shows its reason to the operator', () => {
       await client.query('create schema token_lifecycle');
       await client.query('create table token_lifecycle.credential ()');
       await expect(migrate(bareUrl)).rejects.toThrow(
-        'Migration 0002_credential failed: relation "credential" already exists. No migration was applied.',
+        'Migration 0002_credential failed: relation "credential" already exists. It changed nothing; the migrations before it are in place.',
       );
-      const { rows } = await client.query('select from token_lifecycle.kysely_migration');
-      expect(rows).toEqual([]);
+      const { rows } = await client.query('select name from token_lifecycle.kysely_migration');
+      expect(rows).toEqual([{ name: '0001_roles' }]);
     });
+  });
+
+  test('a lock that a session holds makes a migration give up soon', async ({ bareUrl }) => {
+    await migrateBefore(bareUrl, '0023_lost_answer');
+    await onServer(bareUrl, async (client) => {
+      await client.query('begin; select from token_lifecycle.tokenization');
+      await expect(migrate(bareUrl)).rejects.toThrow(
+        'Migration 0023_lost_answer failed: canceling statement due to lock timeout.',
+      );
+    });
+    expect((await migrate(bareUrl)).applied[0]).toBe('0023_lost_answer');
   });
 
   test('another session that holds the migration lock', async ({ databaseUrl }) => {
@@ -171,7 +215,7 @@ describe('a migration that fails shows its reason to the operator', () => {
     expect(ended).toEqual({
       code: 1,
       output:
-        'Migration 0001_roles failed: new row for relation "kysely_migration" violates check constraint "nothing_fits". No migration was applied.\n',
+        'Migration 0001_roles failed: new row for relation "kysely_migration" violates check constraint "nothing_fits". It changed nothing; the migrations before it are in place.\n',
     });
   });
 });

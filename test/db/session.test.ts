@@ -56,6 +56,7 @@ describe('presets of server, database or role', () => {
     `array_nulls = off`,
     `transform_null_equals = on`,
     `exit_on_error = on`,
+    `synchronous_commit = off`,
     `statement_timeout = '2 s'`,
     `lock_timeout = '2 s'`,
     `idle_session_timeout = '2 s'`,
@@ -73,11 +74,12 @@ describe('presets of server, database or role', () => {
           decode('00ff', 'hex') as bytes, 0.1::float8 + 0.2::float8 as sum, length('a\\b') as length,
           '{a,NULL}'::text[] as list, (null = null) is null as unknown, current_user as role,
           (select json_object_agg(name, setting) from pg_settings where name like '%timeout%'
-            or name in ('transaction_isolation', 'transaction_deferrable', 'exit_on_error')) as settings
+            or name in ('synchronous_commit', 'transaction_isolation', 'transaction_deferrable', 'exit_on_error')) as settings
       `.execute(database.db);
       return { rows, ages: [...(await findScanAges(database.db)).keys()] };
     };
     const expected = await read(plain);
+    expect(JSON.stringify(expected)).toContain('"synchronous_commit":"on"');
     const preset = await open((await createLogin(databaseUrl, '', presets)).href);
     expect(await read(preset)).toEqual(expected);
     expect(Math.abs((await databaseNow(preset.db)).getTime() - Date.now())).toBeLessThan(60_000);

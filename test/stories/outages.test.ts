@@ -63,6 +63,8 @@ describe('outages', () => {
           causes: [{ check: 'queues', reason: 'no_answer' }],
         }),
       ]);
+      const forCallbacks = `${worker.app.urls?.private}/health/ready?for=callbacks`;
+      expect((await fetch(forCallbacks)).status).toBe(200);
       expect((await fetch(`${worker.app.urls?.private}/health/live`)).status).toBe(200);
 
       const second = await spawnAnyRedis(port);
@@ -122,7 +124,9 @@ describe('outages', () => {
         const refused = await pushOrphan(worker);
         expect(refused.status).toBe(503);
         expect(await refused.text()).not.toContain('receive-ok');
-        expect((await fetch(`${worker.app.urls?.private}/health/ready`)).status).toBe(503);
+        const ready = `${worker.app.urls?.private}/health/ready`;
+        expect((await fetch(ready)).status).toBe(503);
+        expect((await fetch(`${ready}?for=callbacks`)).status).toBe(503);
 
         await setAway(databaseUrl, false);
         await eventually('a push is accepted again', async () => (await pushOrphan(worker)).ok);

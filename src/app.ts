@@ -4,7 +4,6 @@ import type { Config } from './config/config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ensureAuditPartitions } from './db/audit.ts';
 import { countAccessTokens } from './db/access-tokens.ts';
-import { reserveCall } from './db/host-rate-limit.ts';
 import { findScanAges } from './db/scan-runs.ts';
 import { listenTo } from './db/listen.ts';
 import { readOutboxBacklog } from './db/outbox.ts';
@@ -14,7 +13,6 @@ import type { HealthCause, HealthReport } from './domain/health.ts';
 import { queueNames } from './domain/queue-names.ts';
 import type { Role } from './domain/roles.ts';
 import { createGatewayClient } from './gateway/client.ts';
-import { createHostLimiter } from './gateway/host-limiter.ts';
 import { createPrivateServer } from './http/private-server.ts';
 import { createPublicServer } from './http/public-server.ts';
 import { checkDefaultAccount } from './account/check-account.ts';
@@ -31,7 +29,7 @@ import { storeEnvironmentCredentials } from './credential/environment.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import type { Logger } from './observability/logger.ts';
 import { quietStoreFaults } from './observability/quiet-store-faults.ts';
-import { oauthCallsInFlightMax } from './job-settings.ts';
+import { createCallLimiters } from './call-limiters.ts';
 import { openQueueBackend, type QueueBackend } from './queues/backend.ts';
 import { restoreJobs } from './queues/producer.ts';
 import { readQueueDepths } from './queues/queue-depth.ts';
@@ -201,18 +199,15 @@ function startWorkers(
   shutdown: Shutdown,
 ): void {
   const { backend, operations, metrics, workerId, watched } = parts;
-  const { oauthCallsPerSecondMax: callsPerSecondMax } = config.gateway;
-  const oauthLimiter = createHostLimiter({
-    reserve: async (host, waitMsMax) =>
-      await reserveCall(operations.db, host, { callsPerSecondMax, waitMsMax }),
-    inFlightMax: oauthCallsInFlightMax(config),
-  });
-  const gateway = createGatewayClient({ ...config.gateway, oauthLimiter }, (call) => {
-    metrics.observeGatewayCall(call);
-    if (call.cause === 'aborted') return;
-    const { operation: target, host, cause: failure } = call;
-    watched.gatewayCalls.observe({ target, host, failure });
-  });
+  const gateway = createGatewayClient(
+    { ...config.gateway, ...createCallLimiters(config, operations.db) },
+    (call) => {
+      metrics.observeGatewayCall(call);
+      if (call.cause === 'aborted') return;
+      const { operation: target, host, cause: failure } = call;
+      watched.gatewayCalls.observe({ target, host, failure });
+    },
+  );
   shutdown.own('gateway client', gateway);
   const { url: proxyUrl, exceptFor } = config.gateway.proxy;
   if (proxyUrl !== undefined) {

@@ -92,6 +92,11 @@ export const gatewayVariables = {
     wholeNumber(1, 1_000).prefault('5'),
     'OAuth calls that all workers together make to one host in a second',
   ),
+  callsPerSecondMax: variable(
+    'GATEWAY_CALLS_PER_SECOND_MAX',
+    wholeNumber(1, 1_000).optional(),
+    'calls of the JSON API that all workers together make to one host in a second; without it, no limit',
+  ),
   redirectHostAllowList: variable(
     'REDIRECT_HOST_ALLOW_LIST',
     list.prefault('*.oceanpayment.com'),

@@ -7,12 +7,8 @@ import {
   type RetryLater,
   unlimited,
 } from './host-limiter.ts';
-import {
-  createTransport,
-  type RawReply,
-  type Transport,
-  type TransportOptions,
-} from './transport.ts';
+import { createTransport, type TransportOptions } from './transport.ts';
+import { type CallOptions, createCall, createLimitedCall, type ObserveCall } from './call.ts';
 import { classifyAccessToken } from './access-token-reply.ts';
 import { classifyCancel } from './cancel-reply.ts';
 import { classifyCreate } from './create-reply.ts';
@@ -94,26 +90,13 @@ export interface GatewayOptions extends GatewayPlace, ReplyRulesInput {
   readonly site?: string | undefined;
   /** Limits OAuth calls; default: no limit. */
   readonly oauthLimiter?: HostLimiter;
+  /** Limits calls of the JSON API; default: no limit. */
+  readonly callLimiter?: HostLimiter;
   /** The deadline of a whole call, from connecting to the last byte of the reply. */
   readonly timeoutMs: number;
   /** The proxy on the way to the gateway. */
   readonly proxy?: NonNullable<TransportOptions['proxy']>;
 }
-
-/** The options of one call. */
-export interface CallOptions {
-  readonly signal?: AbortSignal;
-}
-
-/** Called after every call, for metrics and the log. */
-export type ObserveCall = (call: {
-  readonly operation: string;
-  readonly host: string;
-  readonly outcome: string;
-  /** Why the outcome is unknown, in one word. */
-  readonly cause: string | undefined;
-  readonly durationMs: number;
-}) => void;
 
 /**
  * The gateway's API. No method throws because of the gateway or the network: if the outcome of a
@@ -149,6 +132,11 @@ export interface GatewayClient {
     environment?: GatewayEnvironment,
     request?: PermitRequest,
   ) => Promise<CallPermit | RetryLater>;
+  /** The same for one creation. Queries and cancellations wait for their permits themselves. */
+  readonly acquireCreatePermit: (
+    account: Pick<AcceptPaymentsAccount, 'environment'>,
+    request?: PermitRequest,
+  ) => Promise<CallPermit | RetryLater>;
   readonly createAccessToken: (app: OpcardApp, call?: CallOptions) => Promise<AccessTokenReply>;
   readonly refreshAccessToken: (
     app: Pick<OpcardApp, 'environment'>,
@@ -158,6 +146,8 @@ export interface GatewayClient {
   readonly close: () => Promise<void>;
 }
 
+type AccountPlace = Pick<AcceptPaymentsAccount, 'environment'>;
+
 /** Creates the client. It connects at the first call. */
 export function createGatewayClient(
   gateway: GatewayOptions,
@@ -165,9 +155,11 @@ export function createGatewayClient(
 ): GatewayClient {
   const transport = createTransport(gateway);
   const rules = resolveRules(gateway);
-  const call = createCall(transport, observe);
   const placeOf = createPlaceLookup(gateway);
-  const { oauthLimiter = unlimited } = gateway;
+  const { oauthLimiter = unlimited, callLimiter = unlimited } = gateway;
+  const checkoutHost = (to: AccountPlace) => `${new URL(placeOf(to).checkoutUrl).host} json`;
+  const call = createCall(transport, observe);
+  const limited = createLimitedCall(call, callLimiter, gateway.timeoutMs);
   return {
     createQuickPay: async (account, request, options) =>
       await call({
@@ -181,7 +173,7 @@ export function createGatewayClient(
           classifyCreate(reply, { account, reference: request.merchant.referenceId }, rules),
       }),
     queryQuickPay: async (account, lookup, options) =>
-      await call({
+      await limited(checkoutHost(account), {
         operation: 'query',
         url: placeOf(account).checkoutUrl,
         path: '/pg/quickPay/query',
@@ -191,7 +183,7 @@ export function createGatewayClient(
         classify: (reply) => classifyQuery(reply, account, rules),
       }),
     cancelQuickPay: async (account, quickpayId, options) =>
-      await call({
+      await limited(checkoutHost(account), {
         operation: 'cancel',
         url: placeOf(account).checkoutUrl,
         path: '/pg/quickPay/cancel',
@@ -215,6 +207,7 @@ export function createGatewayClient(
       }),
     acquireOauthPermit: async (environment, request) =>
       await oauthLimiter.acquire(new URL(placeOf({ environment }).openApiUrl).host, request),
+    acquireCreatePermit: (account, request) => callLimiter.acquire(checkoutHost(account), request),
     createAccessToken: async (app, options) =>
       await call({
         operation: 'access_token_create',
@@ -293,39 +286,4 @@ function lookupBody(lookup: QuickPayLookup): Readonly<Record<string, unknown>> {
     case 'quickpayId':
       return { quickpay: { id: lookup.value.reveal() } };
   }
-}
-
-interface GatewayCall<Reply> {
-  /** The operation's name in metrics. */
-  readonly operation: string;
-  readonly url: string;
-  readonly path: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body: unknown;
-  readonly options: CallOptions | undefined;
-  readonly classify: (reply: RawReply) => Reply;
-}
-
-function createCall(transport: Transport, observe: ObserveCall) {
-  return async function call<Reply extends { readonly kind: string; readonly cause?: string }>({
-    operation,
-    url,
-    path,
-    headers = {},
-    body,
-    options,
-    classify,
-  }: GatewayCall<Reply>): Promise<Reply> {
-    const startedAt = performance.now();
-    const base = url.replace(/\/+$/, '');
-    const reply = classify(await transport.post(base + path, headers, body, options?.signal));
-    observe({
-      operation,
-      host: new URL(url).host,
-      outcome: reply.kind,
-      cause: reply.cause,
-      durationMs: performance.now() - startedAt,
-    });
-    return reply;
-  };
 }

@@ -9,6 +9,7 @@ export type UnknownCause =
   | 'timeout'
   | 'connection'
   | 'aborted'
+  | 'rate_limited'
   | 'http_5xx'
   | 'http_redirect'
   | 'body_unreadable'

@@ -6,11 +6,11 @@ import { tokenizationIdPayload, tokenizationRequestPayload } from '../domain/job
 import type { TokenizationState } from '../domain/tokenization.ts';
 import { fieldsBeyondInferredLength } from '../domain/inferred-lengths.ts';
 import { exponential } from '../domain/retry-policy.ts';
-import type { CreateReply, QuickPayRequest } from '../gateway/client.ts';
+import type { AcceptPaymentsAccount, CreateReply, QuickPayRequest } from '../gateway/client.ts';
 import { acceptTokenization } from '../tokenization/request/accept.ts';
 import { activationPatch, reconcileAfterFailure, firstReconcileStep } from '../tokenization/row.ts';
 import { backendJobAudit } from '../execution/backend-audit.ts';
-import { defineJob, done, type JobContext, type Outcome } from '../execution/define-job.ts';
+import { defineJob, done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
 import { getAccountOf } from '../account/open-account.ts';
 import { sealedPlace } from '../db/sealed-place.ts';
 
@@ -45,35 +45,44 @@ export const requestTokenization = defineJob({
     if (tokenization.state !== 'requested') return done('already_taken');
 
     const account = await getAccountOf(context, tokenization);
-    const intent = await context.apply({
-      entity: 'tokenization',
-      row: tokenization,
-      event: 'tokenization.submitting',
-      patch: {
-        attempt: tokenization.attempt + 1,
-        lease_until_in_ms: context.settings.leaseMs,
-        reconcile_at_in_ms: context.settings.leaseMs,
-      },
-      audit: { detail: { attempt: tokenization.attempt + 1 } },
-    });
-    if (!intent.isApplied) return done('already_taken');
-
-    const reply = await context.gateway.createQuickPay(
-      account,
-      openQuickPayRequest(tokenization, context),
-      {
-        signal: context.signal,
-      },
-    );
-    const submitted = {
-      ...tokenization,
-      version: intent.version,
-      state: 'submitting' as const,
-      attempt: tokenization.attempt + 1,
-    };
-    return await recordReply(submitted, reply, context);
+    const { signal } = context;
+    // Before the intent: a lease must not run while its owner waits for the rate limit.
+    const permit = await context.gateway.acquireCreatePermit(account, { signal });
+    if (permit.kind === 'retry_later') return snooze(permit.retryAfterMs, 'host_is_busy');
+    try {
+      return await submit(tokenization, account, context);
+    } finally {
+      permit.release();
+    }
   },
 });
+
+async function submit(
+  tokenization: TokenizationRow,
+  account: AcceptPaymentsAccount,
+  context: JobContext<ReplyEvent | 'tokenization.submitting'>,
+): Promise<Outcome> {
+  const attempt = tokenization.attempt + 1;
+  const { leaseMs } = context.settings;
+  const intent = await context.apply({
+    entity: 'tokenization',
+    row: tokenization,
+    event: 'tokenization.submitting',
+    patch: { attempt, lease_until_in_ms: leaseMs, reconcile_at_in_ms: leaseMs },
+    audit: { detail: { attempt } },
+  });
+  if (!intent.isApplied) return done('already_taken');
+
+  const request = openQuickPayRequest(tokenization, context);
+  const reply = await context.gateway.createQuickPay(account, request, { signal: context.signal });
+  const submitted = {
+    ...tokenization,
+    version: intent.version,
+    state: 'submitting' as const,
+    attempt,
+  };
+  return await recordReply(submitted, reply, context);
+}
 
 type RequestContext = JobContext<ReplyEvent>;
 

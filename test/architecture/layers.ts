@@ -97,7 +97,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   // agree with it by sharing code.
   sandbox: ['domain', 'security', 'gateway/signature*'],
   'shutdown.ts': ['observability'],
-  'job-settings.ts': ['config'],
+  'call-limiters.ts': ['config', 'db', 'gateway'],
   'app.ts': [
     'config',
     'domain',
@@ -117,7 +117,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     'health',
     'http',
     'shutdown.ts',
-    'job-settings.ts',
+    'call-limiters.ts',
   ],
   cli: [
     'app.ts',

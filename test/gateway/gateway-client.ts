@@ -5,8 +5,8 @@ import {
   createGatewayClient,
   type GatewayClient,
   type GatewayOptions,
-  type ObserveCall,
 } from '../../src/gateway/client.ts';
+import type { ObserveCall } from '../../src/gateway/call.ts';
 
 /** A request that the server received. */
 export interface SeenCall {

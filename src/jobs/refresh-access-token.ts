@@ -12,7 +12,7 @@ import { errorCodeOf } from '../domain/errors.ts';
 import { accessTokenRefreshPayload } from '../domain/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { AccessTokenReply } from '../gateway/client.ts';
-import { retryDuringOutage } from '../db/retry-during-outage.ts';
+import { retryCommit } from '../db/retry-commit.ts';
 import { applyFenced, writeIntent } from '../access-token/renew/intent.ts';
 import { commitPair } from '../access-token/renew/pair.ts';
 import {
@@ -221,7 +221,7 @@ async function commitFailure(
   const commit = async (): Promise<boolean> => await applyFenced(intent, change, context);
   // A stopping worker has no reply to save: it tries once, and otherwise lets its lease expire.
   const { leaseMs } = context.settings.accessToken;
-  const isApplied = isStopping ? await commit() : await retryDuringOutage(commit, leaseMs);
+  const isApplied = isStopping ? await commit() : await retryCommit(commit, leaseMs);
   if (!isApplied) return done('overtaken');
   if (next === 'issue_now') return 'issue_now';
   return next === 'suspend'

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { TokenizationRow } from '../db/rows.ts';
-import { retryDuringOutage } from '../db/retry-during-outage.ts';
+import { retryCommit } from '../db/retry-commit.ts';
 import { findTokenization } from '../db/tokenizations.ts';
 import { tokenizationIdPayload, tokenizationRequestPayload } from '../domain/job-payloads.ts';
 import type { TokenizationState } from '../domain/tokenization.ts';
@@ -126,8 +126,8 @@ function openQuickPayRequest(
 
 /**
  * Commits what a reply leads to. A reply that arrives after its lease expired still counts, because
- * it is the gateway's own word, while its attempt is still the current one. The commit is repeated
- * during an outage of the database: no other process knows the reply.
+ * it is the gateway's own word, while its attempt is still the current one. A commit that the
+ * database refuses is repeated: no other process knows the reply.
  */
 async function recordReply(
   row: TokenizationRow,
@@ -135,7 +135,7 @@ async function recordReply(
   context: RequestContext,
 ): Promise<Outcome> {
   const { result, ...change } = replyChange(row, reply, context);
-  await retryDuringOutage(async () => {
+  await retryCommit(async () => {
     for (let current = row; ;) {
       const { isApplied } = await context.apply({
         entity: 'tokenization',

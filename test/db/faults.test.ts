@@ -1,7 +1,8 @@
 import { describe, expect } from 'vitest';
+import { AppError } from '../../src/domain/errors.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import { isDatabaseOutage } from '../../src/db/faults.ts';
-import { retryDuringOutage } from '../../src/db/retry-during-outage.ts';
+import { retryCommit } from '../../src/db/retry-commit.ts';
 import { onServer } from '../support/services/database.ts';
 import { recordScanRun } from '../../src/db/scan-runs.ts';
 import { openPostgresProxy } from '../support/services/postgres-proxy.ts';
@@ -45,7 +46,7 @@ test('a commit outlasts a network that drops packets for a moment', async ({ dat
     await recordScanRun(database.db, 'reconciliation.scan');
     return 'committed';
   };
-  expect(await retryDuringOutage(commit, 1)).toBe('committed');
+  expect(await retryCommit(commit, 1)).toBe('committed');
   expect(tries).toHaveLength(2);
   await database.close();
   await proxy.close();
@@ -57,6 +58,19 @@ test('a try that fails after the time is over is the last one', async () => {
     tries += 1;
     throw await Promise.resolve(Object.assign(new Error('away'), { code: '08006' }));
   };
-  await expect(retryDuringOutage(commit, 0)).rejects.toMatchObject({ code: '08006' });
+  await expect(retryCommit(commit, 0)).rejects.toMatchObject({ code: '08006' });
   expect(tries).toBe(2);
 });
+
+test.for(['state_forbids', 'payload_invalid'] as const)(
+  'a commit that no repetition can change is tried once: %s',
+  async (code) => {
+    let tries = 0;
+    const commit = async (): Promise<never> => {
+      tries += 1;
+      throw await Promise.resolve(new AppError(code, 'no'));
+    };
+    await expect(retryCommit(commit, 60_000)).rejects.toMatchObject({ code });
+    expect(tries).toBe(1);
+  },
+);

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
+import { withClient } from '../../src/db/database.ts';
 import { createGatewayClient } from '../../src/gateway/client.ts';
 import { AppError } from '../../src/domain/errors.ts';
 import { createAccessTokenReader } from '../../src/access-token/read/reader.ts';
@@ -207,6 +208,36 @@ test('a pair is committed when the database was away as it came, and when the an
     });
   }
   expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 3 });
+});
+
+test('a pair that the database refuses to store, for a reason that passes, is stored later', async ({
+  openTokenHarness,
+  databaseUrl,
+  door,
+}) => {
+  const alterTable = async (change: string): Promise<void> =>
+    await withClient(databaseUrl, async (client) => {
+      await client.query(`alter table token_lifecycle.access_token ${change}`);
+    });
+  const harness = await openTokenHarness();
+  await holdToken(harness, 46);
+  await harness.makeDue('cards');
+  await alterTable('add constraint passing check (generation < 2)');
+  const refusals: unknown[] = [];
+  const apply: typeof door.apply = async (request) => {
+    try {
+      return await door.apply(request);
+    } catch (error) {
+      refusals.push(error);
+      await alterTable('drop constraint passing');
+      throw error;
+    }
+  };
+  const as = { ...harness.dependencies, door: { ...door, apply } };
+  const run = runJob('access-token.refresh', { credential: 'cards' }, as);
+  expect(wordOf(await run)).toBe('refreshed');
+  expect(refusals).toMatchObject([{ code: 'internal', cause: { code: '23514' } }]);
+  expect(await harness.row('cards')).toMatchObject({ state: 'fresh', generation: 2 });
 });
 
 describe('a 404 of a proxy, or a refusal that lasts for minutes', () => {

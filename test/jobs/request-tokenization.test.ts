@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest';
+import { withClient } from '../../src/db/database.ts';
 import { databaseIsAway } from '../../src/db/faults.ts';
 import { setAway } from '../support/services/database.ts';
 import { hideReferences } from '../support/faults/hidden-references.ts';
@@ -181,6 +182,37 @@ describe('tokenization.request', () => {
       expect(await harness.row(id)).toMatchObject({ state, attempt: 1, version: 3 });
     },
   );
+
+  test('a reply that the database refuses to store, for a reason that passes, is stored later', async ({
+    openJobHarness,
+    databaseUrl,
+    door,
+  }) => {
+    const constraint = `constraint passing check (state <> 'awaiting_customer')`;
+    const alterTable = async (change: string): Promise<void> =>
+      await withClient(databaseUrl, async (client) => {
+        await client.query(`alter table token_lifecycle.tokenization ${change}`);
+      });
+    const harness = await openJobHarness();
+    const { id } = await harness.open(redirectWithoutPush, false);
+    await alterTable(`add ${constraint}`);
+    const refusals: unknown[] = [];
+    const apply: typeof door.apply = async (change) => {
+      try {
+        return await door.apply(change);
+      } catch (error) {
+        refusals.push(error);
+        await alterTable('drop constraint passing');
+        throw error;
+      }
+    };
+    const as = { ...harness.dependencies, door: { ...door, apply } };
+    expect(await harness.run('tokenization.request', { tokenizationId: id }, as)).toBe(
+      'awaiting_customer',
+    );
+    expect(refusals).toMatchObject([{ code: 'internal', cause: { code: '23514' } }]);
+    expect((await harness.row(id)).redirect_url).toContain('http');
+  });
 
   test('a commit whose answer the outage swallowed is not made twice', async ({
     openJobHarness,

@@ -1,5 +1,5 @@
 import { findAccessToken } from '../../db/access-tokens.ts';
-import { retryDuringOutage } from '../../db/retry-during-outage.ts';
+import { retryCommit } from '../../db/retry-commit.ts';
 import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import { accessTokenTimes } from '../../domain/access-token-times.ts';
 import type { RenewalEvent } from '../../domain/access-token-renewal.ts';
@@ -23,7 +23,7 @@ export async function commitPair(
   const patch = pairPatch(intent, pair, context);
   const { generation, expires_at: expiresAt } = patch;
   const change = { event, patch, audit: { detail: { generation, expiresAt } } };
-  const isApplied = await retryDuringOutage(
+  const isApplied = await retryCommit(
     async () => await applyFenced(intent, change, context),
     context.settings.accessToken.leaseMs,
   );
@@ -84,7 +84,7 @@ async function recordLatePair(
     });
     return isApplied ? done('overtaken') : undefined;
   };
-  return await retryDuringOutage(
+  return await retryCommit(
     async () => await retryOnStaleVersion(record),
     context.settings.accessToken.leaseMs,
   );

@@ -21,31 +21,36 @@ type LostAnswer = Answer & { readonly says: 'none' | 'pending' };
 /**
  * Records that a request was lost, or its page. After two such answers, far enough apart for a late
  * record or a late result to appear, the worker sends the request again, or the policy decides.
+ * Where only one of the two says `pending`, the gateway may have the request, so that counts.
  */
 export async function recordLostAnswer(
   row: TokenizationRow,
-  answer: LostAnswer,
+  latest: LostAnswer,
   context: ResubmitContext,
 ): Promise<Outcome> {
   const { lostAnswerSpacingMs } = context.settings;
-  const isFirst = row.lost_answer !== answer.says || row.lost_answer_at === null;
-  const sinceMs = isFirst ? 0 : context.now.getTime() - (row.lost_answer_at?.getTime() ?? 0);
+  const { lost_answer: before, lost_answer_at: firstAt } = row;
+  const isFirst = before === null || firstAt === null;
+  const answer: LostAnswer = before === 'pending' ? { ...latest, says: 'pending' } : latest;
+  const sinceMs = isFirst ? 0 : context.now.getTime() - firstAt.getTime();
   if (!isFirst && sinceMs >= lostAnswerSpacingMs) {
     const { resubmitPolicy, resubmissionsMax } = context.settings;
     const isAllowed = resubmitPolicy !== 'manual' && row.attempt <= resubmissionsMax;
     return isAllowed ? await resubmit(row, answer, context) : await report(row, answer, context);
   }
+  const isNew = before !== answer.says;
   const isDue = row.reconcile_at !== null && row.reconcile_at <= context.now;
-  if (!isFirst && !isDue) return done(`${answer.says}_again`);
+  if (!isNew && !isDue) return done(`${answer.says}_again`);
   await context.apply({
     entity: 'tokenization',
     row,
     event: 'reconcile.pending',
     patch: {
-      ...(isFirst ? { lost_answer: answer.says, lost_answer_at_in_ms: 0 } : {}),
-      reconcile_at_in_ms: isFirst ? lostAnswerSpacingMs : Math.ceil(lostAnswerSpacingMs - sinceMs),
+      ...(isNew ? { lost_answer: answer.says } : {}),
+      ...(isFirst ? { lost_answer_at_in_ms: 0 } : {}),
+      reconcile_at_in_ms: Math.ceil(lostAnswerSpacingMs - sinceMs),
     },
-    audit: auditOf(answer),
+    audit: auditOf(latest),
   });
   return done(`${answer.says}_once`);
 }

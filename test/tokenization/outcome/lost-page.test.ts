@@ -95,16 +95,57 @@ describe('a request whose page was lost with the reply', () => {
     expect(rows).toHaveLength(2);
   });
 
-  test('counts as lost only after two equal answers', async ({ openJobHarness }) => {
+  test.for([
+    { resubmitPolicy: 'new-reference', isHiddenFirst: true },
+    { resubmitPolicy: 'new-reference', isHiddenFirst: false },
+    { resubmitPolicy: 'same-reference', isHiddenFirst: true },
+    { resubmitPolicy: 'same-reference', isHiddenFirst: false },
+  ] as const)(
+    'is sent again under a new reference after one answer "pending" and one "none": %o',
+    async ({ resubmitPolicy, isHiddenFirst }, { openJobHarness }) => {
+      const hidden = new Set<string>();
+      const harness = await openJobHarness({
+        settings: { resubmitPolicy },
+        faults: lostReply,
+        wrapGateway: hideReferences(hidden),
+      });
+      const { id, gateway_reference: first } = await harness.open(redirectWithoutPush);
+      if (isHiddenFirst) hidden.add(first);
+      expect(await harness.confirm(id)).toBe(isHiddenFirst ? 'none_once' : 'pending_once');
+      await harness.makeDue(id);
+      hidden.clear();
+      if (!isHiddenFirst) hidden.add(first);
+      expect(await harness.confirm(id)).toBe('resubmitted');
+      const row = await harness.row(id);
+      expect(row.abandoned_references).toEqual([first]);
+      expect(row.gateway_reference).not.toBe(first);
+    },
+  );
+
+  test('a "pending" between two answers "none" counts, and does not restart the minute', async ({
+    openJobHarness,
+  }) => {
     const hidden = new Set<string>();
-    const harness = await openJobHarness({ wrapGateway: hideReferences(hidden) });
-    const { id, gateway_reference: reference } = await losePage(harness);
-    hidden.add(reference);
+    const harness = await openJobHarness({
+      settings: { resubmitPolicy: 'same-reference' },
+      faults: lostReply,
+      wrapGateway: hideReferences(hidden),
+    });
+    const { id, gateway_reference: first } = await harness.open(redirectWithoutPush);
+    hidden.add(first);
     expect(await harness.confirm(id)).toBe('none_once');
-    await harness.makeDue(id);
+    const { lost_answer_at: firstAt } = await harness.row(id);
     hidden.clear();
     expect(await harness.confirm(id)).toBe('pending_once');
-    expect(await harness.row(id)).toMatchObject({ attempt: 1, state: 'submit_unknown' });
+    expect(await harness.row(id)).toMatchObject({
+      lost_answer: 'pending',
+      lost_answer_at: firstAt,
+    });
+    hidden.add(first);
+    expect(await harness.confirm(id)).toBe('pending_again');
+    await harness.makeDue(id);
+    expect(await harness.confirm(id)).toBe('resubmitted');
+    expect((await harness.row(id)).abandoned_references).toEqual([first]);
   });
 
   test('is still found lost after a signed push said that it is pending', async ({

@@ -100,7 +100,7 @@ export const gatewayVariables = {
   redirectHostAllowList: variable(
     'REDIRECT_HOST_ALLOW_LIST',
     list.prefault('*.oceanpayment.com'),
-    'hosts that a customer may be sent to',
+    'hosts that a customer may be sent to. The page of a creation on another host is refused: the log names the host, and the merchant gets `tokenization.redirect_lost`',
   ),
   proxy: {
     url: secretVariable(

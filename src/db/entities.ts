@@ -75,6 +75,7 @@ export const entities: Readonly<Record<EntityType, EntitySpec>> = {
       'attempt',
       'lost_answer',
       'lost_answer_at',
+      'lost_reply_cause',
       'is_deadline_extended',
       'deadline_at',
       'lease_until',

@@ -27,6 +27,7 @@ import * as deliveryEventAt from '../../migrations/0025_delivery_event_at.ts';
 import * as callbackEnvelope from '../../migrations/0026_callback_envelope.ts';
 import * as callbackAddress from '../../migrations/0027_callback_address.ts';
 import * as payloadLengths from '../../migrations/0028_payload_lengths.ts';
+import * as lostReplyCause from '../../migrations/0030_lost_reply_cause.ts';
 
 /**
  * Every migration by name, in order. An explicit list works the same from sources and from the
@@ -61,4 +62,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0026_callback_envelope': callbackEnvelope,
   '0027_callback_address': callbackAddress,
   '0028_payload_lengths': payloadLengths,
+  '0030_lost_reply_cause': lostReplyCause,
 };

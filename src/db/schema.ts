@@ -77,6 +77,8 @@ interface TokenizationTable extends EntityColumns<TokenizationState> {
   readonly attempt: number;
   readonly lost_answer: 'none' | 'pending' | null;
   readonly lost_answer_at: Date | null;
+  /** Why the reply to the present attempt was lost, where the worker read and refused it. */
+  readonly lost_reply_cause: string | null;
   readonly is_deadline_extended: boolean;
   readonly deadline_at: Date | null;
   readonly lease_until: Date | null;

@@ -37,8 +37,8 @@ export const tokenizationTransitions = [
     from: ['submitting', 'submit_unknown'],
     to: 'confirming',
   },
-  // The gateway has the request, but the URL of its page was in the lost reply, and the policy
-  // forbids to send it again.
+  // The gateway has the request, but the URL of its page was in the lost reply, and the request
+  // must not be sent again.
   { event: 'tokenization.redirect_lost', from: ['submit_unknown'], to: 'confirming' },
   { event: 'tokenization.resubmitted', from: ['submit_unknown'], to: 'requested' },
   { event: 'evidence.accepted', from: ['awaiting_customer', 'submit_unknown'], to: 'confirming' },

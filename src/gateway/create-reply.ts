@@ -29,7 +29,7 @@ export function classifyCreate(
   if (url !== undefined) {
     return isAllowedRedirect(url, rules.redirectHostAllowList)
       ? { kind: 'redirect', url, orderReferenceId }
-      : { kind: 'unknown', cause: 'redirect_host' };
+      : { kind: 'unknown', cause: 'redirect_host', refusedHost: hostOf(url) };
   }
   const { id, status, rawStatus } = readQuickPay(root, 'data', rules);
   if (status === 'failed') return { kind: 'refused', gatewayCode: `status_${rawStatus}` };
@@ -60,6 +60,11 @@ function isAllowedRedirect(text: string, allowed: readonly string[]): boolean {
   if (username !== '' || password !== '') return false;
   const isSafe = protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
   return isSafe && isHostAllowed(hostname, allowed);
+}
+
+/** The host of a refused URL, which the log names; undefined for a text without a host. */
+function hostOf(text: string): string | undefined {
+  return (URL.canParse(text) && new URL(text).hostname) || undefined;
 }
 
 function isLoopback(hostname: string): boolean {

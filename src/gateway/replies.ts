@@ -25,6 +25,12 @@ export interface UnknownReply {
   readonly cause: UnknownCause;
 }
 
+/** The outcome of a creation is unknown. */
+export interface UnknownCreateReply extends UnknownReply {
+  /** The host of a page that no customer may be sent to, where its URL has one. */
+  readonly refusedHost?: string | undefined;
+}
+
 /** The gateway refused the call. */
 export interface RefusedReply {
   readonly kind: 'refused';
@@ -47,7 +53,7 @@ export type CreateReply =
       readonly orderReferenceId: string | undefined;
     }
   | RefusedReply
-  | UnknownReply;
+  | UnknownCreateReply;
 
 /** The key of a query. */
 export type QuickPayLookup =

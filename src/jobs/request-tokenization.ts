@@ -25,6 +25,19 @@ const replyEvents = [
 
 type ReplyEvent = (typeof replyEvents)[number];
 
+type UnknownReply = Extract<CreateReply, { kind: 'unknown' }>;
+
+/**
+ * The causes for which another creation would end the same way: the worker read the reply and
+ * refused it.
+ */
+const refusedReplyCauses: ReadonlySet<UnknownReply['cause']> = new Set([
+  'redirect_host',
+  'reference_mismatch',
+  'body_unreadable',
+  'body_too_large',
+]);
+
 /**
  * `tokenization.request` asks the gateway for one QuickPay ID.
  *
@@ -135,6 +148,7 @@ async function recordReply(
   context: RequestContext,
 ): Promise<Outcome> {
   const { result, ...change } = replyChange(row, reply, context);
+  if (reply.kind === 'unknown') logRefusedReply(row, reply, context);
   await retryCommit(async () => {
     for (let current = row; ;) {
       const { isApplied } = await context.apply({
@@ -189,7 +203,7 @@ function replyChange(row: TokenizationRow, reply: CreateReply, context: RequestC
         audit: { channel: 'create_reply', reason: 'refused', gatewayCode: reply.gatewayCode },
       } as const;
     case 'unknown':
-      return outcomeUnknownChange(reply.cause, context);
+      return outcomeUnknownChange(reply, context);
   }
 }
 
@@ -231,11 +245,27 @@ function immediateResultChange(
   }
 }
 
-function outcomeUnknownChange(cause: string, { settings }: RequestContext) {
+function outcomeUnknownChange({ cause }: UnknownReply, { settings }: RequestContext) {
   return {
     result: 'submit_unknown',
     event: 'tokenization.outcome_unknown',
-    patch: { lease_until: null, ...firstReconcileStep(settings) },
+    patch: {
+      lease_until: null,
+      lost_reply_cause: refusedReplyCauses.has(cause) ? cause : null,
+      ...firstReconcileStep(settings),
+    },
     audit: { channel: 'create_reply', reason: 'outcome_unknown', detail: { cause } },
   } as const;
+}
+
+function logRefusedReply(
+  { id: tokenizationId }: TokenizationRow,
+  { cause, refusedHost }: UnknownReply,
+  { logger }: RequestContext,
+): void {
+  if (!refusedReplyCauses.has(cause)) return;
+  logger.error(
+    { tokenizationId, cause, refusedHost },
+    'the worker refused the reply to a creation, and does not send the request again',
+  );
 }

@@ -114,14 +114,22 @@ describe('redirect URL', () => {
     'https://checkout.oceanpayment.com.',
     '//checkout.oceanpayment.com/',
   ])('%j, which parsers may read differently, is refused', async (url) => {
-    expect(await create(url)).toEqual({ kind: 'unknown', cause: 'redirect_host' });
+    expect(await create(url)).toMatchObject({ kind: 'unknown', cause: 'redirect_host' });
+  });
+
+  test('is refused with the name of its host, where it has one', async () => {
+    const refused = { kind: 'unknown', cause: 'redirect_host' };
+    const url = 'https://user:secret@pay.example:8443/page?opRefId=1';
+    expect(await create(url)).toEqual({ ...refused, refusedHost: 'pay.example' });
+    expect(await create('javascript:alert(1)')).toEqual(refused);
+    expect(await create('//pay.example/')).toEqual(refused);
   });
 
   test('may use http only on an allowed loopback host', async () => {
     const url = 'http://127.0.0.1:8080/pay?opRefId=1';
     expect(await create(url, ['127.0.0.1'])).toMatchObject({ kind: 'redirect', url });
-    expect(await create(url)).toEqual({ kind: 'unknown', cause: 'redirect_host' });
-    expect(await create('http://pay.example/', ['pay.example'])).toEqual({
+    expect(await create(url)).toMatchObject({ kind: 'unknown', cause: 'redirect_host' });
+    expect(await create('http://pay.example/', ['pay.example'])).toMatchObject({
       kind: 'unknown',
       cause: 'redirect_host',
     });

@@ -1,4 +1,5 @@
 import type { TokenizationRow } from '../../db/rows.ts';
+import type { AuditDetail } from '../../domain/audit-entry.ts';
 import { givenReference } from '../../domain/given-reference.ts';
 import { requestJob } from '../../domain/outbox-job.ts';
 import { committed, done, type JobContext, type Outcome } from '../../execution/define-job.ts';
@@ -34,9 +35,9 @@ export async function recordLostAnswer(
   const answer: LostAnswer = before === 'pending' ? { ...latest, says: 'pending' } : latest;
   const sinceMs = isFirst ? 0 : context.now.getTime() - firstAt.getTime();
   if (!isFirst && sinceMs >= lostAnswerSpacingMs) {
-    const { resubmitPolicy, resubmissionsMax } = context.settings;
-    const isAllowed = resubmitPolicy !== 'manual' && row.attempt <= resubmissionsMax;
-    return isAllowed ? await resubmit(row, answer, context) : await report(row, answer, context);
+    return isResubmittable(row, context)
+      ? await resubmit(row, answer, context)
+      : await report(row, answer, context);
   }
   const isNew = before !== answer.says;
   const isDue = row.reconcile_at !== null && row.reconcile_at <= context.now;
@@ -53,6 +54,13 @@ export async function recordLostAnswer(
     audit: auditOf(latest),
   });
   return done(`${answer.says}_once`);
+}
+
+/** A reply that the worker read and refused would be the same after another creation. */
+function isResubmittable(row: TokenizationRow, { settings }: ResubmitContext): boolean {
+  const { resubmitPolicy, resubmissionsMax } = settings;
+  const isAllowed = resubmitPolicy !== 'manual' && row.attempt <= resubmissionsMax;
+  return isAllowed && row.lost_reply_cause === null;
 }
 
 /**
@@ -91,7 +99,7 @@ async function resubmit(
   return done('resubmitted');
 }
 
-/** Tells the merchant and an operator, because the policy forbids to send the request again. */
+/** Tells the merchant and an operator, because the request must not be sent again. */
 async function report(
   row: TokenizationRow,
   answer: LostAnswer,
@@ -121,7 +129,7 @@ async function reportLostRedirect(
       deadline_at_in_ms: settings.awaitingCustomerDeadlineMs,
       ...firstReconcileStep(settings),
     },
-    audit: auditOf(answer, { resubmitPolicy: settings.resubmitPolicy, attempt: row.attempt }),
+    audit: auditOf(answer, reportDetail(row, context)),
   });
   return committed(outcome, 'redirect_lost');
 }
@@ -133,20 +141,25 @@ async function leaveToOperator(
 ): Promise<Outcome> {
   // A message may have caused this query; the operator is notified once only.
   if (row.review === 'lost_request' && row.reconcile_at === null) return done('left_to_operator');
-  const { resubmitPolicy } = context.settings;
   await context.apply({
     entity: 'tokenization',
     row,
     event: 'reconcile.exhausted',
     patch: { reconcile_at: null, review: 'lost_request' },
-    audit: auditOf(answer, { resubmitPolicy, attempt: row.attempt }),
+    audit: auditOf(answer, reportDetail(row, context)),
   });
   return done('left_to_operator');
 }
 
-function auditOf(
-  { says, gatewayCode }: LostAnswer,
-  detail: { readonly resubmitPolicy?: string; readonly attempt?: number } = {},
+/** Why the request is not sent again. */
+function reportDetail(
+  { attempt, lost_reply_cause: cause }: TokenizationRow,
+  context: ResubmitContext,
 ) {
+  const { resubmitPolicy } = context.settings;
+  return { resubmitPolicy, attempt, ...(cause === null ? {} : { cause }) };
+}
+
+function auditOf({ says, gatewayCode }: LostAnswer, detail: AuditDetail = {}) {
   return { channel: 'query', gatewayCode, detail: { query: says, ...detail } } as const;
 }

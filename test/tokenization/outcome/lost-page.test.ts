@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import type { TokenizationRow } from '../../../src/db/rows.ts';
 import { isAnnounced } from '../../../src/domain/delivery.ts';
+import { createLogger } from '../../../src/observability/logger.ts';
 import { Secret } from '../../../src/security/secret.ts';
 import { hideReferences } from '../../support/faults/hidden-references.ts';
 import { type JobHarness, redirectWithoutPush } from '../../support/harness/job-harness.ts';
@@ -75,6 +76,45 @@ describe('a request whose page was lost with the reply', () => {
       expect(await harness.confirm(id)).toBe('rescheduled');
       await harness.passDeadline(id);
       expect(await harness.confirm(id)).toBe('expired');
+    },
+  );
+
+  test.for(['redirect_host', 'reference_mismatch', 'body_unreadable', 'body_too_large'] as const)(
+    'is created once and reported with its cause where the worker read the reply and refused it: %s',
+    async (cause, { openJobHarness, database }) => {
+      let creations = 0;
+      const harness = await openJobHarness({
+        wrapGateway: (gateway) => ({
+          ...gateway,
+          createQuickPay: async (...call) => {
+            creations += 1;
+            await gateway.createQuickPay(...call);
+            return { kind: 'unknown', cause, refusedHost: 'pay.example' };
+          },
+        }),
+      });
+      const lines: string[] = [];
+      const logger = createLogger({
+        level: 'error',
+        destination: { write: (line) => void lines.push(line) },
+      });
+      const { id } = await harness.open(redirectWithoutPush, false);
+      const request = { tokenizationId: id };
+      await harness.run('tokenization.request', request, { ...harness.dependencies, logger });
+      expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+        { ...request, cause, refusedHost: 'pay.example' },
+      ]);
+      expect(await harness.confirm(id)).toBe('pending_once');
+      await harness.makeDue(id);
+      expect(await harness.confirm(id)).toBe('redirect_lost');
+      const { detail } = await database.db
+        .selectFrom('audit_event')
+        .select('detail')
+        .where('entity_id', '=', id)
+        .where('event', '=', 'tokenization.redirect_lost')
+        .executeTakeFirstOrThrow();
+      expect(detail).toMatchObject({ cause });
+      expect(creations).toBe(1);
     },
   );
 

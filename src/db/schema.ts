@@ -75,7 +75,7 @@ interface TokenizationTable extends EntityColumns<TokenizationState> {
   readonly evidence_index: string | null;
   readonly review: string | null;
   readonly attempt: number;
-  readonly lost_answer: 'none' | 'pending' | null;
+  readonly lost_answer: 'none' | 'pending' | 'unreadable' | null;
   readonly lost_answer_at: Date | null;
   /** Why the reply to the present attempt was lost, where the worker read and refused it. */
   readonly lost_reply_cause: string | null;

@@ -1,5 +1,5 @@
 import type { AnswerEvidence } from '../domain/evidence.ts';
-import type { QuickPayRecord, QuickPayLookup } from './client.ts';
+import type { QuickPayRecord, QuickPayLookup, UnknownCause } from './replies.ts';
 
 /** The answer to a query, as evidence and as audit rows record it. */
 export interface Answer extends AnswerEvidence {
@@ -20,6 +20,27 @@ export function saysOf({ status, quickpayId }: QuickPayRecord): AnswerEvidence['
     default:
       return status;
   }
+}
+
+/** Whether a query whose outcome is unknown for this cause was answered by the gateway. */
+const isAnswered: Readonly<Record<string, boolean>> = {
+  timeout: false,
+  connection: false,
+  aborted: false,
+  rate_limited: false,
+  http_5xx: false,
+  http_redirect: false,
+  retryable_code: false,
+  body_unreadable: true,
+  body_too_large: true,
+  code_unclear: true,
+  reference_mismatch: true,
+  redirect_host: true,
+} satisfies Record<UnknownCause, boolean>;
+
+/** Whether the gateway answered and the worker can't tell what the answer means. */
+export function isUnreadable({ says, word }: Answer): boolean {
+  return says === 'unknown' && (isAnswered[word] ?? true);
 }
 
 /**

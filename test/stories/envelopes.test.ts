@@ -95,7 +95,7 @@ describe('the encodings of the gateway', () => {
     expect(sandbox.state().calls.create - created).toBe(1);
     expect(await shop.until('lost', 'submit_unknown')).toMatchObject({
       attempt: 1,
-      lost_answer: null,
+      lost_answer: 'unreadable',
     });
   });
 });

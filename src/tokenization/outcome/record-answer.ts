@@ -9,8 +9,8 @@ import {
   firstReconcileStep,
 } from '../row.ts';
 import { done, type JobContext, type Outcome, committed } from '../../execution/define-job.ts';
-import { recordLostAnswer } from './resubmit.ts';
-import type { Answer } from '../../gateway/answer.ts';
+import { recordLostAnswer, reportLostRedirect } from './resubmit.ts';
+import { type Answer, isUnreadable } from '../../gateway/answer.ts';
 
 /** The changes that an answer of the gateway may lead to. */
 export const answerEvents = [
@@ -48,7 +48,33 @@ export async function recordAnswer(
   if (isLost && row.state === 'submit_unknown') {
     return await recordLostAnswer(row, { ...answer, says: answer.says }, context);
   }
+  if (isUnreadable(answer) && row.state === 'submit_unknown') {
+    return await recordUnreadableAnswer(row, answer, context);
+  }
   return await scheduleNextStep(row, answer, context);
+}
+
+const unreadableForMs = 600_000;
+
+/**
+ * An unreadable answer about a request whose reply was lost says neither that it may be sent again
+ * nor that a customer has its page. When none has become readable within ten minutes, the merchant
+ * is told.
+ */
+async function recordUnreadableAnswer(
+  row: TokenizationRow,
+  answer: Answer,
+  context: AnswerContext,
+): Promise<Outcome> {
+  if (row.lost_answer_at === null) {
+    const first = { lost_answer: 'unreadable', lost_answer_at_in_ms: 0 };
+    return await scheduleNextStep(row, answer, context, first);
+  }
+  const sinceMs = context.now.getTime() - row.lost_answer_at.getTime();
+  const isLong = sinceMs >= Math.max(unreadableForMs, context.settings.lostAnswerSpacingMs);
+  return isLong
+    ? await reportLostRedirect(row, answer, context, 'answer_unreadable')
+    : await scheduleNextStep(row, answer, context);
 }
 
 /** The columns that an event sets; undefined where the answer settles nothing. */
@@ -107,6 +133,7 @@ async function scheduleNextStep(
   row: TokenizationRow,
   answer: Answer,
   context: AnswerContext,
+  alsoSet: Readonly<Record<string, unknown>> = {},
 ): Promise<Outcome> {
   if (row.reconcile_at === null) {
     return isOpen(row.state) ? await restartSchedule(row, answer, context) : done('schedule_over');
@@ -120,7 +147,7 @@ async function scheduleNextStep(
     entity: 'tokenization',
     row,
     event: isOver ? 'reconcile.exhausted' : 'reconcile.pending',
-    patch: { ...patch, ...review },
+    patch: { ...patch, ...review, ...alsoSet },
     audit,
   });
   return committed(outcome, isOver ? 'schedule_over' : 'rescheduled');

@@ -31,7 +31,7 @@ export async function recordLostAnswer(
 ): Promise<Outcome> {
   const { lostAnswerSpacingMs } = context.settings;
   const { lost_answer: before, lost_answer_at: firstAt } = row;
-  const isFirst = before === null || firstAt === null;
+  const isFirst = before === null || before === 'unreadable' || firstAt === null;
   const answer: LostAnswer = before === 'pending' ? { ...latest, says: 'pending' } : latest;
   const sinceMs = isFirst ? 0 : context.now.getTime() - firstAt.getTime();
   if (!isFirst && sinceMs >= lostAnswerSpacingMs) {
@@ -110,11 +110,15 @@ async function report(
     : await leaveToOperator(row, answer, context);
 }
 
-/** The gateway has the request, so the queries go on until its deadline. */
-async function reportLostRedirect(
+/**
+ * Tells the merchant that no customer has the page. The gateway may have the request, so the
+ * queries go on until its deadline.
+ */
+export async function reportLostRedirect(
   row: TokenizationRow,
-  answer: LostAnswer,
+  answer: Answer,
   context: ResubmitContext,
+  reason?: 'answer_unreadable',
 ): Promise<Outcome> {
   const { settings } = context;
   const outcome = await context.apply({
@@ -129,7 +133,7 @@ async function reportLostRedirect(
       deadline_at_in_ms: settings.awaitingCustomerDeadlineMs,
       ...firstReconcileStep(settings),
     },
-    audit: auditOf(answer, reportDetail(row, context)),
+    audit: { ...auditOf(answer, reportDetail(row, context)), reason },
   });
   return committed(outcome, 'redirect_lost');
 }
@@ -160,6 +164,7 @@ function reportDetail(
   return { resubmitPolicy, attempt, ...(cause === null ? {} : { cause }) };
 }
 
-function auditOf({ says, gatewayCode }: LostAnswer, detail: AuditDetail = {}) {
-  return { channel: 'query', gatewayCode, detail: { query: says, ...detail } } as const;
+function auditOf({ says, word, gatewayCode }: Answer, detail: AuditDetail = {}) {
+  const query = says === 'unknown' ? word : says;
+  return { channel: 'query', gatewayCode, detail: { query, ...detail } } as const;
 }

@@ -8,6 +8,16 @@ import { hideReferences } from '../../support/faults/hidden-references.ts';
 import { type JobHarness, redirectWithoutPush } from '../../support/harness/job-harness.ts';
 import { test } from '../../support/harness/harness-test.ts';
 
+const recordOfUnknownStatus = {
+  quickpayId: undefined,
+  status: 'unknown',
+  rawStatus: 'other',
+  expiryTime: undefined,
+  orderReferenceId: undefined,
+  merchantReferenceId: undefined,
+  customerId: undefined,
+} as const;
+
 const lostReply = { errorAfterEffectRate: 1, faultEndpoints: ['create' as const] };
 
 /** Sends a request whose reply, with the URL of its page, is lost; the second `pending` is due. */
@@ -115,6 +125,91 @@ describe('a request whose page was lost with the reply', () => {
         .executeTakeFirstOrThrow();
       expect(detail).toMatchObject({ cause });
       expect(creations).toBe(1);
+    },
+  );
+
+  test.for([
+    { word: 'reference_mismatch', reply: { kind: 'unknown', cause: 'reference_mismatch' } },
+    { word: 'code_unclear', reply: { kind: 'unknown', cause: 'code_unclear' } },
+    { word: 'unknown', reply: { kind: 'found', records: [recordOfUnknownStatus] } },
+  ] as const)(
+    'is reported once where ten minutes bring no answer that can be read, and settled by a later one: $word',
+    async ({ reply }, { openJobHarness, database }) => {
+      let isReadable = false;
+      const harness = await openJobHarness({
+        faults: lostReply,
+        wrapGateway: (gateway) => ({
+          ...gateway,
+          queryQuickPay: async (...call) =>
+            isReadable ? await gateway.queryQuickPay(...call) : reply,
+        }),
+      });
+      const { id } = await harness.open('sandbox:direct');
+      await harness.makeDue(id);
+      expect(await harness.confirm(id)).toBe('rescheduled');
+      await harness.makeDue(id);
+      expect(await harness.confirm(id)).toBe('rescheduled');
+      await harness.alter(id, `lost_answer_at = lost_answer_at - interval '10 minutes'`);
+      await harness.makeDue(id);
+      expect(await harness.confirm(id)).toBe('redirect_lost');
+      expect(await harness.row(id)).toMatchObject({ state: 'confirming', review: 'redirect_lost' });
+      await harness.makeDue(id);
+      expect(await harness.confirm(id)).toBe('rescheduled');
+      const reports = await database.db
+        .selectFrom('audit_event')
+        .select('reason')
+        .where('entity_id', '=', id)
+        .where('event', '=', 'tokenization.redirect_lost')
+        .execute();
+      expect(reports).toEqual([{ reason: 'answer_unreadable' }]);
+      isReadable = true;
+      await harness.makeDue(id);
+      expect(await harness.confirm(id)).toBe('active');
+      expect((await harness.row(id)).attempt).toBe(1);
+    },
+  );
+
+  test('is sent again after two answers that can be read, whatever came before them', async ({
+    openJobHarness,
+  }) => {
+    let isReadable = false;
+    const harness = await openJobHarness({
+      faults: lostReply,
+      wrapGateway: (gateway) => ({
+        ...gateway,
+        queryQuickPay: async (...call) =>
+          isReadable
+            ? await gateway.queryQuickPay(...call)
+            : { kind: 'unknown', cause: 'code_unclear' },
+      }),
+    });
+    const { id } = await harness.open(redirectWithoutPush);
+    await harness.makeDue(id);
+    await harness.confirm(id);
+    await harness.alter(id, `lost_answer_at = lost_answer_at - interval '1 hour'`);
+    isReadable = true;
+    expect(await harness.confirm(id)).toBe('pending_once');
+    await harness.makeDue(id);
+    expect(await harness.confirm(id)).toBe('resubmitted');
+  });
+
+  test.for(['timeout', 'http_5xx', 'rate_limited'] as const)(
+    'is not reported while queries bring no answer at all, since the page may still be had later: %s',
+    async (cause, { openJobHarness }) => {
+      const harness = await openJobHarness({
+        faults: lostReply,
+        wrapGateway: (gateway) => ({
+          ...gateway,
+          queryQuickPay: async () => await Promise.resolve({ kind: 'unknown', cause }),
+        }),
+      });
+      const { id } = await harness.open(redirectWithoutPush);
+      await harness.makeDue(id);
+      expect(await harness.confirm(id)).toBe('rescheduled');
+      expect(await harness.row(id)).toMatchObject({
+        state: 'submit_unknown',
+        lost_answer_at: null,
+      });
     },
   );
 

@@ -39,6 +39,7 @@ export type WebhookEndpointEvent = (typeof webhookEndpointTransitions)[number]['
 const announcedEvents: ReadonlySet<string> = new Set([
   'tokenization.redirect_issued',
   'tokenization.redirect_lost',
+  'tokenization.pending',
   'tokenization.activated',
   'tokenization.failed',
   'tokenization.expired',

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import type { TokenizationRow } from '../../../src/db/rows.ts';
+import { createTransitionDoor } from '../../../src/db/transition-door.ts';
 import { isAnnounced } from '../../../src/domain/delivery.ts';
 import { createLogger } from '../../../src/observability/logger.ts';
 import { Secret } from '../../../src/security/secret.ts';
@@ -294,8 +295,9 @@ describe('a request whose page was lost with the reply', () => {
 });
 
 test.for(['pending', 'unknown'] as const)(
-  'a reply with status %s and no redirect address is confirmed by queries and never sent again',
-  async (status, { openJobHarness }) => {
+  'a reply with status %s and no redirect address is announced, confirmed by queries and never sent again',
+  async (status, { openJobHarness, database }) => {
+    const door = createTransitionDoor(database.db, { isAnnouncing: true });
     const harness = await openJobHarness({
       wrapGateway: (gateway) => ({
         ...gateway,
@@ -311,8 +313,13 @@ test.for(['pending', 'unknown'] as const)(
         },
       }),
     });
-    const { id, state } = await harness.open(redirectWithoutPush);
-    expect(state).toBe('confirming');
+    const { id } = await harness.open(redirectWithoutPush, false);
+    const request = { tokenizationId: id };
+    await harness.run('tokenization.request', request, { ...harness.dependencies, door });
+    const announced = database.db.selectFrom('delivery').select(['event_type', 'status']);
+    expect(await announced.where('tokenization_id', '=', id).execute()).toEqual([
+      { event_type: 'tokenization.pending', status: 'confirming' },
+    ]);
     for (const expected of ['rescheduled', 'rescheduled', 'rescheduled']) {
       await harness.makeDue(id);
       expect(await harness.confirm(id)).toBe(expected);

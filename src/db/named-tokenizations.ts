@@ -29,6 +29,11 @@ export async function findNamedTokenizations(
       join tokenization t
         on t.gateway_reference = w.word and t.gateway_reference <> t.merchant_reference_id
       where t.account = any(${words}) or t.terminal = any(${words})
+      union all
+      select t.id, 2, length(w.word) from word w
+      join tokenization t
+        on t.abandoned_references ? w.word and t.abandoned_references <> '[]'::jsonb
+      where t.account = any(${words}) or t.terminal = any(${words})
     )
     select id from named group by id order by min(certainty), max(length) desc, id
     limit ${rowsMax}`.execute(db);

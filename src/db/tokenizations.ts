@@ -51,7 +51,11 @@ export async function findTokenizationByEvidence(
         .where('gateway_reference', '=', reference)
         .whereRef('gateway_reference', '<>', 'merchant_reference_id')
         .executeTakeFirst()) ??
-      (await ofTerminal.where(sql<boolean>`abandoned_references ? ${reference}`).executeTakeFirst())
+      (await ofTerminal
+        .where(sql<boolean>`abandoned_references ? ${reference}`)
+        // The predicate of the index.
+        .where(sql<boolean>`abandoned_references <> '[]'::jsonb`)
+        .executeTakeFirst())
     );
   }
   if (evidence.orderReferenceId === undefined) return undefined;

@@ -27,8 +27,8 @@ import * as deliveryEventAt from '../../migrations/0025_delivery_event_at.ts';
 import * as callbackEnvelope from '../../migrations/0026_callback_envelope.ts';
 import * as callbackAddress from '../../migrations/0027_callback_address.ts';
 import * as payloadLengths from '../../migrations/0028_payload_lengths.ts';
-import * as lostReplyCause from '../../migrations/0030_lost_reply_cause.ts';
-import * as abandonedReferences from '../../migrations/0031_abandoned_references.ts';
+import * as lostReplyCause from '../../migrations/0029_lost_reply_cause.ts';
+import * as abandonedReferences from '../../migrations/0030_abandoned_references.ts';
 
 /**
  * Every migration by name, in order. An explicit list works the same from sources and from the
@@ -63,6 +63,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0026_callback_envelope': callbackEnvelope,
   '0027_callback_address': callbackAddress,
   '0028_payload_lengths': payloadLengths,
-  '0030_lost_reply_cause': lostReplyCause,
-  '0031_abandoned_references': abandonedReferences,
+  '0029_lost_reply_cause': lostReplyCause,
+  '0030_abandoned_references': abandonedReferences,
 };

@@ -35,7 +35,7 @@ export async function recordLostAnswer(
   const answer: LostAnswer = before === 'pending' ? { ...latest, says: 'pending' } : latest;
   const sinceMs = isFirst ? 0 : context.now.getTime() - firstAt.getTime();
   if (!isFirst && sinceMs >= lostAnswerSpacingMs) {
-    return isResubmittable(row, context)
+    return isResubmittable(row, answer, context)
       ? await resubmit(row, answer, context)
       : await report(row, answer, context);
   }
@@ -56,11 +56,18 @@ export async function recordLostAnswer(
   return done(`${answer.says}_once`);
 }
 
-/** A reply that the worker read and refused would be the same after another creation. */
-function isResubmittable(row: TokenizationRow, { settings }: ResubmitContext): boolean {
+/**
+ * Where the gateway has the request, a reply that the worker read and refused would be the same
+ * after another creation.
+ */
+function isResubmittable(
+  row: TokenizationRow,
+  { says }: LostAnswer,
+  { settings }: ResubmitContext,
+): boolean {
   const { resubmitPolicy, resubmissionsMax } = settings;
   const isAllowed = resubmitPolicy !== 'manual' && row.attempt <= resubmissionsMax;
-  return isAllowed && row.lost_reply_cause === null;
+  return isAllowed && (says === 'none' || row.lost_reply_cause === null);
 }
 
 /**

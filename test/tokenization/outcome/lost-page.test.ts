@@ -327,3 +327,26 @@ test.for(['pending', 'unknown'] as const)(
     expect(await harness.row(id)).toMatchObject({ state: 'confirming', attempt: 1 });
   },
 );
+
+test('a request that the gateway does not know is sent again, although its reply was unreadable', async ({
+  openJobHarness,
+}) => {
+  const hidden = new Set<string>();
+  let isProxyPage = true;
+  const harness = await openJobHarness({
+    wrapGateway: (gateway) => ({
+      ...hideReferences(hidden)(gateway),
+      createQuickPay: async (...call) =>
+        isProxyPage
+          ? { kind: 'unknown', cause: 'body_unreadable' }
+          : await gateway.createQuickPay(...call),
+    }),
+  });
+  const { id } = await harness.open(redirectWithoutPush);
+  expect(await harness.confirm(id)).toBe('none_once');
+  await harness.makeDue(id);
+  isProxyPage = false;
+  expect(await harness.confirm(id)).toBe('resubmitted');
+  await harness.run('tokenization.request', { tokenizationId: id });
+  expect(await harness.row(id)).toMatchObject({ state: 'awaiting_customer' });
+});

@@ -19,7 +19,7 @@ import { checkDefaultAccount } from './account/check-account.ts';
 import type { JobDependencies, OperationDependencies } from './execution/dependencies.ts';
 import { createCoalescedQueries } from './gateway/coalesced-queries.ts';
 import { repeatingJobs } from './jobs/registry.ts';
-import { receiveCallback } from './callback/receive.ts';
+import { findReturnUrl, receiveCallback } from './callback/receive.ts';
 import { registerWebhookEndpoint, webhookEndpointId } from './delivery/endpoint.ts';
 import { createHealthCheck } from './health/check-health.ts';
 import { watchHealth } from './health/watch-health.ts';
@@ -311,6 +311,7 @@ async function listen(
   const publicServer = createPublicServer(config.publicHttp, {
     receiveCallback: async (inbound) =>
       await receiveCallback(operations, inbound, config.publicHttp.onBadNotifySignature),
+    findReturnUrl: async (address) => await findReturnUrl(operations, address),
     countCallback: metrics.countCallback,
     logger,
   });

@@ -55,6 +55,18 @@ export async function receiveCallback(
 }
 
 /**
+ * Where the browser goes next from a request's own redirect URL: for a redirect whose message is
+ * not stored. The query schedule finds its outcome.
+ */
+export async function findReturnUrl(
+  { db }: Pick<OperationDependencies, 'db'>,
+  address: string,
+): Promise<string | undefined> {
+  const row = await findTokenizationByAddress(db, 'redirect', callbackAddressDigest(address));
+  return row && customerReturnUrl(row);
+}
+
+/**
  * The tokenization that a redirect to the shared URL names. A request with a URL of its own is left
  * out: only its customer knows that URL, and any caller may name a reference.
  */

@@ -1,6 +1,7 @@
 import { findCallback } from '../db/callbacks.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
+import { conformingField } from '../gateway/callback-grammar.ts';
 import { readMessage } from '../gateway/callback-message.ts';
 import { storableReference, verdictTimeoutMs } from './accept.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
@@ -39,18 +40,17 @@ export async function replayCallback(
       'This release cannot read this message. It stays stored; replay it after an update.',
     );
   }
-  const { account, terminal } = read;
-  const { merchantReferenceId, orderReferenceId } = read.message.fields;
+  const { fields } = read.message;
   const outcome = await door.apply({
     entity: 'callback',
     row,
     event: 'callback.replayed',
     patch: {
       reason: null,
-      account,
-      terminal,
-      merchant_reference_id: storableReference(merchantReferenceId),
-      order_reference_id: storableReference(orderReferenceId),
+      account: conformingField(fields, 'account') ?? null,
+      terminal: conformingField(fields, 'terminal') ?? null,
+      merchant_reference_id: storableReference(fields.merchantReferenceId),
+      order_reference_id: storableReference(fields.orderReferenceId),
       due_at_in_ms: verdictTimeoutMs,
     },
     audit: { ...audit, channel: row.channel },

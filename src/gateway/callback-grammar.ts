@@ -61,6 +61,15 @@ export function checkGrammar(
   return faults;
 }
 
+/** A field's value if it conforms to the grammar. Any other value may be personal data. */
+export function conformingField(
+  fields: CallbackFields | undefined,
+  name: 'account' | 'terminal',
+): string | undefined {
+  const value = fields?.[name];
+  return value !== undefined && grammar[name]?.test(value) === true ? value : undefined;
+}
+
 /** Fields of pushes about payments and orders, of which older ones have no `notice_type`. */
 const paymentFields = ['payment_id', 'payment_status', 'push_status'] as const;
 

@@ -27,6 +27,8 @@ export interface PublicPorts {
     readonly verdict: 'kept' | 'bad_signature';
     readonly returnUrl: string | undefined;
   }>;
+  /** The return URL of the request whose own redirect URL has this address. */
+  readonly findReturnUrl: (address: string) => Promise<string | undefined>;
   readonly countCallback: (channel: Channel, result: string) => void;
   readonly logger: Logger;
 }
@@ -189,10 +191,35 @@ async function answerRedirect(
   const received = receivedCallback('redirect', request);
   const stored = await storeCallback(received, ports);
   if (stored === undefined) {
-    return await sendPage(reply.header('retry-after', retryAfterSeconds), 503);
+    return await sendHomeUnstored(reply, received.address, 503, ports);
   }
-  const location = findLocation(stored.returnUrl);
-  if (location === undefined) return await sendPage(reply, 200);
+  return await sendHome(reply, stored.returnUrl, 200);
+}
+
+/** Sends the customer back to the shop from a redirect whose message is not stored. */
+async function sendHomeUnstored(
+  reply: FastifyReply,
+  address: string | undefined,
+  pageStatus: number,
+  { findReturnUrl, logger }: PublicPorts,
+): Promise<FastifyReply> {
+  try {
+    const returnUrl = address === undefined ? undefined : await findReturnUrl(address);
+    return await sendHome(reply, returnUrl, pageStatus);
+  } catch (error) {
+    logger.error({ error }, 'the return URL of a redirect was not found');
+    return await sendPage(reply, pageStatus);
+  }
+}
+
+/** The way back to the shop, or else the neutral page with `pageStatus`. */
+async function sendHome(
+  reply: FastifyReply,
+  returnUrl: string | undefined,
+  pageStatus: number,
+): Promise<FastifyReply> {
+  const location = findLocation(returnUrl);
+  if (location === undefined) return await sendPage(reply, pageStatus);
   return await reply.code(303).header('location', location).send();
 }
 
@@ -221,7 +248,9 @@ async function storeCallback(
     countCallback(channel, 'not_kept');
     logger.error(
       { channel, error },
-      'callback was not stored; answered 503 so that the gateway retries',
+      channel === 'notify'
+        ? 'callback was not stored; answered 503 so that the gateway retries'
+        : 'callback was not stored',
     );
     return undefined;
   }
@@ -232,6 +261,7 @@ async function sendText(reply: FastifyReply, status: number, text: string): Prom
 }
 
 async function sendPage(reply: FastifyReply, status: number): Promise<FastifyReply> {
+  if (status === 503) reply.header('retry-after', retryAfterSeconds);
   return await reply.code(status).type('text/html; charset=utf-8').send(neutralPage);
 }
 

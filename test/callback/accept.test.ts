@@ -1,8 +1,11 @@
 import { describe, expect } from 'vitest';
 import { acceptCallback } from '../../src/callback/accept.ts';
+import { replayCallback } from '../../src/callback/replay.ts';
+import { findCallback } from '../../src/db/callbacks.ts';
 import { storeCredential } from '../../src/credential/store.ts';
 import { testActor } from '../support/builders.ts';
 import { test } from '../support/harness/harness-test.ts';
+import { redirectWithoutPush } from '../support/harness/job-harness.ts';
 
 const formBody = (values: Record<string, string>): Buffer =>
   Buffer.from(new URLSearchParams(values).toString());
@@ -83,6 +86,42 @@ describe('accepting a message', () => {
         sourceIp: undefined,
       });
       expect(stored.isDuplicate).toBe(false);
+    },
+  );
+
+  test.for([
+    ['half of a character as its account', '{"account":"\\ud800","terminal":"99514901"}'],
+    ['half of a character as its terminal', '{"account":"995149","terminal":"9\\udc00"}'],
+    ['a long account', JSON.stringify({ account: '9'.repeat(60_000), terminal: '99514901' })],
+    ['personal data', JSON.stringify({ account: 'ada@shop.example', terminal: 'Ada, 1 Main St' })],
+  ] as const)(
+    'a message to the own URL of a request is stored, and never in the clear: %s',
+    async ([, body], { openJobHarness }) => {
+      const harness = await openJobHarness();
+      const { dependencies } = harness;
+      const { id: addressedTo } = await harness.open(redirectWithoutPush);
+      const { id } = await acceptCallback(dependencies, {
+        channel: 'redirect',
+        contentType: 'application/json',
+        body: Buffer.from(body),
+        sourceIp: undefined,
+        addressedTo,
+        // Long ago, so that it is judged without a second query.
+        receivedAt: new Date(Date.now() - 3_600_000),
+      });
+      const { account, terminal } = JSON.parse(body);
+      const clearTexts = async () => {
+        const row = await findCallback(dependencies.db, id);
+        return [row?.account, row?.terminal];
+      };
+      const conforming = [
+        /^\d{6}$/.test(account) ? account : null,
+        /^\d{8,12}$/.test(terminal) ? terminal : null,
+      ];
+      expect(await clearTexts()).toEqual(conforming);
+      await harness.run('callback.verify', { callbackId: id });
+      await replayCallback(dependencies, id, { actor: testActor });
+      expect(await clearTexts()).toEqual(conforming);
     },
   );
 });

@@ -1,68 +1,10 @@
-import { afterEach, describe, expect, test } from 'vitest';
-import {
-  createPublicServer,
-  type HttpServer,
-  type PublicPorts,
-  type ReceivedCallback,
-} from '../../src/http/public-server.ts';
-import type { Logger } from '../../src/observability/logger.ts';
+import { describe, expect, test } from 'vitest';
+import { createPublicServer, type PublicPorts } from '../../src/http/public-server.ts';
 import { parseAddressRange } from '../../src/security/addresses.ts';
 import { exchangeRaw } from './exchange-raw.ts';
+import { closed, post, start } from './start-public-server.ts';
 
 const bodyBytesMax = 64 * 1_024;
-const open: HttpServer[] = [];
-const closed = {
-  host: '127.0.0.1',
-  port: 0,
-  trustProxy: false,
-  requestsPerMinuteMax: 3_000,
-  acknowledgement: 'receive-ok',
-  notifySources: undefined,
-} as const;
-
-afterEach(async () => {
-  for (const server of open.splice(0)) await server.close();
-});
-
-interface Started {
-  readonly url: string;
-  readonly received: ReceivedCallback[];
-  readonly counted: string[];
-  readonly logged: { fields: object; message: string }[];
-}
-
-async function start(
-  answer: PublicPorts['receiveCallback'] = async () => ({ verdict: 'kept', returnUrl: undefined }),
-  options: Partial<Parameters<typeof createPublicServer>[0]> = {},
-): Promise<Started> {
-  const received: ReceivedCallback[] = [];
-  const counted: string[] = [];
-  const logged: { fields: object; message: string }[] = [];
-  const keep = (fields: object, message: string): void => void logged.push({ fields, message });
-  const logger: Logger = { debug: keep, info: keep, warn: keep, error: keep, fatal: keep };
-  const server = createPublicServer(
-    { ...closed, ...options },
-    {
-      receiveCallback: async (message) => {
-        received.push(message);
-        return await answer(message);
-      },
-      countCallback: (channel, result) => counted.push(`${channel} ${result}`),
-      logger,
-    },
-  );
-  open.push(server);
-  return { url: (await server.listen()).url, received, counted, logged };
-}
-
-async function post(url: string, body: string | Buffer, headers: Record<string, string> = {}) {
-  return await fetch(url, {
-    method: 'POST',
-    headers,
-    body: typeof body === 'string' ? body : new Uint8Array(body),
-    redirect: 'manual',
-  });
-}
 
 describe('push', () => {
   test('is answered with receive-ok only after it was stored', async () => {
@@ -357,6 +299,7 @@ describe('public listener', () => {
     const port = Number(new URL(url).port);
     const ports: PublicPorts = {
       receiveCallback: async () => ({ verdict: 'kept', returnUrl: undefined }),
+      findReturnUrl: async () => undefined,
       countCallback: () => undefined,
       logger: { debug() {}, info() {}, warn() {}, error() {}, fatal() {} },
     };

@@ -6,6 +6,7 @@ import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
 import { requestPayload } from '../support/builders.ts';
 import { dumpDatabase } from '../support/dumps.ts';
 import { eventually } from '../support/eventually.ts';
+import { withClient } from '../../src/db/database.ts';
 import { openShop, type Shop } from '../support/harness/shop.ts';
 import type { TestWorker } from '../support/harness/worker.ts';
 import { type StartWorker, test } from '../support/harness/worker-test.ts';
@@ -130,6 +131,26 @@ describe('the own callback URLs of a request', () => {
       }),
     );
     expect(await findAuditBreaks(worker.app.operations.db)).toEqual([]);
+  });
+
+  test('lead the customer home although the message could not be stored', async ({
+    startWorker,
+    databaseUrl,
+  }) => {
+    const { worker, open } = await start(startWorker);
+    const { redirectUrl } = await open('unstored');
+    const alterInbox = async (action: string) =>
+      await withClient(
+        databaseUrl,
+        async (client) => await client.query(`alter table token_lifecycle.callback ${action}`),
+      );
+    await alterInbox('add constraint full_up check (false) not valid');
+    const answer = await post(redirectUrl, 'x=1', form);
+    await alterInbox('drop constraint full_up');
+    expect(answer.status).toBe(303);
+    expect(answer.headers.get('location')).toContain(returnUrl);
+    const metrics = await (await fetch(`${worker.app.urls?.private}/metrics`)).text();
+    expect(metrics).toContain('{channel="redirect",result="not_kept"} 1');
   });
 
   test('are the only way to the return URL: the shared route shows nothing of the request', async ({

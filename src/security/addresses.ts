@@ -31,8 +31,13 @@ export function isPublicAddress(address: string): boolean {
   return parsed.range() === 'unicast' && !isCompatible && !platformAddresses.has(parsed.toString());
 }
 
-/** Forms with which proxies write an address and a port: `192.0.2.7:443`, `[2001:db8::7]:443`. */
-const addressWithPort = /^"?(?:\[([^\]]+)\](?::\d{1,5})?|([\da-f:]*\d+(?:\.\d+){3}):\d{1,5})"?$/i;
+/**
+ * Forms with which proxies write an address and a port: `192.0.2.7:443`, `[2001:db8::7]:443`. Any
+ * sender may send a long text before the rate limit, so each repetition is bounded or can't overlap
+ * what follows it.
+ */
+const addressWithPort =
+  /^"?(?:\[([^\]]+)\](?::\d{1,5})?|((?:::ffff:)?\d{1,3}(?:\.\d{1,3}){3}):\d{1,5})"?$/i;
 
 /** The address alone, without the brackets, quotes and port that some proxies add to it. */
 export function bareAddress(text: string): string {

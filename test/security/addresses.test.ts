@@ -47,6 +47,16 @@ describe('an address as a proxy writes it', () => {
   ])('%j is %s', (text, address) => {
     expect(bareAddress(text)).toBe(address);
   });
+
+  test.each(['1', 'a', ':', '[', '1.', '[1]:', '"', ' 1'])(
+    'a long text of repeated %j is read in a time that grows with its length only',
+    (part) => {
+      const text = part.repeat(60_000);
+      const startedAt = performance.now();
+      bareAddress(text);
+      expect(performance.now() - startedAt).toBeLessThan(500);
+    },
+  );
 });
 
 describe('address range', () => {

@@ -9,7 +9,9 @@ import type { Channel } from '../domain/callback.ts';
 import type { Logger } from '../observability/logger.ts';
 import { type AddressRange, bareAddress, isInRanges } from '../security/addresses.ts';
 import { envelopeOf, type ReceivedEnvelope } from './callback-envelope.ts';
+import { routedUrl } from './callback-url.ts';
 import { listenOn } from './listen.ts';
+import { answerMalformedRequest } from './malformed-request.ts';
 import { neutralPage } from './neutral-page.ts';
 
 /** A message of the gateway as received over HTTP. */
@@ -40,6 +42,8 @@ export interface HttpServer {
 }
 
 const bodyBytesMax = 64 * 1_024;
+/** The most bytes of a request line and its headers: a redirect by GET has its fields there. */
+const headerBytesMax = 64 * 1_024;
 const retryAfterSeconds = '5';
 const idleSweepMs = 50;
 const rawBytes = 'application/octet-stream';
@@ -47,6 +51,13 @@ const rawBytes = 'application/octet-stream';
  * The network size that the rate limit counts as one IPv6 sender: a subscriber gets a whole /64.
  */
 const ipv6Subnet = 64;
+
+const answerHeaders = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+};
 
 /**
  * Creates the public listener with the two callback routes only. The internet can reach it, so it
@@ -73,8 +84,16 @@ export function createPublicServer(
     trustProxy: options.trustProxy && ((_address, hop) => hop === 0),
     // Link checkers send HEAD requests, which would be stored as messages.
     exposeHeadRoutes: false,
-    // Browsers, proxies and gateways add slashes, and a lost redirect strands a customer.
-    routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true },
+    // Browsers, proxies and gateways alter URLs, and a lost redirect strands a customer.
+    rewriteUrl: ({ url = '/' }) => routedUrl(url),
+    http: { maxHeaderSize: headerBytesMax },
+    clientErrorHandler: answerMalformedRequest(
+      async (address) => findLocation(await ports.findReturnUrl(address)),
+      answerHeaders,
+    ),
+    frameworkErrors: (_error, _request, reply) => {
+      void sendText(reply.headers(answerHeaders), 400, 'refused');
+    },
     requestTimeout: 10_000,
     connectionTimeout: 20_000,
     keepAliveTimeout: 10_000,
@@ -112,19 +131,12 @@ export function createPublicServer(
     }
   });
   server.addHook('onSend', async (_request, reply) => {
-    reply.headers({
-      'cache-control': 'no-store',
-      'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
-      'referrer-policy': 'no-referrer',
-      'x-content-type-options': 'nosniff',
-    });
+    reply.headers(answerHeaders);
   });
   server.setNotFoundHandler(async (_request, reply) => await sendText(reply, 404, 'not found'));
-  server.setErrorHandler(async (error, _request, reply) => {
-    const status = statusOf(error);
-    if (status >= 500) ports.logger.error({ error }, 'callback request failed');
-    return await sendText(reply, status, status === 413 ? 'too large' : 'refused');
-  });
+  server.setErrorHandler(
+    async (error, request, reply) => await answerError(error, request, reply, ports),
+  );
   return {
     listen: async () => await listenOn(server, { ...options, portVariable: 'CALLBACK_PORT' }),
     close: async () => {
@@ -162,6 +174,23 @@ function refuseOtherSources(
     countCallback('notify', 'source_refused');
     return await sendText(reply, 403, 'refused');
   };
+}
+
+/** Answers a request that is not stored, such as one with a large body or over the rate limit. */
+async function answerError(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  ports: PublicPorts,
+): Promise<FastifyReply> {
+  const status = statusOf(error);
+  if (status >= 500) ports.logger.error({ error }, 'callback request failed');
+  // A customer must not be stranded.
+  if (request.routeOptions.url?.startsWith('/callbacks/redirect') === true) {
+    ports.countCallback('redirect', 'not_kept');
+    return await sendHomeUnstored(reply, addressOf(request), status, ports);
+  }
+  return await sendText(reply, status, status === 413 ? 'too large' : 'refused');
 }
 
 /** Acknowledges only after the commit. The gateway retries after any other answer. */
@@ -224,15 +253,13 @@ async function sendHome(
 }
 
 function receivedCallback(channel: Channel, request: FastifyRequest): ReceivedCallback {
-  const { params } = request;
+  return { channel, address: addressOf(request), ...envelopeOf(request), sourceIp: request.ip };
+}
+
+function addressOf({ params }: FastifyRequest): string | undefined {
   const address =
     typeof params === 'object' && params !== null && 'address' in params ? params.address : '';
-  return {
-    channel,
-    address: typeof address === 'string' && address !== '' ? address : undefined,
-    ...envelopeOf(request),
-    sourceIp: request.ip,
-  };
+  return typeof address === 'string' && address !== '' ? address : undefined;
 }
 
 async function storeCallback(

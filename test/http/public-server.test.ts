@@ -199,7 +199,7 @@ describe('public listener', () => {
     ['GET', '/health/live'],
     ['GET', '/metrics'],
     ['GET', '/queues'],
-    ['POST', '/CALLBACKS/NOTIFY'],
+    ['POST', '/callbacks/notifyall'],
   ])('answers %s %s with 404', async (method, path) => {
     const { url, received } = await start();
     const answer = await fetch(`${url}${path}`, { method });

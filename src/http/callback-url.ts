@@ -1,0 +1,34 @@
+import type { Channel } from '../domain/callback.ts';
+
+/** What the path of a callback URL names. */
+interface CallbackTarget {
+  readonly channel: Channel;
+  /** The address of a request's own URL. */
+  readonly address: string | undefined;
+}
+
+const callbackPath =
+  /^(?:https?:\/\/[^/]*)?\/+callbacks\/+(notify|redirect)(?![\w-])\/*([\w-]{22})?/i;
+
+/**
+ * What a callback URL names; undefined for any other URL. Only the beginning of the path counts,
+ * in any case: gateways, proxies and browsers append to a URL, and encode what needs no encoding.
+ */
+export function callbackTargetOf(url: string): CallbackTarget | undefined {
+  const [path = ''] = url.split('?', 1);
+  const decoded = path.replaceAll(/%([2-7][\da-f])/gi, (_text, hex: string) =>
+    String.fromCodePoint(Number.parseInt(hex, 16)),
+  );
+  const [, channel, address] = callbackPath.exec(decoded) ?? [];
+  if (channel === undefined) return undefined;
+  return { channel: channel.toLowerCase() === 'notify' ? 'notify' : 'redirect', address };
+}
+
+/** The URL whose route handles a callback URL. Any other URL stays as it is. */
+export function routedUrl(url: string): string {
+  const target = callbackTargetOf(url);
+  if (target === undefined) return url;
+  const border = url.indexOf('?');
+  const address = target.address === undefined ? '' : `/${target.address}`;
+  return `/callbacks/${target.channel}${address}${border === -1 ? '' : url.slice(border)}`;
+}

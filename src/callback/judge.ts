@@ -308,8 +308,8 @@ async function rejectMessage(
   if (!callback.is_addressed && !isUnread) {
     return await rejectCallback(callback, rejection, context);
   }
-  // Any other fault is the work of an unverified sender rather than of the gateway.
-  const isRepeated = isUnread && rejection.reason !== 'grammar';
+  // A broken grammar at a shared URL is the work of an unverified sender rather than of the gateway.
+  const isRepeated = callback.is_addressed || rejection.reason !== 'grammar';
   const searched = { envelope, fields: message?.fields };
   const queries = await queryAboutUnreadable(callback, searched, { ...context, isRepeated });
   if (queries.kind === 'settled') {

@@ -1,0 +1,72 @@
+import { describe, expect } from 'vitest';
+import { acceptCallback } from '../../src/callback/accept.ts';
+import { findCallback } from '../../src/db/callbacks.ts';
+import type { TokenizationRow } from '../../src/db/rows.ts';
+import type { Channel } from '../../src/domain/callback.ts';
+import { test } from '../support/harness/harness-test.ts';
+import { type JobHarness, redirectWithoutPush } from '../support/harness/job-harness.ts';
+
+/** The next scheduled query is far away, so that only messages cause queries. */
+const rareQueries = { settings: { reconcileScheduleMs: [3_000_000] } } as const;
+
+const form = 'application/x-www-form-urlencoded';
+
+/** Stores a message at a request's own URL, as the listener does. */
+async function send(
+  { dependencies }: JobHarness,
+  { id }: TokenizationRow,
+  channel: Channel,
+  fields: Readonly<Record<string, string>> = {},
+) {
+  return await acceptCallback(dependencies, {
+    channel,
+    contentType: form,
+    body: Buffer.from(new URLSearchParams(fields).toString()),
+    sourceIp: undefined,
+    addressedTo: id,
+  });
+}
+
+const accountOf = ({ account, terminal }: TokenizationRow) => ({ account, terminal });
+
+describe("a message to a request's own URL", () => {
+  test.for<[string, (row: TokenizationRow) => Readonly<Record<string, string>>]>([
+    [
+      'another reference',
+      (row) => ({ ...accountOf(row), merchant_reference_id: 'other', quickpay_status: '-1' }),
+    ],
+    [
+      'another account',
+      (row) => ({
+        account: '999999',
+        terminal: '99999999',
+        merchant_reference_id: row.merchant_reference_id,
+        quickpay_status: '-1',
+      }),
+    ],
+    [
+      'another amount',
+      (row) => ({
+        ...accountOf(row),
+        merchant_reference_id: row.merchant_reference_id,
+        quickpay_status: '-1',
+        order_amount: '99.99',
+      }),
+    ],
+    ['a broken grammar', (row) => ({ ...accountOf(row), quickpay_status: '-1' })],
+    ['no status of a token', (row) => ({ ...accountOf(row), notice_type: 'refund' })],
+  ])(
+    'is queried about again while the record of the gateway lags, with %s',
+    async ([, fieldsOf], { openJobHarness }) => {
+      const harness = await openJobHarness(rareQueries);
+      const row = await harness.open(redirectWithoutPush);
+      const { id } = await send(harness, row, 'redirect', fieldsOf(row));
+      expect(await harness.run('callback.verify', { callbackId: id })).toBe('not_confirmed_yet');
+      await harness.decide(row.id, 'approve');
+      harness.dropSharedAnswers();
+      await harness.run('callback.verify', { callbackId: id });
+      expect((await harness.row(row.id)).state).toBe('active');
+      expect(await findCallback(harness.dependencies.db, id)).toMatchObject({ state: 'rejected' });
+    },
+  );
+});

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { countCallbackAgain, hasRoomForUnreadable } from '../db/callbacks.ts';
 import { findCredentialByAccount } from '../db/credentials.ts';
+import { insertOutboxJobs } from '../db/outbox.ts';
 import type { CallbackRow } from '../db/rows.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import type { Channel, RejectionReason } from '../domain/callback.ts';
@@ -11,6 +12,7 @@ import type { BackendDependencies } from '../execution/dependencies.ts';
 import { judgeJob } from '../domain/outbox-job.ts';
 import { envelopeColumns } from './envelope.ts';
 import { findTokenizationsNamedIn } from './named-tokenizations.ts';
+import { repeatedArrivalJob } from './repeated-arrival.ts';
 
 /** A message of the gateway as it arrived. */
 export interface InboundMessage {
@@ -76,7 +78,11 @@ export async function acceptCallback(
   const digest = messageDigest(inbound, message, refusal);
 
   const known = await countCallbackAgain(dependencies.db, digest);
-  if (known !== undefined) return duplicateOf(known, message);
+  if (known !== undefined) {
+    const job = repeatedArrivalJob(known);
+    if (job !== undefined) await insertOutboxJobs(dependencies.db, [job]);
+    return duplicateOf(known, message);
+  }
 
   const id = options.id ?? randomUUID();
   const outcome = await dependencies.door.apply({

@@ -14,6 +14,7 @@ import { openAccount, type SigningAccount } from '../account/open-account.ts';
 import { judgeSignature, type SignatureJudgement } from './signature-policy.ts';
 import { isUnambiguous, mismatchOf } from '../tokenization/evidence/match-request.ts';
 import { openEnvelope, type StoredEnvelope } from './envelope.ts';
+import { queryAboutRepeatedArrival } from './query-about-repeated.ts';
 import { queryAboutUnreadable } from './query-about-unreadable.ts';
 
 /** The changes that judging a callback may commit. */
@@ -58,7 +59,7 @@ export async function judgeCallback(callbackId: string, context: JudgingContext)
     callback.state !== 'orphaned' &&
     callback.state !== 'matched'
   ) {
-    return done('already_judged');
+    return await queryAboutRepeatedArrival(callback, context);
   }
   const envelope = openEnvelope(context.keyring, callback);
   const read = readMessage(envelope, context.settings.messages);
@@ -308,7 +309,7 @@ async function rejectMessage(
   if (!callback.is_addressed && !isUnread) {
     return await rejectCallback(callback, rejection, context);
   }
-  // A broken grammar at a shared URL is the work of an unverified sender rather than of the gateway.
+  // At a shared URL, a broken grammar is the work of an unverified sender, not of the gateway.
   const isRepeated = callback.is_addressed || rejection.reason !== 'grammar';
   const searched = { envelope, fields: message?.fields };
   const queries = await queryAboutUnreadable(callback, searched, { ...context, isRepeated });

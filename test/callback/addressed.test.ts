@@ -3,8 +3,10 @@ import { acceptCallback } from '../../src/callback/accept.ts';
 import { findCallback } from '../../src/db/callbacks.ts';
 import type { TokenizationRow } from '../../src/db/rows.ts';
 import type { Channel } from '../../src/domain/callback.ts';
+import type { Outcome } from '../../src/execution/define-job.ts';
 import { test } from '../support/harness/harness-test.ts';
 import { type JobHarness, redirectWithoutPush } from '../support/harness/job-harness.ts';
+import { runJob, wordOf } from '../support/harness/run-job.ts';
 
 /** The next scheduled query is far away, so that only messages cause queries. */
 const rareQueries = { settings: { reconcileScheduleMs: [3_000_000] } } as const;
@@ -25,6 +27,28 @@ async function send(
     sourceIp: undefined,
     addressedTo: id,
   });
+}
+
+/** Runs the jobs that wait in the outbox for a message; jobs with the same id run once. */
+async function runOutbox({ dependencies }: JobHarness, callbackId: string) {
+  const rows = await dependencies.db.deleteFrom('outbox').returningAll().execute();
+  const jobs = rows.filter(({ payload }) => payload['callbackId'] === callbackId);
+  const outcomes: Outcome[] = [];
+  for (const id of new Set(jobs.map((row) => row.job_id))) {
+    const name = jobs.find((row) => row.job_id === id)?.job_name ?? '';
+    outcomes.push(await runJob(name, { callbackId }, dependencies, { id }));
+  }
+  return outcomes.map(wordOf);
+}
+
+/** Lets the time pass in which a message repeats its query. */
+async function ageMessage({ dependencies }: JobHarness, id: string): Promise<void> {
+  const receivedAt = new Date(Date.now() - 1_200_000);
+  await dependencies.db
+    .updateTable('callback')
+    .set({ received_at: receivedAt })
+    .where('id', '=', id)
+    .execute();
 }
 
 const accountOf = ({ account, terminal }: TokenizationRow) => ({ account, terminal });
@@ -69,4 +93,28 @@ describe("a message to a request's own URL", () => {
       expect(await findCallback(harness.dependencies.db, id)).toMatchObject({ state: 'rejected' });
     },
   );
+
+  test('makes the worker query again when it arrives again after its verdict', async ({
+    openJobHarness,
+  }) => {
+    const harness = await openJobHarness(rareQueries);
+    const row = await harness.open(redirectWithoutPush);
+    const { id } = await send(harness, row, 'redirect');
+    await ageMessage(harness, id);
+    expect(await runOutbox(harness, id)).toEqual(['rejected_unreadable']);
+    harness.dropSharedAnswers();
+    const queries = harness.sandbox.state().calls.query;
+    // The customer comes home again, three times, and pays at last.
+    for (let count = 0; count < 3; count += 1) {
+      expect(await send(harness, row, 'redirect')).toMatchObject({ id, isDuplicate: true });
+    }
+    expect((await runOutbox(harness, id)).at(-1)).toBe('not_confirmed_yet');
+    expect(harness.sandbox.state().calls.query).toBe(queries + 1);
+    await harness.decide(row.id, 'approve');
+    harness.dropSharedAnswers();
+    await send(harness, row, 'redirect');
+    expect(await runOutbox(harness, id)).toEqual(['queried_again']);
+    expect((await harness.row(row.id)).state).toBe('active');
+    expect(await harness.run('callback.verify', { callbackId: id })).toBe('already_judged');
+  });
 });

@@ -86,7 +86,9 @@ describe('retention.expire', () => {
         now(), now() - interval '8 days', 'rejected', 1, now(), now()
       from generate_series(1, 2500) n`.execute(db);
     const count = async () => (await db.selectFrom('callback').select('id').execute()).length;
-    const stopped = await runJob('retention.expire', {}, dependencies, AbortSignal.abort());
+    const stopped = await runJob('retention.expire', {}, dependencies, {
+      signal: AbortSignal.abort(),
+    });
     expect([stopped, await count()]).toEqual([{ kind: 'done', result: 'interrupted' }, 2_500]);
     const run = await runJob('retention.expire', {}, dependencies);
     expect([run, await count()]).toEqual([{ kind: 'done', result: 'removed' }, 0]);

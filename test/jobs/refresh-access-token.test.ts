@@ -195,12 +195,9 @@ test('a pair is committed when the database was away as it came, and when the an
       throw new AppError('database_unavailable', 'The database did not answer.');
     };
     const dependencies = { ...harness.dependencies, door: { ...door, apply } };
-    const run = runJob(
-      'access-token.refresh',
-      { credential: 'cards' },
-      dependencies,
-      stopping.signal,
-    );
+    const run = runJob('access-token.refresh', { credential: 'cards' }, dependencies, {
+      signal: stopping.signal,
+    });
     expect(wordOf(await run)).toBe('refreshed');
     expect(await harness.row('cards')).toMatchObject({
       state: 'fresh',

@@ -81,12 +81,9 @@ describe('while a renewal is under way', () => {
     await holdDueToken(harness, 'cards', 'app-1');
     await harness.dependencies.db.updateTable('access_token').set({ failures: 3 }).execute();
     const stopping = new AbortController();
-    const run = runJob(
-      'access-token.refresh',
-      { credential: 'cards' },
-      harness.dependencies,
-      stopping.signal,
-    );
+    const run = runJob('access-token.refresh', { credential: 'cards' }, harness.dependencies, {
+      signal: stopping.signal,
+    });
     await eventually('the call', () => harness.sandbox.state().calls['oauth-refresh'] === 1);
     stopping.abort();
     expect(wordOf(await run)).toBe('outcome_unknown');
@@ -166,7 +163,7 @@ describe('a permit for a call', () => {
       'access-token.refresh',
       { credential: 'cards' },
       { ...harness.dependencies, ...counting.as },
-      AbortSignal.abort(),
+      { signal: AbortSignal.abort() },
     );
     expect(wordOf(stopped)).toBe('no_time_left');
     expect(await harness.row('cards')).toMatchObject({ state: 'fresh' });

@@ -8,14 +8,17 @@ export async function runJob(
   name: string,
   payload: Readonly<Record<string, unknown>>,
   dependencies: JobDependencies,
-  signal: AbortSignal = new AbortController().signal,
+  {
+    id = 'harness',
+    signal = new AbortController().signal,
+  }: { readonly id?: string; readonly signal?: AbortSignal } = {},
 ): Promise<Outcome> {
   const job = findJob(name);
   if (job === undefined) throw new Error(`there is no job ${name}`);
   return await executeJob(
     job,
     {
-      job: { queue: job.queue, name, id: 'harness', attempt: 1 },
+      job: { queue: job.queue, name, id, attempt: 1 },
       payload: { v: 1, ...payload },
       signal,
       replacePayload: async () => await Promise.resolve(),

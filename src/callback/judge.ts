@@ -123,7 +123,9 @@ async function judgeReadable(
   if (matched === undefined) return done('already_judged');
   const mismatch = mismatchOf(message, tokenization, context.settings.statusMap);
   if (mismatch !== undefined) {
-    const learned = { is_believed: isProven, tokenization_id: tokenization.id };
+    // At a wrong URL, the address proves the sender but not what the message is about.
+    const isBelieved = signature.isProven || (isAddressProof && !isOfOtherReference(mismatch));
+    const learned = { is_believed: isBelieved, tokenization_id: tokenization.id };
     const rejection = { reason: mismatch, detail, learned };
     return await rejectMessage({ ...inbox, callback: matched }, rejection, context);
   }
@@ -167,6 +169,10 @@ function provesByAddress(
   { settings }: JudgingContext,
 ): boolean {
   return channel === 'notify' && isAddressed && settings.notifyAddressProves;
+}
+
+function isOfOtherReference(mismatch: RejectionReason): boolean {
+  return mismatch === 'merchant_reference_mismatch' || mismatch === 'order_reference_mismatch';
 }
 
 async function findTokenizationOf(

@@ -1,6 +1,6 @@
 import { databaseNow } from '../db/database.ts';
 import type { CallbackRow, TokenizationRow } from '../db/rows.ts';
-import { findTokenization } from '../db/tokenizations.ts';
+import { findTokenization, findTokenizationByEvidence } from '../db/tokenizations.ts';
 import type { MessageEvidence } from '../domain/evidence.ts';
 import type { CallbackFields } from '../gateway/callback-message.ts';
 import { isOpen } from '../domain/tokenization.ts';
@@ -49,9 +49,11 @@ export async function queryAboutUnreadable(
   { envelope, fields }: SearchedMessage,
   context: QueryContext & RepeatOption,
 ): Promise<QueriesOutcome> {
-  const isAddressed = callback.is_addressed;
-  const named = isAddressed ? [] : await findTokenizationsNamedIn(context, envelope, fields);
-  const before = named.length > 0 ? named : await findStoredTokenization(callback, context);
+  const stored = await findStoredTokenization(callback, context);
+  const named = callback.is_addressed
+    ? [...stored, ...(await findOtherTokenization(callback, fields, context))]
+    : await findTokenizationsNamedIn(context, envelope, fields);
+  const before = named.length > 0 ? named : stored;
   const outcomes: Outcome[] = [];
   for (const row of before) outcomes.push(await queryAbout(row, callback, context));
   const [next] = outcomes
@@ -78,6 +80,34 @@ async function findStoredTokenization(
 ): Promise<readonly TokenizationRow[]> {
   const row = id === null ? undefined : await findTokenization(db, id);
   return row === undefined ? [] : [row];
+}
+
+/** The processes that logged the warning, by an object that all jobs of a process share. */
+const warnedProcesses = new WeakSet<QueryContext['coalescedQueries']>();
+
+/**
+ * The tokenization that a message names by its reference, where it came to the own URL of another
+ * one. A gateway that keeps the first URLs of an account sends all its messages there.
+ */
+async function findOtherTokenization(
+  { channel, tokenization_id: addressedTo }: CallbackRow,
+  fields: CallbackFields | undefined,
+  { db, logger, coalescedQueries }: QueryContext,
+): Promise<readonly TokenizationRow[]> {
+  const { account, terminal, merchantReferenceId, orderReferenceId } = fields ?? {};
+  if (account === undefined || terminal === undefined) return [];
+  const references = { merchantReferenceId, orderReferenceId };
+  const other = await findTokenizationByEvidence(db, { account, terminal, ...references });
+  if (other === undefined || other.id === addressedTo) return [];
+  // A browser could deliver any reference, but only the gateway knows the URL for pushes.
+  if (channel === 'notify' && !warnedProcesses.has(coalescedQueries)) {
+    warnedProcesses.add(coalescedQueries);
+    logger.warn(
+      { tokenizationId: other.id, addressedTo },
+      "a push about one tokenization came to another one's own URL: the gateway seems to keep the first callback URLs of an account; if so, set CALLBACK_ADDRESSES=shared",
+    );
+  }
+  return [other];
 }
 
 async function queryAbout(

@@ -117,4 +117,36 @@ describe("a message to a request's own URL", () => {
     expect((await harness.row(row.id)).state).toBe('active');
     expect(await harness.run('callback.verify', { callbackId: id })).toBe('already_judged');
   });
+
+  test('is queried about for the tokenization that it names too, with one warning', async ({
+    openJobHarness,
+  }) => {
+    const harness = await openJobHarness(rareQueries);
+    const first = await harness.open(redirectWithoutPush);
+    const warnings: string[] = [];
+    const logger = {
+      ...harness.dependencies.logger,
+      warn: (_fields: object, message: string) => void warnings.push(message),
+    };
+    for (let count = 0; count < 2; count += 1) {
+      const named = await harness.open(redirectWithoutPush);
+      await harness.decide(named.id, 'approve');
+      const { id } = await send(harness, first, 'notify', {
+        ...accountOf(named),
+        merchant_reference_id: named.merchant_reference_id,
+        quickpay_status: '-1',
+      });
+      const as = { ...harness.dependencies, logger };
+      await harness.run('notify.handle', { callbackId: id }, as);
+      expect((await harness.row(named.id)).state).toBe('active');
+      expect((await harness.row(first.id)).state).toBe('awaiting_customer');
+      await ageMessage(harness, id);
+      await harness.run('notify.handle', { callbackId: id }, as);
+      expect(await findCallback(harness.dependencies.db, id)).toMatchObject({
+        reason: 'merchant_reference_mismatch',
+        is_believed: false,
+      });
+    }
+    expect(warnings).toEqual([expect.stringContaining('CALLBACK_ADDRESSES=shared')]);
+  });
 });

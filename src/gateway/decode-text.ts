@@ -11,10 +11,15 @@ const byteOrderMarks = [
   { mark: [0xfe, 0xff], charset: 'utf-16be' },
 ] as const;
 
+/** Charsets of one byte, which fit any bytes. Servlets declare ISO-8859-1 where nothing is set. */
+const oneByteCharset = /^(?:iso-8859-|windows-125)/;
+
 /**
  * Decodes a body. A byte order mark decides; then the first charset that fits: a declared one, else
- * UTF-8. A charset of one byte fits any bytes, so a declared UTF-8 is tried before it. The last
- * resort is windows-1252, which keeps every ASCII field readable.
+ * UTF-8. UTF-8 is tried before a declared charset of one byte: text of that charset is hardly ever
+ * valid UTF-8. A declared UTF-16 counts only if a byte is zero, since serializers that write to a
+ * string declare it whatever the bytes are. The last resort is windows-1252, which keeps every
+ * ASCII field readable.
  *
  * @param declared charsets named by the content type or the document; unknown names are ignored
  */
@@ -39,9 +44,12 @@ export function decodeFirstFitting(
   bytes: Uint8Array,
   declared: readonly (string | undefined)[],
 ): string {
-  const known = declared.flatMap((label) => knownCharset(label) ?? []);
-  const inOrder = [...known.filter((name) => name === 'utf-8'), ...known, 'utf-8', 'windows-1252'];
-  for (const charset of inOrder) {
+  const known = declared
+    .flatMap((label) => knownCharset(label) ?? [])
+    .filter((name) => !name.startsWith('utf-16') || bytes.includes(0));
+  const isUtf8First = known.some((name) => name === 'utf-8' || oneByteCharset.test(name));
+  const inOrder = [...known, 'utf-8', 'windows-1252'];
+  for (const charset of isUtf8First ? ['utf-8', ...inOrder] : inOrder) {
     try {
       return new TextDecoder(charset, { fatal: true }).decode(bytes);
     } catch {

@@ -35,6 +35,14 @@ describe('the envelope of a reply', () => {
     ['a byte order mark', sending(Buffer.concat([bom, Buffer.from(created)]))],
     ['UTF-16', sending(Buffer.from(`\ufeff${created}`, 'utf16le'))],
     [
+      'UTF-8 under a declaration of UTF-16',
+      sending(Buffer.from(created), { 'content-type': 'application/json; charset=utf-16' }),
+    ],
+    [
+      'UTF-8 under a declaration of UTF-16, of another length',
+      sending(Buffer.from(`${created} `), { 'content-type': 'application/json; charset=utf-16' }),
+    ],
+    [
       'ISO-8859-1, declared',
       sending(Buffer.from(created.replace('SUCCESS', 'succès'), 'latin1'), {
         'content-type': 'application/json; charset=ISO-8859-1',

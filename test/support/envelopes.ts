@@ -103,6 +103,29 @@ export const envelopes: readonly (readonly [string, (fields: SentFields) => Call
       ),
     }),
   ],
+  ...['', ' '].flatMap((end): typeof envelopes => [
+    [
+      `XML in UTF-8 under a prolog of UTF-16, which .NET writes to strings${end && ', with a space at its end'}`,
+      (fields) => ({
+        contentType: 'application/xml',
+        body: Buffer.from(xml(fields, '<?xml version="1.0" encoding="utf-16"?>') + end),
+      }),
+    ],
+    [
+      `JSON in UTF-8 under a content type of UTF-16${end && ', with a space at its end'}`,
+      (fields) => ({
+        contentType: 'application/json; charset=utf-16',
+        body: Buffer.from(json(fields) + end),
+      }),
+    ],
+  ]),
+  [
+    'JSON in UTF-8 under a content type of ISO-8859-1 alone',
+    (fields) => ({
+      contentType: 'application/json; charset=ISO-8859-1',
+      body: Buffer.from(json(fields)),
+    }),
+  ],
   [
     'Latin-1 under a declaration of UTF-8',
     (fields) => ({ contentType: 'text/xml; charset=utf-8', body: latin1(xml(fields, '')) }),

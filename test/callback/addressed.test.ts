@@ -94,6 +94,21 @@ describe("a message to a request's own URL", () => {
     },
   );
 
+  test('causes no query when it was believed and arrives again', async ({ openJobHarness }) => {
+    const harness = await openJobHarness(rareQueries);
+    const row = await harness.open(redirectWithoutPush);
+    const fields = {
+      ...accountOf(row),
+      merchant_reference_id: row.merchant_reference_id,
+      quickpay_status: '0',
+    };
+    const { id } = await send(harness, row, 'notify', fields);
+    await runOutbox(harness, id);
+    expect(await findCallback(harness.dependencies.db, id)).toMatchObject({ state: 'accepted' });
+    expect(await send(harness, row, 'notify', fields)).toMatchObject({ id, isDuplicate: true });
+    expect(await runOutbox(harness, id)).toEqual([]);
+  });
+
   test('makes the worker query again when it arrives again after its verdict', async ({
     openJobHarness,
   }) => {

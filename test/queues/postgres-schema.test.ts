@@ -1,6 +1,7 @@
 import { expect, inject, test } from 'vitest';
 import { withClient } from '../../src/db/database.ts';
 import { migrate } from '../../src/db/migrate.ts';
+import { migrations } from '../../src/db/migrations.ts';
 import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
 import { onServer, urlOf } from '../support/services/database.ts';
 
@@ -22,7 +23,9 @@ test('concurrent migrations of an empty database, with queues on it, all succeed
     return applied.length;
   };
   const applied = await Promise.all(Array.from({ length: 6 }, migrateAll));
-  expect(applied.filter((count) => count > 0)).toHaveLength(1);
+  // Each migration commits by itself, so the processes share them; none is applied twice.
+  const sum = applied.reduce((total, count) => total + count, 0);
+  expect(sum).toBe(Object.keys(migrations).length);
   // A deployment runs the migration again each time, in as many processes.
   await Promise.all(Array.from({ length: 6 }, migrateAll));
   await withClient(url, async (client) => {

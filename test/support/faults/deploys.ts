@@ -3,6 +3,3 @@
  * whole proof.
  */
 export const deployRequests = Number(process.env['DEPLOY_REQUESTS'] ?? '80');
-
-/** Whether the run was asked for. */
-export const isDeployRun = process.env['DEPLOY_REQUESTS'] !== undefined;

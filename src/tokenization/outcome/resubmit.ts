@@ -94,6 +94,8 @@ async function resubmit(
         : row.abandoned_references,
       lost_answer: null,
       lost_answer_at: null,
+      // The cause was that of the former attempt.
+      lost_reply_cause: null,
       reconcile_step: 0,
       reconcile_at_in_ms: leaseMs,
     },

@@ -347,6 +347,7 @@ test('a request that the gateway does not know is sent again, although its reply
   await harness.makeDue(id);
   isProxyPage = false;
   expect(await harness.confirm(id)).toBe('resubmitted');
+  expect(await harness.row(id)).toMatchObject({ lost_reply_cause: null });
   await harness.run('tokenization.request', { tokenizationId: id });
   expect(await harness.row(id)).toMatchObject({ state: 'awaiting_customer' });
 });

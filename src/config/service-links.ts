@@ -1,7 +1,7 @@
 /**
- * The variables that Kubernetes sets in every pod for every service of its namespace. A service
- * named `callback` gives `CALLBACK_SERVICE_HOST`, `CALLBACK_PORT_8080_TCP_ADDR` and
- * `CALLBACK_PORT=tcp://10.0.0.5:8080`, in the place of our own variable.
+ * Kubernetes sets these variables in each pod, for each service of its namespace. For a service
+ * named `callback` they are `CALLBACK_SERVICE_HOST`, `CALLBACK_PORT_8080_TCP_ADDR` and others. One
+ * of them has the name of our own variable: `CALLBACK_PORT=tcp://10.0.0.5:8080`.
  */
 const linkNames = /_SERVICE_HOST$|_SERVICE_PORT(?:_\w+)?$|_PORT_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?$/;
 const linkPort = /_PORT$/;

@@ -1,26 +1,5 @@
 import { AppError } from '../domain/errors.ts';
-
-const socketCodes = new Set([
-  'ECONNABORTED',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EHOSTDOWN',
-  'EHOSTUNREACH',
-  'ENETDOWN',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'ETIMEDOUT',
-  'EPIPE',
-  'EAI_AGAIN',
-  'ENOENT',
-]);
-
-/**
- * SQLSTATE classes: connection exception, insufficient resources, operator intervention (which also
- * cancels statements that take too long). Then a server that became a read-only standby, an idle
- * transaction that the server ended, and a lock that another session holds.
- */
-const outageStates = /^(?:08|53|57|25006|25P03|55P03)/;
+import { outageStates, unreachableCodes } from '../domain/store-fault.ts';
 
 /** The messages of pg's errors without a code for lost and refused connections. */
 const outageMessages =
@@ -33,7 +12,7 @@ const outageMessages =
 export function isDatabaseOutage(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if ('code' in error && typeof error.code === 'string') {
-    if (error.code === 'database_unavailable' || socketCodes.has(error.code)) return true;
+    if (error.code === 'database_unavailable' || unreachableCodes.includes(error.code)) return true;
     if (outageStates.test(error.code)) return true;
   }
   return outageMessages.test(error.message) || isDatabaseOutage(error.cause);

@@ -14,6 +14,11 @@ export function givenReference(merchantReferenceId: string, attempt: number, id:
   return merchantReferenceId.slice(0, referenceLengthMax - suffix.length) + suffix;
 }
 
+/** The beginning of the merchant's reference in one that `givenReference` made; else undefined. */
+export function merchantPartOf(reference: string): string | undefined {
+  return isGivenReference(reference) ? reference.replace(shape, '') : undefined;
+}
+
 /** Whether a reference has the form that `givenReference` makes. */
 export function isGivenReference(reference: string): boolean {
   return shape.test(reference);

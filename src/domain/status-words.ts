@@ -19,9 +19,9 @@ export function statusMeaningOf(
 }
 
 /**
- * Whether a signature over QuickPay ID and status, which the gateway joins without a separator,
- * says where the id ends. It does not if one word ends in another and the rest could end an id: an
- * id followed by `inactive` reads like that id with `in` at its end, followed by `active`.
+ * Whether a signature over QuickPay ID and status shows where the id ends: the gateway joins the
+ * two without a separator. It does not if one word ends in another and the rest could belong to an
+ * id. The id `x` with `inactive` gives the same text as the id `xin` with `active`.
  */
 export function isStatusBorderClear(map: StatusMap): boolean {
   const words = Object.keys(map);

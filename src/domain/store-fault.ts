@@ -18,11 +18,34 @@ const tlsWords: Readonly<Record<string, string>> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS on this port',
 };
 
-const socketCodes =
-  /\b(ECONNREFUSED|ECONNRESET|ENOTFOUND|ETIMEDOUT|EPIPE|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENOENT|EACCES)\b/;
+/** Codes of Node.js for a server that can't be reached. */
+export const unreachableCodes: readonly string[] = [
+  'ECONNABORTED',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'ETIMEDOUT',
+  'EPIPE',
+  'EAI_AGAIN',
+  'ENOENT',
+];
 
-/** SQLSTATE of a PostgreSQL that is away, full, slow, read-only, or refuses the login. */
-const postgresStates = /^(?:08|28|53|57|25006$|25P03$|55P03$|3D000$)/;
+/** A socket file that the process may not open is a fault of the set-up, no outage. */
+const socketCodes = new RegExp(`\\b(${[...unreachableCodes, 'EACCES'].join('|')})\\b`);
+
+/**
+ * SQLSTATE classes: connection exception, insufficient resources, operator intervention (which also
+ * cancels statements that take too long). Then a server that became a read-only standby, an idle
+ * transaction that the server ended, and a lock that another session holds.
+ */
+export const outageStates = /^(?:08|53|57|25006$|25P03$|55P03$)/;
+
+/** SQLSTATE of a login that is refused, or of a database that does not exist. */
+const loginStates = /^(?:28|3D000$)/;
 
 /** Messages of the clients' own errors, which have no code. */
 const clientMessages: readonly (readonly [RegExp, string])[] = [
@@ -46,7 +69,8 @@ export function storeFaultWord(error: unknown): string | undefined {
 function wordOfCode(error: Error): string | undefined {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
   if (code === undefined) return undefined;
-  if (postgresStates.test(code) && /^[0-9A-Z]{5}$/.test(code)) return code;
+  const isState = outageStates.test(code) || loginStates.test(code);
+  if (isState && /^[0-9A-Z]{5}$/.test(code)) return code;
   return tlsWords[code] ?? (socketCodes.test(code) ? code : undefined);
 }
 

@@ -1,3 +1,4 @@
+import { merchantPartOf } from '../domain/given-reference.ts';
 import { type CallbackEnvelope, callbackBytesMax } from './callback-message.ts';
 import { decompress } from './decompress.ts';
 
@@ -7,9 +8,6 @@ const lengthMax = 64;
 
 /** What separates values in every format; a reference may hold the second kind of separator. */
 const separators = [/[^\x21-\x7e]+|["'<>&=]+/, /[^\x21-\x7e]+|["'<>&=;,:/\\|(){}[\]]+/];
-
-/** The reference of a resubmitted request; its first part is the merchant's. */
-const givenReference = /^(.+)~\d+~[0-9a-f]{12}$/;
 
 /**
  * The distinct words of a message, whatever its format, for a search by references: those of 4 to
@@ -25,8 +23,9 @@ export function wordsInMessage({ body, query, contentEncoding }: CallbackEnvelop
     for (const separator of separators) {
       for (const word of variant.split(separator)) {
         if (word.length >= lengthMin && word.length <= lengthMax) words.add(word);
-        const original = givenReference.exec(word)?.[1];
-        if (original !== undefined) words.add(original);
+        // A message about a resubmitted request names the reference that the worker made.
+        const original = merchantPartOf(word);
+        if (original !== undefined && original !== '') words.add(original);
       }
     }
   }

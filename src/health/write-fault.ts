@@ -1,30 +1,34 @@
 import type { HealthReason } from '../domain/health.ts';
+import { storeFaultWord } from '../domain/store-fault.ts';
 
-/** SQLSTATE of a server that is a replica or read only, and of one without disk or memory. */
-const postgresReasons: Readonly<Record<string, HealthReason>> = {
+/** What the word of a store's fault means for a write; without an entry: no answer. */
+const reasons: Readonly<Record<string, HealthReason>> = {
   '25006': 'read_only',
+  READONLY: 'read_only',
+  MASTERDOWN: 'read_only',
+  UNBLOCKED: 'read_only',
   '53100': 'full',
   '53200': 'full',
+  OOM: 'full',
+  MISCONF: 'full',
+  NOPERM: 'refused',
+  NOAUTH: 'refused',
+  WRONGPASS: 'refused',
+  NOREPLICAS: 'refused',
 };
-
-/** The first words of Redis' error replies. */
-const redisReasons: readonly (readonly [RegExp, HealthReason])[] = [
-  [/\b(?:READONLY|MASTERDOWN|UNBLOCKED)\b/, 'read_only'],
-  [/\b(?:OOM|MISCONF)\b/, 'full'],
-  [/\b(?:NOPERM|NOAUTH|WRONGPASS|NOREPLICAS)\b/, 'refused'],
-];
 
 /** SQLSTATE classes of a refusal that is no outage: wrong rights, missing tables. */
 const refusals = /^(?:42|0A|22|23)[0-9A-Z]{3}$/;
 
 /** Why a store did not take a write. */
 export function reasonOfWriteFault(error: unknown): HealthReason {
-  if (!(error instanceof Error)) return 'no_answer';
+  const word = storeFaultWord(error);
+  const known = word === undefined ? undefined : reasons[word];
+  return known ?? (isRefusal(error) ? 'refused' : 'no_answer');
+}
+
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  const known =
-    postgresReasons[code] ??
-    redisReasons.find(([word]) => word.test(error.message))?.[1] ??
-    (refusals.test(code) ? 'refused' : undefined);
-  if (known !== undefined) return known;
-  return error.cause === undefined ? 'no_answer' : reasonOfWriteFault(error.cause);
+  return refusals.test(code) || isRefusal(error.cause);
 }

@@ -1,4 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { sha256Hex } from './digest.ts';
 import { Secret } from './secret.ts';
 
 const prefix = 'tlw_';
@@ -11,5 +12,5 @@ export function generateApiKey(): Secret {
 
 /** The SHA-256 of an API key in hex, as stored in the database and in `API_KEYS`. */
 export function apiKeyDigest(key: string): string {
-  return createHash('sha256').update(key).digest('hex');
+  return sha256Hex(key);
 }

@@ -1,4 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { sha256Hex } from './digest.ts';
 
 const addressBytes = 16;
 
@@ -9,5 +10,5 @@ export function generateCallbackAddress(): string {
 
 /** The SHA-256 of a callback address in hex. The database stores no address, only this digest. */
 export function callbackAddressDigest(address: string): string {
-  return createHash('sha256').update(address).digest('hex');
+  return sha256Hex(address);
 }

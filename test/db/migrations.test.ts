@@ -84,7 +84,7 @@ test('processes of the release before own callback URLs still write tokenization
   const columns = async (): Promise<readonly string[]> => {
     const names: string[] = [];
     await onServer(bareUrl, async (client) => {
-      const { rows } = await client.query<{ name: string; needed: boolean }>(
+      const { rows } = await client.query<{ name: string }>(
         `select column_name as name from information_schema.columns
          where table_schema = 'token_lifecycle' and table_name in ('tokenization', 'callback', 'delivery')`,
       );

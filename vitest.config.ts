@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /** OpenAPI names schemas in zod's registry, which changes what other files of a process see. */
-const alone = ['test/domain/payload-types.test.ts'];
+const alone = ['test/domain/payload/payload-types.test.ts'];
 
 export default defineConfig({
   test: {

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Config } from './config/config.ts';
-import { type Database, openDatabase } from './db/database.ts';
+import { type Database, openDatabase } from './db/connection/database.ts';
 import { ensureAuditPartitions } from './db/audit.ts';
 import { countAccessTokens } from './db/access-tokens.ts';
 import { findScanAges } from './db/scan-runs.ts';
-import { listenTo } from './db/listen.ts';
+import { listenTo } from './db/connection/listen.ts';
 import { readOutboxBacklog } from './db/outbox.ts';
 import { countTokenizations } from './db/tokenizations.ts';
 import { createTransitionDoor, type ObservableDoor } from './db/transition-door.ts';

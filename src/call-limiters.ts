@@ -1,5 +1,5 @@
 import type { Config } from './config/config.ts';
-import type { Db } from './db/database.ts';
+import type { Db } from './db/connection/database.ts';
 import { reserveCall } from './db/host-rate-limit.ts';
 import { createHostLimiter, type HostLimiter, unlimited } from './gateway/host-limiter.ts';
 

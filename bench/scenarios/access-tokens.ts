@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { withClient } from '../../src/db/database.ts';
-import { migrate } from '../../src/db/migrate.ts';
+import { withClient } from '../../src/db/connection/database.ts';
+import { migrate } from '../../src/db/connection/migrate.ts';
 import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
 import { calm, isCalm, soakRound } from '../support/access-token-phases.ts';
 import {

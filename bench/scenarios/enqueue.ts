@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { sql } from 'kysely';
-import { withClient } from '../../src/db/database.ts';
+import { withClient } from '../../src/db/connection/database.ts';
 import { type BenchWorker, startBenchWorker } from '../support/bench-worker.ts';
 
 const samples = 300;

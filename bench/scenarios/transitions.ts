@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { findAuditBreaks } from '../../src/db/audit.ts';
-import { type Database, openDatabase } from '../../src/db/database.ts';
-import { migrate } from '../../src/db/migrate.ts';
+import { type Database, openDatabase } from '../../src/db/connection/database.ts';
+import { migrate } from '../../src/db/connection/migrate.ts';
 import { createTransitionDoor, type TransitionDoor } from '../../src/db/transition-door.ts';
 import { benchDatabase } from '../support/bench-database.ts';
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
-import { withClient } from '../../src/db/database.ts';
+import { startEmbeddedPostgres } from '../../src/db/connection/embedded-postgres.ts';
+import { withClient } from '../../src/db/connection/database.ts';
 
 /** Creates a database for one run, in `BENCH_DATABASE_URL` or on an embedded PostgreSQL. */
 export async function benchDatabase(): Promise<{ url: string; close: () => Promise<void> }> {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/config.ts';
-import { migrate } from '../../src/db/migrate.ts';
+import { migrate } from '../../src/db/connection/migrate.ts';
 import { queueNames } from '../../src/domain/queue-names.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';

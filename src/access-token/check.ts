@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { findAccessTokenTroubles } from '../db/access-tokens.ts';
-import type { Db } from '../db/database.ts';
+import type { Db } from '../db/connection/database.ts';
 import type { CredentialEnvironment } from '../domain/credential.ts';
 import type { GatewayClient } from '../gateway/client.ts';
 import { Secret } from '../security/secret.ts';

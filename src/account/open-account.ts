@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { findCredentialById } from '../db/credentials.ts';
-import type { Db } from '../db/database.ts';
+import type { Db } from '../db/connection/database.ts';
 import type { CredentialRow, TokenizationRow } from '../db/rows.ts';
 import { credentialContent } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';

@@ -1,4 +1,4 @@
-import { databaseNow } from '../db/database.ts';
+import { databaseNow } from '../db/connection/database.ts';
 import { isEvidenceOf } from '../db/audit.ts';
 import { findCallback, postponeCallback } from '../db/callbacks.ts';
 import { findCredentialByAccount } from '../db/credentials.ts';

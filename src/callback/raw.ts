@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { Channel } from '../domain/callback.ts';
-import type { rawCallbackPayload, callbackIdPayload } from '../domain/job-payloads.ts';
+import type { rawCallbackPayload, callbackIdPayload } from '../domain/payload/job-payloads.ts';
 import { type InboundMessage, acceptCallback } from './accept.ts';
 import { backendJobAudit } from '../execution/backend-audit.ts';
 import type { JudgingContext } from './judge.ts';

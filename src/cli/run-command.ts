@@ -1,5 +1,5 @@
 import { loadConfig, type Config } from '../config/config.ts';
-import { openDatabase } from '../db/database.ts';
+import { openDatabase } from '../db/connection/database.ts';
 import { createTransitionDoor } from '../db/transition-door.ts';
 import { AppError } from '../domain/errors.ts';
 import { exitCodes } from '../domain/exit-codes.ts';

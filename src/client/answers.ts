@@ -6,4 +6,4 @@ export type {
   TimelinePage,
   TokenizationPage,
   TokenizationView,
-} from '../domain/payload-types.ts';
+} from '../domain/payload/payload-types.ts';

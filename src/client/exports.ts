@@ -14,4 +14,4 @@ export type {
   RawCallback,
   TokenizationFilter,
   TokenizationRequest,
-} from '../domain/payload-types.ts';
+} from '../domain/payload/payload-types.ts';

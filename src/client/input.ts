@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { pathsOf } from '../domain/payload-paths.ts';
+import { pathsOf } from '../domain/payload/payload-paths.ts';
 import { TokenClientError } from './client-error.ts';
 
 /** Parses a caller's input. Throws `payload_invalid` with the paths that failed and no values. */

@@ -4,9 +4,9 @@ import {
   rawCallbackBody,
   tokenizationFilter,
   tokenizationRequestBody,
-} from '../domain/api-shapes.ts';
+} from '../domain/payload/api-shapes.ts';
 import type { Channel } from '../domain/callback.ts';
-import { credentialName } from '../domain/job-payloads.ts';
+import { credentialName } from '../domain/payload/job-payloads.ts';
 import { pageParameters, type PageRequest, pageRowsMax } from '../domain/paging.ts';
 import { isFinal } from '../domain/tokenization.ts';
 import type {
@@ -24,7 +24,7 @@ import type {
   RawCallback,
   TokenizationFilter,
   TokenizationRequest,
-} from '../domain/payload-types.ts';
+} from '../domain/payload/payload-types.ts';
 
 /** The options of a call that waits. */
 export interface WaitOptions {

@@ -5,7 +5,7 @@ import type {
   CredentialManager,
 } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
-import { pathsOf } from '../domain/payload-paths.ts';
+import { pathsOf } from '../domain/payload/payload-paths.ts';
 
 /** The name and family that identify a credential. */
 export interface CredentialKey {

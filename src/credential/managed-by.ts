@@ -1,5 +1,5 @@
 import { findCredential } from '../db/credentials.ts';
-import type { Db } from '../db/database.ts';
+import type { Db } from '../db/connection/database.ts';
 import { retryOnStaleVersion } from '../db/retry-stale.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import type { Actor } from '../domain/audit-entry.ts';

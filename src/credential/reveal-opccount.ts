@@ -1,6 +1,6 @@
 import { findCredential } from '../db/credentials.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
-import type { OpccountCredential } from '../domain/api-shapes.ts';
+import type { OpccountCredential } from '../domain/payload/api-shapes.ts';
 import { credentialContent } from '../domain/credential.ts';
 import { AppError } from '../domain/errors.ts';
 import { retryOnStaleVersion } from '../db/retry-stale.ts';

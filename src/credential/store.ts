@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { resetIfAppChanged, retryAccessToken } from '../access-token/registration.ts';
 import { credentialPlace, openSecrets } from '../account/open-account.ts';
 import { findCredential } from '../db/credentials.ts';
-import { isUniqueViolation } from '../db/faults.ts';
+import { isUniqueViolation } from '../db/connection/faults.ts';
 import { retryOnStaleVersion } from '../db/retry-stale.ts';
 import type { CredentialRow } from '../db/rows.ts';
 import type { TransitionDoor, TransitionRequest } from '../db/transition-door.ts';

@@ -1,4 +1,4 @@
-import { withAdvisoryLock } from '../db/advisory-lock.ts';
+import { withAdvisoryLock } from '../db/connection/advisory-lock.ts';
 import {
   findCredentialByAccount,
   findCredentialByAppKey,

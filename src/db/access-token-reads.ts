@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Actor } from '../domain/audit-entry.ts';
-import type { Db } from './database.ts';
+import type { Db } from './connection/database.ts';
 
 /** Reads of one generation of an access token by one backend. */
 export interface ReadAuditEntry {

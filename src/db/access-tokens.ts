@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { credentialEnvironments } from '../domain/credential.ts';
-import type { Db } from './database.ts';
+import type { Db } from './connection/database.ts';
 import { isNotBuried } from './dead-letters.ts';
 import type { AccessTokenRow } from './rows.ts';
 

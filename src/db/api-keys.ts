@@ -1,4 +1,4 @@
-import type { Db } from './database.ts';
+import type { Db } from './connection/database.ts';
 import type { ApiKeyRow } from './rows.ts';
 
 /** Every stored API key, active and revoked, in the order of their names. */

@@ -1,5 +1,5 @@
 import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely';
-import type { Db } from './database.ts';
+import type { Db } from './connection/database.ts';
 import { isNotBuried } from './dead-letters.ts';
 import type { CallbackRow } from './rows.ts';
 import type { Schema } from './schema.ts';

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { CredentialFamily } from '../domain/credential.ts';
 import { openTokenizationStates } from '../domain/tokenization.ts';
-import type { Db } from './database.ts';
+import type { Db } from './connection/database.ts';
 import type { CredentialRow } from './rows.ts';
 
 /** The stored credential of this name and family, even a removed one. */

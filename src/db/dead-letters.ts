@@ -1,5 +1,5 @@
 import { type RawBuilder, sql, type SqlBool } from 'kysely';
-import type { Db } from './database.ts';
+import type { Db } from './connection/database.ts';
 import type { DeadLetterRow } from './rows.ts';
 
 /** Dead letters that wait for an operator, oldest first; with `afterId`, those after that one. */

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Db } from './database.ts';
+import type { Db } from './connection/database.ts';
 
 /** Records that a scan finished now, on the database's clock. No entity changes: no audit row. */
 export async function recordScanRun(db: Db, name: string): Promise<void> {

@@ -1,6 +1,6 @@
 import { type Expression, sql, type SqlBool } from 'kysely';
 import type { TokenizationState } from '../domain/tokenization.ts';
-import type { Db } from './database.ts';
+import type { Db } from './connection/database.ts';
 import type { TokenizationRow } from './rows.ts';
 
 /** A tokenization with the name of the credential that it uses. */

@@ -1,7 +1,7 @@
 import type { Channel } from '../domain/callback.ts';
 import { sql } from 'kysely';
 import { AppError } from '../domain/errors.ts';
-import type { Db } from './database.ts';
+import type { Db } from './connection/database.ts';
 import { isNotBuried } from './dead-letters.ts';
 import type { TokenizationRow } from './rows.ts';
 

@@ -9,7 +9,7 @@ import { type DeliveryEvent, isAnnounced, type WebhookEndpointEvent } from '../d
 import { AppError } from '../domain/errors.ts';
 import type { TokenizationEvent } from '../domain/tokenization.ts';
 import { type EntityType, nextState } from '../domain/transition.ts';
-import type { Db } from './database.ts';
+import type { Db } from './connection/database.ts';
 import { entities } from './entities.ts';
 import { commitTransitions, type PreparedTransition } from './transition-statement.ts';
 import { type OutboxJob, deliveryJob } from '../domain/outbox-job.ts';

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { EntityType } from '../domain/transition.ts';
-import type { Db } from './database.ts';
+import type { Db } from './connection/database.ts';
 import { entities } from './entities.ts';
 
 /** A checked transition in the form that the statement takes. */

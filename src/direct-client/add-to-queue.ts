@@ -1,5 +1,5 @@
 import { TokenClientError } from '../client/client-error.ts';
-import { type BackendJobName, backendJobs } from '../domain/backend-jobs.ts';
+import { type BackendJobName, backendJobs } from '../domain/payload/backend-jobs.ts';
 import { type BackendPayload, withVersion } from './backend-payload.ts';
 
 /** The caller's BullMQ queue, of version 5 or 6. */

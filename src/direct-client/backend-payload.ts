@@ -1,13 +1,13 @@
 import { TokenClientError } from '../client/client-error.ts';
-import { type BackendJobName, isBackendJobName } from '../domain/backend-jobs.ts';
+import { type BackendJobName, isBackendJobName } from '../domain/payload/backend-jobs.ts';
 import { AppError } from '../domain/errors.ts';
-import { parsePayload } from '../domain/payload-paths.ts';
+import { parsePayload } from '../domain/payload/payload-paths.ts';
 import type {
   AccessTokenRefresh,
   RawCallback,
   TokenDisable,
   TokenizationRequest,
-} from '../domain/payload-types.ts';
+} from '../domain/payload/payload-types.ts';
 
 /** The payload of each job that a backend can add. */
 interface BackendPayloads {

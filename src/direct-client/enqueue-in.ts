@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { TokenClientError, type TokenClientErrorCode } from '../client/client-error.ts';
-import type { BackendJobName } from '../domain/backend-jobs.ts';
+import type { BackendJobName } from '../domain/payload/backend-jobs.ts';
 import { type BackendPayload, withVersion } from './backend-payload.ts';
 
 /** The caller's open transaction: a client of `pg`, or an object with the same `query`. */

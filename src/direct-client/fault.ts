@@ -1,5 +1,5 @@
 import { TokenClientError } from '../client/client-error.ts';
-import { asAppError } from '../db/faults.ts';
+import { asAppError } from '../db/connection/faults.ts';
 import { retryAfterSeconds } from '../domain/errors.ts';
 
 /**

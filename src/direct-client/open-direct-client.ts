@@ -1,7 +1,7 @@
 import { TokenClientError } from '../client/client-error.ts';
 import { createClientOn, type TokenClient } from '../client/token-client.ts';
 import { findLatestSealedSecrets } from '../db/credentials.ts';
-import { type Database, openDatabase } from '../db/database.ts';
+import { type Database, openDatabase } from '../db/connection/database.ts';
 import { createTransitionDoor } from '../db/transition-door.ts';
 import { openSecrets } from '../account/open-account.ts';
 import type { BackendDependencies } from '../execution/dependencies.ts';

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import type { Db } from '../db/database.ts';
+import type { Db } from '../db/connection/database.ts';
 import type { TransitionDoor } from '../db/transition-door.ts';
 import type { AccessTokenLife } from '../domain/access-token-times.ts';
 import type { GatewayClient } from '../gateway/client.ts';

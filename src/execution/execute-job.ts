@@ -12,7 +12,7 @@ import {
   type RunningJob,
 } from './define-job.ts';
 import type { JobDependencies } from './dependencies.ts';
-import { refusalOf } from '../domain/payload-paths.ts';
+import { refusalOf } from '../domain/payload/payload-paths.ts';
 
 /** One delivery of a job by its queue, on any backend. */
 export interface JobDelivery {

@@ -1,9 +1,9 @@
 import { hasCurrentAuditPartition } from '../db/audit.ts';
-import type { Db } from '../db/database.ts';
+import type { Db } from '../db/connection/database.ts';
 import { findWebhookEndpoint } from '../db/deliveries.ts';
 import { findScanAges, proveDatabaseWrite } from '../db/scan-runs.ts';
 import type { ObservableDoor } from '../db/transition-door.ts';
-import { withTimeout } from '../db/with-timeout.ts';
+import { withTimeout } from '../db/connection/with-timeout.ts';
 import {
   type HealthCause,
   type HealthCheckName,

@@ -1,7 +1,7 @@
-import { databaseNow } from '../db/database.ts';
+import { databaseNow } from '../db/connection/database.ts';
 import type { TokenizationRow } from '../db/rows.ts';
 import { findTokenization } from '../db/tokenizations.ts';
-import { tokenizationIdPayload } from '../domain/job-payloads.ts';
+import { tokenizationIdPayload } from '../domain/payload/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { queryOutcome } from '../tokenization/query-gateway.ts';
 import { defineJob, done, type JobContext, type Outcome } from '../execution/define-job.ts';

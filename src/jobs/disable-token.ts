@@ -1,5 +1,5 @@
 import { AppError } from '../domain/errors.ts';
-import { tokenDisablePayload } from '../domain/job-payloads.ts';
+import { tokenDisablePayload } from '../domain/payload/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { cancel, defineJob, done } from '../execution/define-job.ts';
 import { disablingPatch, findDisableTarget } from '../tokenization/token/disable.ts';

@@ -3,7 +3,7 @@ import {
   deleteRefusedCallbacks,
   findUnbelievedCallbacks,
 } from '../db/callbacks.ts';
-import { scanPayload } from '../domain/job-payloads.ts';
+import { scanPayload } from '../domain/payload/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { defineJob, done, type JobContext } from '../execution/define-job.ts';
 

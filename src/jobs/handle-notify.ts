@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { callbackIdPayload, rawCallbackPayload } from '../domain/job-payloads.ts';
+import { callbackIdPayload, rawCallbackPayload } from '../domain/payload/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { defineJob } from '../execution/define-job.ts';
 import { judgeCallback, judgingEvents } from '../callback/judge.ts';

@@ -1,5 +1,5 @@
 import { ensureAuditPartitions } from '../db/audit.ts';
-import { scanPayload } from '../domain/job-payloads.ts';
+import { scanPayload } from '../domain/payload/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { defineJob, done } from '../execution/define-job.ts';
 

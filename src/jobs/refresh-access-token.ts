@@ -9,10 +9,10 @@ import {
   suspendedWaitMs,
 } from '../domain/access-token-times.ts';
 import { errorCodeOf } from '../domain/errors.ts';
-import { accessTokenRefreshPayload } from '../domain/job-payloads.ts';
+import { accessTokenRefreshPayload } from '../domain/payload/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { AccessTokenReply } from '../gateway/client.ts';
-import { retryCommit } from '../db/retry-commit.ts';
+import { retryCommit } from '../db/connection/retry-commit.ts';
 import { applyFenced, writeIntent } from '../access-token/renew/intent.ts';
 import { commitPair } from '../access-token/renew/pair.ts';
 import {

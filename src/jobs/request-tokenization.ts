@@ -1,10 +1,13 @@
 import { z } from 'zod';
 import type { TokenizationRow } from '../db/rows.ts';
-import { retryCommit } from '../db/retry-commit.ts';
+import { retryCommit } from '../db/connection/retry-commit.ts';
 import { findTokenization } from '../db/tokenizations.ts';
-import { tokenizationIdPayload, tokenizationRequestPayload } from '../domain/job-payloads.ts';
+import {
+  tokenizationIdPayload,
+  tokenizationRequestPayload,
+} from '../domain/payload/job-payloads.ts';
 import type { TokenizationState } from '../domain/tokenization.ts';
-import { fieldsBeyondInferredLength } from '../domain/inferred-lengths.ts';
+import { fieldsBeyondInferredLength } from '../domain/payload/inferred-lengths.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { AcceptPaymentsAccount, CreateReply, QuickPayRequest } from '../gateway/client.ts';
 import { acceptTokenization } from '../tokenization/request/accept.ts';

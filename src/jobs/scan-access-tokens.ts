@@ -4,7 +4,7 @@ import {
   type OverdueAccessToken,
 } from '../db/access-tokens.ts';
 import { alarmPercents, expiryHorizonMs } from '../domain/access-token-times.ts';
-import { scanPayload } from '../domain/job-payloads.ts';
+import { scanPayload } from '../domain/payload/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { defineJob, done, type JobContext } from '../execution/define-job.ts';
 import type { JobSettings } from '../execution/dependencies.ts';

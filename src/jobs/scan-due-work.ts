@@ -1,7 +1,7 @@
 import { findDueCallbacks } from '../db/callbacks.ts';
 import { findDueDeliveries } from '../db/deliveries.ts';
 import { findDueTokenizations } from '../db/tokenizations.ts';
-import { scanPayload } from '../domain/job-payloads.ts';
+import { scanPayload } from '../domain/payload/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import { defineJob, done, type JobContext } from '../execution/define-job.ts';
 import { releaseDeliveries } from '../delivery/release.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { findAuditDetail } from '../db/audit.ts';
-import { databaseNow } from '../db/database.ts';
+import { databaseNow } from '../db/connection/database.ts';
 import {
   findDelivery,
   findWebhookEndpoint,
@@ -10,7 +10,7 @@ import type { DeliveryRow, WebhookEndpointRow } from '../db/rows.ts';
 import { findTokenization } from '../db/tokenizations.ts';
 import { nextAttemptMs } from '../domain/delivery.ts';
 import { expiryNoticeFor } from '../domain/expiry-watch.ts';
-import { deliveryIdPayload } from '../domain/job-payloads.ts';
+import { deliveryIdPayload } from '../domain/payload/job-payloads.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { WebhookResult } from '../webhooks/sender.ts';
 import { defineJob, done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';

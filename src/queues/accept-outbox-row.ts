@@ -1,15 +1,15 @@
 import type { OutboxRow } from '../db/rows.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
-import { isBackendJobName } from '../domain/backend-jobs.ts';
+import { isBackendJobName } from '../domain/payload/backend-jobs.ts';
 import { AppError } from '../domain/errors.ts';
 import { isJobId } from '../domain/ids.ts';
-import { callbackIdPayload, tokenizationIdPayload } from '../domain/job-payloads.ts';
+import { callbackIdPayload, tokenizationIdPayload } from '../domain/payload/job-payloads.ts';
 import { acceptCallback } from '../callback/accept.ts';
 import { acceptTokenization } from '../tokenization/request/accept.ts';
 import { disableToken } from '../tokenization/token/disable.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { inboundMessageOf } from '../callback/raw.ts';
-import { parsePayload } from '../domain/payload-paths.ts';
+import { parsePayload } from '../domain/payload/payload-paths.ts';
 import { findJob } from '../jobs/registry.ts';
 import { type OutboxJob, judgeJob, requestJob } from '../domain/outbox-job.ts';
 

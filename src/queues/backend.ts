@@ -9,8 +9,8 @@ import {
   withBackend,
   type WorkerOptions,
 } from 'bullmq';
-import { openQueuePool } from '../db/queue-pool.ts';
-import { writeProbe } from '../db/write-probe.ts';
+import { openQueuePool } from '../db/connection/queue-pool.ts';
+import { writeProbe } from '../db/connection/write-probe.ts';
 import { AppError } from '../domain/errors.ts';
 import { type QueueName, queueNames } from '../domain/queue-names.ts';
 import { connectRedis } from './redis.ts';

@@ -1,5 +1,5 @@
 import { runMigrations } from 'bullmq';
-import { migrateQueues } from '../db/queue-pool.ts';
+import { migrateQueues } from '../db/connection/queue-pool.ts';
 
 /** Creates or updates the tables of BullMQ's PostgreSQL backend, in schema `bullmq`. Repeatable. */
 export async function migrateQueueSchema(databaseUrl: string): Promise<void> {

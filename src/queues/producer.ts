@@ -1,4 +1,4 @@
-import type { Db } from '../db/database.ts';
+import type { Db } from '../db/connection/database.ts';
 import { findBuriedJobIds } from '../db/dead-letters.ts';
 import { AppError } from '../domain/errors.ts';
 import { isQueueName, type QueueName } from '../domain/queue-names.ts';

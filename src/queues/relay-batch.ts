@@ -1,4 +1,4 @@
-import { isDatabaseOutage } from '../db/faults.ts';
+import { isDatabaseOutage } from '../db/connection/faults.ts';
 import { deleteRelayed, type ReleasedRow, releaseOutbox, stripOutbox } from '../db/outbox.ts';
 import type { OutboxRow } from '../db/rows.ts';
 import { AppError, errorCodeOf, isInputFault } from '../domain/errors.ts';

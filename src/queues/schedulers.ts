@@ -1,5 +1,5 @@
-import { withAdvisoryLock } from '../db/advisory-lock.ts';
-import type { Database } from '../db/database.ts';
+import { withAdvisoryLock } from '../db/connection/advisory-lock.ts';
+import type { Database } from '../db/connection/database.ts';
 import { findScanAges } from '../db/scan-runs.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { RepeatingJob } from '../jobs/registry.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
-import { isDatabaseOutage } from '../db/faults.ts';
+import { isDatabaseOutage } from '../db/connection/faults.ts';
 import { type ErrorCode, errorCodeOf } from '../domain/errors.ts';
 import type { QueueName } from '../domain/queue-names.ts';
 import { backoffMs } from '../domain/retry-policy.ts';

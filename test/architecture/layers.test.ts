@@ -129,7 +129,11 @@ test.each([
     'domain may import zod and temporal-polyfill only',
   ],
   ['jobs/a.ts', "import { x } from '../../migrations/a.ts';", 'jobs may not import migrations'],
-  ['db/a.ts', "import { x } from '../../migrations/a.ts';", 'only db/migrations.ts may import'],
+  [
+    'db/a.ts',
+    "import { x } from '../../migrations/a.ts';",
+    'only db/connection/migrations.ts may import',
+  ],
   ['../migrations/a.ts', "import pg from 'pg';", 'migrations may import kysely only'],
   ['../migrations/a.ts', "import { x } from 'node:fs';", 'migrations may import kysely only'],
   ['../migrations/a.ts', "import { x } from '../src/db/a.ts';", 'migrations may not import db'],
@@ -141,7 +145,7 @@ test.each([
 test.each([
   ['sandbox/a.ts', "import { x } from '../gateway/signature-fields.ts';"],
   ['execution/a.ts', "import type { Logger } from '../observability/logger.ts';"],
-  ['db/migrations.ts', "import * as x from '../../migrations/0001_roles.ts';"],
+  ['db/connection/migrations.ts', "import * as x from '../../../migrations/0001_roles.ts';"],
   ['../migrations/a.ts', "import { sql } from 'kysely';"],
   ['jobs/a.ts', '// The queue comes from bullmq, ids from process.'],
 ])('%s with %j is fine', (path, text) => {

@@ -183,7 +183,7 @@ export const onlyPackages: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Single files that alone may import a folder, within what their own folder may. */
-const doors: Readonly<Record<string, string>> = { migrations: 'db/migrations.ts' };
+const doors: Readonly<Record<string, string>> = { migrations: 'db/connection/migrations.ts' };
 
 /**
  * Words that only some folders may use: the environment, and in the pure middle the clock and

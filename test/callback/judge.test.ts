@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { findDueCallbacks, listCallbacks } from '../../src/db/callbacks.ts';
-import { withClient } from '../../src/db/database.ts';
+import { withClient } from '../../src/db/connection/database.ts';
 import type { CallbackRow } from '../../src/db/rows.ts';
 import { removeCredential } from '../../src/credential/remove.ts';
 import type { JobDependencies } from '../../src/execution/dependencies.ts';

@@ -3,7 +3,7 @@ import { acceptCallback } from '../../src/callback/accept.ts';
 import { envelopeColumns, openEnvelope } from '../../src/callback/envelope.ts';
 import { replayCallback } from '../../src/callback/replay.ts';
 import { findCallback } from '../../src/db/callbacks.ts';
-import type { Db } from '../../src/db/database.ts';
+import type { Db } from '../../src/db/connection/database.ts';
 import type { TokenizationRow } from '../../src/db/rows.ts';
 import type { CallbackEnvelope } from '../../src/gateway/callback-message.ts';
 import { Secret } from '../../src/security/secret.ts';

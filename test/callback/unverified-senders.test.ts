@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import type { Db } from '../../src/db/database.ts';
+import type { Db } from '../../src/db/connection/database.ts';
 import { type JobHarness, redirectWithoutPush } from '../support/harness/job-harness.ts';
 import { test } from '../support/harness/harness-test.ts';
 

@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os';
 import { describe, expect } from 'vitest';
-import type { Db } from '../../src/db/database.ts';
+import type { Db } from '../../src/db/connection/database.ts';
 import { storeEnvironmentCredentials } from '../../src/credential/environment.ts';
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { Secret } from '../../src/security/secret.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { describe, expect } from 'vitest';
 import { addCredential } from '../../src/credential/add.ts';
-import { withClient } from '../../src/db/database.ts';
+import { withClient } from '../../src/db/connection/database.ts';
 import { registerWebhookEndpoint } from '../../src/delivery/endpoint.ts';
 import { openQueueBackend } from '../../src/queues/backend.ts';
 import { sandboxDefaults } from '../../src/sandbox/sandbox.ts';

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
-import { withClient } from '../../src/db/database.ts';
+import { withClient } from '../../src/db/connection/database.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { callerOf, makeKey } from '../support/harness/api.ts';
 import { requestPayload } from '../support/builders.ts';

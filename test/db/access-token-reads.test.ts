@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { insertAccessTokenReads } from '../../src/db/access-token-reads.ts';
-import { type Db, withClient } from '../../src/db/database.ts';
+import { type Db, withClient } from '../../src/db/connection/database.ts';
 import { test } from '../support/harness/fixtures.ts';
 
 async function insertOne(db: Db): Promise<void> {

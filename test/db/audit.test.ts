@@ -7,8 +7,8 @@ import {
   isEvidenceOf,
   listAuditPartitions,
 } from '../../src/db/audit.ts';
-import { withClient } from '../../src/db/database.ts';
-import { migrate } from '../../src/db/migrate.ts';
+import { withClient } from '../../src/db/connection/database.ts';
+import { migrate } from '../../src/db/connection/migrate.ts';
 import { addCredential, addTokenization } from '../support/builders.ts';
 import { pagesRead } from '../support/buffers.ts';
 import { test } from '../support/harness/fixtures.ts';

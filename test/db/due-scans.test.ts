@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { findDueAccessTokens, findOverdueAccessTokens } from '../../src/db/access-tokens.ts';
 import { findDueCallbacks } from '../../src/db/callbacks.ts';
-import type { Db } from '../../src/db/database.ts';
+import type { Db } from '../../src/db/connection/database.ts';
 import { findDueDeliveries } from '../../src/db/deliveries.ts';
 import { findDueTokenizations } from '../../src/db/tokenizations.ts';
 import { addCredential, addTokenization } from '../support/builders.ts';

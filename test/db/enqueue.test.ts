@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect } from 'vitest';
-import { withClient } from '../../src/db/database.ts';
-import { backendJobs } from '../../src/domain/backend-jobs.ts';
-import { pathsOf } from '../../src/domain/payload-paths.ts';
+import { withClient } from '../../src/db/connection/database.ts';
+import { backendJobs } from '../../src/domain/payload/backend-jobs.ts';
+import { pathsOf } from '../../src/domain/payload/payload-paths.ts';
 import { requestPayload } from '../support/builders.ts';
 import { answerTo, connectEnqueuer, type Enqueuer } from '../support/harness/enqueuer.ts';
 import { test as base } from '../support/harness/fixtures.ts';

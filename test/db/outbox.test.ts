@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest';
 import { sql } from 'kysely';
-import type { Db } from '../../src/db/database.ts';
+import type { Db } from '../../src/db/connection/database.ts';
 import {
   claimOutbox,
   deleteRelayed,

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { expect } from 'vitest';
-import type { Db } from '../../src/db/database.ts';
+import type { Db } from '../../src/db/connection/database.ts';
 import { findNamedTokenizations } from '../../src/db/named-tokenizations.ts';
 import { findTokenizationByEvidence, getTokenization } from '../../src/db/tokenizations.ts';
 import { addCredential, addTokenization } from '../support/builders.ts';

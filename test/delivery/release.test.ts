@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
-import { withClient } from '../../src/db/database.ts';
+import { withClient } from '../../src/db/connection/database.ts';
 import type { DeliveryRow } from '../../src/db/rows.ts';
 import { createTransitionDoor } from '../../src/db/transition-door.ts';
 import type { JobDependencies } from '../../src/execution/dependencies.ts';

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { describe, expect, onTestFinished, vi } from 'vitest';
-import { type Db, openDatabase } from '../../src/db/database.ts';
+import { type Db, openDatabase } from '../../src/db/connection/database.ts';
 import { reserveCall } from '../../src/db/host-rate-limit.ts';
 import { createHostLimiter, type CallPermit } from '../../src/gateway/host-limiter.ts';
 import { test } from '../support/harness/fixtures.ts';

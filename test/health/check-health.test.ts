@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect } from 'vitest';
-import { openDatabase, withClient } from '../../src/db/database.ts';
-import { migrate } from '../../src/db/migrate.ts';
+import { openDatabase, withClient } from '../../src/db/connection/database.ts';
+import { migrate } from '../../src/db/connection/migrate.ts';
 import { createTransitionDoor } from '../../src/db/transition-door.ts';
 import { registerWebhookEndpoint, webhookEndpointId } from '../../src/delivery/endpoint.ts';
 import { createHealthCheck, type HealthOptions } from '../../src/health/check-health.ts';

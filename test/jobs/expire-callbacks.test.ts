@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
 import { acceptCallback } from '../../src/callback/accept.ts';
-import { withClient } from '../../src/db/database.ts';
+import { withClient } from '../../src/db/connection/database.ts';
 import { runJob } from '../support/harness/run-job.ts';
 import { test } from '../support/harness/harness-test.ts';
 import { redirectWithoutPush } from '../support/harness/job-harness.ts';

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
-import { withClient } from '../../src/db/database.ts';
+import { withClient } from '../../src/db/connection/database.ts';
 import { createGatewayClient } from '../../src/gateway/client.ts';
 import { AppError } from '../../src/domain/errors.ts';
 import { createAccessTokenReader } from '../../src/access-token/read/reader.ts';

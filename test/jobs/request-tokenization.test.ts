@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest';
-import { withClient } from '../../src/db/database.ts';
-import { databaseIsAway } from '../../src/db/faults.ts';
+import { withClient } from '../../src/db/connection/database.ts';
+import { databaseIsAway } from '../../src/db/connection/faults.ts';
 import { setAway } from '../support/services/database.ts';
 import { hideReferences } from '../support/faults/hidden-references.ts';
 import { test } from '../support/harness/harness-test.ts';

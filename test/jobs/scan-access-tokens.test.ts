@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { describe, expect, onTestFinished } from 'vitest';
 import { findDueAccessTokens, findOverdueAccessTokens } from '../../src/db/access-tokens.ts';
-import type { Db } from '../../src/db/database.ts';
+import type { Db } from '../../src/db/connection/database.ts';
 import { accessTokenTimes, alarmPercents } from '../../src/domain/access-token-times.ts';
 import { storeCredential } from '../../src/credential/store.ts';
 import { testActor } from '../support/builders.ts';

@@ -1,7 +1,7 @@
 import { expect, inject, test } from 'vitest';
-import { withClient } from '../../src/db/database.ts';
-import { migrate } from '../../src/db/migrate.ts';
-import { migrations } from '../../src/db/migrations.ts';
+import { withClient } from '../../src/db/connection/database.ts';
+import { migrate } from '../../src/db/connection/migrate.ts';
+import { migrations } from '../../src/db/connection/migrations.ts';
 import { migrateQueueSchema } from '../../src/queues/postgres-schema.ts';
 import { onServer, urlOf } from '../support/services/database.ts';
 

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { describe, expect, inject } from 'vitest';
-import { withClient } from '../../src/db/database.ts';
+import { withClient } from '../../src/db/connection/database.ts';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { listDeadLetters } from '../../src/db/dead-letters.ts';
 import { readOutboxBacklog } from '../../src/db/outbox.ts';

@@ -6,7 +6,7 @@ import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
 import { requestPayload } from '../support/builders.ts';
 import { dumpDatabase } from '../support/dumps.ts';
 import { eventually } from '../support/eventually.ts';
-import { withClient } from '../../src/db/database.ts';
+import { withClient } from '../../src/db/connection/database.ts';
 import { openShop, type Shop } from '../support/harness/shop.ts';
 import type { TestWorker } from '../support/harness/worker.ts';
 import { type StartWorker, test } from '../support/harness/worker-test.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { App } from '../../src/app.ts';
 import { findAuditBreaks } from '../../src/db/audit.ts';
-import { isDatabaseOutage } from '../../src/db/faults.ts';
+import { isDatabaseOutage } from '../../src/db/connection/faults.ts';
 import { errorCodeOf } from '../../src/domain/errors.ts';
 import { acceptTokenization } from '../../src/tokenization/request/accept.ts';
 import { requestPayload } from '../support/builders.ts';

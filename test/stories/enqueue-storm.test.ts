@@ -4,7 +4,7 @@ import { findAuditBreaks } from '../../src/db/audit.ts';
 import { listDeadLetters } from '../../src/db/dead-letters.ts';
 import { readOutboxBacklog } from '../../src/db/outbox.ts';
 import { countTokenizations } from '../../src/db/tokenizations.ts';
-import type { TokenizationRequestPayload } from '../../src/domain/job-payloads.ts';
+import type { TokenizationRequestPayload } from '../../src/domain/payload/job-payloads.ts';
 import type { Role } from '../../src/domain/roles.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { makeKey } from '../support/harness/api.ts';

@@ -12,7 +12,7 @@ import { openShop, type Shop } from '../support/harness/shop.ts';
 import { backends, type TestWorker } from '../support/harness/worker.ts';
 import { type StartWorker, test } from '../support/harness/worker-test.ts';
 import { redriveJob } from '../../src/dead-letter/redrive.ts';
-import { parsePayload } from '../../src/domain/payload-paths.ts';
+import { parsePayload } from '../../src/domain/payload/payload-paths.ts';
 import { openQuickpayId } from '../../src/tokenization/row.ts';
 
 const audit = { actor: { type: 'backend', id: 'test' } } as const;

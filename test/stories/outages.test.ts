@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { describe, expect } from 'vitest';
 import { findAuditBreaks } from '../../src/db/audit.ts';
-import { withClient } from '../../src/db/database.ts';
+import { withClient } from '../../src/db/connection/database.ts';
 import { findTokenization } from '../../src/db/tokenizations.ts';
 import { setAway } from '../support/services/database.ts';
 import { eventually } from '../support/eventually.ts';

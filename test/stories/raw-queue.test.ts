@@ -2,7 +2,7 @@ import { type JobsOptions, Queue } from 'bullmq5';
 import { describe, expect, inject } from 'vitest';
 import { listDeadLetters } from '../../src/db/dead-letters.ts';
 import { findTokenizationsByMerchantReference } from '../../src/db/tokenizations.ts';
-import { backendJobs, type BackendJobName } from '../../src/domain/backend-jobs.ts';
+import { backendJobs, type BackendJobName } from '../../src/domain/payload/backend-jobs.ts';
 import { requestPayload } from '../support/builders.ts';
 import { setAway } from '../support/services/database.ts';
 import { dumpDatabase, dumpRedis } from '../support/dumps.ts';

@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest';
 import { findTokenization } from '../../src/db/tokenizations.ts';
-import { withClient } from '../../src/db/database.ts';
+import { withClient } from '../../src/db/connection/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { redirectWithoutPush } from '../support/harness/job-harness.ts';
 import { openShop } from '../support/harness/shop.ts';

@@ -1,4 +1,4 @@
-import type { Db } from '../../src/db/database.ts';
+import type { Db } from '../../src/db/connection/database.ts';
 
 /** The events of one entity, oldest first. */
 export async function readAuditEvents(db: Db, entityId: string): Promise<readonly string[]> {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { storeCredential } from '../../src/credential/store.ts';
 import type { TransitionDoor } from '../../src/db/transition-door.ts';
-import type { TokenizationRequestPayload } from '../../src/domain/job-payloads.ts';
+import type { TokenizationRequestPayload } from '../../src/domain/payload/job-payloads.ts';
 
 /** The actor of changes that tests make. */
 export const testActor = { type: 'worker', id: 'test' } as const;

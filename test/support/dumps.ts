@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
-import { withClient } from '../../src/db/database.ts';
+import { withClient } from '../../src/db/connection/database.ts';
 
 /** All rows of our tables and of BullMQ's, as text. */
 export async function dumpDatabase(databaseUrl: string): Promise<string> {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { type BackendJobName, backendJobs } from '../../src/domain/backend-jobs.ts';
+import { type BackendJobName, backendJobs } from '../../src/domain/payload/backend-jobs.ts';
 
 /** A payload that a backend might send, with the name of its job. */
 export interface PayloadFixture {

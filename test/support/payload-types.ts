@@ -11,8 +11,11 @@ import {
   tokenizationPage,
   tokenizationRequestBody,
   tokenizationView,
-} from '../../src/domain/api-shapes.ts';
-import { accessTokenRefreshPayload, tokenDisablePayload } from '../../src/domain/job-payloads.ts';
+} from '../../src/domain/payload/api-shapes.ts';
+import {
+  accessTokenRefreshPayload,
+  tokenDisablePayload,
+} from '../../src/domain/payload/job-payloads.ts';
 
 type JsonSchema = z.core.JSONSchema.JSONSchema;
 
@@ -53,8 +56,8 @@ const answers: typeof inputs = [
 ];
 
 /**
- * The source of `src/domain/payload-types.ts`. Editors show no comment for a type that zod infers,
- * so the types that backends use are generated, with the description of each field as its comment.
+ * The source of `src/domain/payload/payload-types.ts`. Editors show no comment for a type that zod
+ * infers, so the types that backends use are generated, with each field's description as comment.
  */
 export async function payloadTypesSource(): Promise<string> {
   const named = new Map<string, string>();

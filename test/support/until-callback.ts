@@ -1,5 +1,5 @@
 import { listCallbacks } from '../../src/db/callbacks.ts';
-import type { Db } from '../../src/db/database.ts';
+import type { Db } from '../../src/db/connection/database.ts';
 import type { CallbackRow } from '../../src/db/rows.ts';
 import { eventually } from './eventually.ts';
 

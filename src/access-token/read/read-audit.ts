@@ -1,7 +1,7 @@
 import { type ReadAuditEntry, insertAccessTokenReads } from '../../db/access-token-reads.ts';
-import type { Db } from '../../db/database.ts';
-import { databaseIsAway } from '../../db/faults.ts';
-import { withTimeout } from '../../db/with-timeout.ts';
+import type { Db } from '../../db/connection/database.ts';
+import { databaseIsAway } from '../../db/connection/faults.ts';
+import { withTimeout } from '../../db/connection/with-timeout.ts';
 import type { Actor } from '../../domain/audit-entry.ts';
 
 /** One read: who got which generation of which token. */

@@ -1,11 +1,11 @@
 import { createCache, type Loaded, notStored } from '../../cache/cache.ts';
 import { findReadableAccessToken, type ReadableAccessToken } from '../../db/access-tokens.ts';
-import { databaseIsAway, isDatabaseOutage } from '../../db/faults.ts';
-import { listenTo } from '../../db/listen.ts';
+import { databaseIsAway, isDatabaseOutage } from '../../db/connection/faults.ts';
+import { listenTo } from '../../db/connection/listen.ts';
 import { insertOutboxJobs } from '../../db/outbox.ts';
-import { withTimeout } from '../../db/with-timeout.ts';
+import { withTimeout } from '../../db/connection/with-timeout.ts';
 import type { AccessTokenReadOutcome } from '../../domain/access-token.ts';
-import type { AccessTokenView } from '../../domain/api-shapes.ts';
+import type { AccessTokenView } from '../../domain/payload/api-shapes.ts';
 import type { Actor } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
 import { jobId } from '../../domain/ids.ts';

@@ -1,5 +1,5 @@
 import { findAccessToken } from '../../db/access-tokens.ts';
-import { retryCommit } from '../../db/retry-commit.ts';
+import { retryCommit } from '../../db/connection/retry-commit.ts';
 import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import { accessTokenTimes } from '../../domain/access-token-times.ts';
 import type { RenewalEvent } from '../../domain/access-token-renewal.ts';

@@ -6,7 +6,7 @@ import {
   credentialFamilies,
   type CredentialFamily,
 } from '../../domain/credential.ts';
-import { credentialName } from '../../domain/job-payloads.ts';
+import { credentialName } from '../../domain/payload/job-payloads.ts';
 import { addCredential } from '../../credential/add.ts';
 import { releaseCredential } from '../../credential/managed-by.ts';
 import { removeCredential } from '../../credential/remove.ts';

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { type Config, loadConfig } from '../../config/config.ts';
 import { configWarnings } from '../../config/warnings.ts';
 import { countWaitingWork } from '../../db/waiting-work.ts';
-import { type Db, openDatabase } from '../../db/database.ts';
+import { type Db, openDatabase } from '../../db/connection/database.ts';
 import { outageSurvivedMs } from '../../domain/access-token-times.ts';
 import { checkCredentials } from '../doctor/check-credentials.ts';
 import { checkPostgres } from '../doctor/check-postgres.ts';

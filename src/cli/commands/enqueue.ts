@@ -5,7 +5,7 @@ import { disableToken, parseDisableTarget } from '../../tokenization/token/disab
 import { readJsonInput } from '../json-input.ts';
 import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
-import { parsePayload } from '../../domain/payload-paths.ts';
+import { parsePayload } from '../../domain/payload/payload-paths.ts';
 
 /** `token-worker enqueue`: accepts a request or disables a token. */
 export function registerEnqueue(program: Command): void {

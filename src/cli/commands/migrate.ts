@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../../config/config.ts';
-import { migrate } from '../../db/migrate.ts';
+import { migrate } from '../../db/connection/migrate.ts';
 import { migrateQueueSchema } from '../../queues/postgres-schema.ts';
 import { databaseUrlOf, runCommand } from '../run-command.ts';
 

@@ -7,8 +7,8 @@ import {
   type EmbeddedPostgres,
   freePort,
   startEmbeddedPostgres,
-} from '../../db/embedded-postgres.ts';
-import { migrate } from '../../db/migrate.ts';
+} from '../../db/connection/embedded-postgres.ts';
+import { migrate } from '../../db/connection/migrate.ts';
 import { apiScopes } from '../../domain/api-key.ts';
 import type { OperationDependencies } from '../../execution/dependencies.ts';
 import { addApiKey, revokeApiKey } from '../../http/api/store-api-key.ts';

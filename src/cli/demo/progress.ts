@@ -1,4 +1,4 @@
-import type { Db } from '../../db/database.ts';
+import type { Db } from '../../db/connection/database.ts';
 import { findStates } from '../../db/tokenizations.ts';
 import type { Lifecycle } from './lifecycle.ts';
 

@@ -4,7 +4,7 @@ import { openAccount, openSecrets } from '../../account/open-account.ts';
 import type { Config } from '../../config/config.ts';
 import { findAccountAtStart, findStartFaults } from '../../credential/environment.ts';
 import { findOpcardEnvironments, listActiveCredentials } from '../../db/credentials.ts';
-import type { Database, Db } from '../../db/database.ts';
+import type { Database, Db } from '../../db/connection/database.ts';
 import type { CredentialRow } from '../../db/rows.ts';
 import { AppError } from '../../domain/errors.ts';
 import { createGatewayClient, type GatewayClient } from '../../gateway/client.ts';

@@ -1,6 +1,6 @@
 import type { Config } from '../../config/config.ts';
-import { checkNotifications } from '../../db/check-notifications.ts';
-import { applicationRole, type Database, findCurrentRole } from '../../db/database.ts';
+import { checkNotifications } from '../../db/connection/check-notifications.ts';
+import { applicationRole, type Database, findCurrentRole } from '../../db/connection/database.ts';
 import { AppError } from '../../domain/errors.ts';
 import { storeFaultWord } from '../../domain/store-fault.ts';
 import { say } from './say.ts';

@@ -1,7 +1,7 @@
 import type { Config } from '../../config/config.ts';
 import { listAuditPartitions } from '../../db/audit.ts';
 import { findScanAges } from '../../db/scan-runs.ts';
-import type { Database } from '../../db/database.ts';
+import type { Database } from '../../db/connection/database.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { HealthCause, HealthReport } from '../../domain/health.ts';
 import { createHealthCheck } from '../../health/check-health.ts';

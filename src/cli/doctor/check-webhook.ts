@@ -1,6 +1,6 @@
 import type { Config } from '../../config/config.ts';
 import { findWebhookEndpoint } from '../../db/deliveries.ts';
-import type { Db } from '../../db/database.ts';
+import type { Db } from '../../db/connection/database.ts';
 import { webhookEndpointId } from '../../delivery/endpoint.ts';
 import { createWebhookSender, type UnreachableCause } from '../../webhooks/sender.ts';
 import { say } from './say.ts';

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { DeadLetterRow } from '../../db/rows.ts';
-import type { deadLetterView } from '../../domain/api-shapes.ts';
+import type { deadLetterView } from '../../domain/payload/api-shapes.ts';
 
 /** A dead letter as the API shows it: the job and its fault, never its payload. */
 export function deadLetterViewOf(row: DeadLetterRow): z.input<typeof deadLetterView> {

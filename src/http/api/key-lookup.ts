@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { createCache, type Loaded } from '../../cache/cache.ts';
-import { databaseIsAway } from '../../db/faults.ts';
-import { withTimeout } from '../../db/with-timeout.ts';
+import { databaseIsAway } from '../../db/connection/faults.ts';
+import { withTimeout } from '../../db/connection/with-timeout.ts';
 import type { ApiScope } from '../../domain/api-key.ts';
 import { apiKeyDigest } from '../../security/api-key.ts';
 

@@ -20,7 +20,7 @@ import {
   tokenizationPage,
   tokenizationRequestBody,
   tokenizationView,
-} from '../../domain/api-shapes.ts';
+} from '../../domain/payload/api-shapes.ts';
 import type { ApiRoute } from './api-route.ts';
 import { kindOf, problemMediaType } from './problem.ts';
 

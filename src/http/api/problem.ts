@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
-import { asAppError as withoutFastify } from '../../db/faults.ts';
-import type { Problem } from '../../domain/api-shapes.ts';
+import { asAppError as withoutFastify } from '../../db/connection/faults.ts';
+import type { Problem } from '../../domain/payload/api-shapes.ts';
 import { AppError, type ErrorCode, retryAfterSeconds } from '../../domain/errors.ts';
 
 /** The media type of RFC 9457. */

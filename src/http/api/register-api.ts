@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { listActiveApiKeys } from '../../db/api-keys.ts';
 import { findProgress } from '../../db/tokenization-pages.ts';
 import type { OperationDependencies } from '../../execution/dependencies.ts';
-import { refusalOf } from '../../domain/payload-paths.ts';
+import { refusalOf } from '../../domain/payload/payload-paths.ts';
 import type { AccessTokenReader } from '../../access-token/read/reader.ts';
 import type { ObservedApiRequest } from '../../observability/metrics.ts';
 import type { Logger } from '../../observability/logger.ts';

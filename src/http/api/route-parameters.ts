@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { credentialName } from '../../domain/job-payloads.ts';
+import { credentialName } from '../../domain/payload/job-payloads.ts';
 
 /** The path parameters of a route about one tokenization. */
 export const tokenizationParameters = z.strictObject({

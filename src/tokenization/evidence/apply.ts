@@ -1,4 +1,4 @@
-import { databaseNow } from '../../db/database.ts';
+import { databaseNow } from '../../db/connection/database.ts';
 import type { CallbackRow, TokenizationRow } from '../../db/rows.ts';
 import {
   type Decision,

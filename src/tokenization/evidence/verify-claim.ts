@@ -1,4 +1,4 @@
-import { databaseNow } from '../../db/database.ts';
+import { databaseNow } from '../../db/connection/database.ts';
 import { decideOnClaim } from '../../domain/evidence.ts';
 import { retryWhileUnanswered, retryUntilConfirmed } from './backoff.ts';
 import { queryOutcome } from '../query-gateway.ts';

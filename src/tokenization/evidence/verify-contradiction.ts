@@ -1,4 +1,4 @@
-import { databaseNow } from '../../db/database.ts';
+import { databaseNow } from '../../db/connection/database.ts';
 import { decideOnContradiction, rankOf } from '../../domain/evidence.ts';
 import { factsOf } from '../row.ts';
 import { retryWhileUnanswered } from './backoff.ts';

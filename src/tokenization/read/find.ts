@@ -3,7 +3,7 @@ import {
   tokenizationFilter,
   type TokenizationFilter,
   type TokenizationPage,
-} from '../../domain/api-shapes.ts';
+} from '../../domain/payload/api-shapes.ts';
 import { AppError } from '../../domain/errors.ts';
 import { pageOf, type PageRequest } from '../../domain/paging.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';

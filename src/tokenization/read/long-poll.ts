@@ -1,7 +1,7 @@
 import { AppError } from '../../domain/errors.ts';
 import { isFinal } from '../../domain/tokenization.ts';
 import type { TokenizationProgress } from '../../db/tokenization-pages.ts';
-import type { TokenizationView } from '../../domain/api-shapes.ts';
+import type { TokenizationView } from '../../domain/payload/api-shapes.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { getTokenizationView } from './view.ts';
 

@@ -1,7 +1,7 @@
 import { findTimeline } from '../../db/audit.ts';
 import type { AuditEventRow } from '../../db/rows.ts';
 import { getTokenization } from '../../db/tokenizations.ts';
-import type { Timeline } from '../../domain/api-shapes.ts';
+import type { Timeline } from '../../domain/payload/api-shapes.ts';
 import { pageOf, type PageRequest } from '../../domain/paging.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { findNamedTokenization, type NamedTokenizationRow } from '../../db/tokenization-pages.ts';
-import type { TokenizationView } from '../../domain/api-shapes.ts';
+import type { TokenizationView } from '../../domain/payload/api-shapes.ts';
 import { AppError } from '../../domain/errors.ts';
 import { reviewReasons } from '../../domain/evidence.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';

@@ -10,7 +10,7 @@ import { AppError } from '../../domain/errors.ts';
 import {
   tokenizationRequestPayload,
   type TokenizationRequestPayload,
-} from '../../domain/job-payloads.ts';
+} from '../../domain/payload/job-payloads.ts';
 import { isHostAllowed } from '../../domain/host-allow-list.ts';
 import type { QuickPayRequest } from '../../gateway/client.ts';
 import { retryOnStaleVersion } from '../../db/retry-stale.ts';

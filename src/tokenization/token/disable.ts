@@ -4,11 +4,11 @@ import type { TokenizationRow } from '../../db/rows.ts';
 import { findTokenization, findTokenizationByReference } from '../../db/tokenizations.ts';
 import type { AuditContext } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
-import type { tokenDisablePayload } from '../../domain/job-payloads.ts';
+import type { tokenDisablePayload } from '../../domain/payload/job-payloads.ts';
 import type { TokenizationState } from '../../domain/tokenization.ts';
 import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
-import { parsePayload } from '../../domain/payload-paths.ts';
+import { parsePayload } from '../../domain/payload/payload-paths.ts';
 import { disableJob } from '../../domain/outbox-job.ts';
 
 /** A token to disable: by the tokenization's id, or by the merchant's reference at one terminal. */

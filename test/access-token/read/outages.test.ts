@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { type KyselyPlugin, sql } from 'kysely';
 import { describe, expect, vi } from 'vitest';
-import { openDatabase } from '../../../src/db/database.ts';
-import { isDatabaseOutage } from '../../../src/db/faults.ts';
+import { openDatabase } from '../../../src/db/connection/database.ts';
+import { isDatabaseOutage } from '../../../src/db/connection/faults.ts';
 import type { AppError } from '../../../src/domain/errors.ts';
 import { tokenPlace } from '../../../src/access-token/row.ts';
 import {

@@ -5,7 +5,7 @@ import {
   createAccessTokenReadAudit,
 } from '../../../src/access-token/read/read-audit.ts';
 import { createAccessTokenReader } from '../../../src/access-token/read/reader.ts';
-import { type Db, openDatabase, pingDatabase } from '../../../src/db/database.ts';
+import { type Db, openDatabase, pingDatabase } from '../../../src/db/connection/database.ts';
 import {
   openDirectTokenClient,
   UnrecordedReadsError,

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
-import { openDatabase } from '../../../src/db/database.ts';
+import { openDatabase } from '../../../src/db/connection/database.ts';
 import type { TransitionDoor } from '../../../src/db/transition-door.ts';
 import { accessTokenStates } from '../../../src/domain/access-token.ts';
 import type { UnrecordedReads } from '../../../src/access-token/read/read-audit.ts';

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, vi } from 'vitest';
 import { listActiveApiKeys } from '../../../src/db/api-keys.ts';
 import { findAuditBreaks } from '../../../src/db/audit.ts';
-import type { Db } from '../../../src/db/database.ts';
+import type { Db } from '../../../src/db/connection/database.ts';
 import {
   createKeyLookup,
   keysMaxStaleMs,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect } from 'vitest';
-import { problem } from '../../../src/domain/api-shapes.ts';
+import { problem } from '../../../src/domain/payload/api-shapes.ts';
 import { type Answer, startTestApi } from '../../support/harness/api.ts';
 import { test } from '../../support/harness/api-test.ts';
 import { requestPayload } from '../../support/builders.ts';

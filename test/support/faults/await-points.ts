@@ -1,6 +1,6 @@
 import { type DatabaseConnection, Kysely, PostgresDialect, PostgresDriver } from 'kysely';
 import type pg from 'pg';
-import type { Db } from '../../../src/db/database.ts';
+import type { Db } from '../../../src/db/connection/database.ts';
 import type { Schema } from '../../../src/db/schema.ts';
 import type { GatewayClient } from '../../../src/gateway/client.ts';
 

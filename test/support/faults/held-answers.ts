@@ -1,5 +1,5 @@
 import type { KyselyPlugin } from 'kysely';
-import type { Db } from '../../../src/db/database.ts';
+import type { Db } from '../../../src/db/connection/database.ts';
 
 /** A database whose answers a test can hold back. */
 export interface HeldAnswers {

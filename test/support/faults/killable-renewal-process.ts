@@ -1,7 +1,11 @@
 import { sql } from 'kysely';
 import pg from 'pg';
 import { loadConfig } from '../../../src/config/config.ts';
-import { applicationRole, openDatabase, handlePoolErrors } from '../../../src/db/database.ts';
+import {
+  applicationRole,
+  openDatabase,
+  handlePoolErrors,
+} from '../../../src/db/connection/database.ts';
 import { createTransitionDoor } from '../../../src/db/transition-door.ts';
 import { createGatewayClient, type GatewayClient } from '../../../src/gateway/client.ts';
 import type { JobDependencies } from '../../../src/execution/dependencies.ts';

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { inject } from 'vitest';
-import { startEmbeddedPostgres } from '../../../src/db/embedded-postgres.ts';
-import { migrate } from '../../../src/db/migrate.ts';
+import { startEmbeddedPostgres } from '../../../src/db/connection/embedded-postgres.ts';
+import { migrate } from '../../../src/db/connection/migrate.ts';
 import { migrateQueueSchema } from '../../../src/queues/postgres-schema.ts';
 import { createTestDatabase, onServer, type TestDatabase } from '../services/database.ts';
 

@@ -1,4 +1,4 @@
-import { openDatabase } from '../../../src/db/database.ts';
+import { openDatabase } from '../../../src/db/connection/database.ts';
 import { createTransitionDoor } from '../../../src/db/transition-door.ts';
 import { startTestApi, type TestApi } from './api.ts';
 import { createTestDatabase } from '../services/database.ts';

@@ -1,5 +1,5 @@
 import { loadConfig } from '../../../src/config/config.ts';
-import type { Db } from '../../../src/db/database.ts';
+import type { Db } from '../../../src/db/connection/database.ts';
 import type { TransitionDoor } from '../../../src/db/transition-door.ts';
 import { type ApiScope, apiScopes } from '../../../src/domain/api-key.ts';
 import { summarizeHealth } from '../../../src/domain/health.ts';

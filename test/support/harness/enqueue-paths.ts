@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { Queue } from 'bullmq5';
 import { createTokenClient, TokenClientError } from '../../../src/client/client.ts';
-import type { TokenizationRequestPayload } from '../../../src/domain/job-payloads.ts';
+import type { TokenizationRequestPayload } from '../../../src/domain/payload/job-payloads.ts';
 import { connectEnqueuer } from './enqueuer.ts';
 
 const retryAfterMaxMs = 100;

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { describe, expect, inject } from 'vitest';
-import { openDatabase, pingDatabase, withClient } from '../../../src/db/database.ts';
-import { schemaVersion } from '../../../src/db/schema-version.ts';
+import { openDatabase, pingDatabase, withClient } from '../../../src/db/connection/database.ts';
+import { schemaVersion } from '../../../src/db/connection/schema-version.ts';
 import { createTestDatabase } from '../services/database.ts';
 import { eventually } from '../eventually.ts';
 import { redisPlace, test } from './fixtures.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { inject, test as base } from 'vitest';
-import { type Database, openDatabase } from '../../../src/db/database.ts';
+import { type Database, openDatabase } from '../../../src/db/connection/database.ts';
 import { createTransitionDoor, type TransitionDoor } from '../../../src/db/transition-door.ts';
 import { createTestDatabase } from '../services/database.ts';
 

@@ -1,9 +1,9 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { loadConfig } from '../../../src/config/config.ts';
-import { withClient } from '../../../src/db/database.ts';
+import { withClient } from '../../../src/db/connection/database.ts';
 import type { CallbackRow, TokenizationRow } from '../../../src/db/rows.ts';
 import type { TransitionDoor } from '../../../src/db/transition-door.ts';
-import type { Db } from '../../../src/db/database.ts';
+import type { Db } from '../../../src/db/connection/database.ts';
 import { createGatewayClient, type GatewayClient } from '../../../src/gateway/client.ts';
 import { signatureFields } from '../../../src/gateway/signature-fields.ts';
 import { computeSignature } from '../../../src/gateway/signature.ts';

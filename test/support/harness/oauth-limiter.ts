@@ -1,6 +1,6 @@
 import { createCallLimiters } from '../../../src/call-limiters.ts';
 import type { Config } from '../../../src/config/config.ts';
-import type { Db } from '../../../src/db/database.ts';
+import type { Db } from '../../../src/db/connection/database.ts';
 import type { HostLimiter } from '../../../src/gateway/host-limiter.ts';
 
 /** The limiter of OAuth calls, as a worker process has it. */

@@ -1,6 +1,6 @@
 import type { TokenizationRow } from '../../../src/db/rows.ts';
 import { findTokenizationsByMerchantReference } from '../../../src/db/tokenizations.ts';
-import type { TokenizationRequestPayload } from '../../../src/domain/job-payloads.ts';
+import type { TokenizationRequestPayload } from '../../../src/domain/payload/job-payloads.ts';
 import {
   type AcceptedTokenization,
   acceptTokenization,

@@ -5,7 +5,7 @@ import { loadConfig } from '../../../src/config/config.ts';
 import { findAccessToken, type ReadAccessToken } from '../../../src/db/access-tokens.ts';
 import { findAuditBreaks } from '../../../src/db/audit.ts';
 import { findCredential } from '../../../src/db/credentials.ts';
-import type { Db } from '../../../src/db/database.ts';
+import type { Db } from '../../../src/db/connection/database.ts';
 import type { TransitionDoor } from '../../../src/db/transition-door.ts';
 import type { CredentialEnvironment } from '../../../src/domain/credential.ts';
 import { createGatewayClient, type GatewayClient } from '../../../src/gateway/client.ts';

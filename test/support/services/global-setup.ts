@@ -1,5 +1,5 @@
 import type { TestProject } from 'vitest/node';
-import { migrate } from '../../../src/db/migrate.ts';
+import { migrate } from '../../../src/db/connection/migrate.ts';
 import { migrateQueueSchema } from '../../../src/queues/postgres-schema.ts';
 import { onServer, urlOf } from './database.ts';
 import { redisVerdict } from './first-found.ts';

@@ -5,7 +5,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { freePort, startEmbeddedPostgres } from '../../../src/db/embedded-postgres.ts';
+import { freePort, startEmbeddedPostgres } from '../../../src/db/connection/embedded-postgres.ts';
 import { type Candidate, candidatesOf, dockerPlace, firstFound, keepsJobs } from './first-found.ts';
 
 export { freePort };

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect } from 'vitest';
 import { findAuditBreaks, findTimeline } from '../../../src/db/audit.ts';
-import { withClient } from '../../../src/db/database.ts';
+import { withClient } from '../../../src/db/connection/database.ts';
 import { getTokenization } from '../../../src/db/tokenizations.ts';
 import { daysLeft, expiryWarningDays } from '../../../src/domain/expiry-watch.ts';
 import { expiryInstant } from '../../../src/domain/expiry-instant.ts';

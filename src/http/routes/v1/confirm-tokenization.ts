@@ -1,4 +1,4 @@
-import { tokenizationView } from '../../../domain/api-shapes.ts';
+import { tokenizationView } from '../../../domain/payload/api-shapes.ts';
 import { requestConfirmation } from '../../../tokenization/outcome/request-confirmation.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { getTokenizationView } from '../../../tokenization/read/view.ts';

@@ -1,4 +1,4 @@
-import { tokenizationRequestBody, tokenizationView } from '../../../domain/api-shapes.ts';
+import { tokenizationRequestBody, tokenizationView } from '../../../domain/payload/api-shapes.ts';
 import { AppError } from '../../../domain/errors.ts';
 import { acceptTokenization } from '../../../tokenization/request/accept.ts';
 import { apiRoute } from '../../api/api-route.ts';

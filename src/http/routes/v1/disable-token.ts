@@ -1,4 +1,4 @@
-import { tokenizationView } from '../../../domain/api-shapes.ts';
+import { tokenizationView } from '../../../domain/payload/api-shapes.ts';
 import { disableToken as disable } from '../../../tokenization/token/disable.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { getTokenizationView } from '../../../tokenization/read/view.ts';

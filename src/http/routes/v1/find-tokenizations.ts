@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { tokenizationFilter, tokenizationPage } from '../../../domain/api-shapes.ts';
+import { tokenizationFilter, tokenizationPage } from '../../../domain/payload/api-shapes.ts';
 import { pageParameters } from '../../../domain/paging.ts';
 import { findTokenizations as find } from '../../../tokenization/read/find.ts';
 import { waitForProgress } from '../../../tokenization/read/long-poll.ts';

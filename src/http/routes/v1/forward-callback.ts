@@ -1,4 +1,4 @@
-import { keptCallback, rawCallbackBody } from '../../../domain/api-shapes.ts';
+import { keptCallback, rawCallbackBody } from '../../../domain/payload/api-shapes.ts';
 import type { Channel } from '../../../domain/callback.ts';
 import { acceptCallback } from '../../../callback/accept.ts';
 import { inboundMessageOf } from '../../../callback/raw.ts';

@@ -1,4 +1,4 @@
-import { accessTokenView } from '../../../domain/api-shapes.ts';
+import { accessTokenView } from '../../../domain/payload/api-shapes.ts';
 import { accessTokenViewOf } from '../../../access-token/read/reader.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { credentialParameters } from '../../api/route-parameters.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { timeline } from '../../../domain/api-shapes.ts';
+import { timeline } from '../../../domain/payload/api-shapes.ts';
 import { numericPageParameters } from '../../../domain/paging.ts';
 import { readTimeline } from '../../../tokenization/read/timeline.ts';
 import { apiRoute } from '../../api/api-route.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { tokenizationView } from '../../../domain/api-shapes.ts';
+import { tokenizationView } from '../../../domain/payload/api-shapes.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { awaitTokenization } from '../../../tokenization/read/long-poll.ts';
 import { tokenizationParameters, waitParameters } from '../../api/route-parameters.ts';

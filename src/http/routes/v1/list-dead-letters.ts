@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { listDeadLetters as findDeadLetters } from '../../../db/dead-letters.ts';
-import { deadLetterPage } from '../../../domain/api-shapes.ts';
+import { deadLetterPage } from '../../../domain/payload/api-shapes.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { deadLetterViewOf } from '../../api/dead-letter-view.ts';
 import { pageOf, pageParameters } from '../../../domain/paging.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { findDeadLetter } from '../../../db/dead-letters.ts';
-import { deadLetterView } from '../../../domain/api-shapes.ts';
+import { deadLetterView } from '../../../domain/payload/api-shapes.ts';
 import { AppError } from '../../../domain/errors.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { deadLetterViewOf } from '../../api/dead-letter-view.ts';

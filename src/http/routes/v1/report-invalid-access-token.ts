@@ -1,4 +1,4 @@
-import { invalidAccessTokenBody, reportResult } from '../../../domain/api-shapes.ts';
+import { invalidAccessTokenBody, reportResult } from '../../../domain/payload/api-shapes.ts';
 import { reportInvalidToken } from '../../../access-token/read/report-invalid.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { credentialParameters } from '../../api/route-parameters.ts';

@@ -1,4 +1,4 @@
-import { revealedOpccount } from '../../../domain/api-shapes.ts';
+import { revealedOpccount } from '../../../domain/payload/api-shapes.ts';
 import { revealOpccount as openOpccount } from '../../../credential/reveal-opccount.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { credentialParameters } from '../../api/route-parameters.ts';

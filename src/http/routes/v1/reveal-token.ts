@@ -1,4 +1,4 @@
-import { revealedToken } from '../../../domain/api-shapes.ts';
+import { revealedToken } from '../../../domain/payload/api-shapes.ts';
 import { revealToken as openToken } from '../../../tokenization/token/reveal.ts';
 import { apiRoute } from '../../api/api-route.ts';
 import { tokenizationParameters } from '../../api/route-parameters.ts';

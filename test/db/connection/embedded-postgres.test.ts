@@ -2,11 +2,11 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { eventually } from '../support/eventually.ts';
-import { programEnv, runProgram } from '../support/services/programs.ts';
-import { isListening } from '../support/services/services.ts';
+import { eventually } from '../../support/eventually.ts';
+import { programEnv, runProgram } from '../../support/services/programs.ts';
+import { isListening } from '../../support/services/services.ts';
 
-const module = new URL('../../src/db/embedded-postgres.ts', import.meta.url).href;
+const module = new URL('../../../src/db/connection/embedded-postgres.ts', import.meta.url).href;
 
 /** Runs a script with an embedded PostgreSQL as `server`. Rejects with its exit code and output. */
 async function runWithServer(script: string): Promise<unknown> {

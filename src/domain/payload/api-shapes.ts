@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import { credentialEnvironments } from './credential.ts';
-import { errorCodes } from './errors.ts';
-import { reviewReasons } from './evidence.ts';
+import { credentialEnvironments } from '../credential.ts';
+import { errorCodes } from '../errors.ts';
+import { reviewReasons } from '../evidence.ts';
 import {
   merchantReferenceId,
   rawCallbackPayload,
   storableText,
   tokenizationRequestPayload,
 } from './job-payloads.ts';
-import { tokenizationStates } from './tokenization.ts';
+import { tokenizationStates } from '../tokenization.ts';
 
 // The schemas of the HTTP API. The server, the client and the OpenAPI document share them.
 

@@ -1,15 +1,19 @@
 import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { type Database, openDatabase, proveDatabaseWrite } from '../../src/db/database.ts';
-import { isDatabaseOutage } from '../../src/db/faults.ts';
-import { migrate } from '../../src/db/migrate.ts';
-import { eventually } from '../support/eventually.ts';
-import { runCli } from '../support/harness/run-cli.ts';
-import { onServer } from '../support/services/database.ts';
-import { openMovableAddress } from '../support/services/movable-address.ts';
-import { type PostgresPair, startPostgresPair } from '../support/services/postgres-servers.ts';
-import { generateEncryptionKey } from '../../src/security/keyring.ts';
+import {
+  type Database,
+  openDatabase,
+  proveDatabaseWrite,
+} from '../../../src/db/connection/database.ts';
+import { isDatabaseOutage } from '../../../src/db/connection/faults.ts';
+import { migrate } from '../../../src/db/connection/migrate.ts';
+import { eventually } from '../../support/eventually.ts';
+import { runCli } from '../../support/harness/run-cli.ts';
+import { onServer } from '../../support/services/database.ts';
+import { openMovableAddress } from '../../support/services/movable-address.ts';
+import { type PostgresPair, startPostgresPair } from '../../support/services/postgres-servers.ts';
+import { generateEncryptionKey } from '../../../src/security/keyring.ts';
 
 let pair: PostgresPair;
 

@@ -5,7 +5,7 @@ import {
   tokenDisablePayload,
   tokenizationRequestPayload,
 } from './job-payloads.ts';
-import type { QueueName } from './queue-names.ts';
+import type { QueueName } from '../queue-names.ts';
 
 /** A job that a backend may add, by queue, by SQL or over HTTP. */
 export interface BackendJob {

@@ -1,5 +1,5 @@
-import { AppError } from '../domain/errors.ts';
-import { storeFaultWord } from '../domain/store-fault.ts';
+import { AppError } from '../../domain/errors.ts';
+import { storeFaultWord } from '../../domain/store-fault.ts';
 
 /** What is wrong and what to change, by SQLSTATE or the word of the cause. */
 const sentences: Readonly<Record<string, (place: string) => string>> = {

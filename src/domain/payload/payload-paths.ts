@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import { type BackendJobName, backendJobs } from '../domain/backend-jobs.ts';
-import { AppError } from '../domain/errors.ts';
+import { type BackendJobName, backendJobs } from './backend-jobs.ts';
+import { AppError } from '../errors.ts';
 
 /**
  * Parses the payload that a backend sent for one job. Throws `payload_invalid` with the paths that

@@ -1,7 +1,7 @@
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import { type Migration, type MigrationResultSet, Migrator } from 'kysely/migration';
-import { AppError } from '../domain/errors.ts';
-import { auditMonthsAhead } from './audit.ts';
+import { AppError } from '../../domain/errors.ts';
+import { auditMonthsAhead } from '../audit.ts';
 import { migrations } from './migrations.ts';
 import { createPool } from './pool.ts';
 import { applicationRole, inspectServer } from './server.ts';

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { AppError } from '../domain/errors.ts';
+import { AppError } from '../../domain/errors.ts';
 import { connectionFault } from './connection-fault.ts';
 import { schemaVersion } from './schema-version.ts';
 

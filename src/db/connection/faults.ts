@@ -1,5 +1,5 @@
-import { AppError } from '../domain/errors.ts';
-import { outageStates, unreachableCodes } from '../domain/store-fault.ts';
+import { AppError } from '../../domain/errors.ts';
+import { outageStates, unreachableCodes } from '../../domain/store-fault.ts';
 
 /** The messages of pg's errors without a code for lost and refused connections. */
 const outageMessages =

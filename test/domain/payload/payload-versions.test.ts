@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { accessTokenRefreshPayload } from '../../src/domain/job-payloads.ts';
-import { payloadVersions } from '../../src/domain/payload-versions.ts';
-import { type AnyJob, defineJob, done } from '../../src/execution/define-job.ts';
-import { executeJob } from '../../src/execution/execute-job.ts';
-import type { JobDependencies } from '../../src/execution/dependencies.ts';
-import { findJob } from '../../src/jobs/registry.ts';
-import { withValueAt, payloadFixtures } from '../support/payload-fixtures.ts';
+import { accessTokenRefreshPayload } from '../../../src/domain/payload/job-payloads.ts';
+import { payloadVersions } from '../../../src/domain/payload/payload-versions.ts';
+import { type AnyJob, defineJob, done } from '../../../src/execution/define-job.ts';
+import { executeJob } from '../../../src/execution/execute-job.ts';
+import type { JobDependencies } from '../../../src/execution/dependencies.ts';
+import { findJob } from '../../../src/jobs/registry.ts';
+import { withValueAt, payloadFixtures } from '../../support/payload-fixtures.ts';
 
 const fixtures = await payloadFixtures(1);
 

@@ -4,13 +4,13 @@ import { Kysely, PostgresDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { describe, expect, inject } from 'vitest';
-import { openDatabase } from '../../src/db/database.ts';
-import { migrate } from '../../src/db/migrate.ts';
-import { schemaVersion } from '../../src/db/schema-version.ts';
-import { migrations } from '../../src/db/migrations.ts';
-import { onServer, urlOf } from '../support/services/database.ts';
-import { test as base } from '../support/harness/fixtures.ts';
-import { runCli } from '../support/harness/run-cli.ts';
+import { openDatabase } from '../../../src/db/connection/database.ts';
+import { migrate } from '../../../src/db/connection/migrate.ts';
+import { schemaVersion } from '../../../src/db/connection/schema-version.ts';
+import { migrations } from '../../../src/db/connection/migrations.ts';
+import { onServer, urlOf } from '../../support/services/database.ts';
+import { test as base } from '../../support/harness/fixtures.ts';
+import { runCli } from '../../support/harness/run-cli.ts';
 
 const test = base.extend('bareUrl', async ({}, { onCleanup }) => {
   const adminUrl = inject('adminUrl');
@@ -37,7 +37,7 @@ function misnumbered(names: readonly string[]): readonly string[] {
 }
 
 describe('the sequence of migrations', () => {
-  const files = readdirSync(new URL('../../migrations', import.meta.url)).toSorted();
+  const files = readdirSync(new URL('../../../migrations', import.meta.url)).toSorted();
 
   test('runs from 0001 without a gap or a duplicate number', () => {
     expect(misnumbered(files.map((file) => file.replace(/\.ts$/, '')))).toEqual([]);
@@ -57,7 +57,7 @@ describe('the sequence of migrations', () => {
   test('the list names each file, in order, beside its own module', async () => {
     expect(Object.keys(migrations).map((name) => `${name}.ts`)).toEqual(files);
     for (const [name, migration] of Object.entries(migrations)) {
-      const file: unknown = await import(`../../migrations/${name}.ts`);
+      const file: unknown = await import(`../../../migrations/${name}.ts`);
       expect(migration, name).toBe(file);
     }
   });

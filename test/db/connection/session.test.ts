@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { describe, expect, inject, onTestFinished } from 'vitest';
-import { databaseNow, type Database, openDatabase } from '../../src/db/database.ts';
-import { isDatabaseOutage } from '../../src/db/faults.ts';
-import { findScanAges } from '../../src/db/scan-runs.ts';
-import { eventually } from '../support/eventually.ts';
-import { test } from '../support/harness/fixtures.ts';
-import { onServer } from '../support/services/database.ts';
+import { databaseNow, type Database, openDatabase } from '../../../src/db/connection/database.ts';
+import { isDatabaseOutage } from '../../../src/db/connection/faults.ts';
+import { findScanAges } from '../../../src/db/scan-runs.ts';
+import { eventually } from '../../support/eventually.ts';
+import { test } from '../../support/harness/fixtures.ts';
+import { onServer } from '../../support/services/database.ts';
 
 async function open(url: string, options: { connectionAgeMsMax?: number } = {}): Promise<Database> {
   const database = await openDatabase({ url, poolSizeMax: 3, ...options });

@@ -1,5 +1,5 @@
 import pRetry from 'p-retry';
-import { AppError, isInputFault } from '../domain/errors.ts';
+import { AppError, isInputFault } from '../../domain/errors.ts';
 
 const retryMs = 250;
 

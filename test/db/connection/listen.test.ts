@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { describe, expect, onTestFinished } from 'vitest';
-import { listenTo, type SubscriptionOptions } from '../../src/db/listen.ts';
-import { eventually } from '../support/eventually.ts';
-import { test } from '../support/harness/fixtures.ts';
-import { openPostgresProxy } from '../support/services/postgres-proxy.ts';
+import { listenTo, type SubscriptionOptions } from '../../../src/db/connection/listen.ts';
+import { eventually } from '../../support/eventually.ts';
+import { test } from '../../support/harness/fixtures.ts';
+import { openPostgresProxy } from '../../support/services/postgres-proxy.ts';
 
 /** Subscribes through a faulty network and records what the callbacks get. */
 async function subscribeThroughProxy(

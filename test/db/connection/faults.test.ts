@@ -1,12 +1,12 @@
 import { describe, expect } from 'vitest';
-import { AppError } from '../../src/domain/errors.ts';
-import { openDatabase } from '../../src/db/database.ts';
-import { isDatabaseOutage } from '../../src/db/faults.ts';
-import { retryCommit } from '../../src/db/retry-commit.ts';
-import { onServer } from '../support/services/database.ts';
-import { recordScanRun } from '../../src/db/scan-runs.ts';
-import { openPostgresProxy } from '../support/services/postgres-proxy.ts';
-import { test } from '../support/harness/fixtures.ts';
+import { AppError } from '../../../src/domain/errors.ts';
+import { openDatabase } from '../../../src/db/connection/database.ts';
+import { isDatabaseOutage } from '../../../src/db/connection/faults.ts';
+import { retryCommit } from '../../../src/db/connection/retry-commit.ts';
+import { onServer } from '../../support/services/database.ts';
+import { recordScanRun } from '../../../src/db/scan-runs.ts';
+import { openPostgresProxy } from '../../support/services/postgres-proxy.ts';
+import { test } from '../../support/harness/fixtures.ts';
 
 describe('an outage', () => {
   test.for(['EHOSTUNREACH', 'ENETUNREACH', 'ECONNABORTED', '08006', '25006', '57014', '57P01'])(

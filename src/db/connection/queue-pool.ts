@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { AppError } from '../domain/errors.ts';
+import { AppError } from '../../domain/errors.ts';
 import { createPool } from './pool.ts';
 import { applicationRole, inspectServer, withClient } from './server.ts';
 

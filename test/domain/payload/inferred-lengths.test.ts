@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { fieldsBeyondInferredLength } from '../../src/domain/inferred-lengths.ts';
-import { tokenizationRequestPayload } from '../../src/domain/job-payloads.ts';
-import { requestPayload } from '../support/builders.ts';
+import { fieldsBeyondInferredLength } from '../../../src/domain/payload/inferred-lengths.ts';
+import { tokenizationRequestPayload } from '../../../src/domain/payload/job-payloads.ts';
+import { requestPayload } from '../../support/builders.ts';
 
 const withBilling = (billing: object) => {
   const payload = requestPayload();

@@ -11,7 +11,7 @@ import type {
   TokenizationView as ViewOutput,
   AccessTokenView as AccessTokenOutput,
   OpccountCredential as OpccountOutput,
-} from '../../src/domain/api-shapes.ts';
+} from '../../../src/domain/payload/api-shapes.ts';
 import type {
   AccessTokenView,
   KeptCallback,
@@ -23,13 +23,15 @@ import type {
   TokenizationPage,
   TokenizationRequest,
   TokenizationView,
-} from '../../src/domain/payload-types.ts';
-import type { BackendPayload } from '../../src/direct-client/backend-payload.ts';
-import type { BackendJobName, backendJobs } from '../../src/domain/backend-jobs.ts';
-import { payloadTypesSource } from '../support/payload-types.ts';
+} from '../../../src/domain/payload/payload-types.ts';
+import type { BackendPayload } from '../../../src/direct-client/backend-payload.ts';
+import type { BackendJobName, backendJobs } from '../../../src/domain/payload/backend-jobs.ts';
+import { payloadTypesSource } from '../../support/payload-types.ts';
 
-test('src/domain/payload-types.ts has the description of each field as its comment', async () => {
-  await expect(await payloadTypesSource()).toMatchFileSnapshot('../../src/domain/payload-types.ts');
+test('src/domain/payload/payload-types.ts has the description of each field as its comment', async () => {
+  await expect(await payloadTypesSource()).toMatchFileSnapshot(
+    '../../../src/domain/payload/payload-types.ts',
+  );
 });
 
 test('the generated types equal the types of the schemas', () => {

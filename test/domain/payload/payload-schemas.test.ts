@@ -6,14 +6,14 @@ import {
   type BackendJobName,
   backendJobs,
   payloadJsonSchema,
-} from '../../src/domain/backend-jobs.ts';
-import { undescribedProperties } from '../support/undescribed.ts';
+} from '../../../src/domain/payload/backend-jobs.ts';
+import { undescribedProperties } from '../../support/undescribed.ts';
 import {
   withValueAt,
   oddValues,
   payloadFixtures,
   mutablePaths,
-} from '../support/payload-fixtures.ts';
+} from '../../support/payload-fixtures.ts';
 
 const names = Object.keys(backendJobs) as BackendJobName[];
 const fixtures = await payloadFixtures(1);
@@ -28,7 +28,7 @@ function validator(name: BackendJobName) {
 describe('published JSON Schema', () => {
   test.each(names)('schemas/%s.json is generated from the payload schema', async (name) => {
     const text = `${JSON.stringify(payloadJsonSchema(name), null, 2)}\n`;
-    await expect(text).toMatchFileSnapshot(`../../schemas/${name}.json`);
+    await expect(text).toMatchFileSnapshot(`../../../schemas/${name}.json`);
   });
 
   test.each(names)('of %s describes each field', (name) => {
@@ -37,7 +37,7 @@ describe('published JSON Schema', () => {
   });
 
   test('exists for each job that a backend may add, and for no other', async () => {
-    const files = await readdir(new URL('../../schemas/', import.meta.url));
+    const files = await readdir(new URL('../../../schemas', import.meta.url));
     expect(files.toSorted()).toEqual(names.map((name) => `${name}.json`).toSorted());
   });
 

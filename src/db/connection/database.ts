@@ -1,7 +1,7 @@
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
-import { AppError } from '../domain/errors.ts';
+import { AppError } from '../../domain/errors.ts';
 import { createPool } from './pool.ts';
-import type { Schema } from './schema.ts';
+import type { Schema } from '../schema.ts';
 import { applicationRole, inspectServer } from './server.ts';
 import { writeProbe } from './write-probe.ts';
 

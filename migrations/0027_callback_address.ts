@@ -1,9 +1,9 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * Each request gets callback URLs of its own, whose last segment can't be guessed. The tokenization
- * keeps the digests; `callback.is_addressed` says that a message came to the URL of its request, so
- * that `tokenization_id` is known whatever the message says.
+ * Each request gets per-request callback URLs, whose last segment can't be guessed. The
+ * tokenization keeps the digests; `callback.is_addressed` says that a message came to such a URL,
+ * so that `tokenization_id` is known whatever the message says.
  *
  * Lock: ACCESS EXCLUSIVE on tokenization and callback for the columns, held while the two indexes
  * on tokenization are built; no row is in them yet.

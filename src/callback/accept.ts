@@ -23,7 +23,7 @@ export interface InboundMessage {
   readonly query?: string | undefined;
   readonly body: Uint8Array;
   readonly sourceIp: string | undefined;
-  /** The tokenization to whose own callback URL the message came. */
+  /** The tokenization to whose per-request callback URL the message came. */
   readonly addressedTo?: string | undefined;
   /** When a backend received the message; now by default. See `ageMsOf` for its bounds. */
   readonly receivedAt?: Date;
@@ -206,7 +206,8 @@ function messageDigest(
   // A refused message is stored as an excerpt. Once its account is known, the same message must not
   // count as a duplicate of it.
   if (refusal !== undefined) hash.update('refused\0');
-  // The address proves more than the message, so a copy from the shared URL is no duplicate of it.
+  // A message at a per-request URL proves more than the same message at the shared URL, so they are
+  // not duplicates.
   if (inbound.addressedTo !== undefined) hash.update(`addressed\0${inbound.addressedTo}\0`);
   if (message === undefined) {
     return hash

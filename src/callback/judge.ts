@@ -95,7 +95,7 @@ interface Unread {
 
 type InboxMessage = Unread & { readonly message: CallbackMessage };
 
-/** Reasons that say that the worker can't read a message, or a field of it. */
+/** Rejection reasons of messages that are unreadable, or have an unreadable field. */
 const unreadReasons: ReadonlySet<RejectionReason> = new Set([
   'unreadable',
   'grammar',
@@ -123,7 +123,8 @@ async function judgeReadable(
   if (matched === undefined) return done('already_judged');
   const mismatch = mismatchOf(message, tokenization, context.settings.statusMap);
   if (mismatch !== undefined) {
-    // At a wrong URL, the address proves the sender but not what the message is about.
+    // At the URL of another request, the address proves the sender but not which request the
+    // message is about.
     const isBelieved = signature.isProven || (isAddressProof && !isOfOtherReference(mismatch));
     const learned = { is_believed: isBelieved, tokenization_id: tokenization.id };
     const rejection = { reason: mismatch, detail, learned };
@@ -161,8 +162,8 @@ async function judgeReadable(
 }
 
 /**
- * Whether a push came to the own URL of its request. The worker told that URL to the gateway only,
- * so it proves the sender without any rule for signatures.
+ * Whether a push came to its per-request callback URL. The worker told that URL to the gateway
+ * only, so it proves the sender without any rule for signatures.
  */
 function provesByAddress(
   { channel, is_addressed: isAddressed }: CallbackRow,
@@ -281,7 +282,7 @@ async function matchOrphan(
 interface Rejection {
   readonly reason: RejectionReason;
   readonly detail?: Readonly<Record<string, string | readonly string[]>>;
-  /** Columns that the judgement found out before it rejected the message. */
+  /** Columns whose values are known by the time the message is rejected. */
   readonly learned?: { readonly is_believed: boolean; readonly tokenization_id: string };
 }
 
@@ -303,8 +304,9 @@ async function rejectCallback(
 }
 
 /**
- * Rejects a message. The worker first queries the gateway where the message came to the own URL of
- * a request, or where the worker can't read it, or a field of it, and it names tokenizations.
+ * Rejects a message. The worker queries the gateway first if the message came to a per-request
+ * callback URL. It also queries first if the message, or one of its fields, is unreadable and the
+ * message names tokenizations.
  */
 async function rejectMessage(
   { callback, envelope, message }: Unread,
@@ -315,7 +317,8 @@ async function rejectMessage(
   if (!callback.is_addressed && !isUnread) {
     return await rejectCallback(callback, rejection, context);
   }
-  // At a shared URL, a broken grammar is the work of an unverified sender, not of the gateway.
+  // At a shared URL, a message with a broken grammar comes from an unverified sender, not from the
+  // gateway.
   const isRepeated = callback.is_addressed || rejection.reason !== 'grammar';
   const searched = { envelope, fields: message?.fields };
   const queries = await queryAboutUnreadable(callback, searched, { ...context, isRepeated });

@@ -8,8 +8,8 @@ const namedMax = 3;
 const quickpayIdLengthMin = 16;
 
 /**
- * The tokenizations that any word of a message names. They are searched when it can't be read. Of a
- * message that can be read but for one field, the other fields count too, however short they are.
+ * The tokenizations that any word of an unreadable message names. If only some of its fields are
+ * unreadable, the readable ones count too, however short they are.
  */
 export async function findTokenizationsNamedIn(
   { db, keyring }: Pick<BackendDependencies, 'db' | 'keyring'>,

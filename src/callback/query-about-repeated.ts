@@ -7,8 +7,8 @@ import { queryAboutUnreadable } from './query-about-unreadable.ts';
 import { repeatedArrivalJob } from './repeated-arrival.ts';
 
 /**
- * Queries the gateway about a message that was judged and arrived again, as if it were new. Only
- * the job of the last arrival does; the verdict stays.
+ * Queries the gateway about a judged message that arrived again, as about a new one. Only the job
+ * of the last arrival queries; the verdict stays.
  */
 export async function queryAboutRepeatedArrival(
   callback: CallbackRow,

@@ -14,22 +14,22 @@ import { findTokenizationsNamedIn } from './named-tokenizations.ts';
 
 type QueryContext = JobContext<(typeof evidenceEvents)[number]>;
 
-/** What is searched for the names of tokenizations. */
+/** An unreadable message, in which the worker searches for references of tokenizations. */
 export interface SearchedMessage {
   readonly envelope: StoredEnvelope;
-  /** The fields of a message that can be read but for one field. */
+  /** The fields of the message, if only some of them are unreadable. */
   readonly fields: CallbackFields | undefined;
 }
 
 interface RepeatOption {
   /**
    * Whether a query is repeated while a tokenization stays open: the gateway's record may lag
-   * behind its message, and the next scheduled query may be a day off.
+   * behind its message, and the next scheduled query may be a day later.
    */
   readonly isRepeated: boolean;
 }
 
-/** What the queries led to: the columns of a verdict, or when to look again. */
+/** What the queries led to: the columns of a verdict, or the wait before the next try. */
 export type QueriesOutcome =
   | { readonly kind: 'wait'; readonly outcome: Extract<Outcome, { kind: 'snooze' }> }
   | {
@@ -40,9 +40,9 @@ export type QueriesOutcome =
 
 /**
  * Queries the gateway about each tokenization that an unreadable message names. What the message
- * says is unknown, so it counts as the claim that is worth a query: a success while there is no
- * token, a failure of the token otherwise. It decides nothing, and its queries are coalesced with
- * those of all unproven messages.
+ * claims is unknown, so the worker assumes the claim that needs a query: a success while there is
+ * no token, a failure of the token otherwise. The message decides nothing, and its queries are
+ * coalesced with those of all unproven messages.
  */
 export async function queryAboutUnreadable(
   callback: CallbackRow,
@@ -86,8 +86,9 @@ async function findStoredTokenization(
 const warnedProcesses = new WeakSet<QueryContext['coalescedQueries']>();
 
 /**
- * The tokenization that a message names by its reference, where it came to the own URL of another
- * one. A gateway that keeps the first URLs of an account sends all its messages there.
+ * The tokenization that a message names by its reference, if the message came to the per-request
+ * URL of another one. A gateway that reuses the first callback URLs of an account sends all its
+ * messages there.
  */
 async function findOtherTokenization(
   { channel, tokenization_id: addressedTo }: CallbackRow,
@@ -104,7 +105,7 @@ async function findOtherTokenization(
     warnedProcesses.add(coalescedQueries);
     logger.warn(
       { tokenizationId: other.id, addressedTo },
-      "a push about one tokenization came to another one's own URL: the gateway seems to keep the first callback URLs of an account; if so, set CALLBACK_ADDRESSES=shared",
+      "a push about one tokenization arrived at another one's per-request URL: the gateway seems to reuse the first callback URLs of an account; if so, set CALLBACK_ADDRESSES=shared",
     );
   }
   return [other];

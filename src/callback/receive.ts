@@ -19,14 +19,14 @@ export interface ReceivedCallback {
 }
 
 /**
- * Stores one message of the gateway and returns the verdict for the listener. `reject` is for the
- * set-up of an account: a push with a bad signature is stored but not acknowledged, so the gateway
- * sends it again.
+ * Stores one message of the gateway and returns the verdict for the listener. `reject` is for an
+ * account that is being set up: a push with a bad signature is stored but not acknowledged, so the
+ * gateway sends it again.
  */
 export async function receiveCallback(
   dependencies: OperationDependencies,
   inbound: Omit<InboundMessage, 'addressedTo'> & {
-    /** The last segment of the URL, where it is no shared one. */
+    /** The last segment of a per-request URL; undefined for a shared URL. */
     readonly address?: string | undefined;
   },
   onBadSignature: 'ack-and-quarantine' | 'reject',
@@ -55,8 +55,8 @@ export async function receiveCallback(
 }
 
 /**
- * Where the browser goes next from a request's own redirect URL: for a redirect whose message is
- * not stored. The query schedule finds its outcome.
+ * Where the browser goes next from a per-request redirect URL, for a redirect whose message is not
+ * stored. The query schedule finds its outcome.
  */
 export async function findReturnUrl(
   { db }: Pick<OperationDependencies, 'db'>,
@@ -67,8 +67,8 @@ export async function findReturnUrl(
 }
 
 /**
- * The tokenization that a redirect to the shared URL names. A request with a URL of its own is left
- * out: only its customer knows that URL, and any caller may name a reference.
+ * The tokenization that a redirect to the shared URL names. A request with a per-request URL is
+ * left out: only its customer knows that URL, and any caller may name a reference.
  */
 async function findTokenizationOfSharedUrl(
   { db }: OperationDependencies,

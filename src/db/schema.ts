@@ -67,7 +67,10 @@ interface TokenizationTable extends EntityColumns<TokenizationState> {
   readonly methods: string;
   readonly return_url: string | null;
   readonly redirect_url: string | null;
-  /** Digests of the request's own callback addresses; null where it uses the shared URLs. */
+  /**
+   * Digests of the addresses in the per-request callback URLs; null where the request uses the
+   * shared URLs.
+   */
   readonly redirect_address: string | null;
   readonly notify_address: string | null;
   readonly quickpay_id_sealed: string | null;
@@ -77,7 +80,7 @@ interface TokenizationTable extends EntityColumns<TokenizationState> {
   readonly attempt: number;
   readonly lost_answer: 'none' | 'pending' | 'unreadable' | null;
   readonly lost_answer_at: Date | null;
-  /** Why the reply to the present attempt was lost, where the worker read and refused it. */
+  /** Why the reply to the current attempt was lost, where the worker read and refused it. */
   readonly lost_reply_cause: string | null;
   readonly is_deadline_extended: boolean;
   readonly deadline_at: Date | null;
@@ -103,10 +106,10 @@ interface CallbackTable extends EntityColumns<CallbackState> {
   readonly merchant_reference_id: string | null;
   readonly order_reference_id: string | null;
   readonly tokenization_id: string | null;
-  /** Whether it came to the own URL of the request of `tokenization_id`. */
+  /** Whether it came to the per-request callback URL of `tokenization_id`. */
   readonly is_addressed: boolean;
   readonly reason: string | null;
-  /** Whether its signature proves the sender; null until it is judged. */
+  /** Whether the message is proven, or has changed its tokenization; null until it is judged. */
   readonly is_believed: boolean | null;
   readonly source_index: string | null;
   readonly seen_count: number;

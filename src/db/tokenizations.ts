@@ -66,7 +66,9 @@ export async function findTokenizationByEvidence(
 
 const addressColumns = { redirect: 'redirect_address', notify: 'notify_address' } as const;
 
-/** The tokenization whose own callback URL of this channel has an address with this digest. */
+/**
+ * The tokenization whose per-request callback URL of this channel has an address with this digest.
+ */
 export async function findTokenizationByAddress(
   db: Db,
   channel: Channel,

@@ -3,7 +3,7 @@ import type { Channel } from '../domain/callback.ts';
 /** What the path of a callback URL names. */
 interface CallbackTarget {
   readonly channel: Channel;
-  /** The address of a request's own URL. */
+  /** The address in a per-request URL. */
   readonly address: string | undefined;
 }
 

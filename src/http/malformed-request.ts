@@ -13,8 +13,8 @@ const statusOfCode: Readonly<Record<string, number>> = {
 
 /**
  * Answers a request that Node.js can't parse, such as one with a space in its URL. It may be a
- * customer's redirect, so it goes home by the address in its first line, or else gets the neutral
- * page.
+ * customer's redirect, so the worker redirects it to the return URL of the request whose address is
+ * in its first line. Without one it answers with the neutral page.
  */
 export function answerMalformedRequest(
   findLocation: (address: string) => Promise<string | undefined>,

@@ -17,7 +17,7 @@ import { neutralPage } from './neutral-page.ts';
 /** A message of the gateway as received over HTTP. */
 export interface ReceivedCallback extends ReceivedEnvelope {
   readonly channel: Channel;
-  /** The last segment of the URL, where it is no shared one. */
+  /** The last segment of a per-request URL; undefined for a shared URL. */
   readonly address: string | undefined;
   readonly sourceIp: string;
 }
@@ -29,7 +29,7 @@ export interface PublicPorts {
     readonly verdict: 'kept' | 'bad_signature';
     readonly returnUrl: string | undefined;
   }>;
-  /** The return URL of the request whose own redirect URL has this address. */
+  /** The return URL of the request whose per-request redirect URL has this address. */
   readonly findReturnUrl: (address: string) => Promise<string | undefined>;
   readonly countCallback: (channel: Channel, result: string) => void;
   readonly logger: Logger;

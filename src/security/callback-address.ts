@@ -3,7 +3,7 @@ import { sha256Hex } from './digest.ts';
 
 const addressBytes = 16;
 
-/** Generates the last path segment of a request's own callback URL: 128 random bits. */
+/** Generates the last path segment of a per-request callback URL: 128 random bits. */
 export function generateCallbackAddress(): string {
   return randomBytes(addressBytes).toString('base64url');
 }

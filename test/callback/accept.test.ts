@@ -95,7 +95,7 @@ describe('accepting a message', () => {
     ['a long account', JSON.stringify({ account: '9'.repeat(60_000), terminal: '99514901' })],
     ['personal data', JSON.stringify({ account: 'ada@shop.example', terminal: 'Ada, 1 Main St' })],
   ] as const)(
-    'a message to the own URL of a request is stored, and never in the clear: %s',
+    'a message to a per-request URL is stored, and never in the clear: %s',
     async ([, body], { openJobHarness }) => {
       const harness = await openJobHarness();
       const { dependencies } = harness;

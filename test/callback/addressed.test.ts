@@ -8,12 +8,12 @@ import { test } from '../support/harness/harness-test.ts';
 import { type JobHarness, redirectWithoutPush } from '../support/harness/job-harness.ts';
 import { runJob, wordOf } from '../support/harness/run-job.ts';
 
-/** The next scheduled query is far away, so that only messages cause queries. */
+/** The next scheduled query is hours later, so that only messages cause queries. */
 const rareQueries = { settings: { reconcileScheduleMs: [3_000_000] } } as const;
 
 const form = 'application/x-www-form-urlencoded';
 
-/** Stores a message at a request's own URL, as the listener does. */
+/** Stores a message at a per-request URL, as the listener does. */
 async function send(
   { dependencies }: JobHarness,
   { id }: TokenizationRow,
@@ -53,7 +53,7 @@ async function ageMessage({ dependencies }: JobHarness, id: string): Promise<voi
 
 const accountOf = ({ account, terminal }: TokenizationRow) => ({ account, terminal });
 
-describe("a message to a request's own URL", () => {
+describe('a message to a per-request URL', () => {
   test.for<[string, (row: TokenizationRow) => Readonly<Record<string, string>>]>([
     [
       'another reference',
@@ -80,7 +80,7 @@ describe("a message to a request's own URL", () => {
     ['a broken grammar', (row) => ({ ...accountOf(row), quickpay_status: '-1' })],
     ['no status of a token', (row) => ({ ...accountOf(row), notice_type: 'refund' })],
   ])(
-    'is queried about again while the record of the gateway lags, with %s',
+    'makes the worker query again while the record of the gateway lags, with %s',
     async ([, fieldsOf], { openJobHarness }) => {
       const harness = await openJobHarness(rareQueries);
       const row = await harness.open(redirectWithoutPush);
@@ -94,7 +94,7 @@ describe("a message to a request's own URL", () => {
     },
   );
 
-  test('causes no query when it was believed and arrives again', async ({ openJobHarness }) => {
+  test('causes no query when it was proven and arrives again', async ({ openJobHarness }) => {
     const harness = await openJobHarness(rareQueries);
     const row = await harness.open(redirectWithoutPush);
     const fields = {
@@ -119,7 +119,7 @@ describe("a message to a request's own URL", () => {
     expect(await runOutbox(harness, id)).toEqual(['rejected_unreadable']);
     harness.dropSharedAnswers();
     const queries = harness.sandbox.state().calls.query;
-    // The customer comes home again, three times, and pays at last.
+    // The customer's browser brings the redirect three more times, and then the customer pays.
     for (let count = 0; count < 3; count += 1) {
       expect(await send(harness, row, 'redirect')).toMatchObject({ id, isDuplicate: true });
     }
@@ -133,7 +133,7 @@ describe("a message to a request's own URL", () => {
     expect(await harness.run('callback.verify', { callbackId: id })).toBe('already_judged');
   });
 
-  test('is queried about for the tokenization that it names too, with one warning', async ({
+  test('makes the worker query the tokenization that it names too, with one warning', async ({
     openJobHarness,
   }) => {
     const harness = await openJobHarness(rareQueries);

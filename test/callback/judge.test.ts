@@ -117,7 +117,7 @@ describe('an orphan, a message without a tokenization', () => {
     { what: 'signature is refused', reason: 'signature_absent' },
     { what: 'account is unknown', reason: 'unknown_account' },
   ])(
-    'whose $what by now stays an orphan until it is abandoned, with an error in the log',
+    'whose $what when it is judged again stays an orphan until it is abandoned, with an error in the log',
     async ({ reason }, { openJobHarness, database: { db }, databaseUrl }) => {
       const harness = await openJobHarness();
       const id = await harness.storeMessage('notify', {

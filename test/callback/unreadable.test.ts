@@ -95,7 +95,7 @@ describe('a message that the worker cannot read', () => {
     expect((await harness.row(id)).state).toBe('disabled');
   });
 
-  test('is queried about again while the record of the gateway lags, for ten minutes', async ({
+  test('makes the worker query again while the record of the gateway lags, for ten minutes', async ({
     openJobHarness,
   }) => {
     const harness = await openJobHarness();
@@ -184,7 +184,7 @@ describe('a message that the worker cannot read', () => {
     expect(row).toMatchObject({ state: 'rejected', reason: 'unreadable' });
   });
 
-  test('that names nothing of ours is kept in full only while there are few of them', async ({
+  test('that names no tokenization is kept in full only while few such messages are stored', async ({
     openJobHarness,
     database: { db },
   }) => {

@@ -91,7 +91,7 @@ describe('messages of unverified senders', () => {
     expect(await harness.row(visible.id)).toMatchObject({ is_deadline_extended: true });
   });
 
-  test('a message is not refuted while the gateway gives no answer', async ({
+  test('a message is not settled while the gateway gives no answer', async ({
     openJobHarness,
     database: { db },
   }) => {

@@ -3,17 +3,17 @@ import { exchangeRaw } from './exchange-raw.ts';
 import { post, start } from './start-public-server.ts';
 
 const address = 'Az09_-Az09_-Az09_-Az09';
-const home = 'https://shop.example/back?merchantReferenceId=tok-1';
+const returnUrl = 'https://shop.example/back?merchantReferenceId=tok-1';
 
 /** A listener that knows the address of one request. */
 async function startWithAddress(options: Parameters<typeof start>[1] = {}) {
   return await start(
     async (received) => ({
       verdict: 'kept',
-      returnUrl: received.address === address ? home : undefined,
+      returnUrl: received.address === address ? returnUrl : undefined,
     }),
     options,
-    async (named) => (named === address ? home : undefined),
+    async (named) => (named === address ? returnUrl : undefined),
   );
 }
 
@@ -24,7 +24,7 @@ async function follow(url: string, init: RequestInit = {}) {
 
 const largeBody = { method: 'POST', body: 'x'.repeat(70_000) };
 
-describe('a redirect to the own URL of a request', () => {
+describe('a redirect to a per-request URL', () => {
   test.each([
     ['fields after an ampersand', `/callbacks/redirect/${address}&account=1&terminal=2`],
     ['an encoded question mark', `/callbacks/redirect/${address}%3Faccount=1`],
@@ -38,34 +38,37 @@ describe('a redirect to the own URL of a request', () => {
     ['another case of the path', `/Callbacks/REDIRECT/${address}`],
     ['encoded characters', `/callbacks/redirect/${address.replaceAll('_', '%5F')}`],
     ['a query of 20 KB', `/callbacks/redirect/${address}?x=${'x'.repeat(20_000)}`],
-  ])('leads home and is stored although the URL has %s', async (_what, path) => {
+  ])('leads to the return URL and is stored although the URL has %s', async (_what, path) => {
     const { url, received } = await startWithAddress();
-    expect(await follow(`${url}${path}`)).toEqual([303, home]);
+    expect(await follow(`${url}${path}`)).toEqual([303, returnUrl]);
     expect(received).toMatchObject([{ channel: 'redirect', address }]);
   });
 
-  test('leads home although its body is too large to store', async () => {
+  test('leads to the return URL although its body is too large to store', async () => {
     const { url, received, counted } = await startWithAddress();
-    expect(await follow(`${url}/callbacks/redirect/${address}`, largeBody)).toEqual([303, home]);
+    expect(await follow(`${url}/callbacks/redirect/${address}`, largeBody)).toEqual([
+      303,
+      returnUrl,
+    ]);
     expect([received, counted]).toEqual([[], ['redirect not_kept']]);
   });
 
-  test('leads home although its sender is over the rate limit', async () => {
+  test('leads to the return URL although its sender is over the rate limit', async () => {
     const { url, received } = await startWithAddress({ requestsPerMinuteMax: 1 });
     const own = `${url}/callbacks/redirect/${address}`;
     expect([await follow(own), await follow(own)]).toEqual([
-      [303, home],
-      [303, home],
+      [303, returnUrl],
+      [303, returnUrl],
     ]);
     expect(received).toHaveLength(1);
   });
 
-  test('leads home although Node.js cannot parse its request', async () => {
+  test('leads to the return URL although Node.js cannot parse its request', async () => {
     const { url } = await startWithAddress();
     const own = `/callbacks/redirect/${address}`;
     const answer = await exchangeRaw(url, `GET ${own}?remark=a b HTTP/1.1\r\nHost: a\r\n\r\n`);
     expect(answer).toMatch(/^HTTP\/1\.1 303 /);
-    expect(answer).toContain(`\r\nlocation: ${home}\r\n`);
+    expect(answer).toContain(`\r\nlocation: ${returnUrl}\r\n`);
   });
 });
 

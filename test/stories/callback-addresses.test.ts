@@ -25,12 +25,12 @@ interface Scene {
 
 interface Opened {
   readonly row: TokenizationRow;
-  /** The request's own URLs. */
+  /** The per-request URLs. */
   readonly redirectUrl: string;
   readonly notifyUrl: string;
 }
 
-/** A worker whose next scheduled query is far away, so that only messages cause queries. */
+/** A worker whose next scheduled query is hours later, so that only messages cause queries. */
 async function start(
   startWorker: StartWorker,
   env: Readonly<Record<string, string>> = {},
@@ -99,7 +99,7 @@ const oddRedirects: readonly (readonly [
   ],
 ];
 
-describe('the own callback URLs of a request', () => {
+describe('per-request callback URLs', () => {
   test('cannot be guessed, and only their digests are stored', async ({
     startWorker,
     databaseUrl,
@@ -116,24 +116,24 @@ describe('the own callback URLs of a request', () => {
     expect(addresses.filter((address) => dump.includes(address))).toEqual([]);
   });
 
-  test('lead the customer home and make the worker query the gateway, whatever the message', async ({
+  test('lead the customer to the return URL and make the worker query the gateway, whatever the message', async ({
     startWorker,
   }) => {
     const { worker, shop, open } = await start(startWorker);
     await Promise.all(
       oddRedirects.map(async ([what, send], index) => {
-        const { row, redirectUrl } = await open(`home-${index}`);
+        const { row, redirectUrl } = await open(`return-${index}`);
         await shop.decide(row, 'approve');
         const answer = await send(redirectUrl, row);
         expect(answer.status, what).toBe(303);
         expect(answer.headers.get('location'), what).toContain(returnUrl);
-        await shop.until(`home-${index}`, 'active');
+        await shop.until(`return-${index}`, 'active');
       }),
     );
     expect(await findAuditBreaks(worker.app.operations.db)).toEqual([]);
   });
 
-  test('lead the customer home although the message could not be stored', async ({
+  test('lead the customer to the return URL although the message could not be stored', async ({
     startWorker,
     databaseUrl,
   }) => {

@@ -58,7 +58,7 @@ async function deliverPush(delivery: PushDelivery): Promise<void> {
 
 const ownAddress = /(?<=\/notify)\/[\w-]{22}$/;
 
-/** A forger knows the route of all pushes, and not the last segment of a request's own URL. */
+/** A forger knows the shared route of all pushes, but not the last segment of a per-request URL. */
 function urlOf({ notifyUrl }: Creation, { kind }: PushMessage): string {
   return kind === 'forged' ? notifyUrl.replace(ownAddress, '') : notifyUrl;
 }

@@ -77,7 +77,7 @@ async function migrateBefore(url: string, first: string): Promise<void> {
   await db.destroy();
 }
 
-test('processes of the release before own callback URLs still write tokenizations', async ({
+test('processes of the release before per-request callback URLs still write tokenizations', async ({
   bareUrl,
 }) => {
   await migrateBefore(bareUrl, '0023_lost_answer');

@@ -176,11 +176,12 @@ function watchProcess(
     webhookCalls,
     webhookEndpointId: config.webhook && webhookEndpointId(config.webhook.url),
   });
-  // Without the partition no change of state commits, and its job may be hours away.
-  const mend = async ({ check }: HealthCause): Promise<void> => {
+  // Without the partition no change of state commits, and the next run of its job may be hours
+  // away.
+  const repair = async ({ check }: HealthCause): Promise<void> => {
     if (check === 'audit_partition') await ensureAuditPartitions(database.db);
   };
-  shutdown.own('health watch', watchHealth(checkHealth, log, { mend }));
+  shutdown.own('health watch', watchHealth(checkHealth, log, { repair }));
   return { checkHealth, gatewayCalls, webhookCalls };
 }
 

@@ -13,7 +13,7 @@ export interface ShutdownReport {
   readonly late: readonly string[];
 }
 
-/** Closes the parts of a process in order. */
+/** Closes the parts of a process one after the other. */
 export interface Shutdown {
   readonly own: (name: string, closable: Closable) => void;
   /** Closes every part, last opened first. A second call returns the report of the first. */
@@ -24,7 +24,7 @@ export interface Shutdown {
 const shareMsMax = 1_000;
 
 /**
- * Creates an ordered shutdown: intake opened last and closes first, the database closes last. One
+ * Creates a graceful shutdown: intake opened last and closes first, the database closes last. One
  * deadline bounds the whole, since no part has its own. A part may use all of the time except the
  * shares of the parts after it, so a part that fails or hangs does not keep the others open.
  */

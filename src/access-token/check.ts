@@ -15,8 +15,8 @@ const meanings = {
 } as const;
 
 /**
- * The troubles of access tokens of active credentials, a sentence for each kind; one good sentence
- * where there is none.
+ * The problems of the access tokens of active credentials, one sentence for each kind, or one
+ * sentence that says that there are none.
  */
 export async function checkAccessTokens(db: Db): Promise<readonly AccountCheck[]> {
   const troubles = await findAccessTokenTroubles(db);
@@ -31,8 +31,8 @@ export async function checkAccessTokens(db: Db): Promise<readonly AccountCheck[]
 }
 
 /**
- * Calls the OAuth base of an environment with a made-up refresh token. The call creates
- * no token and ends none.
+ * Calls the OAuth base of an environment with a made-up refresh token. The call creates no token
+ * and revokes none.
  */
 export async function checkOauthPlace(
   gateway: Pick<GatewayClient, 'refreshAccessToken'>,

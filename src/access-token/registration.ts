@@ -82,7 +82,8 @@ export async function clearForRemovedCredential(
       ? undefined
       : { event: 'access_token.cleared', patch: { ...cleared, due_at: null }, isDue: false },
   );
-  // The credential may have been restored between the check and the commit: its token starts again.
+  // The credential may have been restored between the check and the commit: then it needs a new
+  // token.
   if (await isActive()) await resetIfAppChanged(dependencies, credential, actor);
 }
 

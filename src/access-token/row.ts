@@ -17,7 +17,7 @@ export function tokenPlace(
 
 /**
  * Whether a renewal has to wait: a lease or a back-off is not over, or the token is so young that
- * its caller asks for renewals in a loop.
+ * its caller probably asks for renewals in a loop.
  */
 export function isTooSoon(row: ReadAccessToken, life: Pick<AccessTokenLife, 'ttlMs'>): boolean {
   const { state, due_at: dueAt, read_at: now } = row;
@@ -37,7 +37,7 @@ export function oldEnoughAtMs(
   return issuedAtMs + accessTokenWaits(life).backoffCapMs;
 }
 
-/** Whether a tenth of the row's token is left at most, or there is no token. */
+/** Whether at most a tenth of the token's life is left, or there is no token. */
 export function isRowNearlyExpired({
   issued_at: issuedAt,
   expires_at: expiresAt,

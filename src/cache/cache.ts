@@ -3,13 +3,16 @@
  */
 export interface Loaded<Value> {
   readonly value: Value;
-  /** From this age on, a read gets the value at once and has it loaded again in the background. */
+  /**
+   * From this age on, a read gets the value immediately, and the cache loads it again in the
+   * background.
+   */
   readonly refreshAfterMs: number;
   /** From this age on, a read waits for a load. */
   readonly maxStaleMs: number;
   /**
-   * Up to this age, a read whose load fails or hangs gets the value all the same. 0: the value is
-   * not stored.
+   * Up to this age, a read whose load fails or hangs still gets the value. 0: the value is not
+   * stored.
    */
   readonly maxStaleOnErrorMs: number;
 }
@@ -53,8 +56,8 @@ export interface Cache<Value> {
    */
   readonly invalidate: (matches: (value: Value, key: string) => boolean) => readonly string[];
   /**
-   * Forgets a key's value. One that is being loaded goes to the reads that wait for it and is not
-   * stored.
+   * Evicts a key's value. A value that is being loaded goes to the reads that wait for it and is
+   * not stored.
    */
   readonly delete: (key: string) => void;
 }

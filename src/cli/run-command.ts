@@ -3,7 +3,7 @@ import { openDatabase } from '../db/connection/database.ts';
 import { createTransitionDoor } from '../db/transition-door.ts';
 import { AppError } from '../domain/errors.ts';
 import { exitCodes } from '../domain/exit-codes.ts';
-import { storeFaultWord } from '../domain/store-fault.ts';
+import { storeFaultCause } from '../domain/store-fault.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { createKeyring } from '../security/keyring.ts';
 
@@ -30,9 +30,9 @@ export async function runCommand(command: () => Promise<void>): Promise<void> {
  * of its command as a property, and so the source of scripts and the content of jobs.
  */
 function describeFault(error: unknown): string {
-  const word = storeFaultWord(error);
-  if (word !== undefined) {
-    return `PostgreSQL or Redis failed while the command ran (${word}). Run "token-worker doctor" for the cause.`;
+  const cause = storeFaultCause(error);
+  if (cause !== undefined) {
+    return `PostgreSQL or Redis failed while the command ran (${cause}). Run "token-worker doctor" for the cause.`;
   }
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
@@ -44,7 +44,7 @@ function exitCodeOf(error: unknown): number {
   return isConfiguration ? exitCodes.badConfiguration : exitCodes.fault;
 }
 
-/** The database URL of the environment. Commands on existing data need one. */
+/** The value of `DATABASE_URL`. Commands on existing data need one. */
 export function databaseUrlOf(config: Config): string {
   if (config.database.url !== undefined) return config.database.url;
   throw new AppError(
@@ -53,10 +53,10 @@ export function databaseUrlOf(config: Config): string {
   );
 }
 
-/** What a command does with the database that the environment names. */
+/** What a command does with the database that `DATABASE_URL` names. */
 type UseOperations = (operations: OperationDependencies, config: Config) => Promise<void>;
 
-/** Runs a command on the database of the environment. */
+/** Runs a command on the database that `DATABASE_URL` names. */
 export async function runOnDatabase(use: UseOperations): Promise<void> {
   await runCommand(async () => await withOperations(use));
 }

@@ -2,35 +2,37 @@ import { createCache, type Loaded, notStored } from '../cache/cache.ts';
 import type { AccessTokenView } from './answers.ts';
 import { TokenClientError } from './client-error.ts';
 
-/** Access tokens in memory, by credential. */
+/** Cached access tokens, by credential. */
 export interface AccessTokenCache {
   /**
-   * A token in memory at once, until shortly before its end. Otherwise the worker's, which many
-   * callers ask for with one request; where that fails, a token in memory until its very end,
-   * unless the worker says that the credential does not exist.
+   * Returns the cached token until ten seconds before it expires. After that it asks the worker;
+   * concurrent callers share one request. If the request fails, it returns the cached token until
+   * that expires, unless the worker answers `credential_not_found`.
    */
   readonly get: (credential: string) => Promise<AccessTokenView>;
-  /** Forgets this generation and older ones, also one that is being loaded. */
-  readonly forget: (credential: string, generation: number) => void;
+  /** Evicts this generation and older ones, also one that is being loaded. */
+  readonly evict: (credential: string, generation: number) => void;
 }
 
 interface ValidToken {
   readonly token: AccessTokenView;
   /** On the cache's monotonic clock, which no time server moves. */
-  readonly endsAtMs: number;
+  readonly expiresAtMs: number;
 }
 
 /**
- * From this age on, and this often while that fails, a token is loaded again: a replaced one is not
- * given for long.
+ * From this age on, and this often while that fails, a token is loaded again, so that a replaced
+ * token is not served for long.
  */
 const refreshAfterMs = 10_000;
 /**
- * The same for a token that was reported and that the worker still gives: its renewal is under way.
+ * The same for a token that was reported and that the worker still returns: its renewal is under
+ * way.
  */
 const refreshReportedAfterMs = 1_000;
 /**
- * How long before its end a token is loaded first: the call that uses it has to reach the gateway.
+ * How long before expiry a read waits for the reload: the call that uses the token has to reach the
+ * gateway.
  */
 const marginMs = 10_000;
 
@@ -55,10 +57,10 @@ export function createAccessTokenCache(
     const value = newerOf(cache.peek(credential), {
       token: answer,
       // Counted from before the request: the answer may have been long on its way.
-      endsAtMs: startedAtMs + answer.secondsLeft * 1_000,
+      expiresAtMs: startedAtMs + answer.secondsLeft * 1_000,
     });
     const isReported = value.token.generation <= (reported.get(credential) ?? 0);
-    const leftMs = value.endsAtMs - startedAtMs;
+    const leftMs = value.expiresAtMs - startedAtMs;
     return {
       value,
       refreshAfterMs: isReported ? refreshReportedAfterMs : refreshAfterMs,
@@ -74,10 +76,10 @@ export function createAccessTokenCache(
         async (startedAtMs) => await load(credential, startedAtMs),
       );
       if (value instanceof TokenClientError) throw value;
-      const leftMs = Math.max(0, value.endsAtMs - now());
+      const leftMs = Math.max(0, value.expiresAtMs - now());
       return { ...value.token, secondsLeft: Math.floor(leftMs / 1_000) };
     },
-    forget(credential, generation) {
+    evict(credential, generation) {
       reported.set(credential, Math.max(generation, reported.get(credential) ?? 0));
       const known = cache.peek(credential);
       if (known instanceof TokenClientError || (known?.token.generation ?? 0) <= generation) {
@@ -87,7 +89,7 @@ export function createAccessTokenCache(
   };
 }
 
-/** That the worker has no such credential is an answer; any other fault is none. */
+/** Returns `credential_not_found`, which is an answer of the worker, and throws any other fault. */
 function notFoundOrThrow(error: unknown): TokenClientError {
   if (error instanceof TokenClientError && error.code === 'credential_not_found') return error;
   throw error;

@@ -37,7 +37,8 @@ export function createHttpTransport(send: Connection): TokenTransport {
   );
 
   /**
-   * Stores nothing. All users of a refused generation report it at once, and they share one report.
+   * Single flight without storage: all users of a refused generation report it together, and share
+   * one request.
    */
   const reports = createCache<undefined>();
 
@@ -61,7 +62,7 @@ export function createHttpTransport(send: Connection): TokenTransport {
     getAccessToken: accessTokens.get,
     async reportInvalidAccessToken(credential, generation) {
       await reports.get(`${credential} ${generation}`, async () => {
-        accessTokens.forget(credential, generation);
+        accessTokens.evict(credential, generation);
         const path = `access-tokens/${credential}/invalid`;
         await post(path, isReportAnswer, { body: { generation } });
         return notStored(undefined);

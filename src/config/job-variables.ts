@@ -75,12 +75,12 @@ export const jobVariables = {
   callbackAddresses: variable(
     'CALLBACK_ADDRESSES',
     oneOf(['per-request', 'shared']).prefault('per-request'),
-    '`per-request`: each request gets callback URLs of its own, which can not be guessed; `shared`: one URL for all, where the gateway account pins its addresses',
+    '`per-request`: each request gets its own callback URLs, which cannot be guessed; `shared`: one URL for all, for a gateway account that pins its addresses',
   ),
   notifyAddressProves: variable(
     'NOTIFY_ADDRESS_PROVES',
     isTrue.prefault('true'),
-    'whether a push to the own URL of its request proves its sender: only the gateway is told that URL',
+    'whether a push to its per-request URL proves its sender: only the gateway is told that URL',
   ),
   callbackPublicUrl: variable(
     'CALLBACK_PUBLIC_URL',

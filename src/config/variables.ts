@@ -114,7 +114,7 @@ const privateHttpVariables = {
 };
 
 const concurrencyOf = <const Name extends string>(queue: QueueName, name: Name, jobs: string) =>
-  variable(name, wholeNumber(1, 1_000).prefault(jobs), `jobs at once, queue \`${queue}\``);
+  variable(name, wholeNumber(1, 1_000).prefault(jobs), `concurrent jobs, queue \`${queue}\``);
 
 /**
  * Every environment variable that the worker reads, by the part of the worker that takes it. Types,
@@ -197,7 +197,7 @@ export const variables = {
   shutdownDeadlineMs: variable(
     'SHUTDOWN_DEADLINE_MS',
     wholeNumber(1_000, 600_000).prefault('25000'),
-    'how long an ordered stop may take; calls that are on their way may finish until 3 s before',
+    'how long a graceful shutdown may take; calls in flight may finish until 3 s before its end',
   ),
   logLevel: variable(
     'LOG_LEVEL',

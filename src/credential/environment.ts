@@ -8,7 +8,7 @@ import type { CredentialInput } from './input.ts';
 import { openStoredSecrets, storeCredential } from './store.ts';
 import { assertCanStore } from './uniqueness.ts';
 
-/** The credentials that the environment names, at most one of each family. */
+/** The credentials that environment variables name, at most one of each family. */
 export type EnvironmentCredentials = Config['credentials'];
 
 const name = 'default';
@@ -17,9 +17,9 @@ const actor = { type: 'operator', id: 'environment' } as const;
 type Environment = CredentialInput['environment'];
 
 /**
- * Stores each credential that the environment names under the name `default`, exactly as named
- * there, and marks it as managed by the environment. The last start wins. Throws as
- * `assertCanStore` does; then nothing of any family is stored.
+ * Stores each credential that environment variables name under the name `default`, exactly as they
+ * say, and marks it as managed by the environment. The last start wins. Throws as `assertCanStore`
+ * does; then nothing of any family is stored.
  */
 export async function storeEnvironmentCredentials(
   dependencies: Pick<OperationDependencies, 'db' | 'door' | 'keyring'>,

@@ -45,8 +45,8 @@ const variables = {
 } as const;
 
 /**
- * Makes a credential of the environment managed by command. Its content stays. The next start whose
- * environment names the credential makes it managed by environment again. Throws
+ * Hands a credential over from environment variables to commands. Its content stays. The next start
+ * whose environment variables name the credential makes it managed by environment again. Throws
  * `credential_not_found`.
  */
 export async function releaseCredential(

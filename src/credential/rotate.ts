@@ -50,7 +50,10 @@ export async function endOverlap(
   return await changeSecrets(dependencies, key, actor, (secrets) => withFormerCodes(secrets, []));
 }
 
-/** Applies `change` to the stored secrets; a concurrent change is kept and changed in turn. */
+/**
+ * Applies `change` to the stored secrets; a concurrent change is kept, and `change` is applied to
+ * its result.
+ */
 async function changeSecrets(
   dependencies: Dependencies,
   key: CredentialKey,

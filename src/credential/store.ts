@@ -15,7 +15,9 @@ import { changedFields } from './changed-fields.ts';
 import type { CredentialInput, CredentialSecrets } from './input.ts';
 import { appKeyIndexes, assertCanStore, withUniquenessLock } from './uniqueness.ts';
 
-/** What storing a credential did; `resealed`: only its manager or its encryption key is another. */
+/**
+ * What storing a credential did; `resealed`: only its manager or its encryption key has changed.
+ */
 export type StoreResult = 'added' | 'restored' | 'rotated' | 'resealed' | 'unchanged';
 
 type Dependencies = Pick<OperationDependencies, 'db' | 'door' | 'keyring'>;

@@ -31,8 +31,8 @@ export async function withUniquenessLock<Result>(
 
 /**
  * Throws `credential_conflict` when a credential under another name holds this account and
- * terminal, or this app key: two that renew the tokens of one application end each other's.
- * Throws `state_forbids` when tokenizations need the account that is stored now.
+ * terminal, or this app key: two credentials of one application would revoke each other's tokens at
+ * each renewal. Throws `state_forbids` when tokenizations need the account that is stored now.
  */
 export async function assertCanStore(
   dependencies: Dependencies,
@@ -124,7 +124,7 @@ async function assertCanChangeAccount(
   if (!isNeeded) return;
   throw new AppError(
     'state_forbids',
-    `Unfinished tokenizations of the credential "${stored.name}" need its present ${paths.join(', ')}: ` +
+    `Unfinished tokenizations of the credential "${stored.name}" need its current ${paths.join(', ')}: ` +
       'store the new account as another credential, with "token-worker credentials add".',
     { paths },
   );

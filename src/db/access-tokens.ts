@@ -74,9 +74,10 @@ export interface DueAccessToken {
  * Each environment has a list of its own: while the gateway of one hangs, any number of its tokens
  * are due and must not hide those of the other. Within one, healthy and failing tokens alternate by
  * expiry, because tokens that always fail are the first to expire and would fill the list. Tokens
- * that were never issued have about every fifth place, since any number may be added at once.
- * Tokens fall due about in the order of their expiry; those that expire within `horizonMs` are
- * found by their expiry as well. The token of a removed credential is due too: its job clears it.
+ * that were never issued have about every fifth place, since an operator may add any number
+ * together. Tokens fall due about in the order of their expiry; those that expire within
+ * `horizonMs` are found by their expiry as well. The token of a removed credential is due too: its
+ * job clears it.
  *
  * `statement_timestamp()` is constant within a statement. An index can't be searched by
  * `clock_timestamp()`: for 10,000 credentials it would be read to its end, 9,931 buffers in place
@@ -126,7 +127,9 @@ export interface OverdueAccessToken extends Pick<
   'id' | 'version' | 'state' | 'generation' | 'failures'
 > {
   readonly credential: string;
-  /** The lowest alarm share, in percent, that what is left of its life has fallen to. */
+  /**
+   * The lowest alarm threshold that its remaining life has reached, in percent of its whole life.
+   */
   readonly percent: number;
 }
 
@@ -170,7 +173,7 @@ export async function findOverdueAccessTokens(
   return rows;
 }
 
-/** The active OPCard credentials whose access token has the same trouble. */
+/** The active OPCard credentials whose access token has the same problem. */
 export interface AccessTokenTrouble {
   readonly trouble: 'suspended' | 'none' | 'run_out';
   readonly count: number;
@@ -178,7 +181,7 @@ export interface AccessTokenTrouble {
   readonly names: readonly string[];
 }
 
-/** The troubles of the access tokens of active credentials. */
+/** The problems of the access tokens of active credentials. */
 export async function findAccessTokenTroubles(db: Db): Promise<readonly AccessTokenTrouble[]> {
   const { rows } = await sql<AccessTokenTrouble>`
     select trouble, count(*)::integer as count, (array_agg(name order by name))[1:5] as names

@@ -28,7 +28,7 @@ export async function countCallbackAgain(
     .executeTakeFirst();
 }
 
-/** Unreadable messages that are stored in full: about one tokenization, and about none. */
+/** The most unreadable messages that are stored in full: about one tokenization, and about none. */
 const unreadablePerTokenizationMax = 20;
 const unreadableOthersMax = 1_000;
 
@@ -51,13 +51,13 @@ export async function hasRoomForUnreadable(
   return (rows[0]?.count ?? 0) < rowsMax;
 }
 
-/** A callback whose next look is due. */
+/** A callback that is due to be judged. */
 export type DueCallback = Pick<CallbackRow, 'id' | 'channel' | 'version'>;
 
 /**
- * Postpones the next look at a callback that waits for the gateway or for our own request. Without
- * it, waiting callbacks would fill the scan's batch and hide others. The state stays, so there is
- * no audit row.
+ * Postpones the next judging of a callback that waits for the gateway or for our own request.
+ * Without it, waiting callbacks would fill the scan's batch and hide others. The state stays, so
+ * there is no audit row.
  */
 export async function postponeCallback(db: Db, id: string, delayMs: number): Promise<void> {
   await db

@@ -24,7 +24,7 @@ const intervalMsMax = 1_000;
  * rather than hosts.
  *
  * A slot further ahead than any that is given means that the database's clock was set back: the row
- * starts from the present.
+ * starts from now.
  */
 export async function reserveCall(
   db: Db,

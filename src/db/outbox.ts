@@ -46,7 +46,10 @@ export async function claimOutbox(
   return [...rows].sort((a, b) => Number(BigInt(a.id) - BigInt(b.id)));
 }
 
-/** The job by id that replaces the content of a row after the content was sealed. */
+/**
+ * The job that replaces a row's payload once the payload is sealed in its own table. Its payload
+ * holds only the id of that sealed row.
+ */
 export interface SealedRow {
   readonly id: string;
   readonly jobId: string;
@@ -55,7 +58,8 @@ export interface SealedRow {
 
 /**
  * Removes the content from rows after it was sealed in its own table. The row keeps its place in
- * the order and holds only a job by id. Rows that `owner` no longer leases stay as they are.
+ * the order, and its job holds only the id of the sealed row. Rows that `owner` no longer leases
+ * stay as they are.
  */
 export async function stripOutbox(
   db: Db,

@@ -10,7 +10,7 @@ const lastCalls = new Map<string, Promise<unknown>>();
  * stale.
  *
  * @param attempt returns undefined when another change of the row came first
- * @param rowKey names the row, where many callers may change one row at once. The calls of
+ * @param rowKey names the row, where many callers may change one row concurrently. The calls of
  * this process with one key run one after the other, since only one of them at a time can commit
  * @throws `stale_version` when 20 attempts in a row were stale
  */

@@ -3,7 +3,7 @@ import type { JobContext } from '../execution/define-job.ts';
 import { webhookEndpointId } from './endpoint.ts';
 import { deliveryJob } from '../domain/outbox-job.ts';
 
-/** Deliveries that one scan releases at most. */
+/** The most deliveries that one scan releases. */
 const rowsMax = 500;
 /** How long a released delivery waits for its job before the scan enqueues it again. */
 const jobGraceMs = 10_000;

@@ -13,7 +13,7 @@ export interface DirectClientOptions {
   readonly encryptionKeys: string;
   /** The client's name in the audit trail. It has the form of an API key's name but equals none. */
   readonly name: string;
-  /** The worker's `CALLBACK_PUBLIC_URL`, for requests without callback URLs of their own. */
+  /** The worker's `CALLBACK_PUBLIC_URL`, for requests that name no callback URLs. */
   readonly callbackPublicUrl?: string | undefined;
   /** The worker's `CALLBACK_ADDRESSES`; default `per-request`. */
   readonly callbackAddresses?: 'per-request' | 'shared' | undefined;

@@ -3,11 +3,11 @@ import type { AccessTokenEvent, AccessTokenState } from './access-token.ts';
 /** The two calls that give a token: by the refresh token, or by app key and secret. */
 export type RenewalCall = 'refresh' | 'issue';
 
-/** What the present row says about how to renew it. */
+/** What the current row says about how to renew it. */
 export interface RenewalSituation {
   readonly state: AccessTokenState;
   readonly hasRefreshToken: boolean;
-  /** Whether a tenth of the access token's life is left at most. */
+  /** Whether at most a tenth of the access token's life is left. */
   readonly isNearlyExpired: boolean;
   /** Failed attempts since the last success. */
   readonly failures: number;

@@ -5,7 +5,7 @@ export interface AccessTokenLife {
   readonly dueFraction: number;
 }
 
-/** When an access token has to be renewed, and when it must no longer be given to a reader. */
+/** When an access token has to be renewed, and when it must no longer be returned to a reader. */
 export interface AccessTokenTimes {
   readonly dueAt: Date;
   readonly expiresAt: Date;
@@ -80,8 +80,8 @@ export interface AccessTokenWaits {
    */
   readonly backoffBaseMs: number;
   /**
-   * Cap of the back-off while the present token is valid. A caller that asks for renewals in a loop
-   * gets one in this time.
+   * Cap of the back-off while the current token is valid. A caller that asks for renewals in a loop
+   * gets one renewal in this time.
    */
   readonly backoffCapMs: number;
   /** Cap of the back-off once the token has expired and readers wait. */
@@ -109,9 +109,9 @@ export function accessTokenWaits({ ttlMs }: Pick<AccessTokenLife, 'ttlMs'>): Acc
 
 /**
  * The wait after failure number `failures` (from 1), with full jitter. It never reaches past the
- * middle of what is left of the present token's life, so that no token expires during a long wait.
+ * middle of what is left of the current token's life, so that no token expires during a long wait.
  *
- * @param leftMs how long the present token is still valid; 0 or less: it has expired
+ * @param leftMs how long the current token is still valid; 0 or less: it has expired
  * @param random a number in [0, 1)
  */
 export function renewalBackoffMs(
@@ -126,11 +126,11 @@ export function renewalBackoffMs(
 }
 
 /**
- * The wait of a suspended token. While the present token is valid the next attempt comes at the
- * middle of what is left, so that a refusal by accident ends before a reader notices; the last such
- * wait is `backoffCapMs`.
+ * The wait of a suspended token. While the current token is valid, the next attempt comes at the
+ * middle of what is left of its life, so that a refusal by accident ends before a reader notices;
+ * the last such wait is `backoffCapMs`.
  *
- * @param leftMs how long the present token is still valid; 0 or less: it has expired
+ * @param leftMs how long the current token is still valid; 0 or less: it has expired
  */
 export function suspendedWaitMs(
   { suspendedRetryMs, backoffCapMs }: AccessTokenWaits,
@@ -154,7 +154,7 @@ export function otherCallWaitMs(
 /** The last share of a token's life, in which everything is tried to renew it. */
 const lastFraction = 0.1;
 
-/** Whether a tenth of a token's life is left at most. */
+/** Whether at most a tenth of a token's life is left. */
 export function isNearlyExpired(leftMs: number, lifeMs: number): boolean {
   return leftMs <= lifeMs * lastFraction;
 }

@@ -41,7 +41,8 @@ export const accessTokenTransitions = [
   { event: 'access_token.lease_lost', from: ['issuing'], to: 'none' },
   // A pair came after its attempt was over. The worker drops it; the next renewal gets another.
   { event: 'access_token.late_reply', from: accessTokenStates, to: 'same' },
-  // The gateway refused the present generation from a backend: its renewal is brought forward.
+  // A backend reports that the gateway refused the current generation: its renewal is brought
+  // forward.
   { event: 'access_token.reported_invalid', from: accessTokenStates, to: 'same' },
   // Renewal is overdue and little of the token's life is left.
   { event: 'access_token.alarmed', from: accessTokenStates, to: 'same' },
@@ -55,10 +56,10 @@ export const accessTokenTransitions = [
 export type AccessTokenEvent = (typeof accessTokenTransitions)[number]['event'];
 
 /**
- * How a read ends. It gives a token from memory, from the database, after a wait for the renewal
- * (`waited`), or from memory because the database did not answer (`outage`). Or it gives none:
- * there is no valid token (`unavailable`), no such credential (`not_found`), no database
- * (`no_database`), or another fault (`fault`).
+ * How a read ends. It returns a token from the cache (`memory`), from the database, after a wait
+ * for the renewal (`waited`), or from the cache because the database did not answer (`outage`). Or
+ * it returns none: there is no valid token (`unavailable`), no such credential (`not_found`), no
+ * database (`no_database`), or another fault (`fault`).
  */
 export const accessTokenReadOutcomes = [
   'memory',

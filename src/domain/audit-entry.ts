@@ -9,7 +9,7 @@ export interface Actor {
 
 /**
  * The only keys that an audit row's `detail` may hold. Their values are counts, instants, rule
- * names and words of closed sets, so none can carry personal data or a secret.
+ * names and codes of closed sets, so none can carry personal data or a secret.
  */
 const auditDetailKeys = [
   'attempt',

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { Transition } from './transition.ts';
 
-/** The three families of API keys that Oceanpayment issues. */
+/** The three families of credentials that Oceanpayment issues. */
 export const credentialFamilies = ['accept_payments', 'opcard', 'opccount'] as const;
 
-/** A family of API keys. */
+/** A family of gateway credentials. */
 export type CredentialFamily = (typeof credentialFamilies)[number];
 
 /** The states of a stored credential. */
@@ -14,9 +14,10 @@ export type CredentialState = 'active' | 'removed';
 export const credentialTransitions = [
   { event: 'credential.added', from: [null], to: 'active' },
   { event: 'credential.rotated', from: ['active'], to: 'same' },
-  // The same content is sealed with another encryption key, or is managed by the environment now.
+  // The same content is sealed with another encryption key, or environment variables manage it now.
   { event: 'credential.resealed', from: ['active'], to: 'same' },
-  // An operator makes a credential of the environment managed by command.
+  // An operator takes over a credential that environment variables managed; commands manage it from
+  // now on.
   { event: 'credential.released', from: ['active'], to: 'same' },
   // A backend gets an OPCCOUNT credential to sign its calls with.
   { event: 'credential.revealed', from: ['active'], to: 'same' },
@@ -28,13 +29,13 @@ export const credentialTransitions = [
 /** An event of a credential, which is also the `event` of its audit row. */
 export type CredentialEvent = (typeof credentialTransitions)[number]['event'];
 
-/** The environments that a credential may belong to. */
+/** The environments of the gateway that a credential may belong to. */
 export const credentialEnvironments = ['sandbox', 'production'] as const;
 
 /** An environment of the gateway. */
 export type CredentialEnvironment = (typeof credentialEnvironments)[number];
 
-/** What manages a credential: the environment of the worker, or commands. */
+/** What manages a credential: the worker's environment variables, or commands. */
 export type CredentialManager = 'environment' | 'command';
 
 const text = (lengthMax: number) => z.string().min(1).max(lengthMax);

@@ -7,11 +7,11 @@ import { isOpen, type TokenizationEvent, type TokenizationState } from './tokeni
  */
 export interface MessageEvidence {
   readonly channel: Channel;
-  /** Whether its signature proves the sender. */
+  /** Whether its signature or its per-request URL proves the sender. */
   readonly isProven: boolean;
   /**
-   * Whether its signature is right. That is less than a proof, because the gateway joins the signed
-   * values without separators.
+   * Whether its signature is right, or its per-request URL proves the sender. A right signature is
+   * less than a proof, because the gateway joins the signed values without separators.
    */
   readonly isSigned: boolean;
   readonly says: 'success' | 'failure' | 'pending';
@@ -19,7 +19,8 @@ export interface MessageEvidence {
   /** Whether it names a token other than the tokenization's own. */
   readonly isOtherToken: boolean;
   /**
-   * Whether it is about an earlier attempt, which the worker gave up when no outcome became known.
+   * Whether it is about an earlier attempt, which the worker abandoned because its outcome stayed
+   * unknown.
    */
   readonly isAbandonedAttempt: boolean;
 }
@@ -37,7 +38,7 @@ export interface AnswerEvidence {
   readonly isOtherToken: boolean;
 }
 
-/** What the worker holds true of a tokenization before it reads new evidence. */
+/** What the worker knows about a tokenization before it reads new evidence. */
 export interface TokenizationFacts {
   readonly state: TokenizationState;
   /** Whether the customer's deadline can still be extended: it exists and was never extended. */
@@ -77,13 +78,14 @@ export interface Decision {
   readonly needsQuery: boolean;
   /** Set where two pieces of evidence contradict each other. */
   readonly review?: ReviewReason;
-  /** A word of a closed set, for the callback's verdict and the job's result. */
+  /** A reason code, for the callback's verdict and the job's result. */
   readonly reason: string;
 }
 
 /**
- * How much a message proves: 2 for a push whose signature proves the sender, 1 for a redirect,
- * which any browser can make up, 0 for an unproven push. The worker's own query ranks above all: 3.
+ * How much a message proves: 2 for a push whose signature or per-request URL proves the sender, 1
+ * for a redirect, which any browser can make up, 0 for an unproven push. The worker's own query
+ * ranks above all: 3.
  */
 export function rankOf({
   channel,
@@ -164,7 +166,10 @@ function decideWhileOpen(
   return { event: 'evidence.accepted', ...withQuery('query_queued') };
 }
 
-/** A pending customer gets more time, once. An unproven message only makes the worker query. */
+/**
+ * A proven `pending` message extends the customer's deadline, once. An unproven one only makes the
+ * worker query.
+ */
 function decideOnPending(
   { state, isExtendable }: TokenizationFacts,
   message: MessageEvidence,

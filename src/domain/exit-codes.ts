@@ -1,6 +1,6 @@
 /** Exit codes of the process, for orchestrators. */
 export const exitCodes = {
-  /** The process ended in order. */
+  /** The graceful shutdown was complete. */
   clean: 0,
   /** The process failed; its last output line says why. */
   fault: 1,

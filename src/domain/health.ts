@@ -53,7 +53,9 @@ export type HealthStatus = 'ok' | 'degraded' | 'not_ready';
 /** The result of all checks. */
 export interface HealthReport {
   readonly status: HealthStatus;
-  /** Whether each check passed. A check that needs a store that is away is missing. */
+  /**
+   * Whether each check passed. While a store is unavailable, the checks that need it are missing.
+   */
   readonly checks: Readonly<Partial<Record<HealthCheckName, boolean>>>;
   readonly causes: readonly HealthCause[];
 }
@@ -69,8 +71,8 @@ const commitChecks: ReadonlySet<HealthCheckName> = new Set([
 const blockingChecks: ReadonlySet<HealthCheckName> = new Set([...commitChecks, 'queues']);
 
 /**
- * Whether a process can take callbacks of the gateway. It needs PostgreSQL only: where the queues
- * are away, the jobs wait in the outbox.
+ * Whether a process can take callbacks of the gateway. It needs PostgreSQL only: while the queues
+ * are unavailable, the jobs wait in the outbox.
  */
 export function canTakeCallbacks({ causes }: HealthReport): boolean {
   return !causes.some(({ check }) => commitChecks.has(check));

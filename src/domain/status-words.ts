@@ -2,8 +2,8 @@
 export type StatusMeaning = 'active' | 'failed' | 'pending';
 
 /**
- * The words that the gateway uses for a status, with their meaning. A word that is not listed stays
- * unknown: the worker queries the gateway and decides nothing by it.
+ * The words that the gateway uses for a status, with their meaning. An unlisted word stays unknown:
+ * the worker queries the gateway and decides nothing because of it.
  */
 export type StatusMap = Readonly<Record<string, StatusMeaning>>;
 

@@ -1,12 +1,12 @@
 /**
- * The words of Redis that name a cause: the first word of its error replies. The rest of a reply
- * may quote arguments of the command, so it is never shown.
+ * The error codes of Redis, which begin its error replies. The rest of a reply may quote arguments
+ * of the command, so it is never shown.
  */
-const redisWords =
+const redisCauses =
   /\b(READONLY|UNBLOCKED|OOM|LOADING|MASTERDOWN|CLUSTERDOWN|MOVED|CROSSSLOT|TRYAGAIN|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|NOPROTO|DENIED)\b/;
 
-/** Codes of Node.js and OpenSSL that do not name their cause by themselves. */
-const tlsWords: Readonly<Record<string, string>> = {
+/** The causes of codes of Node.js and OpenSSL that do not name their cause themselves. */
+const tlsCauses: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: 'self-signed certificate',
   SELF_SIGNED_CERT_IN_CHAIN: 'self-signed certificate',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'unknown certificate authority',
@@ -34,7 +34,7 @@ export const unreachableCodes: readonly string[] = [
   'ENOENT',
 ];
 
-/** A socket file that the process may not open is a fault of the set-up, no outage. */
+/** A socket file that the process may not open is a fault of the installation, not an outage. */
 const socketCodes = new RegExp(`\\b(${[...unreachableCodes, 'EACCES'].join('|')})\\b`);
 
 /**
@@ -58,25 +58,25 @@ const clientMessages: readonly (readonly [RegExp, string])[] = [
 ];
 
 /**
- * The cause of a fault of PostgreSQL or Redis, in one word or phrase that is safe to log. Undefined
- * for any other error, such as a statement that PostgreSQL refused.
+ * The cause of a fault of PostgreSQL or Redis: a code, or a phrase of a closed set, that is safe to
+ * log. Undefined for any other error, such as a statement that PostgreSQL refused.
  */
-export function storeFaultWord(error: unknown): string | undefined {
+export function storeFaultCause(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  return wordOfCode(error) ?? wordOfMessage(error.message) ?? wordOfCauses(error);
+  return causeOfCode(error) ?? causeOfMessage(error.message) ?? innerCauseOf(error);
 }
 
-function wordOfCode(error: Error): string | undefined {
+function causeOfCode(error: Error): string | undefined {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
   if (code === undefined) return undefined;
   const isState = outageStates.test(code) || loginStates.test(code);
   if (isState && /^[0-9A-Z]{5}$/.test(code)) return code;
-  return tlsWords[code] ?? (socketCodes.test(code) ? code : undefined);
+  return tlsCauses[code] ?? (socketCodes.test(code) ? code : undefined);
 }
 
-function wordOfMessage(message: string): string | undefined {
+function causeOfMessage(message: string): string | undefined {
   return (
-    redisWords.exec(message)?.[1] ??
+    redisCauses.exec(message)?.[1] ??
     // An error of all Sentinels quotes the last one.
     socketCodes.exec(message)?.[1] ??
     clientMessages.find(([pattern]) => pattern.test(message))?.[1]
@@ -84,15 +84,15 @@ function wordOfMessage(message: string): string | undefined {
 }
 
 /** A client may wrap the errors of several addresses or cluster nodes. */
-function wordOfCauses(error: Error): string | undefined {
+function innerCauseOf(error: Error): string | undefined {
   const inner = [
     error.cause,
     'lastNodeError' in error ? error.lastNodeError : undefined,
     ...(error instanceof AggregateError ? error.errors : []),
   ];
   for (const cause of inner) {
-    const word = storeFaultWord(cause);
-    if (word !== undefined) return word;
+    const found = storeFaultCause(cause);
+    if (found !== undefined) return found;
   }
   return undefined;
 }

@@ -16,7 +16,7 @@ export type Outcome =
   | { readonly kind: 'snooze'; readonly delayMs: number; readonly result: string }
   | { readonly kind: 'cancel'; readonly code: ErrorCode; readonly paths: readonly string[] };
 
-/** The work is finished. Operators can search for `result`, a word. */
+/** The work is finished. `result` is a reason code that operators can search for. */
 export function done(result: string): Outcome {
   return { kind: 'done', result };
 }

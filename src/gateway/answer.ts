@@ -5,7 +5,7 @@ import type { QuickPayRecord, QuickPayLookup, UnknownCause } from './replies.ts'
 export interface Answer extends AnswerEvidence {
   /** The token that the answer is about. */
   readonly record?: QuickPayRecord | undefined;
-  /** The token's status, or the reason why there is none: a word of a closed set. */
+  /** A reason code: the token's status, or why there is none. */
   readonly word: string;
   readonly gatewayCode?: string | undefined;
 }

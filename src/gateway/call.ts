@@ -12,7 +12,7 @@ export type ObserveCall = (call: {
   readonly operation: string;
   readonly host: string;
   readonly outcome: string;
-  /** Why the outcome is unknown, in one word. */
+  /** The reason code of an unknown outcome. */
   readonly cause: string | undefined;
   readonly durationMs: number;
 }) => void;

@@ -34,10 +34,9 @@ export interface CoalescedQueries {
 }
 
 /**
- * Anyone may send a browser here with a made-up result, so unverified senders must not cause a
- * query each. One process asks the same question at most once in `spacingMs`. An answer counts for
- * the messages that arrived before it was asked for; later ones wait, and then share the next
- * answer.
+ * Anyone may send a made-up result, so unverified senders must not cause one query each. One
+ * process asks the same question at most once in `spacingMs`. An answer counts for the messages
+ * that arrived before it was asked for; later ones wait, and then share the next answer.
  */
 export function createCoalescedQueries(
   spacingMs = 30_000,
@@ -57,7 +56,7 @@ export function createCoalescedQueries(
         answer.catch(() => cache.delete(name));
         return await Promise.resolve({ value: { answer, askedAt }, ...lifetimes });
       });
-      // At once, also during the query: a flood of messages must not occupy the queue.
+      // Returned without waiting for the query: a flood of messages must not occupy the queue.
       if (value.askedAt < since) {
         return { waitMs: Math.ceil(Math.max(0, startedAtMs + spacingMs - now())) };
       }

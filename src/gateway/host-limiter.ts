@@ -13,9 +13,9 @@ export interface RetryLater {
   readonly retryAfterMs: number;
 }
 
-/** Who asks for a permit. */
+/** The options of one request for a permit. */
 export interface PermitRequest {
-  /** Ends the wait early; the permit is given all the same. */
+  /** Ends the wait early; the limiter still gives the permit. */
   readonly signal?: AbortSignal | undefined;
   /**
    * Readers wait for the outcome: the last call in flight is kept for such calls, unless it is the
@@ -38,7 +38,9 @@ export interface HostLimiterOptions {
    * that is reserved later stays unused.
    */
   readonly reserve: (host: string, waitMsMax: number) => Promise<number | undefined>;
-  /** Permits that this process holds for one host at once; a wait for a slot counts as one. */
+  /**
+   * Permits that this process may hold for one host concurrently; a wait for a slot counts as one.
+   */
   readonly inFlightMax: number;
 }
 

@@ -79,7 +79,7 @@ function createDispatcher({ timeoutMs, proxy }: TransportOptions): Dispatcher {
   return new EnvHttpProxyAgent({
     ...settings,
     connectTimeout: timeoutMs,
-    // Plain HTTP is for a sandbox on this host only. Undefined would read the environment.
+    // Plain HTTP is for a sandbox on this host only. With undefined, undici would read HTTP_PROXY.
     httpProxy: '',
     httpsProxy: proxy.url,
     noProxy: proxy.exceptFor,

@@ -6,7 +6,10 @@ const wordsMax = 200;
 const lengthMin = 4;
 const lengthMax = 64;
 
-/** What separates values in every format; a reference may hold the second kind of separator. */
+/**
+ * Separators of values in any format; a reference may contain those that only the second pattern
+ * has.
+ */
 const separators = [/[^\x21-\x7e]+|["'<>&=]+/, /[^\x21-\x7e]+|["'<>&=;,:/\\|(){}[\]]+/];
 
 /**

@@ -18,7 +18,7 @@ import type { QueueBackend } from '../queues/backend.ts';
 import { findLateScans } from '../queues/late-scans.ts';
 import { reasonOfWriteFault } from './write-fault.ts';
 
-/** What a health check looks at. */
+/** What a health check reads. */
 export interface HealthOptions {
   readonly db: Db;
   readonly backend: QueueBackend;

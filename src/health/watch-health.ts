@@ -10,20 +10,23 @@ export interface HealthWatch {
 export interface HealthWatchOptions {
   /** Default: 10,000. */
   readonly everyMs?: number;
-  /** Mends a cause that a process can mend itself. A fault of it is ignored: the cause remains. */
-  readonly mend?: (cause: HealthCause) => Promise<void>;
+  /**
+   * Repairs a cause that a process can repair itself. A failure of the repair is ignored: the cause
+   * remains, and the next check tries again.
+   */
+  readonly repair?: (cause: HealthCause) => Promise<void>;
 }
 
 const everyMsDefault = 10_000;
 
 /**
  * Checks the health of a process at intervals and logs each cause: once when it comes, then once
- * per interval of the log, and once when it is over. A process that no probe asks has a log too.
+ * per interval of the log, and once when it is over. So a process without a probe has a log too.
  */
 export function watchHealth(
   check: () => Promise<HealthReport>,
   log: FaultLog,
-  { everyMs = everyMsDefault, mend = async () => undefined }: HealthWatchOptions = {},
+  { everyMs = everyMsDefault, repair = async () => undefined }: HealthWatchOptions = {},
 ): HealthWatch {
   let present = new Map<string, HealthCause>();
   let checking: Promise<void> = Promise.resolve();
@@ -32,7 +35,7 @@ export function watchHealth(
     const { status, causes } = await check();
     const found = new Map(causes.map((cause) => [`${cause.check} ${cause.reason}`, cause]));
     for (const [key, { check: name, reason, names, error }] of found) {
-      // A watch of calls has its own line about each operation.
+      // The watch of calls logs its own line about each operation.
       if (reason === 'failing') continue;
       log.fault({
         cause: key,
@@ -51,7 +54,7 @@ export function watchHealth(
       if (!found.has(key)) log.over(key, { check: name, reason }, 'a health check passes again');
     }
     present = found;
-    for (const cause of causes) await mend(cause).catch(() => undefined);
+    for (const cause of causes) await repair(cause).catch(() => undefined);
   }
 
   const timer = setInterval(() => {

@@ -1,7 +1,7 @@
 import type { HealthReason } from '../domain/health.ts';
-import { storeFaultWord } from '../domain/store-fault.ts';
+import { storeFaultCause } from '../domain/store-fault.ts';
 
-/** What the word of a store's fault means for a write; without an entry: no answer. */
+/** What the cause of a store's fault means for a write; a cause without an entry is `no_answer`. */
 const reasons: Readonly<Record<string, HealthReason>> = {
   '25006': 'read_only',
   READONLY: 'read_only',
@@ -17,13 +17,13 @@ const reasons: Readonly<Record<string, HealthReason>> = {
   NOREPLICAS: 'refused',
 };
 
-/** SQLSTATE classes of a refusal that is no outage: wrong rights, missing tables. */
+/** SQLSTATE classes of a refusal that is not an outage: missing rights, missing tables. */
 const refusals = /^(?:42|0A|22|23)[0-9A-Z]{3}$/;
 
 /** Why a store did not take a write. */
 export function reasonOfWriteFault(error: unknown): HealthReason {
-  const word = storeFaultWord(error);
-  const known = word === undefined ? undefined : reasons[word];
+  const cause = storeFaultCause(error);
+  const known = cause === undefined ? undefined : reasons[cause];
   return known ?? (isRefusal(error) ? 'refused' : 'no_answer');
 }
 

@@ -40,7 +40,7 @@ import {
  * One owner per credential: the intent, with a lease, is one compare-and-set, committed before the
  * network is used. The result is committed only while that intent stands; a pair that comes later
  * is recorded and dropped. Which call is made, and what its reply leads to, are tables in
- * `src/domain/access-token-renewal.ts`. Readers use the present token all the while.
+ * `src/domain/access-token-renewal.ts`. Readers get the current token throughout.
  */
 export const refreshAccessToken = defineJob({
   name: 'access-token.refresh',
@@ -90,7 +90,7 @@ async function findOrRegister(
   return await findAccessToken(context.db, credential.id);
 }
 
-/** Calls at most in one run: a refresh that is refused, then the create that follows. */
+/** The most calls in one run: a refresh that is refused, then the create that follows. */
 const callsMax = 2;
 
 async function renew(
@@ -127,7 +127,7 @@ function isUrgent(row: ReadAccessToken): boolean {
 
 /**
  * The next scan enqueues due tokens by urgency, so the job of such a token is dropped; no scan
- * would bring the others.
+ * would enqueue the others.
  */
 function leaveToScan(
   { due_at: dueAt, read_at: now }: ReadAccessToken,

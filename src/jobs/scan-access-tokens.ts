@@ -13,10 +13,11 @@ import { refreshJob } from '../domain/outbox-job.ts';
 /** Scan intervals after which a scan, or a renewal, is late. */
 const lateIntervals = 4;
 /**
- * Tokens of an environment that one scan enqueues at least: a killed worker may hold a few jobs.
+ * Lower bound of a scan's batch limit for each environment. A job that a killed worker still holds
+ * is not enqueued again, and with a small limit such jobs could fill the batch.
  */
 const rowsMin = 100;
-/** Alarms that one scan raises at most; the next scan goes on. */
+/** The most alarms that one scan raises; the next scan goes on. */
 const alarmsMax = 1_000;
 
 /**
@@ -57,7 +58,10 @@ function rowsMaxOf({ accessToken, scanIntervalMs }: JobSettings): number {
 
 type Context = JobContext<'access_token.alarmed'>;
 
-/** One alarm for each share of its life that a token falls to while its renewal is overdue. */
+/**
+ * Raises one alarm at each threshold of remaining life that a token reaches while its renewal is
+ * overdue.
+ */
 async function raiseAlarms(context: Context): Promise<void> {
   const { accessToken, scanIntervalMs } = context.settings;
   // Within a lease, an attempt may simply be under way.

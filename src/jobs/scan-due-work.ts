@@ -13,7 +13,7 @@ import {
   confirmJob,
 } from '../domain/outbox-job.ts';
 
-/** Rows that one scan enqueues at most, for each state. */
+/** The most rows that one scan enqueues, for each state. */
 const rowsMax = 500;
 
 const confirmableStates = [

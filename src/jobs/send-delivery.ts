@@ -77,10 +77,7 @@ export const sendDelivery = defineJob({
   },
 });
 
-/**
- * The event is thin on purpose, with nothing that a log may not hold; the receiver asks the API for
- * more.
- */
+/** The event holds only what a log may hold too; the receiver asks the API for more. */
 async function webhookBodyOf(delivery: DeliveryRow, { db }: DeliveryContext): Promise<string> {
   const tokenization = await findTokenization(db, delivery.tokenization_id);
   return JSON.stringify({

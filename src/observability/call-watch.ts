@@ -2,10 +2,10 @@ import type { FaultLog } from './fault-log.ts';
 
 /** A finished call to the gateway, or a finished attempt to deliver an event. */
 export interface WatchedCall {
-  /** The operation, a word of a closed set. */
+  /** The operation's name, of a closed set. */
   readonly target: string;
   readonly host: string;
-  /** Why the call failed, a word of a closed set; undefined: it succeeded. */
+  /** The reason code of a failure; undefined: the call succeeded. */
   readonly failure: string | undefined;
 }
 

@@ -16,7 +16,7 @@ export interface FaultLog {
 
 /** One occurrence of a fault. */
 export interface Fault {
-  /** What counts as the same fault: a short word or a few, never a value. */
+  /** Names the fault: occurrences with the same text are the same fault. It never holds a value. */
   readonly cause: string;
   readonly level: 'warn' | 'error';
   readonly fields: object;

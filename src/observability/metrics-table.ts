@@ -9,7 +9,7 @@ export function renderMetricsTable(): string {
     'Generated from `src/observability/metrics.ts`; `npx vitest run test/observability --update` writes it again.',
     '',
     '`GET /metrics` on the private listener gives these in the Prometheus text format, besides the usual ones of Node.js and',
-    'of the process. Labels are words of closed sets: no id, reference or amount is ever a label.',
+    'of the process. Label values are of closed sets: no id, reference or amount is ever a label.',
     '',
     '| metric | meaning |',
     '| --- | --- |',

@@ -1,11 +1,11 @@
 import { AppError } from '../domain/errors.ts';
-import { storeFaultWord } from '../domain/store-fault.ts';
+import { storeFaultCause } from '../domain/store-fault.ts';
 import { createFaultLog } from './fault-log.ts';
 import type { Logger } from './logger.ts';
 
 /**
  * A logger that names the cause of each fault of PostgreSQL or Redis, such as OOM or 57P03, and
- * logs it once per interval: a store that is away fails every job, poll and heartbeat. The field
+ * logs it once per interval: an unavailable store fails every job, poll and heartbeat. The field
  * `repeated` counts the lines left out since the last one. Other lines pass unchanged.
  */
 export function quietStoreFaults(
@@ -30,7 +30,7 @@ export function quietStoreFaults(
   };
 }
 
-/** Codes of the worker's own errors about a store, for those without a cause that has a word. */
+/** Codes of the worker's own errors about a store, for errors without a known cause. */
 const storeCodes: ReadonlySet<string> = new Set([
   'config_invalid',
   'database_unavailable',
@@ -38,7 +38,7 @@ const storeCodes: ReadonlySet<string> = new Set([
 ]);
 
 function causeOf(error: unknown): string | undefined {
-  const word = storeFaultWord(error);
-  if (word !== undefined) return word;
+  const cause = storeFaultCause(error);
+  if (cause !== undefined) return cause;
   return error instanceof AppError && storeCodes.has(error.code) ? error.code : undefined;
 }

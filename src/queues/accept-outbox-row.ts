@@ -15,7 +15,8 @@ import { type OutboxJob, judgeJob, requestJob } from '../domain/outbox-job.ts';
 
 /**
  * An accepted outbox row. `ready`: its job goes onto its queue unchanged. `sealed`: its content is
- * sealed in PostgreSQL, and a job by id replaces it. `settled`: everything is committed already.
+ * sealed in PostgreSQL, and the job's payload holds only the id of that sealed row. `settled`:
+ * everything is committed already.
  */
 export type AcceptedRow =
   | { readonly kind: 'ready'; readonly job: OutboxJob }
@@ -27,8 +28,9 @@ export type AcceptedRow =
  * the same operations as requests over HTTP: their content is sealed in PostgreSQL and only an id
  * reaches the queue, so that an emptied queue loses nothing.
  *
- * Accepting a row twice gives the same job. Throws an input fault (`isInputFault`) for a row that
- * can never be accepted, and any other error for one that may be accepted later.
+ * Accepting a row twice gives the same job. Throws an input fault (`isInputFault`) or
+ * `state_forbids` for a row that can never be accepted, and any other error for one that may be
+ * accepted later.
  */
 export async function acceptOutboxRow(
   dependencies: OperationDependencies,

@@ -7,8 +7,8 @@ const lateIntervals = 4;
  * The repeating jobs that are late.
  *
  * @param agesMs how long ago each of them last ran
- * @param watchedForMs how long they have been watched: after a pause of all workers, a job that is
- * due at once is not late
+ * @param watchedForMs how long they have been watched. A job is late only after this long, so that
+ * none is called late right after a pause of all workers
  */
 export function findLateScans(
   repeating: readonly RepeatingJob[],

@@ -1,8 +1,8 @@
 import { AppError } from '../domain/errors.ts';
-import { storeFaultWord } from '../domain/store-fault.ts';
+import { storeFaultCause } from '../domain/store-fault.ts';
 import { describePlace, type RedisPlace } from './redis-place.ts';
 
-/** What is wrong and what to change, by the word of the cause. */
+/** What is wrong and what to change, by cause (`storeFaultCause`). */
 const sentences: Readonly<Record<string, string>> = {
   NOAUTH: 'asks for a password: give it as redis://:password@host:port',
   WRONGPASS: 'refuses the user or the password',
@@ -37,15 +37,16 @@ const sentences: Readonly<Record<string, string>> = {
   EAI_AGAIN: 'has a host name that does not resolve now',
 };
 
-/** The error of a Redis that can't be used, with the word of its cause. */
+/** The error of a Redis that can't be used, with the reason code of its cause. */
 export function redisFault(
   place: RedisPlace,
   cause: unknown,
-  word: string | undefined = storeFaultWord(cause),
+  reason: string | undefined = storeFaultCause(cause),
 ): AppError {
   const variable = place.sentinels === undefined ? 'REDIS_URL' : 'REDIS_SENTINELS';
-  const sentence = word === undefined ? undefined : (sentences[word] ?? tlsSilence(place, word));
-  const named = word === undefined ? '' : ` (${word})`;
+  const sentence =
+    reason === undefined ? undefined : (sentences[reason] ?? tlsSilence(place, reason));
+  const named = reason === undefined ? '' : ` (${reason})`;
   return new AppError(
     'queue_unavailable',
     sentence === undefined
@@ -55,10 +56,13 @@ export function redisFault(
   );
 }
 
-/** A server without TLS waits for the end of what it takes for a command. */
-function tlsSilence({ urls }: RedisPlace, word: string): string | undefined {
+/**
+ * A Redis without TLS takes the ClientHello for an incomplete command and waits for the rest, so
+ * the client times out.
+ */
+function tlsSilence({ urls }: RedisPlace, reason: string): string | undefined {
   const isTls = urls.some((url) => url.startsWith('rediss:'));
-  return isTls && word === 'ETIMEDOUT'
+  return isTls && reason === 'ETIMEDOUT'
     ? 'does not answer in TLS: if it does not speak TLS on this port, give a redis:// URL'
     : undefined;
 }

@@ -12,7 +12,10 @@ export interface RedisServerInfo {
   readonly evictionPolicy: string | undefined;
 }
 
-/** Asks a server what it is. Throws the error of the connection or of Redis. */
+/**
+ * Reads cluster mode, Sentinel mode, role, loading state and eviction policy from INFO. Throws the
+ * error of the connection or of Redis.
+ */
 export async function readServerInfo(server: Redis): Promise<RedisServerInfo> {
   let fault: unknown;
   const keepFault = (error: unknown): void => {

@@ -1,13 +1,13 @@
-/** Where Redis is. */
+/** The addresses of Redis. */
 export interface RedisPlace {
   /**
-   * One URL, or several nodes of a cluster. With Sentinels at most one, of which user, password,
-   * database and TLS count.
+   * One URL, or several nodes of a cluster. With Sentinels at most one URL, of which only user,
+   * password, database and TLS are used.
    */
   readonly urls: readonly string[];
   readonly sentinels?:
     | {
-        /** URLs of Sentinels. User, password and TLS of the first count for all. */
+        /** URLs of Sentinels. User, password and TLS of the first one apply to all. */
         readonly addresses: readonly string[];
         /** The name under which the Sentinels know the primary. */
         readonly name: string;

@@ -1,6 +1,6 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { AppError } from '../domain/errors.ts';
-import { storeFaultWord } from '../domain/store-fault.ts';
+import { storeFaultCause } from '../domain/store-fault.ts';
 import { assertUsable, readServerInfo } from './redis-info.ts';
 import { redisFault } from './redis-fault.ts';
 import { nodeOf, type RedisPlace } from './redis-place.ts';
@@ -22,8 +22,8 @@ const connectTimeoutMs = 5_000;
 
 /**
  * Connects to Redis, to a cluster of which one address is enough, or to the primary that Sentinels
- * name. Throws `config_invalid`, `queue_unavailable` or `queue_policy_invalid`, with the word that
- * Redis gave. Later the connections recover by themselves.
+ * name. Throws `config_invalid`, `queue_unavailable` or `queue_policy_invalid`, with the reason
+ * code that Redis gave. Later the connections recover by themselves.
  *
  * @param onError called when a connection fails
  */
@@ -53,15 +53,15 @@ export async function connectRedis(
   return { producer, worker, isCluster, close };
 }
 
-/** Returns whether the server is a node of a cluster, after it was found fit to hold queues. */
+/** Checks that the server can hold the queues, and returns whether it is a node of a cluster. */
 async function checkServer(place: RedisPlace): Promise<boolean> {
-  // The addresses of a list may be down one by one; the first that answers decides.
+  // Some addresses of the list may be down; the first one that answers decides.
   const nodes = place.sentinels === undefined ? place.urls : [undefined];
   let fault: unknown;
   for (const url of nodes) {
     const probe = openRedis(url === undefined ? place : { urls: [url] }, {
       lazyConnect: true,
-      // The check reports LOADING by name instead of waiting for its end.
+      // So that the check reports LOADING instead of waiting until the data is loaded.
       enableReadyCheck: false,
       maxRetriesPerRequest: 0,
       retryStrategy: () => null,
@@ -171,7 +171,7 @@ async function untilReady(connection: RedisConnection, place: RedisPlace): Promi
       connection.off('ready', onReady);
       // The server itself answered before; the addresses that it names for the nodes do not.
       const otherwise = connection instanceof Cluster ? 'unreachable nodes' : undefined;
-      reject(redisFault(place, lastFault, storeFaultWord(lastFault) ?? otherwise));
+      reject(redisFault(place, lastFault, storeFaultCause(lastFault) ?? otherwise));
     }, connectTimeoutMs);
     let lastFault: unknown;
     const onFault = (error: unknown): void => {

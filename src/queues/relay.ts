@@ -25,8 +25,8 @@ const faultDelayMs = 1_000;
 
 /**
  * Starts the relay. It claims rows, accepts them, adds their jobs and deletes the rows. After a
- * crash in between, the next claim repeats the work, and job ids make the repetition harmless. A
- * scan puts back what a queue loses later.
+ * crash in between, the next claim repeats the work, and job ids make the repetition harmless. If a
+ * queue loses a job later, a scan enqueues it again.
  *
  * The relay sleeps until a nudge or its next poll. The pause between polls grows up to `pollMaxMs`
  * while no rows are due.

@@ -181,7 +181,10 @@ function endingOfFault(run: Run, definition: AnyJob, error: unknown): Ending {
     : { kind: 'dead', code, paths: [] };
 }
 
-/** Stores a dead job as a dead letter. While that is impossible the job waits, payload and all. */
+/**
+ * Stores a dead job as a dead letter. While that is impossible, the job waits on its queue with its
+ * payload.
+ */
 async function buryDead(run: Run, ending: Ending): Promise<Ending> {
   if (ending.kind !== 'dead') return ending;
   const { job, running, options } = run;

@@ -106,7 +106,10 @@ function answerOf(
   return { says: saysOf(record), isOtherToken, record, word: record.status };
 }
 
-/** Without its expiry, a token seems to last, and the merchant gets no notice before its end. */
+/**
+ * A token without a readable expiry seems to last forever, and the merchant gets no notice before
+ * it expires.
+ */
 function warnOfUnreadableExpiry(
   { id: tokenizationId }: TokenizationRow,
   { expiryTime }: QuickPayRecord,

@@ -75,7 +75,7 @@ const breakerDefault = {
   halfOpenAfterMs: 60_000,
 };
 
-/** Receives each attempt: why it failed, in one word; undefined: it was delivered. */
+/** Receives each attempt: the reason code of a failure; undefined: it was delivered. */
 export type ObserveAttempt = (failure: string | undefined) => void;
 
 /** Creates the sender. It connects at the first event. */

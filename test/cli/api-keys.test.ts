@@ -35,7 +35,7 @@ test('a key is added, listed, used and revoked from the command line while the A
     expect(listed).toMatch(/^shop {2}active {2}read\+operate {2}\S+\n$/);
     expect(listed).not.toContain(key.slice(4));
 
-    expect(await keys('revoke', 'shop')).toContain('within 5 seconds');
+    expect(await keys('revoke', 'shop')).toContain('within 6 seconds');
     await Promise.all([
       eventually('it is refused', async () => (await statusWith('/v1/dead-letters')) === 401),
       expect(keys('list')).resolves.toContain('shop  revoked'),

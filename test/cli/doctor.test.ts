@@ -16,7 +16,7 @@ const complaints = (output: string): readonly string[] =>
   output.split('\n').filter((line) => line.startsWith('!!'));
 
 describe('doctor', () => {
-  test('reports the outage that access tokens outlast', async ({ openTokenHarness }) => {
+  test('reports how long an outage the access tokens survive', async ({ openTokenHarness }) => {
     const harness = await openTokenHarness();
     const good = await doctor(harness);
     expect(good).toMatchObject({ code: 0, output: expect.stringContaining(' of 9.5 minutes,') });
@@ -142,7 +142,7 @@ describe('doctor', () => {
     expect(output).toContain('ok  managed by environment: "default" (accept_payments)\n');
     expect(output).toContain('ok  managed by command: "cards" (opcard)\n');
     expect(complaints(output).slice(0, 2)).toEqual([
-      expect.stringMatching(/^!! {2}a start would be refused: .* need its present account: store/),
+      expect.stringMatching(/^!! {2}a start would be refused: .* need its current account: store/),
       '!!  a start would be refused: The credential "cards" already holds this application.',
     ]);
     const started = await runCli(['start'], {
@@ -153,7 +153,7 @@ describe('doctor', () => {
     });
     expect(started).toMatchObject({
       code: 1,
-      output: expect.stringContaining('need its present account: store the new account'),
+      output: expect.stringContaining('need its current account: store the new account'),
     });
     expect(output + started.output).not.toContain('hunter2');
   });

@@ -105,7 +105,7 @@ describe('cached access tokens', () => {
     gate.isHeld = true;
     clock.now = 3_590_000;
     const reported = cache.get('a');
-    cache.forget('a', 1);
+    cache.evict('a', 1);
     release();
     await expect(reported).rejects.toThrow('No.');
     gate.isHeld = true;
@@ -182,10 +182,10 @@ describe('cached access tokens', () => {
     const { cache, state } = issuer();
     state.generation = 5;
     await cache.get('a');
-    cache.forget('a', 4);
+    cache.evict('a', 4);
     await cache.get('a');
     expect(state.asked).toBe(1);
-    cache.forget('a', 5);
+    cache.evict('a', 5);
     state.generation = 6;
     expect((await cache.get('a')).generation).toBe(6);
     expect(state.asked).toBe(2);
@@ -195,7 +195,7 @@ describe('cached access tokens', () => {
     const { cache, state, gate, release } = issuer();
     gate.isHeld = true;
     const early = cache.get('a');
-    cache.forget('a', 1);
+    cache.evict('a', 1);
     release();
     expect((await early).generation).toBe(1);
     state.generation = 2;
@@ -204,7 +204,7 @@ describe('cached access tokens', () => {
     expect(state.asked).toBe(2);
   });
 
-  test('of a lower generation are kept once the token before has ended, as after a restored database', async () => {
+  test('of a lower generation are kept once the previous token has expired, as after a restored database', async () => {
     const { cache, state, clock } = issuer();
     state.generation = 50;
     await cache.get('a');
@@ -216,7 +216,7 @@ describe('cached access tokens', () => {
     expect(state.asked).toBe(1);
   });
 
-  test('of a lower generation are not kept while the token before is valid', async () => {
+  test('of a lower generation are not kept while the previous token is valid', async () => {
     const { cache, state, clock, generationAtOnce } = issuer();
     state.generation = 50;
     await cache.get('a');
@@ -232,7 +232,7 @@ describe('cached access tokens', () => {
     const { cache, state, clock, gate, generationAtOnce } = issuer();
     state.generation = 50;
     await cache.get('a');
-    cache.forget('a', 50);
+    cache.evict('a', 50);
     state.asked = 0;
     await cache.get('a');
     for (const now of [0, 999, 1_000, 1_001]) {
@@ -240,7 +240,7 @@ describe('cached access tokens', () => {
       expect(await generationAtOnce()).toBe(50);
     }
     expect(state.asked).toBe(2);
-    // The worker goes away during the renewal: a token is better than none.
+    // The worker becomes unreachable during the renewal: a token is better than none.
     gate.fault = problem('network');
     clock.now = 2_000;
     expect(await generationAtOnce()).toBe(50);

@@ -15,7 +15,7 @@ test('a cause is logged once with its reason, and once when it is over', async (
   });
   const error = Object.assign(new Error('canary'), { code: '25006' });
   let causes: readonly HealthCause[] = [{ check: 'database', reason: 'read_only', error }];
-  const mended = new Set<string>();
+  const repaired = new Set<string>();
   let checks = 0;
   const watch = watchHealth(
     async () => {
@@ -25,9 +25,9 @@ test('a cause is logged once with its reason, and once when it is over', async (
     createFaultLog(logger),
     {
       everyMs: 5,
-      async mend({ check }) {
-        mended.add(check);
-        throw new Error('it cannot be mended');
+      async repair({ check }) {
+        repaired.add(check);
+        throw new Error('it cannot be repaired');
       },
     },
   );
@@ -43,7 +43,7 @@ test('a cause is logged once with its reason, and once when it is over', async (
       error: { code: '25006' },
     },
   ]);
-  expect([...mended]).toEqual(['database']);
+  expect([...repaired]).toEqual(['database']);
   causes = [];
   await eventually('the end is logged', () => lines.length === 2);
   expect(lines[1]).toMatchObject({ level: 30, check: 'database', reason: 'read_only' });

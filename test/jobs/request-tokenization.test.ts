@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest';
 import { withClient } from '../../src/db/connection/database.ts';
-import { databaseIsAway } from '../../src/db/connection/faults.ts';
+import { databaseUnavailable } from '../../src/db/connection/faults.ts';
 import { setAway } from '../support/services/database.ts';
 import { hideReferences } from '../support/faults/hidden-references.ts';
 import { test } from '../support/harness/harness-test.ts';
@@ -183,7 +183,7 @@ describe('tokenization.request', () => {
     },
   );
 
-  test('a reply that the database refuses to store, for a reason that passes, is stored later', async ({
+  test('a reply that the database refuses for a temporary reason is stored later', async ({
     openJobHarness,
     databaseUrl,
     door,
@@ -214,7 +214,7 @@ describe('tokenization.request', () => {
     expect((await harness.row(id)).redirect_url).toContain('http');
   });
 
-  test('a commit whose answer the outage swallowed is not made twice', async ({
+  test('a commit whose reply was lost in an outage is not made twice', async ({
     openJobHarness,
     door,
   }) => {
@@ -225,7 +225,7 @@ describe('tokenization.request', () => {
       const outcome = await door.apply(change);
       if (change.event !== 'tokenization.redirect_issued' || isLost) return outcome;
       isLost = true;
-      throw databaseIsAway();
+      throw databaseUnavailable();
     };
     const as = { ...harness.dependencies, door: { ...door, apply } };
     await harness.run('tokenization.request', { tokenizationId: id }, as);

@@ -1,6 +1,6 @@
 import { type ReadAuditEntry, insertAccessTokenReads } from '../../db/access-token-reads.ts';
 import type { Db } from '../../db/connection/database.ts';
-import { databaseIsAway } from '../../db/connection/faults.ts';
+import { databaseUnavailable } from '../../db/connection/faults.ts';
 import { withTimeout } from '../../db/connection/with-timeout.ts';
 import type { Actor } from '../../domain/audit-entry.ts';
 
@@ -22,7 +22,7 @@ export interface UnrecordedReads extends AuditedRead {
 export interface AccessTokenReadAudit {
   /** Counts one read; never waits and never throws. */
   readonly record: (read: AuditedRead) => void;
-  /** Writes what is counted, in seconds at most, and reports what it could not write. */
+  /** Writes the counted reads, within five seconds, and reports those that it could not write. */
   readonly close: () => Promise<void>;
 }
 
@@ -40,8 +40,8 @@ export interface AccessTokenReadAuditOptions {
     isLost: boolean,
   ) => void;
   /**
-   * How many rows may wait to be written, default 50,000. A read that needs one more is reported as
-   * lost, so that an outage takes no more memory; the waiting reads are kept.
+   * How many rows may wait to be written, default 50,000. A read that would need another row is
+   * reported as lost, which bounds the memory that an outage takes; the waiting reads are kept.
    */
   readonly rowsMax?: number;
 }
@@ -132,9 +132,9 @@ export function createAccessTokenReadAudit({
     async close() {
       isClosed = true;
       clearInterval(timer);
-      // The first one may join a flush that runs already and does not hold the latest reads.
+      // The first flush may be one that runs already and does not hold the latest reads.
       const written = flush().then(flush);
-      await withTimeout(written, closeTimeoutMs, databaseIsAway).catch((error: unknown) => {
+      await withTimeout(written, closeTimeoutMs, databaseUnavailable).catch((error: unknown) => {
         lastError = error;
       });
       const lost = [...counts.values()];
@@ -148,7 +148,7 @@ function keyOf({ accessTokenId, generation, actor }: AuditedRead): string {
   return `${accessTokenId} ${generation} ${actor.type} ${actor.id}`;
 }
 
-/** Takes off what was written. What was read during the write stays for the next one. */
+/** Subtracts the written reads. Reads that came during the write stay for the next one. */
 function takeOff(counts: Map<string, Count>, key: string, { reads, lastAtMs }: Count): void {
   const count = counts.get(key);
   if (count === undefined || count.reads === reads) counts.delete(key);

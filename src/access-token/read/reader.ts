@@ -1,6 +1,6 @@
 import { createCache, type Loaded, notStored } from '../../cache/cache.ts';
 import { findReadableAccessToken, type ReadableAccessToken } from '../../db/access-tokens.ts';
-import { databaseIsAway, isDatabaseOutage } from '../../db/connection/faults.ts';
+import { databaseUnavailable, isDatabaseOutage } from '../../db/connection/faults.ts';
 import { listenTo } from '../../db/connection/listen.ts';
 import { insertOutboxJobs } from '../../db/outbox.ts';
 import { withTimeout } from '../../db/connection/with-timeout.ts';
@@ -40,11 +40,11 @@ export function accessTokenViewOf(token: AccessToken): AccessTokenView {
 /** Reads access tokens. */
 export interface AccessTokenReader {
   /**
-   * The valid access token of a credential, at once in every state of its renewal: from memory,
-   * else from PostgreSQL. A read waits for a renewal only when the token has expired, together with
-   * all other reads of the credential. While PostgreSQL does not answer, the reader returns a
-   * cached token until it expires.
-   * Throws `credential_not_found`, or `access_token_unavailable`, after which the caller may retry.
+   * The valid access token of a credential, immediately in every state of its renewal: from the
+   * cache, else from PostgreSQL. A read waits for a renewal only when the token has expired,
+   * together with all other reads of the credential. While PostgreSQL does not answer, the reader
+   * returns a cached token until it expires. Throws `credential_not_found`, or
+   * `access_token_unavailable`, after which the caller may retry.
    */
   readonly read: (credential: string, actor: Actor) => Promise<AccessToken>;
   /**
@@ -65,11 +65,11 @@ export interface AccessTokenReaderOptions
   readonly isSubscribed: () => boolean;
   /** The reader calls it with the outcome of each read. */
   readonly onRead?: (outcome: AccessTokenReadOutcome) => void;
-  /** Called when a renewal was enqueued, so that the relay need not wait for its next poll. */
+  /** Called when a renewal was enqueued: it wakes the relay before its next poll. */
   readonly onJobsWritten?: () => void;
   /** The longest wait for a renewal, default 5,000. */
   readonly waitMsMax?: number;
-  /** A clock that only goes forward, by which tokens in memory age and end. */
+  /** A clock that only goes forward, by which cached tokens age and expire. */
   readonly now?: () => number;
 }
 
@@ -96,15 +96,15 @@ interface ValidToken extends Omit<AccessToken, 'secondsLeft'> {
 }
 
 /**
- * From this age on, a token in memory is loaded again in the background, in case a notification was
+ * From this age on, a cached token is loaded again in the background, in case a notification was
  * lost.
  */
 const refreshAfterMs = 10_000;
 /** From this age on, a read waits for PostgreSQL. */
 const maxStaleMs = 30_000;
-/** How long a read that has a valid token in memory waits for PostgreSQL. */
+/** How long a read with a valid cached token waits for PostgreSQL. */
 const databaseTimeoutMs = 250;
-/** How long a read waits for a renewal, or for PostgreSQL where nothing is in memory. */
+/** How long a read waits for a renewal, or for PostgreSQL while nothing is cached. */
 const waitMsMaxDefault = 5_000;
 const pollMs = 250;
 
@@ -126,7 +126,7 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): Subs
     const query = findReadableAccessToken(db, credential);
     // The reader stops waiting after this time. The hung query keeps its pool connection, so the
     // next load uses another one.
-    const row = await withTimeout(query, waitMsMaxDefault, databaseIsAway);
+    const row = await withTimeout(query, waitMsMaxDefault, databaseUnavailable);
     const token = row && openToken(row, startedAtMs, keyring);
     const maxStaleOnErrorMs = token === undefined ? 0 : token.validUntilMs - startedAtMs;
     return { value: { row, token }, refreshAfterMs, maxStaleMs, maxStaleOnErrorMs };
@@ -156,7 +156,7 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): Subs
       if (isValid(token)) return token;
       if (row === undefined) throw notFound();
       const leftMs = deadlineMs - performance.now();
-      // No attempt begins before the wait is over: say so at once.
+      // No attempt begins before the wait is over, so the read fails now.
       if (leftMs <= 0 || row.nextAttemptInMs > leftMs) throw unavailable();
       if (!isEnqueued && row.nextAttemptInMs <= 0) {
         await enqueueRenewal(row, credential);
@@ -191,8 +191,8 @@ export function createAccessTokenReader(options: AccessTokenReaderOptions): Subs
       );
     },
     onChanged(rowId) {
-      // Loaded at once: should PostgreSQL go away next, the former token would be given until its
-      // end.
+      // Reload now. If PostgreSQL fails before the next read, the cache would serve the previous
+      // token until it expires.
       for (const credential of tokens.invalidate(({ row }) => row?.id === rowId)) {
         tokens.reload(credential, loaderOf(credential)).catch(() => undefined);
       }
@@ -241,7 +241,7 @@ function notFound(): AppError {
 function unavailable(): AppError {
   return new AppError(
     'access_token_unavailable',
-    'There is no valid access token at present; its renewal goes on. Try again.',
+    'There is no valid access token now; the worker keeps trying to renew it. Try again.',
   );
 }
 

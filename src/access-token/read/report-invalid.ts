@@ -13,11 +13,10 @@ import { oldEnoughAtMs } from '../row.ts';
 export type ReportResult = 'renewal_brought_forward' | 'ignored';
 
 /**
- * A backend reports that the gateway refused (401) `generation`. The renewal of the present
- * generation is brought forward once; a report about an older one is ignored. A token younger than
- * a sixtieth of its life is renewed when it reaches that age, so a backend that is refused for
- * another reason can't flood the gateway with renewals.
- * Throws `credential_not_found`.
+ * A backend reports that the gateway refused (401) `generation`. The report brings the renewal of
+ * the current generation forward, once; a report about an older one is ignored. A token younger
+ * than a sixtieth of its life is renewed when it reaches that age, so a backend that is refused for
+ * another reason can't flood the gateway with renewals. Throws `credential_not_found`.
  */
 export async function reportInvalidToken(
   { db, door, settings }: BackendDependencies,
@@ -35,7 +34,7 @@ export async function reportInvalidToken(
   if (row.generation !== generation || row.state !== 'fresh') return 'ignored';
   const now = row.read_at.getTime();
   const wantedAt = Math.max(now, oldEnoughAtMs(row, settings.accessToken));
-  // An earlier report has set this very instant, so a generation is reported once.
+  // An earlier report has set the same instant, so a generation is reported once.
   if (row.due_at !== null && row.due_at.getTime() <= wantedAt) return 'ignored';
   const outcome = await door.apply({
     entity: 'access_token',

@@ -42,7 +42,9 @@ export function registerApiKeys(program: Command): void {
     .action(async (name: string) => {
       await runOnDatabase(async (operations) => {
         await revokeApiKey(operations, name, operator);
-        console.log('Revoked; running workers refuse it within 5 seconds.');
+        console.log(
+          'Revoked. Workers refuse it within 6 seconds, or within 10 minutes while PostgreSQL does not answer.',
+        );
       });
     });
 }

@@ -15,12 +15,15 @@ import { readJsonInput } from '../json-input.ts';
 import { operator } from '../operator.ts';
 import { runCommand, withOperations } from '../run-command.ts';
 
-/** `token-worker credentials`: the API keys of all three families. Secrets are never printed. */
+/**
+ * `token-worker credentials`: the gateway credentials of all three families. Secrets are never
+ * printed.
+ */
 export function registerCredentials(program: Command): void {
   const credentials = program
     .command('credentials')
     .description(
-      'API keys of Accept Payments, OPCard and OPCCOUNT; secrets come on standard input',
+      'gateway credentials of Accept Payments, OPCard and OPCCOUNT; secrets come on standard input',
     );
   registerAdd(credentials);
   registerList(credentials);
@@ -127,7 +130,7 @@ function keyCommand(credentials: Command, command: string): Command {
     if (parsed.success) return parsed.data;
     throw new InvalidArgumentError('Use lower-case letters, digits, - and _, at most 63.');
   });
-  const family = new Option('--family <family>', 'kind of API keys').choices(credentialFamilies);
+  const family = new Option('--family <family>', 'kind of credential').choices(credentialFamilies);
   return credentials.command(command).addArgument(name).addOption(family.makeOptionMandatory());
 }
 

@@ -27,7 +27,7 @@ export interface DemoOptions {
   readonly isExiting: boolean;
 }
 
-/** Lifecycles in progress at once. */
+/** Concurrent lifecycles. */
 const concurrency = 50;
 /** Far longer than the slowest scenario, which waits for its deadline. */
 const settleWithinMs = 45_000;

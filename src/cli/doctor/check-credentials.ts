@@ -50,7 +50,10 @@ interface AccountTools {
   readonly config: Config;
 }
 
-/** Calls to the gateway at once, so that many accounts behind a silent gateway end soon. */
+/**
+ * Concurrent gateway calls, so that the checks of many accounts end soon even if the gateway does
+ * not answer.
+ */
 const callsMax = 8;
 
 /**

@@ -2,7 +2,7 @@ import type { Config } from '../../config/config.ts';
 import { checkNotifications } from '../../db/connection/check-notifications.ts';
 import { applicationRole, type Database, findCurrentRole } from '../../db/connection/database.ts';
 import { AppError } from '../../domain/errors.ts';
-import { storeFaultWord } from '../../domain/store-fault.ts';
+import { storeFaultCause } from '../../domain/store-fault.ts';
 import { say } from './say.ts';
 
 /** Reports what the worker's own connections to PostgreSQL find. */
@@ -28,7 +28,7 @@ async function sayNotifications(listenUrl: string, { db }: Database): Promise<vo
     await checkNotifications(listenUrl, db);
     say(true, 'notifications of PostgreSQL arrive');
   } catch (error) {
-    const reason = storeFaultWord(error) ?? 'they did not arrive in time';
+    const reason = storeFaultCause(error) ?? 'they did not arrive in time';
     say(
       false,
       error instanceof AppError

@@ -6,7 +6,7 @@ export function say(isGood: boolean, sentence: string): void {
   if (!isGood) process.exitCode = exitCodes.fault;
 }
 
-/** Prints what an operator should look at. It is no fault, so the exit code stays. */
+/** Prints a note for the operator. It is not a fault, so the exit code stays. */
 export function note(sentence: string): void {
   console.log(`??  ${sentence}`);
 }

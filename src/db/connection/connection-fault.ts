@@ -1,7 +1,7 @@
 import { AppError } from '../../domain/errors.ts';
-import { storeFaultWord } from '../../domain/store-fault.ts';
+import { storeFaultCause } from '../../domain/store-fault.ts';
 
-/** What is wrong and what to change, by SQLSTATE or the word of the cause. */
+/** What is wrong and what to change, by SQLSTATE or cause (`storeFaultCause`). */
 const sentences: Readonly<Record<string, (place: string) => string>> = {
   '3D000': (place) =>
     `The database named in DATABASE_URL does not exist on ${place}: create it or correct the name.`,
@@ -29,9 +29,9 @@ const sentences: Readonly<Record<string, (place: string) => string>> = {
 export function connectionFault(url: string, cause: unknown): AppError {
   if (cause instanceof AppError) return cause;
   const place = hostAndPortOf(url);
-  const word = storeFaultWord(cause);
-  const sentence = word === undefined ? undefined : sentences[word];
-  const named = word === undefined ? '' : ` (${word})`;
+  const reason = storeFaultCause(cause);
+  const sentence = reason === undefined ? undefined : sentences[reason];
+  const named = reason === undefined ? '' : ` (${reason})`;
   return new AppError(
     'database_unavailable',
     sentence?.(place) ??

@@ -32,8 +32,8 @@ export interface DatabaseOptions {
 }
 
 /**
- * Well below the lease of a reply in hand (30 s): a connection that went silent is given up in time
- * for the next try.
+ * Well below the 30 s lease in which a gateway reply must be committed: a silent connection times
+ * out early enough for another try.
  */
 const statementTimeoutDefaultMs = 8_000;
 

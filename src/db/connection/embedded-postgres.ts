@@ -68,7 +68,7 @@ export async function startEmbeddedPostgres(
 
 /**
  * Imports the package on demand, since it is large and production images leave it out. Its exit
- * listeners are removed: they end the process on a signal before our ordered shutdown is done, and
+ * listeners are removed: they end the process on a signal before our graceful shutdown is done, and
  * they replace our exit code by 0.
  */
 async function importEmbeddedServer() {

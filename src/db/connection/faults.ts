@@ -25,7 +25,7 @@ export function isUniqueViolation(error: unknown): boolean {
 }
 
 /** The error for a PostgreSQL that is unavailable or did not answer in time. */
-export function databaseIsAway(cause?: unknown): AppError {
+export function databaseUnavailable(cause?: unknown): AppError {
   return new AppError('database_unavailable', 'PostgreSQL does not answer; try again.', { cause });
 }
 
@@ -33,7 +33,7 @@ export function databaseIsAway(cause?: unknown): AppError {
 export function asAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   return isDatabaseOutage(error)
-    ? databaseIsAway(error)
+    ? databaseUnavailable(error)
     : new AppError(
         'internal',
         "The worker failed; its log has the cause under this request's id.",

@@ -20,8 +20,8 @@ const statementTimeoutDefaultMs = 60_000;
 /**
  * Brings schema `token_lifecycle` up to date, as the owner that the URL logs in as. Each migration
  * commits by itself, so that its locks last no longer than it does, under an advisory lock: any
- * number of processes may call this at once. Throws `database_schema_outdated` with the reason of a
- * failure; the migrations before the one that failed are in place.
+ * number of processes may call this concurrently. Throws `database_schema_outdated` with the reason
+ * of a failure; the migrations before the one that failed are in place.
  */
 export async function migrate(
   databaseUrl: string,
@@ -43,7 +43,7 @@ export async function migrate(
       migrationTableSchema: 'token_lifecycle',
     });
     const applied = await applyPending(migrator);
-    // A database without the partition of this month refuses every change; this run mends it.
+    // A database without the partition of this month refuses every change; this run creates it.
     await sql`select token_lifecycle.ensure_audit_partitions(${auditMonthsAhead})`.execute(db);
     await ensureRoleCanBeSet(db);
     return { applied };

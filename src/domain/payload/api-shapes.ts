@@ -95,7 +95,7 @@ export const timelineEvent = z.object({
     .string()
     .nullable()
     .describe('Source of the evidence, such as `notify` or `query`; null without evidence.'),
-  reason: z.string().nullable().describe('Reason of the change in one word; null without one.'),
+  reason: z.string().nullable().describe('Reason code of the change; null without one.'),
   gatewayCode: z.string().nullable().describe("Gateway's result code; null without one."),
   traceId: z
     .string()
@@ -103,7 +103,7 @@ export const timelineEvent = z.object({
     .describe('`x-request-id` of the request that caused the change; null without one.'),
   detail: z
     .record(z.string(), z.unknown())
-    .describe('Further facts: counts, instants and words, never personal data or secrets.'),
+    .describe('Further facts: counts, instants and codes, never personal data or secrets.'),
 });
 
 /** A page of the audit rows of a tokenization and of the messages about it, oldest first. */

@@ -24,7 +24,9 @@ const url = z
   // The published JSON Schema shows this pattern, but not `protocol`.
   .regex(/^https?:\/\//);
 
-/** The name of a stored credential. The environment's credential is named `default`. */
+/**
+ * The name of a stored credential. Credentials set by environment variables are named `default`.
+ */
 export const credentialName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/);
 
 /**
@@ -196,7 +198,7 @@ export const callbackIdPayload = z.strictObject({ v, callbackId: z.uuid() });
 /** The payload of the worker's own jobs about a delivery. */
 export const deliveryIdPayload = z.strictObject({ v, deliveryId: z.uuid() });
 
-/** Renews an access token; with `generation`, only while that generation is the present one. */
+/** Renews an access token; with `generation`, only while that generation is the current one. */
 export const accessTokenRefreshPayload = payloadVersions({
   v: 1,
   schema: z.strictObject({
@@ -206,7 +208,9 @@ export const accessTokenRefreshPayload = payloadVersions({
       .int()
       .min(0)
       .optional()
-      .describe('Generation to renew. The job does nothing if another one is present.'),
+      .describe(
+        'Generation to renew. The job does nothing if the current generation is a different one.',
+      ),
   }),
 });
 

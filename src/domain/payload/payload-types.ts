@@ -121,7 +121,7 @@ export type AccessTokenRefresh = {
   v?: 1 | undefined;
   /** Name of the stored OPCard credential. */
   credential: string;
-  /** Generation to renew. The job does nothing if another one is present. */
+  /** Generation to renew. The job does nothing if the current generation is a different one. */
   generation?: number | undefined;
 };
 
@@ -241,13 +241,13 @@ export type TimelineEvent = {
   attempt: number | null;
   /** Source of the evidence, such as `notify` or `query`; null without evidence. */
   channel: string | null;
-  /** Reason of the change in one word; null without one. */
+  /** Reason code of the change; null without one. */
   reason: string | null;
   /** Gateway's result code; null without one. */
   gatewayCode: string | null;
   /** `x-request-id` of the request that caused the change; null without one. */
   traceId: string | null;
-  /** Further facts: counts, instants and words, never personal data or secrets. */
+  /** Further facts: counts, instants and codes, never personal data or secrets. */
   detail: Record<string, unknown>;
 };
 

@@ -1,23 +1,23 @@
 import { timingSafeEqual } from 'node:crypto';
 import { createCache, type Loaded } from '../../cache/cache.ts';
-import { databaseIsAway } from '../../db/connection/faults.ts';
+import { databaseUnavailable } from '../../db/connection/faults.ts';
 import { withTimeout } from '../../db/connection/with-timeout.ts';
 import type { ApiScope } from '../../domain/api-key.ts';
 import { apiKeyDigest } from '../../security/api-key.ts';
 
-/** A key that is in force: which backend it names, and what it may do. */
+/** A valid key: which backend it names, and what it may do. */
 export interface KnownKey {
   readonly name: string;
   readonly sha256: string;
   readonly scopes: readonly ApiScope[];
 }
 
-/** Finds the key that a request came with. */
+/** Finds the key of a request. */
 export interface KeyLookup {
   /**
-   * The key, if it is in force; with `isCachedOnly`, one that was added within the last seconds may
-   * be missed. While the database does not answer, the keys that were last read stay in force for
-   * ten minutes, and for any other key it throws the database's fault.
+   * The key, if it is valid; with `isCachedOnly`, one that was added within the last seconds may be
+   * missed. While the database does not answer, the keys that were last read stay valid for ten
+   * minutes, and for any other key it throws the database's fault.
    */
   readonly find: (
     key: string,
@@ -27,21 +27,22 @@ export interface KeyLookup {
   readonly hasAny: () => Promise<boolean>;
 }
 
-/** How old the stored keys in memory may be: a revoked key is refused after this at the latest. */
-export const keysMaxStaleMs = 5_000;
 /**
- * The same while the database does not answer: backends that read tokens then are not turned away.
+ * How old the cached keys may be: while the database answers, a revoked key is refused after this
+ * at the latest.
  */
+export const keysMaxStaleMs = 5_000;
+/** The same while the database does not answer, so that backends can still read access tokens. */
 export const keysMaxStaleOnErrorMs = 600_000;
 /**
- * How long a request waits for the database where the stored keys are in memory, and where they are
+ * How long a request waits for the database while the stored keys are cached, and while they are
  * not.
  */
 const databaseTimeoutMs = 250;
 const firstReadTimeoutMs = 5_000;
 /**
- * How long an unknown key waits for a read of its own: unverified senders cause four reads a second
- * at most.
+ * How long an unknown key waits before the stored keys are read again: unverified senders cause
+ * four reads a second at most.
  */
 const unknownKeyWaitMs = 250;
 
@@ -54,9 +55,9 @@ interface Reading {
 }
 
 /**
- * Looks keys up among those of the environment and the stored ones, which are read again every few
+ * Looks keys up among those in `API_KEYS` and the stored ones, which are read again every few
  * seconds, so that keys are added and revoked without a restart. A digest is compared in constant
- * time with every known one: neither the match nor its place shows in the time.
+ * time with every known one, so the time reveals neither a match nor its position.
  */
 export function createKeyLookup(
   readStored: () => Promise<readonly KnownKey[]>,
@@ -69,14 +70,14 @@ export function createKeyLookup(
 
   /**
    * One read at a time. A read that took too long still holds its connection, so until it ends the
-   * database counts as away: no sender can take more than one connection.
+   * database counts as unavailable: no sender can take more than one connection.
    */
   async function load(): Promise<Loaded<readonly KnownKey[]>> {
     const own = (reading ??= startRead());
-    if (own.isGivenUp) throw databaseIsAway();
+    if (own.isGivenUp) throw databaseUnavailable();
     try {
       return {
-        value: await withTimeout(own.keys, firstReadTimeoutMs, databaseIsAway),
+        value: await withTimeout(own.keys, firstReadTimeoutMs, databaseUnavailable),
         refreshAfterMs: keysMaxStaleMs,
         maxStaleMs: keysMaxStaleMs,
         maxStaleOnErrorMs: keysMaxStaleOnErrorMs,
@@ -100,12 +101,12 @@ export function createKeyLookup(
     while (reading !== undefined) await reading.keys.catch(() => undefined);
   }
 
-  /** A read that begins from now on, shared by all requests that wait for one. */
+  /** Reads the stored keys again after a pause; all requests that wait share one read. */
   async function reread(): Promise<readonly KnownKey[]> {
     rereading ??= (async () => {
       try {
         await new Promise((resolve) => setTimeout(resolve, unknownKeyWaitMs));
-        await withTimeout(untilNoneIsReading(), firstReadTimeoutMs, databaseIsAway);
+        await withTimeout(untilNoneIsReading(), firstReadTimeoutMs, databaseUnavailable);
       } finally {
         rereading = undefined;
       }

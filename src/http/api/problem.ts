@@ -23,7 +23,7 @@ const kinds: Partial<Record<ErrorCode, Kind>> = {
   tokenization_not_found: { status: 404, title: 'There is no such tokenization' },
   dead_letter_not_found: { status: 404, title: 'There is no such dead letter' },
   reference_conflict: { status: 409, title: 'The reference belongs to another request' },
-  state_forbids: { status: 409, title: 'The present state does not allow this' },
+  state_forbids: { status: 409, title: 'The current state does not allow this' },
   stale_version: { status: 409, title: 'Another change came first' },
   body_too_large: { status: 413, title: 'The body is too large' },
   media_type_unsupported: { status: 415, title: 'The body is not JSON' },

@@ -81,7 +81,7 @@ export function registerApi(
     );
   });
   server.addHook('preClose', async () => {
-    // Long polls get the present state before their connections are closed.
+    // Long polls get the current state before their connections are closed.
     waiters.close();
     await untilEmpty(inFlight);
   });
@@ -151,7 +151,7 @@ function answerWithProblems(v1: FastifyInstance, logger: Logger): void {
  */
 function acceptJsonOnly(v1: FastifyInstance): void {
   v1.addHook('onRequest', async ({ headers }) => {
-    // HTTP clients name a form as the type of a POST without a body; there is nothing to refuse.
+    // Some HTTP clients send the content type of a form with a POST without a body.
     if (headers['content-length'] === '0') delete headers['content-type'];
   });
   v1.removeContentTypeParser('text/plain');

@@ -43,7 +43,7 @@ export async function addApiKey(
 
 /**
  * Revokes a stored key; a second call changes nothing. Throws `api_key_not_found`, also for a key
- * of the environment, which ends when its entry leaves `API_KEYS`.
+ * in `API_KEYS`, which stays valid until it is removed there.
  */
 export async function revokeApiKey(
   { db, door }: Dependencies,

@@ -16,7 +16,7 @@ const requestsPerMinuteMax = 600;
 const failedLoginsPerMinuteMax = 10;
 const offText = `The board is off: set CONSOLE_USER and CONSOLE_PASSWORD_HASH ("token-worker keys password" prints a hash).`;
 
-/** The payload keys that the board shows: ids and words, no content. */
+/** The payload keys that the board shows: ids and codes, no content. */
 const shownKeys = new Set([
   'v',
   'tokenizationId',

@@ -4,7 +4,7 @@ import { canTakeCallbacks, type HealthReport } from '../../domain/health.ts';
 /**
  * Registers `/health/live`, which always answers 200, and `/health/ready`, which answers 503 while
  * the process is not ready; with `?for=callbacks` only while it can't take callbacks. The answer
- * names each cause in words of a closed set; it holds no error, address or value.
+ * names each cause by codes of a closed set; it holds no error, address or value.
  */
 export function registerHealth(
   server: FastifyInstance,

@@ -26,9 +26,9 @@ import { confirmJob } from '../../domain/outbox-job.ts';
 export interface Evidence {
   readonly callback: CallbackRow;
   readonly message: CallbackMessage;
-  /** Whether its signature is right. */
+  /** Whether its signature is right, or its per-request URL proves the sender. */
   readonly isSigned: boolean;
-  /** Whether its signature proves the sender and every field that the message says. */
+  /** Whether the sender and every field that the message states are proven. */
   readonly isProven: boolean;
 }
 
@@ -81,7 +81,7 @@ function messageEvidenceOf(
   { keyring, settings }: EvidenceContext,
 ): MessageEvidence {
   const { status, quickpayId, merchantReferenceId: reference, orderReferenceId } = message.fields;
-  // The grammar has refused every word without a meaning.
+  // The grammar has refused every status without a meaning.
   const meaning = statusMeaningOf(status, settings.statusMap);
   return {
     channel: callback.channel,

@@ -2,7 +2,7 @@ import { type MessageEvidence, rankOf } from '../../domain/evidence.ts';
 import { done, type Outcome, snooze } from '../../execution/define-job.ts';
 import type { JobSettings } from '../../execution/dependencies.ts';
 
-/** A browser may arrive before the gateway's own record is visible, but not by more than this. */
+/** The longest time by which a browser may arrive before the gateway's own record is visible. */
 const recordDelayMaxMs = 600_000;
 
 /**

@@ -32,7 +32,7 @@ export async function verifyClaim(
   const decision = decideOnClaim(factsOf(row, askedAt), message, answer);
   const isSettled =
     decision !== undefined && (decision.event !== undefined || !decision.needsQuery);
-  // Where the query schedule is over, the message itself has to wait for a result.
+  // Once the query schedule is over, only the job of this message queries until there is a result.
   if (decision === undefined || (!isSettled && row.reconcile_at === null)) {
     const ageMs = askedAt.getTime() - receivedAt.getTime();
     return answer.says === 'unknown'

@@ -57,9 +57,9 @@ export async function recordAnswer(
 const unreadableForMs = 600_000;
 
 /**
- * An unreadable answer about a request whose reply was lost says neither that it may be sent again
- * nor that a customer has its page. When none has become readable within ten minutes, the merchant
- * is told.
+ * An unreadable answer about a request whose reply was lost says neither that the request may be
+ * sent again nor that a customer has its page. If no answer is readable within ten minutes, the
+ * worker informs the merchant.
  */
 async function recordUnreadableAnswer(
   row: TokenizationRow,

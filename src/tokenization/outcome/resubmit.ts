@@ -57,8 +57,8 @@ export async function recordLostAnswer(
 }
 
 /**
- * Where the gateway has the request, a reply that the worker read and refused would be the same
- * after another creation.
+ * If the gateway has the request and the worker refused its reply, another creation would get the
+ * same reply.
  */
 function isResubmittable(
   row: TokenizationRow,
@@ -94,7 +94,7 @@ async function resubmit(
         : row.abandoned_references,
       lost_answer: null,
       lost_answer_at: null,
-      // The cause was that of the former attempt.
+      // The cause belonged to the previous attempt.
       lost_reply_cause: null,
       reconcile_step: 0,
       reconcile_at_in_ms: leaseMs,

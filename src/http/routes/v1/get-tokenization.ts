@@ -13,7 +13,7 @@ export const getTokenization = apiRoute({
   tag: 'tokenizations',
   summary: 'Get one tokenization',
   description:
-    'With `wait` the answer comes once there is a redirect URL or a final state, or with the present state at the end of the wait.',
+    'With `wait` the answer comes once there is a redirect URL or a final state, or with the current state at the end of the wait.',
   params: tokenizationParameters,
   query: z.strictObject(waitParameters),
   status: 200,

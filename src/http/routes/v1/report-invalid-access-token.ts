@@ -12,7 +12,7 @@ export const reportInvalidAccessToken = apiRoute({
   tag: 'access tokens',
   summary: 'Report that the gateway refused an access token',
   description:
-    'Brings the renewal of the present generation forward, once. A report about an older generation, or during a renewal, is ignored.',
+    'Brings the renewal of the current generation forward, once. A report about an older generation, or during a renewal, is ignored.',
   params: credentialParameters,
   body: invalidAccessTokenBody,
   status: 202,

@@ -4,7 +4,8 @@ import { apiRoute } from '../../api/api-route.ts';
 import { credentialParameters } from '../../api/route-parameters.ts';
 
 /**
- * `POST /v1/opccount-credentials/{credential}/reveal`: the credential, audited under the API key.
+ * `POST /v1/opccount-credentials/{credential}/reveal`: the credential, audited under the caller's
+ * API key.
  */
 export const revealOpccount = apiRoute({
   operationId: 'revealOpccount',
@@ -14,8 +15,8 @@ export const revealOpccount = apiRoute({
   tag: 'credentials',
   summary: 'Reveal an OPCCOUNT credential',
   description:
-    'OPCCOUNT has no tokens: a backend signs each call with the private key. Each reveal adds a version and an audit row that ' +
-    'names the API key. Keep the answer in memory only.',
+    'OPCCOUNT has no tokens: a backend signs each call with the private key. Each reveal increments the version of ' +
+    "the credential and writes an audit row with the name of the caller's API key. Keep the answer in memory only.",
   params: credentialParameters,
   status: 200,
   answer: revealedOpccount,

@@ -3,7 +3,7 @@ import { revealToken as openToken } from '../../../tokenization/token/reveal.ts'
 import { apiRoute } from '../../api/api-route.ts';
 import { tokenizationParameters } from '../../api/route-parameters.ts';
 
-/** `POST /v1/tokenizations/{id}/reveal`: the QuickPay ID, audited under the API key. */
+/** `POST /v1/tokenizations/{id}/reveal`: the QuickPay ID, audited under the caller's API key. */
 export const revealToken = apiRoute({
   operationId: 'revealToken',
   method: 'POST',

@@ -8,7 +8,7 @@ import type { Role } from '../../src/domain/roles.ts';
 export interface WorkerProcess {
   /** Sends SIGKILL: jobs stay unfinished and connections break. */
   readonly kill: () => Promise<void>;
-  /** Sends SIGTERM. Throws when the worker does not stop in order. */
+  /** Sends SIGTERM. Throws when the worker does not shut down cleanly. */
   readonly stop: () => Promise<void>;
 }
 
@@ -49,7 +49,7 @@ export async function startWorkerProcess(
     async stop() {
       child.kill('SIGTERM');
       const [code] = await exited;
-      if (code !== 0) throw new Error(`a worker did not stop in order: ${lines.join('\n')}`);
+      if (code !== 0) throw new Error(`a worker did not shut down cleanly: ${lines.join('\n')}`);
     },
   };
 }

@@ -203,7 +203,7 @@ describe('a read', () => {
       expect(ends).toEqual(['1 stale', '4 load']);
     });
 
-    test('says nothing about other keys', async () => {
+    test('does not change the reads of other keys', async () => {
       const { hang, end, begin, pass, ends } = await openHanging();
       hang();
       begin('a');
@@ -246,7 +246,7 @@ describe('a value', () => {
     expect(await second).toBe('2 load');
   });
 
-  test('that is invalidated is loaded before the next read, and still stands in when the load fails', async () => {
+  test('that is invalidated is reloaded by the next read, and is served stale if that load fails', async () => {
     const { cache, source, read } = openCache();
     await read('a');
     await read('b');

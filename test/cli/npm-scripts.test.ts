@@ -11,7 +11,7 @@ const scripts = [
 
 describe('npm', () => {
   test.for(scripts)(
-    '$args ends in order after a SIGTERM to npm, with exit code 0 and nothing left behind',
+    '$args shuts down gracefully after a SIGTERM to npm, with exit code 0 and no process left',
     async (script, { databaseUrl }) => {
       const { pid, url, ended } = await runNpmScript(script, databaseUrl);
       expect((await fetch(url)).status).toBeLessThan(500);
@@ -21,7 +21,7 @@ describe('npm', () => {
     },
   );
 
-  test('start takes the copies of one signal, from a terminal and from npm, as one request to stop', async ({
+  test('start treats copies of one signal, from a terminal and from npm, as one request to stop', async ({
     databaseUrl,
   }) => {
     const { pid, output, ended } = await runNpmScript(scripts[0], databaseUrl);

@@ -13,7 +13,7 @@ import { runCli } from '../support/harness/run-cli.ts';
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 test.for(['SIGTERM', 'SIGINT'] as const)(
-  'a worker process that receives %s answers its long polls, closes in order and exits with 0',
+  'a worker process that receives %s answers its long polls, shuts down gracefully and exits with 0',
   async (signal, { databaseUrl, onTestFinished }) => {
     const key = generateEncryptionKey('k1').key.reveal();
     const shop = makeKey('shop');

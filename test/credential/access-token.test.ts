@@ -54,7 +54,9 @@ describe('the access token of a credential', () => {
     expect(await harness.renew('cards')).toBe('issued');
   });
 
-  test('is never read from a former application', async ({ openTokenHarness }) => {
+  test('is never one of the application that the credential named before', async ({
+    openTokenHarness,
+  }) => {
     const harness = await openTokenHarness({ appKeys: ['app-1', 'app-2'] });
     await harness.add('cards', 'app-1');
     await harness.renew('cards');

@@ -231,7 +231,7 @@ describe('a concurrent tokenization and change of its credential', () => {
     expect(await stored(harness)).toMatchObject({ state: 'active' });
   });
 
-  test('so does any statement, whatever columns it sets', async ({
+  test('any other statement that removes a credential waits for it too, whatever columns it sets', async ({
     openJobHarness,
     databaseUrl,
   }) => {

@@ -40,9 +40,7 @@ async function start(dependencies: Dependencies, values: Partial<Values>) {
 }
 
 describe('a start', () => {
-  test('stores what the environment names, and nothing else stays', async ({
-    openTokenHarness,
-  }) => {
+  test('stores exactly what the environment variables name', async ({ openTokenHarness }) => {
     const { dependencies } = await openTokenHarness();
     const content = { ...place, secureCode: 'code-0', publicKey: 'p' };
     await addCredential(dependencies, key, 'sandbox', content, testActor);
@@ -58,7 +56,7 @@ describe('a start', () => {
     expect(secrets).toEqual({ secureCode: 'code-1' });
   });
 
-  test('with another environment wins over earlier starts, with one audit row each', async ({
+  test('with other environment variables overrides earlier starts, with one audit row each', async ({
     openTokenHarness,
   }) => {
     const { dependencies } = await openTokenHarness();

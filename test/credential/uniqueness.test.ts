@@ -214,7 +214,7 @@ describe('an application is recognized', () => {
     expect(await addCredential(alone, twin, 'production', app, testActor)).toBe('restored');
   });
 
-  test('by its own access token then: a new secret does not reset it', async ({
+  test('by its own access token after the encryption key was retired: a new secret does not reset the token', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness();

@@ -74,7 +74,7 @@ describe('outbox claim', () => {
     expect((await readOutboxBacklog(db)).rows).toBe(3);
   });
 
-  test('never gives one key to two relays at once, and keeps the order of each key', async ({
+  test('never gives one key to two relays concurrently, and keeps the order of each key', async ({
     database: { db },
   }) => {
     const keys = Array.from({ length: 400 }, (_, n) => (n % 5 === 0 ? null : `k${(n * 7) % 11}`));

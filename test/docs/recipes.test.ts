@@ -107,7 +107,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-test('each recipe in the document says whether the tests run it', () => {
+test('each recipe says that the tests run it, and on what condition', () => {
   expect(recipes.map(({ title }) => title)).toEqual(Object.keys(launches));
   for (const recipe of recipes) {
     expect(recipe.blocks, recipe.title).toHaveLength(1);

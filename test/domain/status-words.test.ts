@@ -5,7 +5,7 @@ import {
   usualStatusMap,
 } from '../../src/domain/status-words.ts';
 
-test('a word that is not listed has no meaning, not even a name that every object has', () => {
+test('an unlisted status has no meaning, nor has an inherited property name such as constructor', () => {
   expect(statusMeaningOf('1', usualStatusMap)).toBe('active');
   for (const word of ['2', '', 'constructor', undefined]) {
     expect(statusMeaningOf(word, usualStatusMap)).toBeUndefined();

@@ -88,7 +88,7 @@ describe('the rate of calls to a host', () => {
     expect(await nextCallInMs(db)).toBeGreaterThan(1_900);
   });
 
-  test('holds up no call where the clock of the database is set back', async ({
+  test('delays no call after the clock of the database is set back', async ({
     database: { db },
   }) => {
     const spacing = { callsPerSecondMax: 1, waitMsMax: 2_000 };
@@ -144,7 +144,7 @@ describe('the calls in flight of a process', () => {
   test.for([
     { wait: 'a slot', reserve: async () => await Promise.resolve(60_000) },
     { wait: 'a reservation that hangs', reserve: async () => await new Promise<never>(() => {}) },
-  ])('wait for $wait no longer than their worker goes on', async ({ reserve }) => {
+  ])('wait for $wait only until their worker stops', async ({ reserve }) => {
     const { acquire } = limiterOf(reserve);
     const stopping = new AbortController();
     const waiting = acquire(host, { signal: stopping.signal });
@@ -152,7 +152,7 @@ describe('the calls in flight of a process', () => {
     expect((await waiting).kind).toBe('permit');
   });
 
-  test('are refused after two seconds while a reservation hangs, and count no longer', async () => {
+  test('are refused after two seconds while a reservation hangs, and then do not count', async () => {
     const answers = Array.from({ length: 3 }, async () => await new Promise<never>(() => {}));
     const { acquire } = limiterOf(async () => await (answers.shift() ?? Promise.resolve(0)));
     const calls = [1, 2, 3].map(async () => await acquire(host, { isUrgent: true }));

@@ -116,7 +116,7 @@ describe('the data of an answer to a query', () => {
     });
   });
 
-  test('that is a text with a token has its access token read', async () => {
+  test('that is a JSON text with an access token is read', async () => {
     const data = JSON.stringify({ access_token: 'a', expires_in: 60 });
     const { client } = await startGatewayClient(answering({ code: '000', data }));
     expect(await client.refreshAccessToken({}, new Secret('r'))).toMatchObject({

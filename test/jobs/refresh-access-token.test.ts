@@ -81,7 +81,7 @@ test('a refresh of unknown outcome is retried once after a second, by a job of i
   }
 });
 
-test('a create follows before the token expires where only refreshes fail', async ({
+test('if only refreshes fail, a create follows before the token expires', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
@@ -172,7 +172,7 @@ test('two jobs that wait for a permit make one call for a credential that is ref
   expect(harness.sandbox.state().calls['oauth-create']).toBe(1);
 });
 
-test('a pair is committed when the database was away as it came, and when the answer of the commit was lost', async ({
+test("a token pair is committed after an outage during its first commit, and after the commit's reply was lost", async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
@@ -186,10 +186,11 @@ test('a pair is committed when the database was away as it came, and when the an
   ];
   for (const [index, { isCommitted, isStopping }] of cases.entries()) {
     await harness.makeDue('cards');
-    let isAway = true;
+    let isUnavailable = true;
     const apply: typeof door.apply = async (request) => {
-      if (request.event !== 'access_token.refreshed' || !isAway) return await door.apply(request);
-      isAway = false;
+      if (request.event !== 'access_token.refreshed' || !isUnavailable)
+        return await door.apply(request);
+      isUnavailable = false;
       if (isStopping) stopping.abort();
       if (isCommitted) await door.apply(request);
       throw new AppError('database_unavailable', 'The database did not answer.');
@@ -207,7 +208,7 @@ test('a pair is committed when the database was away as it came, and when the an
   expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-create': 1, 'oauth-refresh': 3 });
 });
 
-test('a pair that the database refuses to store, for a reason that passes, is stored later', async ({
+test('a token pair that the database refuses for a temporary reason is stored later', async ({
   openTokenHarness,
   databaseUrl,
   door,

@@ -16,7 +16,7 @@ function openLog(intervalMs: number) {
 const oom = new Error("OOM command not allowed when used memory > 'maxmemory'. script: 12ab");
 const readOnly = new Error('-READONLY You can not write against a read only replica.');
 
-test('a fault of a store is logged once per interval, message and cause, with its word', () => {
+test('a fault of a store is logged once per interval, message and cause, with its reason code', () => {
   const { lines, logger } = openLog(60_000);
   for (let count = 0; count < 1_000; count += 1) {
     logger.warn({ queue: `q${count % 7}`, error: oom }, 'a queue connection failed');

@@ -58,7 +58,7 @@ describe('a cluster', () => {
     expect(sizes.filter((size) => size > 0).length).toBeGreaterThan(1);
   });
 
-  test('what the URLs say about it is compared with what the server is', async () => {
+  test('the URLs must fit what the server reports about itself', async () => {
     const [node] = await startRedisCluster(1);
     const url = node?.url ?? '';
     expect(await faultOf({ urls: [`${url}/3`] })).toContain(
@@ -125,7 +125,7 @@ describe('Sentinels', () => {
   });
 });
 
-describe('a Redis that refuses the worker is reported in its own words', () => {
+describe('a Redis that refuses the worker is reported with its error code', () => {
   test('NOAUTH, WRONGPASS and NOPERM', async () => {
     const { admin, port } = await startRedisServer([], 'hunter2');
     await admin.call(

@@ -136,7 +136,7 @@ describe.for(backends)('the relay, with queues on %s', (kind) => {
       await client.query('begin');
       const before = await enqueue('tokenization.request', plantedRequest());
       const good = plantedRequest();
-      await enqueue('tokenization.request', { ...good, credential: 'nobody' }, 'k');
+      await enqueue('tokenization.request', { ...good, credential: 'no-such-name' }, 'k');
       await enqueue('tokenization.request', { ...good, returnUrl: 'https://evil.example/' }, 'k');
       await enqueue('tokenization.request', { ...good, returnUrl: 'https://[canary' }, 'k');
       await enqueue('tokenization.request', { ...plantedRequest('same'), voucher_info: 'other' });
@@ -174,7 +174,7 @@ describe.for(backends)('the relay, with queues on %s', (kind) => {
       const letter = letters.find(({ code }) => code === 'credential_not_found');
       await withClient(databaseUrl, async (owner) => {
         await owner.query(
-          `update token_lifecycle.credential set name = 'nobody' where family = 'accept_payments'`,
+          `update token_lifecycle.credential set name = 'no-such-name' where family = 'accept_payments'`,
         );
       });
       await redriveJob(worker.app.operations, letter?.id ?? '', { actor: testActor });

@@ -3,7 +3,7 @@ import { eventually } from '../support/eventually.ts';
 import { openShop } from '../support/harness/shop.ts';
 import { test } from '../support/harness/worker-test.ts';
 
-test('all workers together keep GATEWAY_CALLS_PER_SECOND_MAX, and no request is lost to it', async ({
+test('all workers together keep GATEWAY_CALLS_PER_SECOND_MAX, and lose no request to it', async ({
   startWorker,
 }) => {
   const calls: number[] = [];

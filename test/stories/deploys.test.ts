@@ -62,7 +62,7 @@ test(
 /** Requests that wait for the gateway at any time. */
 const inFlight = 16;
 
-/** A backend that keeps requests in flight, and waits while the database is away. */
+/** A backend that keeps requests in flight, and waits while the database is unavailable. */
 async function feed(backend: App['operations'], worker: TestWorker): Promise<void> {
   for (let index = 0; index < requests; index += 1) {
     await untilCreations(worker, index - inFlight);
@@ -96,7 +96,7 @@ async function replace(worker: TestWorker, current: App): Promise<App> {
   return next;
 }
 
-/** The database is away while the gateway answers the creations that are on their way. */
+/** The database is unavailable while the gateway answers the creations in flight. */
 async function interruptDatabase({ sandbox }: TestWorker, databaseUrl: string): Promise<void> {
   sandbox.setFaults({ latencyMs: 5 * latencyMs });
   const before = sandbox.state().calls.create;

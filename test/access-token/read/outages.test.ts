@@ -213,7 +213,7 @@ async function withClock(harness: TokenHarness, db = harness.dependencies.db) {
   return { clock, reader, read, renew };
 }
 
-test('a cached token ends when it expires, even if PostgreSQL was slow to answer', async ({
+test('a cached token is not returned after it expires, even if PostgreSQL was slow to answer', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();
@@ -245,7 +245,7 @@ test('a token that expires while PostgreSQL is answering is loaded again', async
   await reader.close();
 });
 
-test('a token is gone for good once PostgreSQL says so, even if an older query is answered later', async ({
+test('a removed token is not cached again when an older query is answered later', async ({
   openTokenHarness,
 }) => {
   const harness = await openTokenHarness();

@@ -167,7 +167,7 @@ describe('the read audit', () => {
   );
 
   withDatabase(
-    'reports reads as lost when the database is still away at close',
+    'reports reads as lost when the database is still unavailable at close',
     async ({ databaseUrl }) => {
       const { reports, onUnrecorded } = keepReports();
       const audit = createAccessTokenReadAudit({

@@ -41,30 +41,30 @@ describe.each(backends)('with queues on %s', (backend) => {
     databaseUrl,
     skip,
   }) => {
-    const [present, added] = [names('present', 5), names('added', 300)];
+    const [existing, added] = [names('existing', 5), names('added', 300)];
     const worker = await startTestWorker({
       databaseUrl,
       backend,
       env: { SCAN_INTERVAL_MS: '500', OAUTH_CALLS_PER_SECOND_MAX: '10' },
-      sandbox: { opcardApps: [...present, ...added].map((appKey) => ({ appKey, appSecret })) },
+      sandbox: { opcardApps: [...existing, ...added].map((appKey) => ({ appKey, appSecret })) },
     });
     if (worker === undefined) return skip(`no ${backend}`);
     try {
-      await store(worker, present);
+      await store(worker, existing);
       await eventually(
-        'the present tokens',
-        async () => (await countHolders(worker, present, 1)) === present.length,
+        'the existing tokens',
+        async () => (await countHolders(worker, existing, 1)) === existing.length,
       );
       await store(worker, added);
       await sql`update access_token t set due_at = now(), issued_at = now() - interval '59 minutes',
         expires_at = now() + interval '30 seconds'
-        from credential c where c.id = t.credential_id and c.name = any(${present})`.execute(
+        from credential c where c.id = t.credential_id and c.name = any(${existing})`.execute(
         worker.app.operations.db,
       );
       const before = await countHolders(worker, added, 1);
       await eventually(
-        'the present tokens are renewed',
-        async () => (await countHolders(worker, present, 2)) === present.length,
+        'the existing tokens are renewed',
+        async () => (await countHolders(worker, existing, 2)) === existing.length,
         30_000,
       );
       // Two intervals of jobs are before them, and one interval until the next scan.
@@ -78,7 +78,7 @@ describe.each(backends)('with queues on %s', (backend) => {
     databaseUrl,
     skip,
   }) => {
-    const [present, added] = [names('present', 1), names('added', 200)];
+    const [existing, added] = [names('existing', 1), names('added', 200)];
     const worker = await startTestWorker({
       databaseUrl,
       backend,
@@ -88,16 +88,16 @@ describe.each(backends)('with queues on %s', (backend) => {
         OAUTH_CALLS_PER_SECOND_MAX: '20',
       },
       sandbox: {
-        opcardApps: [...present, ...added].map((appKey) => ({ appKey, appSecret })),
+        opcardApps: [...existing, ...added].map((appKey) => ({ appKey, appSecret })),
         faults: { latencyMs: 800 },
       },
     });
     if (worker === undefined) return skip(`no ${backend}`);
     try {
-      await store(worker, present);
+      await store(worker, existing);
       await eventually(
-        'the present token',
-        async () => (await countHolders(worker, present, 1)) === 1,
+        'the existing token',
+        async () => (await countHolders(worker, existing, 1)) === 1,
       );
       await store(worker, added);
       const calls = (): number => worker.sandbox.state().calls['oauth-create'];
@@ -105,14 +105,14 @@ describe.each(backends)('with queues on %s', (backend) => {
       const { operations } = worker.app;
       await sql`update access_token t set due_at = now(), issued_at = now() - interval '1 hour',
         expires_at = now() - interval '1 second'
-        from credential c where c.id = t.credential_id and c.name = any(${present})`.execute(
+        from credential c where c.id = t.credential_id and c.name = any(${existing})`.execute(
         operations.db,
       );
       // Two calls in flight besides the urgent one, 800 ms each: the others need more than a
       // minute.
       const reader = createAccessTokenReader({ ...operations, isSubscribed: () => false });
       const actor = { type: 'backend', id: 'shop' } as const;
-      expect(await reader.read('present-0', actor)).toMatchObject({ generation: 2 });
+      expect(await reader.read('existing-0', actor)).toMatchObject({ generation: 2 });
       await reader.close();
       expect(await countHolders(worker, added, 1)).toBeLessThan(100);
     } finally {

@@ -93,7 +93,7 @@ describe('while a renewal is under way', () => {
 });
 
 describe('a permit for a call', () => {
-  test('that is refused leaves a due token to the scan, and delays the job of any other', async ({
+  test('that is refused leaves a due token to the next scan, and delays the job of any other token', async ({
     openTokenHarness,
   }) => {
     const harness = await openTokenHarness();
@@ -212,7 +212,7 @@ describe('a worker without the encryption key', () => {
     expect(harness.sandbox.state().calls).toMatchObject({ 'oauth-create': 2, 'oauth-refresh': 0 });
   });
 
-  test('delays a job that no scan would bring', async ({ openTokenHarness }) => {
+  test('delays a job that no scan would enqueue', async ({ openTokenHarness }) => {
     const harness = await openTokenHarness();
     await harness.add('cards', 'app-1');
     await harness.renew('cards');

@@ -24,7 +24,7 @@ test.for([
   { overtaker: 'renewed the token', isRenewed: true },
   { overtaker: 'failed', isRenewed: false },
 ])(
-  'a pair that comes after its lease was lost to a worker that $overtaker is recorded and dropped, and the next renewal asks again',
+  'a pair that comes after its lease was lost to a worker that $overtaker is recorded and dropped, and the next renewal calls the gateway again',
   async ({ isRenewed }, { openTokenHarness }) => {
     const harness = await openTokenHarness();
     const { gateway } = harness;

@@ -10,7 +10,7 @@ import { appSecret, dyingDoor, test } from '../../support/harness/token-harness.
 const cards = { name: 'cards', family: 'opcard' } as const;
 const shop = { type: 'backend', id: 'shop' } as const;
 
-test('the access token of one environment is neither read nor renewed in the other, also where both know the app key by one digest', async ({
+test('the access token of one environment is neither read nor renewed in the other, even if the app key has the same digest in both', async ({
   openTokenHarness,
 }) => {
   const other = await startSandbox({ opcardApps: [{ appKey: 'app-1', appSecret }] });

@@ -32,7 +32,7 @@ interface Combination {
   readonly unknown: Switches;
   readonly refresh: string;
   readonly create: string;
-  /** Whether the present token expires while the gateway fails. */
+  /** Whether the current token expires while the gateway fails. */
   readonly runsOut: boolean;
 }
 
@@ -49,7 +49,7 @@ const combinations: readonly Combination[] = product(unknowns)
 
 const concurrency = 12;
 
-test('in every combination of unknown protocol rules and faults, a valid token is kept, and a new one comes as soon as the gateway gives one', async ({
+test('in every combination of unknown protocol rules and faults, a valid token is kept, and replaced as soon as the gateway issues a new one', async ({
   openTokenHarness,
 }) => {
   expect(combinations.length).toBe(16 * (1 + 5 * 4) * 2);

@@ -34,7 +34,7 @@ describe('an outage', () => {
   });
 });
 
-test('a commit outlasts a network that drops packets for a moment', async ({ databaseUrl }) => {
+test('a commit survives a network that drops packets for a moment', async ({ databaseUrl }) => {
   const proxy = await openPostgresProxy(databaseUrl);
   const statementTimeoutMs = 200;
   const database = await openDatabase({ url: proxy.url, poolSizeMax: 1, statementTimeoutMs });

@@ -111,7 +111,9 @@ test('a connection that is never idle is replaced when it has reached its age', 
   await eventually('another connection', async () => (await processId(database)) !== first);
 });
 
-test('a login that has no connection left is told so', async ({ databaseUrl }) => {
+test('a login that has used up its connections gets an error that says so', async ({
+  databaseUrl,
+}) => {
   const login = await createLogin(databaseUrl, 'connection limit 1');
   await onServer(login.href, async () => {
     await expect(openDatabase({ url: login.href, poolSizeMax: 1 })).rejects.toMatchObject({

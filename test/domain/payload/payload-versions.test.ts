@@ -58,7 +58,7 @@ async function run(job: AnyJob, payload: unknown) {
 }
 
 describe('payload version', () => {
-  test.each(fixtures)('1 of $job is accepted by the present job', ({ job, payload }) => {
+  test.each(fixtures)('1 of $job is accepted by the current job', ({ job, payload }) => {
     expect(findJob(job)?.parse(payload)).toMatchObject({ success: true });
   });
 

@@ -55,7 +55,7 @@ describe('key lookup', () => {
     expect(await findAuditBreaks(database.db)).toEqual([]);
   });
 
-  test('reads the stored keys once for all unknown keys that wait', async () => {
+  test('lets unknown keys that wait share one re-read of the stored keys', async () => {
     const reads = { count: 0 };
     const lookup = createKeyLookup(async () => {
       reads.count += 1;
@@ -69,7 +69,7 @@ describe('key lookup', () => {
     expect(reads.count).toBe(2);
   });
 
-  test('has one read of its own under way while the database hangs, however many unknown keys come', async () => {
+  test('makes one read at a time while the database hangs, however many unknown keys come', async () => {
     vi.useFakeTimers();
     const reads = { count: 0, underWay: 0, max: 0 };
     const lookup = createKeyLookup(
@@ -161,7 +161,7 @@ describe('key lookup', () => {
     expect(performance.now() - startedAt).toBeLessThan(3_000);
   });
 
-  test('refuses a key that was revoked after the database hung, once the database is well', async () => {
+  test('refuses a key that was revoked after the database hung, once the database answers again', async () => {
     vi.useFakeTimers();
     const stored = makeKey('stored');
     const sha256 = stored.entry.split(':')[1] ?? '';

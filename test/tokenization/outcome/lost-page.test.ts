@@ -49,7 +49,7 @@ describe('a request whose page was lost with the reply', () => {
     },
   );
 
-  test('is activated by its first reference, should that succeed after all', async ({
+  test('is activated by its first reference if that succeeds after all', async ({
     openJobHarness,
   }) => {
     const harness = await openJobHarness();
@@ -195,7 +195,7 @@ describe('a request whose page was lost with the reply', () => {
   });
 
   test.for(['timeout', 'http_5xx', 'rate_limited'] as const)(
-    'is not reported while queries bring no answer at all, since the page may still be had later: %s',
+    'is not reported while queries get no answer, since the page may still be recovered: %s',
     async (cause, { openJobHarness }) => {
       const harness = await openJobHarness({
         faults: lostReply,
@@ -284,7 +284,7 @@ describe('a request whose page was lost with the reply', () => {
     expect((await harness.row(id)).abandoned_references).toEqual([first]);
   });
 
-  test('is still found lost after a signed push said that it is pending', async ({
+  test('is still treated as lost after a signed push said that it is pending', async ({
     openJobHarness,
   }) => {
     const harness = await openJobHarness();

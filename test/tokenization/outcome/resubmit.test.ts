@@ -165,7 +165,7 @@ describe('a lost request', () => {
     expect((await harness.row(id)).version).toBe(version);
   });
 
-  test('that was left to an operator is queried again only when one asks for it', async ({
+  test('that was left to an operator is queried again only when an operator asks for it', async ({
     openJobHarness,
   }) => {
     const hidden = new Set<string>();

@@ -101,7 +101,7 @@ function isBroken(report: SoakReport, { phases }: Plan): boolean {
   );
 }
 
-/** The spread of renewals, by the audit trail: calls per second and calls in progress at once. */
+/** The spread of renewals, by the audit trail: calls per second and concurrent calls. */
 async function measureSpread(databaseUrl: string): Promise<Record<string, unknown>> {
   return await withClient(databaseUrl, async (client) => {
     const { rows } = await client.query<Record<string, unknown>>(`

@@ -11,7 +11,7 @@ const meanings = {
     'the gateway refuses the app key and secret, so there is no new access token: correct them with "credentials rotate"',
   none: 'there is no access token: is a process with the role "worker" up, and does the gateway answer?',
   run_out:
-    'the access token has run out: is a process with the role "worker" up, and does the gateway answer?',
+    'the access token has expired: is a process with the role "worker" up, and does the gateway answer?',
 } as const;
 
 /**

@@ -50,7 +50,7 @@ export const gatewayVariables = {
   notFoundCodes: variable(
     'GATEWAY_NOT_FOUND_CODES',
     list.default([]),
-    'codes by which a query says that it knows nothing; without it, every code but success',
+    'codes by which a query reports no result; by default, every code but success',
   ),
   statusMap: variable(
     'GATEWAY_STATUS_MAP',

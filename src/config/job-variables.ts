@@ -95,12 +95,12 @@ export const jobVariables = {
   refusedCallbackMaxAgeMs: variable(
     'CALLBACK_REFUSED_MAX_AGE_MS',
     maxAgeMs.prefault('604800000'),
-    'how long messages that are unreadable or name an unknown account are kept; an update within this time can still read the former',
+    'how long messages that are unreadable or name an unknown account are kept; an update within this time may read the unreadable ones',
   ),
   unbelievedCallbackMaxAgeMs: variable(
     'CALLBACK_UNBELIEVED_MAX_AGE_MS',
     maxAgeMs.prefault('259200000'),
-    'how long messages that were rejected, abandoned or changed nothing are kept after that, unless their signature proves them',
+    'how long messages that were rejected, abandoned or changed nothing are kept after that, unless they are proven',
   ),
   messages: {
     formats: variable(

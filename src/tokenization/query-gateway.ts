@@ -118,6 +118,6 @@ function warnOfUnreadableExpiry(
   if (expiryTime === undefined || expiresAtOf(expiryTime, settings) !== undefined) return;
   logger.warn(
     { tokenizationId, shape: shapeOf(expiryTime) },
-    'the expiryTime of a token cannot be read, so the worker does not know when it ends',
+    'the expiryTime of a token cannot be read, so the worker does not know when the token expires',
   );
 }

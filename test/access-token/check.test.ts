@@ -11,7 +11,7 @@ import { eventually } from '../support/eventually.ts';
 import { runTokenScan } from '../support/harness/scan-tokens.ts';
 import { test, type TokenHarness } from '../support/harness/token-harness.ts';
 
-/** Lets only so much of the token's life be left, of 100 minutes. */
+/** Sets how much of the token's life of 100 minutes is left. */
 async function leave(
   { dependencies, row }: TokenHarness,
   percent: number,

@@ -24,7 +24,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     'webhooks',
     'db',
   ],
-  // The operations, one room a noun.
+  // The operations, one folder for each noun.
   account: ['domain', 'security', 'gateway', 'db', 'execution'],
   delivery: ['domain', 'security', 'db', 'execution'],
   'dead-letter': ['domain', 'security', 'db', 'execution'],
@@ -186,7 +186,7 @@ export const onlyPackages: Readonly<Record<string, readonly string[]>> = {
 const doors: Readonly<Record<string, string>> = { migrations: 'db/connection/migrations.ts' };
 
 /**
- * Words that only some folders may use: the environment, and in the pure middle the clock and
+ * Words that only some folders may use: the environment, and outside the pure folders the clock and
  * randomness.
  */
 const forbiddenWords: readonly {

@@ -71,7 +71,7 @@ describe('an orphan, a message without a tokenization', () => {
   );
 
   harnessTest(
-    'is judged again when its request was being written while it was parked',
+    'is judged again if the transaction of its request was open while it was stored',
     async ({ openJobHarness, databaseUrl }) => {
       const harness = await openJobHarness();
       const id = await harness.storeMessage('redirect', {

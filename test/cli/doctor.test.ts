@@ -61,7 +61,7 @@ describe('doctor', () => {
       expect.stringMatching(
         /^!! {2}"new-1", "new-2", "new-3", "new-4", "new-5" and 1 more: there is no access token/,
       ),
-      expect.stringMatching(/^!! {2}"cards": the access token has run out/),
+      expect.stringMatching(/^!! {2}"cards": the access token has expired/),
       expect.stringMatching(/^!! {2}"refused": the gateway refuses the app key and secret/),
     ]);
     expect(bad.output).not.toContain('hunter2');

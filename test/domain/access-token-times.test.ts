@@ -48,7 +48,7 @@ test.for([
   { of: 'a margin of a quarter', ttlMs: 4 * minute, skewMs: minute, dueFraction: 0.75 },
   { of: 'a margin that leaves a second', ttlMs: minute, skewMs: 59 * second, dueFraction: 0.95 },
 ])(
-  'a token is due before a tenth of it is left, however jitter falls, with $of',
+  'a token is due before only a tenth of its life is left, whatever the jitter, with $of',
   ({ ttlMs, skewMs, dueFraction }) => {
     const life = { ttlMs, skewMs, dueFraction };
     const leftMs = [0, 0.5, 0.999].map((random) => {

@@ -8,7 +8,7 @@ import { test } from '../support/harness/fixtures.ts';
 const host = 'one.example';
 const dayMs = 24 * 60 * 60_000;
 
-/** The next free slot of the host, in milliseconds from the present, on the database's clock. */
+/** The next free slot of the host, in milliseconds from now, on the database's clock. */
 async function nextCallInMs(db: Db): Promise<number> {
   const { rows } = await sql<{ ms: number }>`
     select (extract(epoch from next_call_at - clock_timestamp()) * 1000)::double precision as ms

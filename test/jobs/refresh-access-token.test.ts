@@ -19,7 +19,7 @@ async function times({ row }: TokenHarness, name = 'cards') {
   };
 }
 
-/** Has a token that was issued so many minutes ago. */
+/** Gives the harness a token that was issued so many minutes ago. */
 async function holdToken(harness: TokenHarness, ageMinutes: number, name = 'cards'): Promise<void> {
   await harness.add(name, 'app-1');
   await harness.renew(name);
@@ -105,7 +105,7 @@ test.for([
   { what: 'is refused', rate: 0, faults: { createRejectRate: 1 } },
   { what: 'fails', rate: 1, faults: { faultEndpoints: ['oauth-create'] as const } },
 ])(
-  'a valid refresh token is used where the create in the last tenth $what',
+  'a valid refresh token is used if the create in the last tenth of the life $what',
   async ({ rate, faults }, { openTokenHarness }) => {
     const harness = await openTokenHarness();
     await holdToken(harness, 46);

@@ -39,7 +39,7 @@ export function registerCredentials(program: Command): void {
       });
     });
   keyCommand(credentials, 'release')
-    .description('manage a credential by command that the environment no longer names')
+    .description('manage by command a credential that environment variables no longer name')
     .action(async (name: string, { family }: KeyOptions) => {
       await runCommand(async () => {
         await withOperations(async (operations) => {

@@ -39,10 +39,7 @@ export function registerDoctor(program: Command): void {
 
 function sayOutage({ jobs }: Config): void {
   const minutes = (outageSurvivedMs(jobs.accessToken) / 60_000).toFixed(1);
-  say(
-    true,
-    `access tokens outlast an outage of the gateway of ${minutes} minutes, whenever it begins`,
-  );
+  say(true, `access tokens survive a gateway outage of ${minutes} minutes, whenever it begins`);
 }
 
 async function noteWaitingWork(db: Db): Promise<void> {

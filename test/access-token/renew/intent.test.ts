@@ -110,7 +110,7 @@ describe('a permit for a call', () => {
     expect((await runTokenScan(harness)).map(({ payload }) => payload)).toEqual([
       { v: 1, credential: 'cards', generation: 1 },
     ]);
-    // A backend enqueues a renewal that is not due: no scan would bring it.
+    // A backend enqueues a renewal that is not due: no scan would enqueue it.
     await harness.renew('cards');
     await harness.pass('cards', 2 * minuteMs);
     expect(await runWithoutPermit()).toEqual({

@@ -27,7 +27,7 @@ export async function runJob(
   );
 }
 
-/** The result word of an outcome, or `cancel` and its code. */
+/** The result of an outcome, which is a reason code, or `cancel` and its code. */
 export function wordOf(outcome: Outcome): string {
   return outcome.kind === 'cancel' ? `cancel ${outcome.code}` : outcome.result;
 }

@@ -139,7 +139,7 @@ describe('the expiry of an active token', () => {
   );
 
   harnessTest(
-    'without an answer a token expires one day after its expiry, not before',
+    'without an answer a token is marked expired one day after its expiry, not before',
     async ({ openJobHarness }) => {
       const { open, confirm, makeDue, row, alter, sandbox } = await openJobHarness();
       const { id } = await open('sandbox:direct');

@@ -11,7 +11,8 @@ export const revealToken = apiRoute({
   scope: 'reveal',
   tag: 'tokenizations',
   summary: 'Reveal a QuickPay ID',
-  description: 'Each reveal adds a version and an audit row that names the API key.',
+  description:
+    "Each reveal increments the tokenization's version and writes an audit row with the name of the caller's API key.",
   params: tokenizationParameters,
   status: 200,
   answer: revealedToken,

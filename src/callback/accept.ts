@@ -1,5 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { countCallbackAgain, hasRoomForUnreadable } from '../db/callbacks.ts';
+import {
+  countCallbackAgain,
+  hasRoomForUnreadable,
+  makeRoomForUnreadable,
+} from '../db/callbacks.ts';
 import { findCredentialByAccount } from '../db/credentials.ts';
 import { insertOutboxJobs } from '../db/outbox.ts';
 import type { CallbackRow } from '../db/rows.ts';
@@ -10,6 +14,7 @@ import { conformingField, semanticKey } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, readMessage } from '../gateway/callback-message.ts';
 import type { BackendDependencies } from '../execution/dependencies.ts';
 import { judgeJob } from '../domain/outbox-job.ts';
+import { networkOfSender } from '../security/addresses.ts';
 import { envelopeColumns } from './envelope.ts';
 import { findTokenizationsNamedIn } from './named-tokenizations.ts';
 import { repeatedArrivalJob } from './repeated-arrival.ts';
@@ -64,9 +69,10 @@ interface Assessment {
  * Commits one inbound message, sealed, with its audit row and the job that judges it. The function
  * needs PostgreSQL only. The listener acknowledges a message once it is stored, before any verdict.
  *
- * An unreadable message is stored in full, so that a later release can judge it, as long as few of
- * its kind are stored; it is judged if it names a tokenization. Of a message about an unknown
- * account only a digest and an excerpt are stored, so that unverified senders cannot fill the disk.
+ * An unreadable message is stored in full, so that a later release can judge it; it is judged if it
+ * names a tokenization. Unverified senders cannot fill the disk: there are places for so many
+ * unreadable messages only, and of a message about an unknown account only a digest and an excerpt
+ * are stored.
  */
 export async function acceptCallback(
   dependencies: BackendDependencies,
@@ -95,7 +101,7 @@ export async function acceptCallback(
         dependencies.keyring,
         id,
         inbound,
-        await isKeptWhole(dependencies, assessment),
+        await makeRoomFor(dependencies, inbound, assessment),
       ),
     },
     audit: {
@@ -143,12 +149,19 @@ async function assess(
   return { message: read.message, refusal, namedId: undefined };
 }
 
-async function isKeptWhole(
-  { db }: BackendDependencies,
+/** Whether a message may be stored in full; another one may be deleted to make room for it. */
+async function makeRoomFor(
+  { db, settings }: BackendDependencies,
+  { channel, addressedTo }: InboundMessage,
   { message, refusal, namedId }: Assessment,
 ): Promise<boolean> {
   if (message !== undefined) return refusal === undefined;
-  return await hasRoomForUnreadable(db, namedId);
+  // Only the gateway knows the URL for pushes of a request.
+  const isProven = channel === 'notify' && addressedTo !== undefined;
+  if (isProven && settings.notifyAddressProves === true) return true;
+  if (namedId !== undefined) return await hasRoomForUnreadable(db, namedId);
+  await makeRoomForUnreadable(db);
+  return true;
 }
 
 function newCallbackColumns(
@@ -169,7 +182,9 @@ function newCallbackColumns(
     tokenization_id: namedId ?? null,
     is_addressed: inbound.addressedTo !== undefined,
     source_index:
-      inbound.sourceIp === undefined ? null : keyring.blindIndex('source_ip', inbound.sourceIp),
+      inbound.sourceIp === undefined
+        ? null
+        : keyring.blindIndex('source_ip', networkOfSender(inbound.sourceIp)),
     reason: message === undefined ? 'unreadable' : (refusal ?? null),
     received_at_in_ms: -ageMsOf(inbound, settings.refusedCallbackMaxAgeMs),
     last_seen_at_in_ms: 0,

@@ -32,23 +32,48 @@ export async function countCallbackAgain(
 const unreadablePerTokenizationMax = 20;
 const unreadableOthersMax = 1_000;
 
-/**
- * Whether one more unreadable message may be stored in full. At most 20 may about the tokenization
- * that they name, and at most 1,000 that name none.
- */
-export async function hasRoomForUnreadable(
-  db: Db,
-  tokenizationId: string | undefined,
-): Promise<boolean> {
-  const rowsMax = tokenizationId === undefined ? unreadableOthersMax : unreadablePerTokenizationMax;
+/** How many messages beyond `unreadableOthersMax` one call of `makeRoomForUnreadable` removes. */
+const removedAtOnceMax = 100;
+
+/** Whether one more unreadable message about this tokenization may be stored in full. */
+export async function hasRoomForUnreadable(db: Db, tokenizationId: string): Promise<boolean> {
   const { rows } = await sql<{ count: number }>`
     select count(*)::integer as count from (
       select from callback
-      where reason = 'unreadable' and body_bytes > 256
-        and tokenization_id is not distinct from ${tokenizationId ?? null}::uuid
-      limit ${rowsMax}
+      where reason = 'unreadable' and body_bytes > 256 and tokenization_id = ${tokenizationId}
+      limit ${unreadablePerTokenizationMax}
     ) kept`.execute(db);
-  return (rows[0]?.count ?? 0) < rowsMax;
+  return (rows[0]?.count ?? 0) < unreadablePerTokenizationMax;
+}
+
+/**
+ * Makes room for one more unreadable message that names no tokenization: where 1,000 are stored,
+ * it deletes the oldest message of the sender who has the most. A sender who floods the inbox thus
+ * displaces its own messages and not one of the gateway. Their audit rows stay.
+ */
+export async function makeRoomForUnreadable(db: Db): Promise<void> {
+  // Rows that a concurrent call deletes are skipped, so that no call waits for another.
+  await sql`
+    with stored as (
+      select id, source_index, received_at from callback
+      where reason = 'unreadable' and body_bytes > 256 and tokenization_id is null
+        and state = 'rejected' and version = 1
+      limit ${unreadableOthersMax + removedAtOnceMax}
+    ),
+    counted as (
+      select id, received_at, count(*) over (partition by source_index) as of_sender from stored
+    ),
+    ranked as (
+      select id, row_number() over (order by of_sender desc, received_at) as rank from counted
+    ),
+    removed as materialized (
+      select id from callback
+      where id = any (array(
+        select id from ranked where rank <= (select count(*) from stored) - ${unreadableOthersMax - 1}
+      ))
+      for update skip locked
+    )
+    delete from callback where id in (select id from removed)`.execute(db);
 }
 
 /** A callback that is due to be judged. */

@@ -24,7 +24,7 @@ export type BackendSettings = Pick<
   | 'reconcileScheduleMs'
   | 'refusedCallbackMaxAgeMs'
 > &
-  Partial<Pick<JobSettings, 'messages'>> & {
+  Partial<Pick<JobSettings, 'messages' | 'notifyAddressProves'>> & {
     readonly accessToken: Pick<AccessTokenLife, 'ttlMs'>;
   };
 

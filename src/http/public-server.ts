@@ -7,7 +7,12 @@ import {
 } from 'fastify';
 import type { Channel } from '../domain/callback.ts';
 import type { Logger } from '../observability/logger.ts';
-import { type AddressRange, bareAddress, isInRanges } from '../security/addresses.ts';
+import {
+  type AddressRange,
+  bareAddress,
+  ipv6SenderBits,
+  isInRanges,
+} from '../security/addresses.ts';
 import { envelopeOf, type ReceivedEnvelope } from './callback-envelope.ts';
 import { routedUrl } from './callback-url.ts';
 import { listenOn } from './listen.ts';
@@ -47,10 +52,6 @@ const headerBytesMax = 64 * 1_024;
 const retryAfterSeconds = '5';
 const idleSweepMs = 50;
 const rawBytes = 'application/octet-stream';
-/**
- * The network size that the rate limit counts as one IPv6 sender: a subscriber gets a whole /64.
- */
-const ipv6Subnet = 64;
 
 const answerHeaders = {
   'cache-control': 'no-store',
@@ -102,7 +103,7 @@ export function createPublicServer(
   if (options.trustProxy) server.addHook('onRequest', async ({ raw }) => stripForwardedPorts(raw));
   void server.register(rateLimit, {
     max: options.requestsPerMinuteMax,
-    ipv6Subnet,
+    ipv6Subnet: ipv6SenderBits,
     timeWindow: '1 minute',
     errorResponseBuilder: (_request, context) => ({ statusCode: context.statusCode }),
   });

@@ -1,13 +1,15 @@
+import { sql } from 'kysely';
 import { describe, expect } from 'vitest';
-import { acceptCallback } from '../../src/callback/accept.ts';
+import { acceptCallback, type InboundMessage } from '../../src/callback/accept.ts';
 import { envelopeColumns, openEnvelope } from '../../src/callback/envelope.ts';
 import { replayCallback } from '../../src/callback/replay.ts';
-import { findCallback } from '../../src/db/callbacks.ts';
+import { findCallback, makeRoomForUnreadable } from '../../src/db/callbacks.ts';
 import type { Db } from '../../src/db/connection/database.ts';
 import type { TokenizationRow } from '../../src/db/rows.ts';
 import type { CallbackEnvelope } from '../../src/gateway/callback-message.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor } from '../support/builders.ts';
+import { pagesRead } from '../support/buffers.ts';
 import { sentFields } from '../support/envelopes.ts';
 import { test } from '../support/harness/harness-test.ts';
 import { type JobHarness, redirectWithoutPush } from '../support/harness/job-harness.ts';
@@ -16,14 +18,15 @@ import { type JobHarness, redirectWithoutPush } from '../support/harness/job-har
 async function push(
   { dependencies }: JobHarness,
   body: string | Buffer,
-  envelope: Omit<CallbackEnvelope, 'body'> = {},
+  envelope: Omit<CallbackEnvelope, 'body'> &
+    Pick<InboundMessage, 'addressedTo'> & { readonly sourceIp?: string } = {},
 ) {
   const { id } = await acceptCallback(dependencies, {
     channel: 'notify',
     contentType: 'application/octet-stream',
+    sourceIp: undefined,
     ...envelope,
     body: Buffer.from(body),
-    sourceIp: undefined,
   });
   const row = await findCallback(dependencies.db, id);
   if (row === undefined) throw new Error('the message was not stored');
@@ -184,26 +187,66 @@ describe('a message that the worker cannot read', () => {
     expect(row).toMatchObject({ state: 'rejected', reason: 'unreadable' });
   });
 
-  test('that names no tokenization is kept in full only while few such messages are stored', async ({
+  test('to a per-request notify URL is kept in full, however many others name the tokenization', async ({
     openJobHarness,
-    database: { db },
   }) => {
     const harness = await openJobHarness();
-    const body = (mark: string): string => `{"mark":"${mark}","filler":"${'x'.repeat(500)}"}`;
-    const first = await push(harness, body('first'));
-    expect(openEnvelope(harness.dependencies.keyring, first).body.toString()).toBe(body('first'));
-    const copies = Array.from({ length: 999 }, (_, n) => ({
-      ...first,
-      id: crypto.randomUUID(),
-      message_digest: `copy-${n}`,
-    }));
-    await db.insertInto('callback').values(copies).execute();
-    const late = await push(harness, body('late'));
-    expect(openEnvelope(harness.dependencies.keyring, late).body).toHaveLength(256);
-    // The test adds rows without audit rows, which the harness would report.
-    const ids = copies.map(({ id }) => id);
-    await db.deleteFrom('callback').where('id', 'in', ids).execute();
+    const { id, order_reference_id: reference } = await harness.open(redirectWithoutPush);
+    const isWhole = async (mark: string, addressedTo?: string) => {
+      const body = wrapped(mark.padStart(300, '-'), reference ?? '');
+      const row = await push(harness, body, { addressedTo });
+      return openEnvelope(harness.dependencies.keyring, row).isWhole;
+    };
+    for (let count = 0; count < 20; count += 1) await isWhole(`${count}`);
+    expect(await isWhole('from anyone')).toBe(false);
+    expect(await isWhole('from the gateway', id)).toBe(true);
   });
+
+  test.for<[string, (n: number) => string]>([
+    ['one address', () => '192.0.2.66'],
+    ['one IPv6 network', (n) => `2001:db8::${n.toString(16)}`],
+  ])(
+    'and names no tokenization displaces one of the same sender, not of the gateway: a flood from %s',
+    async ([, addressOf], { openJobHarness, database: { db } }) => {
+      const harness = await openJobHarness();
+      const { keyring } = harness.dependencies;
+      const body = (mark: string): string => `{"mark":"${mark}","filler":"${'x'.repeat(500)}"}`;
+      const send = async (mark: string, sourceIp: string) =>
+        await push(harness, body(mark), { sourceIp });
+      const early = await send('gateway, early', '203.0.113.7');
+      const flood = await send('flood 0', addressOf(0));
+      const copies = Array.from({ length: 998 }, (_, n) => ({
+        ...flood,
+        id: crypto.randomUUID(),
+        message_digest: `copy-${n}`,
+      }));
+      await db.insertInto('callback').values(copies).execute();
+      const sent = await Promise.all([1, 2, 3].map((n) => send(`flood ${n}`, addressOf(n))));
+      const late = await send('gateway, late', '203.0.113.7');
+      for (const { id } of [early, late, ...sent]) {
+        const row = await findCallback(db, id);
+        expect(row && openEnvelope(keyring, row).isWhole).toBe(true);
+      }
+      expect(await db.selectFrom('callback').select('id').execute()).toHaveLength(1_000);
+      // The test adds rows without audit rows, which the harness would report.
+      const ids = copies.map(({ id }) => id);
+      await db.deleteFrom('callback').where('id', 'in', ids).execute();
+    },
+  );
+});
+
+test('room for an unreadable message costs no more with thousands of other refused messages', async ({
+  database: { db },
+  databaseUrl,
+}) => {
+  await sql`
+    insert into callback (id, channel, semantic_key, message_digest, body_sealed, body_bytes, reason,
+      seen_count, last_seen_at, received_at, state, version, created_at, updated_at)
+    select gen_random_uuid(), 'notify', 'k', n::text, 'sealed', 600,
+      case when n <= 10 then 'unreadable' else 'unknown_account' end,
+      1, now(), now(), 'rejected', 1, now(), now()
+    from generate_series(1, 5000) n`.execute(db);
+  expect(await pagesRead(databaseUrl, makeRoomForUnreadable)).toBeLessThan(30);
 });
 
 describe('a message with a field that the worker cannot read', () => {

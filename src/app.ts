@@ -165,8 +165,9 @@ function watchProcess(
 ): Watched {
   const { database, door, backend, metrics } = parts;
   const log = createFaultLog(logger);
-  const gatewayCalls = createCallWatch('gateway', log, metrics.setFailedInARow);
-  const webhookCalls = createCallWatch('webhook', log, metrics.setFailedInARow);
+  const onFailedInARow = metrics.setFailedInARow;
+  const gatewayCalls = createCallWatch('gateway', log, { onFailedInARow });
+  const webhookCalls = createCallWatch('webhook', log, { onFailedInARow });
   const checkHealth = createHealthCheck({
     db: database.db,
     backend,
@@ -205,8 +206,8 @@ function startWorkers(
     (call) => {
       metrics.observeGatewayCall(call);
       if (call.cause === 'aborted') return;
-      const { operation: target, host, cause: failure } = call;
-      watched.gatewayCalls.observe({ target, host, failure });
+      const { operation: target, host, subject, cause: failure } = call;
+      watched.gatewayCalls.observe({ target, host, subject, failure });
     },
   );
   shutdown.own('gateway client', gateway);
@@ -218,8 +219,8 @@ function startWorkers(
   const webhookHost = config.webhook === undefined ? '' : new URL(config.webhook.url).host;
   const webhooks =
     config.webhook &&
-    createWebhookSender(config.webhook, (failure) =>
-      watched.webhookCalls.observe({ target: 'delivery', host: webhookHost, failure }),
+    createWebhookSender(config.webhook, (failure, subject) =>
+      watched.webhookCalls.observe({ target: 'delivery', host: webhookHost, subject, failure }),
     );
   if (webhooks !== undefined) shutdown.own('webhook sender', webhooks);
   // A wrong account is logged and does not stop the start: the worker still has to keep callbacks.

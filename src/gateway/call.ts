@@ -5,12 +5,15 @@ import { untilPermitted } from './until-permitted.ts';
 /** The options of one call. */
 export interface CallOptions {
   readonly signal?: AbortSignal;
+  /** The id of the tokenization or credential that the call is about. */
+  readonly subject?: string;
 }
 
 /** Called after every call, for metrics and the log. */
 export type ObserveCall = (call: {
   readonly operation: string;
   readonly host: string;
+  readonly subject: string | undefined;
   readonly outcome: string;
   /** The reason code of an unknown outcome. */
   readonly cause: string | undefined;
@@ -46,6 +49,7 @@ export function createCall(transport: Transport, observe: ObserveCall) {
     observe({
       operation,
       host: new URL(url).host,
+      subject: options?.subject,
       outcome: reply.kind,
       cause: reply.cause,
       durationMs: performance.now() - startedAt,

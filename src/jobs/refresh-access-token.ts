@@ -175,9 +175,10 @@ async function callGateway(
   intent: RenewalIntent,
   { gateway, signal }: RenewalContext,
 ): Promise<AccessTokenReply> {
+  const call = { signal, subject: intent.row.credential_id };
   return intent.call === 'refresh'
-    ? await gateway.refreshAccessToken(intent.credential, intent.refreshToken, { signal })
-    : await gateway.createAccessToken(intent.app, { signal });
+    ? await gateway.refreshAccessToken(intent.credential, intent.refreshToken, call)
+    : await gateway.createAccessToken(intent.app, call);
 }
 
 /**

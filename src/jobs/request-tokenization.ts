@@ -90,7 +90,11 @@ async function submit(
   if (!intent.isApplied) return done('already_taken');
 
   const request = openQuickPayRequest(tokenization, context);
-  const reply = await context.gateway.createQuickPay(account, request, { signal: context.signal });
+  const { signal } = context;
+  const reply = await context.gateway.createQuickPay(account, request, {
+    signal,
+    subject: tokenization.id,
+  });
   const submitted = {
     ...tokenization,
     version: intent.version,

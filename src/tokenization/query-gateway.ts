@@ -35,9 +35,10 @@ export async function querySecondToken(
   context: JobContext<never>,
 ): Promise<Answer> {
   const account = await getAccountOf(context, row);
+  const call = { signal: context.signal, subject: row.id };
   for (const reference of new Set([row.gateway_reference, ...row.abandoned_references])) {
     const lookup = byReference(reference);
-    const reply = await context.gateway.queryQuickPay(account, lookup, { signal: context.signal });
+    const reply = await context.gateway.queryQuickPay(account, lookup, call);
     if (reply.kind === 'unknown') {
       return { says: 'unknown', isOtherToken: false, word: reply.cause };
     }
@@ -70,7 +71,8 @@ export async function queryToken(
   context: JobContext<never>,
 ): Promise<Answer> {
   const account = await getAccountOf(context, row);
-  const reply = await context.gateway.queryQuickPay(account, lookup, { signal: context.signal });
+  const call = { signal: context.signal, subject: row.id };
+  const reply = await context.gateway.queryQuickPay(account, lookup, call);
   return answerOf(row, lookup, reply, context);
 }
 

@@ -75,8 +75,8 @@ const breakerDefault = {
   halfOpenAfterMs: 60_000,
 };
 
-/** Receives each attempt: the reason code of a failure; undefined: it was delivered. */
-export type ObserveAttempt = (failure: string | undefined) => void;
+/** Receives each attempt: the reason code of a failure, or undefined, and the event's id. */
+export type ObserveAttempt = (failure: string | undefined, eventId: string) => void;
 
 /** Creates the sender. It connects at the first event. */
 export function createWebhookSender(
@@ -125,7 +125,7 @@ export function createWebhookSender(
         return await breaker.execute(async () => {
           const result = await attempt(message);
           // An attempt that the worker ended says nothing about the receiver.
-          if (message.signal?.aborted !== true) observe(failureOf(result));
+          if (message.signal?.aborted !== true) observe(failureOf(result), message.id);
           return result;
         });
       } catch (error) {

@@ -6,18 +6,19 @@ import { createLogger } from '../../src/observability/logger.ts';
 const host = 'gateway.example';
 
 /** A watch, with the lines that it logs and the numbers that it reports. */
-function watch(intervalMs = 60_000) {
+function watch({ intervalMs = 60_000, failingAfterMs = 60_000 } = {}) {
   const lines: { level: number; msg: string; repeated?: number; reason?: string }[] = [];
   const numbers: [string, number][] = [];
   const logger = createLogger({
     level: 'info',
     destination: { write: (line) => lines.push(JSON.parse(line)) },
   });
-  const calls = createCallWatch('gateway', createFaultLog(logger, { intervalMs }), (...number) =>
-    numbers.push(number),
-  );
-  const call = (failure?: string, target = 'create'): void =>
-    calls.observe({ target, host, failure });
+  const calls = createCallWatch('gateway', createFaultLog(logger, { intervalMs }), {
+    failingAfterMs,
+    onFailedInARow: (...number) => numbers.push(number),
+  });
+  const call = (failure?: string, target = 'create', subject?: string): void =>
+    calls.observe({ target, host, subject, failure });
   return { call, lines, numbers, failing: calls.failing };
 }
 
@@ -53,8 +54,39 @@ describe('a watch of calls', () => {
     expect(lines).toHaveLength(4);
   });
 
+  test('says only that the calls about one subject fail, until other subjects fail too', () => {
+    const { call, lines, numbers, failing } = watch();
+    for (let retries = 0; retries < 5; retries += 1) call('body_unreadable', 'query', 'first');
+    expect(failing()).toEqual([]);
+    expect(numbers.at(-1)).toEqual(['query', 5]);
+    const repeated = 'the calls to the gateway about one tokenization or credential fail';
+    expect(lines).toMatchObject([
+      { level: 40, msg: 'a call to the gateway failed' },
+      { level: 40, msg: repeated, subject: 'first', failedInARow: 3 },
+    ]);
+    call('body_unreadable', 'query', 'second');
+    expect(failing()).toEqual([]);
+    call('body_unreadable', 'query', 'third');
+    expect(failing()).toEqual(['query']);
+    expect(lines.slice(2)).toMatchObject([{ level: 50, msg: 'every call to the gateway fails' }]);
+    call(undefined, 'query', 'fourth');
+    for (let retries = 0; retries < 5; retries += 1) call('body_unreadable', 'query', 'first');
+    expect(failing()).toEqual([]);
+    expect(lines.map(({ msg }) => msg).slice(3)).toEqual(['the gateway answers again']);
+  });
+
+  test('says that all calls about a single subject fail once none has succeeded for long', () => {
+    const { call, lines, failing } = watch({ failingAfterMs: 0 });
+    for (let retries = 0; retries < 3; retries += 1) {
+      expect(failing()).toEqual([]);
+      call('timeout', 'access_token_refresh', 'only');
+    }
+    expect(failing()).toEqual(['access_token_refresh']);
+    expect(lines.at(-1)).toMatchObject({ level: 50, msg: 'every call to the gateway fails' });
+  });
+
   test('repeats a line once per interval, with the number of failures in between', () => {
-    const { call, lines } = watch(0);
+    const { call, lines } = watch({ intervalMs: 0 });
     for (let failures = 0; failures < 4; failures += 1) call('timeout');
     expect(lines.map(({ msg }) => msg)).toEqual([
       'a call to the gateway failed',

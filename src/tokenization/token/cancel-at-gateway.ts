@@ -33,8 +33,8 @@ export async function cancelTokenAtGateway(
   const quickpayId = openQuickpayId(context.keyring, row);
   if (quickpayId === undefined) return done('no_token');
   const account = await getAccountOf(context, row);
-  const { signal } = context;
-  const reply = await context.gateway.cancelQuickPay(account, quickpayId, { signal });
+  const call = { signal: context.signal, subject: row.id };
+  const reply = await context.gateway.cancelQuickPay(account, quickpayId, call);
   const isConfirmed = reply.kind === 'done' && context.settings.cancelConfirm === 'none';
   const answer = isConfirmed
     ? notQueried

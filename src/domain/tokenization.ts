@@ -38,8 +38,12 @@ export const tokenizationTransitions = [
     to: 'confirming',
   },
   // The gateway has the request, but the URL of its page was in the lost reply, and the request
-  // must not be sent again.
-  { event: 'tokenization.redirect_lost', from: ['submit_unknown'], to: 'confirming' },
+  // must not be sent again. From confirming: a signed message came first, and queries deny it.
+  {
+    event: 'tokenization.redirect_lost',
+    from: ['submit_unknown', 'confirming'],
+    to: 'confirming',
+  },
   { event: 'tokenization.resubmitted', from: ['submit_unknown'], to: 'requested' },
   { event: 'evidence.accepted', from: ['awaiting_customer', 'submit_unknown'], to: 'confirming' },
   // A late success: the state stays until the gateway confirms it.

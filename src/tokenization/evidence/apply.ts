@@ -17,6 +17,7 @@ import {
 } from '../row.ts';
 import { isOfEarlierAttempt } from './match-request.ts';
 import { retryWhileSubmitting } from './backoff.ts';
+import type { JobSettings } from '../../execution/dependencies.ts';
 import { done, type JobContext, type Outcome, committed } from '../../execution/define-job.ts';
 import { claimEvents, deadlineExtensionPatch, verifyClaim } from './verify-claim.ts';
 import { verifyContradiction } from './verify-contradiction.ts';
@@ -172,12 +173,23 @@ function acceptedPatch(
     ...(isTrusted && quickpayId !== undefined
       ? { evidence_index: quickpayIndex(keyring, quickpayId) }
       : {}),
-    ...(row.state === 'submit_unknown'
-      ? { deadline_at_in_ms: settings.awaitingCustomerDeadlineMs }
-      : {}),
+    ...(row.state === 'submit_unknown' ? unknownPagePatch(settings) : {}),
     order_reference_id:
       row.order_reference_id ?? (isTrusted ? orderReferenceId : undefined) ?? null,
   };
+}
+
+/**
+ * The columns of a request whose reply was lost, and of which the gateway says that it has a
+ * result. Without its page, no customer can go on, so the merchant is told unless queries confirm
+ * the result (`recordAnswer`).
+ */
+function unknownPagePatch(settings: JobSettings) {
+  return {
+    deadline_at_in_ms: settings.awaitingCustomerDeadlineMs,
+    lost_answer: 'pending',
+    lost_answer_at_in_ms: 0,
+  } as const;
 }
 
 function evidenceAudit({ callback }: Evidence) {

@@ -44,24 +44,34 @@ export async function recordAnswer(
   }
   const isLostAttemptOpen = decision.event === 'reconcile.settled';
   if (!decision.needsQuery && !isLostAttemptOpen) return done(decision.reason);
+  const isAnswered = answer.says !== 'unknown' || isUnreadable(answer);
   const isLost = answer.says === 'none' || answer.says === 'pending';
   if (isLost && row.state === 'submit_unknown') {
     return await recordLostAnswer(row, { ...answer, says: answer.says }, context);
   }
-  if (isUnreadable(answer) && row.state === 'submit_unknown') {
-    return await recordUnreadableAnswer(row, answer, context);
+  if ((isUnreadable(answer) && row.state === 'submit_unknown') || (isAnswered && isPageLost(row))) {
+    return await recordUnclearAnswer(row, answer, context);
   }
   return await scheduleNextStep(row, answer, context);
 }
 
-const unreadableForMs = 600_000;
+/**
+ * Whether a signed message named a result of a request whose reply was lost. The request must not
+ * be sent again, and its page was in that reply.
+ */
+function isPageLost({ state, lost_answer_at: lostAt }: TokenizationRow): boolean {
+  return state === 'confirming' && lostAt !== null;
+}
+
+/** The gateway's record may lag behind its message, but not by more than this. */
+const unclearForMs = 600_000;
 
 /**
- * An unreadable answer about a request whose reply was lost says neither that the request may be
- * sent again nor that a customer has its page. If no answer is readable within ten minutes, the
- * worker informs the merchant.
+ * Records an answer from which the worker can't tell whether a customer has its page, or whether
+ * the request may be sent again. If no answer is clear within ten
+ * minutes, the worker informs the merchant.
  */
-async function recordUnreadableAnswer(
+async function recordUnclearAnswer(
   row: TokenizationRow,
   answer: Answer,
   context: AnswerContext,
@@ -71,10 +81,11 @@ async function recordUnreadableAnswer(
     return await scheduleNextStep(row, answer, context, first);
   }
   const sinceMs = context.now.getTime() - row.lost_answer_at.getTime();
-  const isLong = sinceMs >= Math.max(unreadableForMs, context.settings.lostAnswerSpacingMs);
-  return isLong
-    ? await reportLostRedirect(row, answer, context, 'answer_unreadable')
-    : await scheduleNextStep(row, answer, context);
+  if (sinceMs < Math.max(unclearForMs, context.settings.lostAnswerSpacingMs)) {
+    return await scheduleNextStep(row, answer, context);
+  }
+  const reason = isUnreadable(answer) ? 'answer_unreadable' : undefined;
+  return await reportLostRedirect(row, answer, context, reason);
 }
 
 /** The columns that an event sets; undefined where the answer settles nothing. */

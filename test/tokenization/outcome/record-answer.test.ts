@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest';
+import { hideReferences } from '../../support/faults/hidden-references.ts';
 import { test } from '../../support/harness/harness-test.ts';
 import { redirectWithoutPush } from '../../support/harness/job-harness.ts';
 
@@ -68,4 +69,32 @@ describe("the gateway's answer", () => {
     }
     expect(await row(id)).toMatchObject({ review: 'reconcile_exhausted', reconcile_at: null });
   });
+});
+
+describe('a request whose reply was lost, and whose result a signed push named', () => {
+  test.for([
+    ['1', 'pending'],
+    ['0', 'none'],
+  ] as const)(
+    'is reported, and not sent again, where the push says %s and ten minutes of queries say %s',
+    async ([status, view], { openJobHarness }) => {
+      const hidden = new Set<string>();
+      const harness = await openJobHarness({
+        faults: { errorAfterEffectRate: 1, faultEndpoints: ['create'] },
+        wrapGateway: hideReferences(hidden),
+      });
+      const { id, gateway_reference: reference } = await harness.open(redirectWithoutPush);
+      if (view === 'none') hidden.add(reference);
+      await harness.receive(id, 'notify', { status, isProven: true, quickpayId: 'q-1' });
+      await harness.makeDue(id);
+      expect(await harness.confirm(id)).toBe('rescheduled');
+      expect((await harness.row(id)).state).toBe('confirming');
+      await harness.alter(id, `lost_answer_at = lost_answer_at - interval '10 minutes'`);
+      await harness.makeDue(id);
+      expect(await harness.confirm(id)).toBe('redirect_lost');
+      expect(await harness.row(id)).toMatchObject({ review: 'redirect_lost', attempt: 1 });
+      await harness.makeDue(id);
+      expect(await harness.confirm(id)).toBe('rescheduled');
+    },
+  );
 });

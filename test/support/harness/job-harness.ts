@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto';
+import { sql } from 'kysely';
 import { loadConfig } from '../../../src/config/config.ts';
-import { withClient } from '../../../src/db/connection/database.ts';
 import type { CallbackRow, TokenizationRow } from '../../../src/db/rows.ts';
 import type { TransitionDoor } from '../../../src/db/transition-door.ts';
 import type { Db } from '../../../src/db/connection/database.ts';
@@ -176,10 +176,9 @@ export async function openJobHarness(
     wordOf(await runJob(name, payload, as));
   const row: JobHarness['row'] = async (id) =>
     await db.selectFrom('tokenization').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
-  const alter: JobHarness['alter'] = async (id, text) =>
-    await withClient(databaseUrl, async (client) => {
-      await client.query(`update token_lifecycle.tokenization set ${text} where id = $1`, [id]);
-    });
+  const alter: JobHarness['alter'] = async (id, text) => {
+    await sql`update tokenization set ${sql.raw(text)} where id = ${id}`.execute(db);
+  };
 
   const ownAccount = { account: account.account, terminal: account.terminal };
   const storeMessage: JobHarness['storeMessage'] = async (channel, fields) => {

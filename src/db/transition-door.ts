@@ -11,7 +11,11 @@ import type { TokenizationEvent } from '../domain/tokenization.ts';
 import { type EntityType, nextState } from '../domain/transition.ts';
 import type { Db } from './connection/database.ts';
 import { entities } from './entities.ts';
-import { commitTransitions, type PreparedTransition } from './transition-statement.ts';
+import {
+  commitTransitions,
+  type PreparedTransition,
+  type WrittenRow,
+} from './transition-statement.ts';
 import { type OutboxJob, deliveryJob } from '../domain/outbox-job.ts';
 
 /** The events of each entity. */
@@ -26,14 +30,8 @@ export interface EntityEvents {
   readonly api_key: ApiKeyEvent;
 }
 
-/** One change of one entity. */
-export interface TransitionRequest<Entity extends EntityType = EntityType> {
-  readonly entity: Entity;
-  /**
-   * The row that the caller decided on. Its version is the compare-and-set; version 0 with state
-   * null creates the row.
-   */
-  readonly row: { readonly id: string; readonly version: number; readonly state: string | null };
+/** A change of an entity: its event, the columns that it sets, its cause and its jobs. */
+export interface EntityChange<Entity extends EntityType = EntityType> {
   readonly event: EntityEvents[Entity];
   /**
    * Columns to set, by their SQL names; `<column>_in_ms` sets an instant relative to the database's
@@ -44,18 +42,39 @@ export interface TransitionRequest<Entity extends EntityType = EntityType> {
   readonly jobs?: readonly OutboxJob[];
 }
 
+/** A change of one entity, and changes that commit with it. */
+export interface TransitionRequest<
+  Entity extends EntityType = EntityType,
+> extends EntityChange<Entity> {
+  readonly entity: Entity;
+  /**
+   * The row that the caller decided on. Its version is the compare-and-set; version 0 with state
+   * null creates the row.
+   */
+  readonly row: { readonly id: string; readonly version: number; readonly state: string | null };
+  /** Changes that follow in the same commit. Each has a version and an audit row of its own. */
+  readonly then?: readonly EntityChange<Entity>[];
+}
+
 /**
- * The outcome: applied with the new version and state, or stale because another change was first.
+ * The outcome: applied with the new version and state and the instant of the commit's change on the
+ * database's clock, or stale because another change was first.
  */
 export type TransitionOutcome =
-  | { readonly isApplied: true; readonly version: number; readonly state: string }
+  | {
+      readonly isApplied: true;
+      readonly version: number;
+      readonly state: string;
+      readonly at: Date;
+    }
   | { readonly isApplied: false };
 
 /** The only way to change a state. */
 export interface TransitionDoor {
   /**
-   * Commits one change with its audit row and its outbox rows. Resolves after the commit.
-   * Throws `state_forbids` when the transition table does not allow the event in the row's state.
+   * Commits a change with its audit row and its outbox rows, and the changes that follow it with
+   * theirs. Resolves after the commit. Throws `state_forbids` when the transition table does not
+   * allow an event in the state that the row then has.
    */
   readonly apply: <Entity extends EntityType>(
     request: TransitionRequest<Entity>,
@@ -191,32 +210,47 @@ function kindOf({ entity, expectedVersion }: PreparedTransition): string {
 }
 
 function prepareTransition(request: TransitionRequest, isAnnouncing: boolean): PreparedTransition {
-  const { entity, row, event, patch = {}, audit, jobs = [] } = request;
-  const to = nextState(entities[entity].transitions, row.state, event);
-  if (to === undefined) {
-    throw new AppError(
-      'state_forbids',
-      `${event} cannot happen to a ${entity} in state ${row.state ?? 'none'}.`,
-    );
+  const { entity, row, then = [] } = request;
+  const auditRows: Readonly<Record<string, unknown>>[] = [];
+  const deliveries: Readonly<Record<string, unknown>>[] = [];
+  const jobs: OutboxJob[] = [];
+  let { version, state } = row;
+  let patch: Readonly<Record<string, unknown>> = {};
+  for (const change of [request, ...then]) {
+    const to = stateAfter(entity, state, change.event);
+    version += 1;
+    const audit = auditColumns(change.audit);
+    auditRows.push({
+      entity_type: entity,
+      entity_id: row.id,
+      version,
+      event: change.event,
+      from_state: state,
+      to_state: to,
+      ...audit,
+    });
+    state = to;
+    patch = mergePatches(patch, checkedPatch(entity, change.patch));
+    jobs.push(...(change.jobs ?? []));
+    if (isAnnouncing && entity === 'tokenization' && isAnnounced(change.event)) {
+      const delivery = newDelivery(change.event, version, to, audit);
+      deliveries.push(delivery.row);
+      auditRows.push(delivery.auditRow);
+      jobs.push(deliveryJob(delivery.row.id, 1));
+    }
   }
-  assertKnownColumns(entity, patch);
-  assertAuditDetail(audit.detail ?? {});
-  const deliveries =
-    isAnnouncing && entity === 'tokenization' && isAnnounced(event)
-      ? [{ id: randomUUID(), event_type: event }]
-      : [];
-  const allJobs = [...jobs, ...deliveries.map(({ id }) => deliveryJob(id, 1))];
   return {
     entity,
     id: row.id,
     expectedVersion: row.version,
-    event,
     from: row.state,
-    to,
+    to: state ?? '',
+    version,
     patch,
-    audit: auditColumns(audit),
+    auditRows,
     deliveries,
-    jobs: allJobs.map((job) => ({
+    events: [request, ...then].map(({ event }) => event),
+    jobs: jobs.map((job) => ({
       queue: job.queue,
       job_name: job.name,
       job_id: job.jobId,
@@ -226,8 +260,58 @@ function prepareTransition(request: TransitionRequest, isAnnouncing: boolean): P
   };
 }
 
+function stateAfter(entity: EntityType, state: string | null, event: string): string {
+  const to = nextState(entities[entity].transitions, state, event);
+  if (to !== undefined) return to;
+  throw new AppError(
+    'state_forbids',
+    `${event} cannot happen to a ${entity} in state ${state ?? 'none'}.`,
+  );
+}
+
+/** The later patch decides about a column, whether it names a value or a wait. */
+function mergePatches(
+  earlier: Readonly<Record<string, unknown>>,
+  later: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const columnOf = (key: string): string => key.replace(/_in_ms$/, '');
+  const decided = new Set(Object.keys(later).map(columnOf));
+  const kept = Object.entries(earlier).filter(([key]) => !decided.has(columnOf(key)));
+  return { ...Object.fromEntries(kept), ...later };
+}
+
+/** The delivery that announces a tokenization's event, and its first audit row. */
+function newDelivery(
+  event: string,
+  sequence: number,
+  status: string,
+  { actor_type, actor_id, queue, job_id, attempt, trace_id }: AuditColumns,
+) {
+  const id = randomUUID();
+  return {
+    row: { id, event_type: event, sequence, status },
+    auditRow: {
+      entity_type: 'delivery',
+      entity_id: id,
+      version: 1,
+      event: 'delivery.created',
+      to_state: 'pending',
+      actor_type,
+      actor_id,
+      queue,
+      job_id,
+      attempt,
+      trace_id,
+      detail: { eventType: event },
+    },
+  };
+}
+
 /** Throws on a fault of the caller: the statement would silently ignore an unknown column. */
-function assertKnownColumns(entity: EntityType, patch: Readonly<Record<string, unknown>>): void {
+function checkedPatch(
+  entity: EntityType,
+  patch: Readonly<Record<string, unknown>> = {},
+): Readonly<Record<string, unknown>> {
   const { columns, clockColumns } = entities[entity];
   const unknown = Object.keys(patch).filter(
     (key) => !columns.includes(key) && !clockColumns.some((column) => key === `${column}_in_ms`),
@@ -237,9 +321,13 @@ function assertKnownColumns(entity: EntityType, patch: Readonly<Record<string, u
       paths: unknown,
     });
   }
+  return patch;
 }
 
-function auditColumns(audit: AuditContext): Readonly<Record<string, unknown>> {
+type AuditColumns = ReturnType<typeof auditColumns>;
+
+function auditColumns(audit: AuditContext) {
+  assertAuditDetail(audit.detail ?? {});
   return {
     actor_type: audit.actor.type,
     actor_id: audit.actor.id,
@@ -275,7 +363,7 @@ async function commitBatch(
   const first = batch[0];
   if (first === undefined) return;
   const { entity, expectedVersion } = first.prepared;
-  let applied: ReadonlySet<string>;
+  let applied: readonly WrittenRow[];
   try {
     applied = await commitTransitions(
       context.db,
@@ -293,18 +381,21 @@ async function commitBatch(
 
 function resolveBatch(
   batch: readonly PendingChange[],
-  applied: ReadonlySet<string>,
+  applied: readonly WrittenRow[],
   options: TransitionDoorOptions,
 ): void {
+  const instants = new Map(applied.map((row) => [row.id, row.updated_at]));
   let areJobsWritten = false;
   for (const { prepared, resolve } of batch) {
-    if (!applied.has(prepared.id)) {
+    const { entity, id, version, to: state } = prepared;
+    const at = instants.get(id);
+    if (at === undefined) {
       resolve({ isApplied: false });
       continue;
     }
     areJobsWritten ||= prepared.jobs.length > 0;
-    options.onCommitted?.(prepared.entity, prepared.event);
-    resolve({ isApplied: true, version: prepared.expectedVersion + 1, state: prepared.to });
+    for (const event of prepared.events) options.onCommitted?.(entity, event);
+    resolve({ isApplied: true, version, state, at });
   }
   if (areJobsWritten) options.onJobsWritten?.();
 }

@@ -39,7 +39,7 @@ describe('transition door', () => {
       },
       jobs: [job],
     });
-    expect(outcome).toEqual({ isApplied: true, version: 2, state: 'submitting' });
+    expect(outcome).toMatchObject({ isApplied: true, version: 2, state: 'submitting' });
     const row = await findTokenization(database.db, id);
     expect(row).toMatchObject({ state: 'submitting', version: 2, attempt: 1, methods: 'Klarna' });
     const leaseMs = (row?.lease_until?.getTime() ?? 0) - (row?.updated_at.getTime() ?? 0);

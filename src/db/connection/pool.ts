@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
 import { poolerClient } from './pooler-client.ts';
+import { PreparingClient } from './prepared-statements.ts';
 import {
   assertionStatement,
   type SessionFacts,
@@ -58,7 +59,7 @@ export function createPool(options: PoolOptions): pg.Pool {
     ...(silenceMsMax !== undefined && {
       stream: () => socketWithTimeout(silenceMsMax + silenceGraceMs),
     }),
-    ...(isPooled && { Client: poolerClient(settings) }),
+    Client: isPooled ? poolerClient(settings) : PreparingClient,
     // pg awaits it, although its type does not say so.
     onConnect: (client): unknown => greet(client, greeting),
   });

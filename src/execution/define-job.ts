@@ -4,7 +4,11 @@ import type { ErrorCode } from '../domain/errors.ts';
 import type { QueueName } from '../domain/queue-names.ts';
 import type { RetryPolicy } from '../domain/retry-policy.ts';
 import type { EntityType } from '../domain/transition.ts';
-import type { EntityEvents, TransitionOutcome, TransitionRequest } from '../db/transition-door.ts';
+import type {
+  EntityEvents,
+  TransitionOutcome,
+  TransitionRequest,
+} from '../db/transition-request.ts';
 import type { JobDependencies } from './dependencies.ts';
 
 /**

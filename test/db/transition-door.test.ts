@@ -197,6 +197,115 @@ describe('transition door', () => {
     expect(await findAuditBreaks(database.db)).toEqual([]);
   });
 
+  test('rows that another session has locked fail alone and hold up no other kind of change', async ({
+    databaseUrl,
+    database,
+  }) => {
+    const door = createTransitionDoor(database.db, { statementsMax: 1 });
+    const credentialId = await addCredential(door);
+    const ids = await Promise.all(
+      Array.from({ length: 20 }, async () => await addTokenization(door, credentialId)),
+    );
+    const submit = async (id: string) =>
+      await door.apply({
+        entity: 'tokenization',
+        row: { id, version: 1, state: 'requested' },
+        event: 'tokenization.submitting',
+        audit,
+      });
+    await onServer(databaseUrl, async (client) => {
+      await client.query('begin');
+      await client.query('select from token_lifecycle.tokenization where id = any($1) for update', [
+        ids.slice(0, 15),
+      ]);
+      const changes = Promise.allSettled(ids.map(submit));
+      const other = addTokenization(door, credentialId).then(() => 'another kind');
+      expect(await Promise.race([changes, other])).toBe('another kind');
+      expect((await changes).map(({ status }) => status)).toEqual(
+        ids.map((_, index) => (index < 15 ? 'rejected' : 'fulfilled')),
+      );
+      const [first] = await changes;
+      expect(first).toMatchObject({ reason: { code: 'database_unavailable' } });
+      await client.query('rollback');
+    });
+    expect(await submit(ids[0] ?? '')).toMatchObject({ isApplied: true });
+    expect(await findAuditBreaks(database.db)).toEqual([]);
+  });
+
+  test('refuses changes while too many of their kind wait', async ({ database }) => {
+    const door = createTransitionDoor(database.db, {
+      statementsMax: 1,
+      batchMax: 1,
+      waitingMax: 3,
+    });
+    const credentialId = await addCredential(door);
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 5 }, async () => await addTokenization(door, credentialId)),
+    );
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'fulfilled',
+      'fulfilled',
+      'rejected',
+      'rejected',
+    ]);
+    expect(outcomes[3]).toMatchObject({ reason: { code: 'database_unavailable' } });
+  });
+
+  test('commits several changes of one entity together, each with its version and audit row', async ({
+    database,
+    door,
+  }) => {
+    const credentialId = await addCredential(door);
+    const id = randomUUID();
+    const outcome = await door.apply({
+      entity: 'tokenization',
+      row: { id, version: 0, state: null },
+      event: 'tokenization.requested',
+      patch: { ...tokenizationColumns(credentialId), reconcile_at_in_ms: 5_000, attempt: 0 },
+      audit,
+      followedBy: [
+        {
+          event: 'tokenization.submitting',
+          patch: { attempt: 1, reconcile_at: null },
+          audit: { ...audit, detail: { attempt: 1 } },
+        },
+      ],
+    });
+    const row = await findTokenization(database.db, id);
+    expect(outcome).toEqual({
+      isApplied: true,
+      version: 2,
+      state: 'submitting',
+      at: row?.updated_at,
+    });
+    // The later change decides about a column that both set.
+    expect(row).toMatchObject({ state: 'submitting', version: 2, attempt: 1, reconcile_at: null });
+    const events = await database.db
+      .selectFrom('audit_event')
+      .select(['version', 'event', 'from_state', 'to_state', 'detail'])
+      .where('entity_id', '=', id)
+      .orderBy('id')
+      .execute();
+    expect(events).toEqual([
+      {
+        version: 1,
+        event: 'tokenization.requested',
+        from_state: null,
+        to_state: 'requested',
+        detail: {},
+      },
+      {
+        version: 2,
+        event: 'tokenization.submitting',
+        from_state: 'requested',
+        to_state: 'submitting',
+        detail: { attempt: 1 },
+      },
+    ]);
+    expect(await findAuditBreaks(database.db)).toEqual([]);
+  });
+
   test('reports a second entity of a unique key as stale without failing the batch', async ({
     door,
   }) => {

@@ -28,6 +28,8 @@ async function runInLock<Result>(
   work: () => Promise<Result>,
 ): Promise<Result> {
   return await db.transaction().execute(async (trx) => {
+    // Waiting is what this lock is for: the limit for locks of rows does not apply.
+    await sql`set local lock_timeout = 0`.execute(trx);
     await sql`select pg_advisory_xact_lock(hashtextextended(${`token-lifecycle ${name}`}, 0))`.execute(
       trx,
     );

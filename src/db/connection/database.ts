@@ -37,6 +37,9 @@ export interface DatabaseOptions {
  */
 const statementTimeoutDefaultMs = 8_000;
 
+/** A row that a person has locked must not hold up the statements of other rows. */
+const lockTimeoutMs = 2_000;
+
 /**
  * Opens the pool, as the application role if the login can take it. Throws `database_unavailable`
  * or `database_schema_outdated`, with a message that names what to change.
@@ -62,6 +65,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       schema: 'token_lifecycle',
       role: isRestricted ? applicationRole : undefined,
       statementTimeoutMs: silenceMsMax,
+      lockTimeoutMs: Math.min(lockTimeoutMs, silenceMsMax),
       idleInTransactionTimeoutMs: silenceMsMax,
     },
   });

@@ -5,6 +5,8 @@ export interface SessionOptions {
   /** The role that statements run as; undefined: that of the login. */
   readonly role?: string | undefined;
   readonly statementTimeoutMs: number;
+  /** How long a statement may wait for a lock; default no limit. */
+  readonly lockTimeoutMs?: number;
   readonly idleInTransactionTimeoutMs: number;
 }
 
@@ -22,7 +24,6 @@ const fixedSettings: Readonly<Record<string, string>> = {
   array_nulls: 'on',
   transform_null_equals: 'off',
   exit_on_error: 'off',
-  lock_timeout: '0',
 };
 
 /** Settings that take effect with the next transaction, so they are of no use inside one. */
@@ -44,6 +45,7 @@ export function settingsStatement(
     ...fixedSettings,
     ...(scope === 'session' && defaultsOfSession),
     statement_timeout: String(options.statementTimeoutMs),
+    lock_timeout: String(options.lockTimeoutMs ?? 0),
     idle_in_transaction_session_timeout: String(options.idleInTransactionTimeoutMs),
     ...(options.schema !== undefined && { search_path: options.schema }),
     ...(options.role !== undefined && { role: options.role }),

@@ -15,6 +15,7 @@ import type { Role } from './domain/roles.ts';
 import { createGatewayClient } from './gateway/client.ts';
 import { createPrivateServer } from './http/private-server.ts';
 import { createPublicServer } from './http/public-server.ts';
+import { createAccounts } from './account/accounts.ts';
 import { checkDefaultAccount } from './account/check-account.ts';
 import type { JobDependencies, OperationDependencies } from './execution/dependencies.ts';
 import { createCoalescedQueries } from './gateway/coalesced-queries.ts';
@@ -78,6 +79,9 @@ export async function startApp(given: AppOptions): Promise<App> {
   }
 }
 
+/** The longest time until a credential that another process rotated is used by this one. */
+const accountsKeptMs = 2_000;
+
 async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
   const { config, databaseUrl, roles, logger } = options;
   const listenUrl = config.database.listenUrl ?? databaseUrl;
@@ -98,10 +102,12 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
     onJobsWritten: () => relay.current?.nudge(),
   });
   shutdown.own('transition door', door);
+  const keyring = createKeyring(config.encryptionKeys);
   const operations: OperationDependencies = {
     db: database.db,
     door,
-    keyring: createKeyring(config.encryptionKeys),
+    keyring,
+    accounts: createAccounts(database.db, keyring, accountsKeptMs),
     settings: config.jobs,
   };
   if (config.webhook !== undefined) await registerWebhookEndpoint(operations, config.webhook.url);

@@ -1,7 +1,8 @@
 import { findCredential } from '../db/credentials.ts';
 import type { AcceptPaymentsAccount, GatewayClient } from '../gateway/client.ts';
 import { openAccount } from './open-account.ts';
-import type { OperationDependencies } from '../execution/dependencies.ts';
+import type { Db } from '../db/connection/database.ts';
+import type { Keyring } from '../security/keyring.ts';
 
 /** Whether the gateway accepts an account, and what to change when it does not. */
 export interface AccountCheck {
@@ -11,7 +12,7 @@ export interface AccountCheck {
 
 /** Asks the gateway whether it accepts the default account. Undefined when there is none. */
 export async function checkDefaultAccount(
-  { db, keyring }: Pick<OperationDependencies, 'db' | 'keyring'>,
+  { db, keyring }: { readonly db: Db; readonly keyring: Keyring },
   gateway: Pick<GatewayClient, 'checkAccount'>,
 ): Promise<AccountCheck | undefined> {
   const row = await findCredential(db, 'default', 'accept_payments');

@@ -3,12 +3,10 @@ import { findCredentialById } from '../db/credentials.ts';
 import type { Db } from '../db/connection/database.ts';
 import type { CredentialRow, TokenizationRow } from '../db/rows.ts';
 import { credentialContent } from '../domain/credential.ts';
-import { AppError } from '../domain/errors.ts';
 import type { AcceptPaymentsAccount, OpcardApp } from '../gateway/client.ts';
 import type { Keyring, SealedPlace } from '../security/keyring.ts';
 import { Secret } from '../security/secret.ts';
 import { formerCodesOf } from './former-codes.ts';
-import type { OperationDependencies } from '../execution/dependencies.ts';
 
 /** Not strict: a later version may seal further fields. */
 const signingSecrets = credentialContent.accept_payments
@@ -40,24 +38,6 @@ export function openAccount(keyring: Keyring, row: CredentialRow): SigningAccoun
 export function openOpcard(keyring: Keyring, row: CredentialRow): OpcardApp {
   const { appKey, appSecret } = credentialContent.opcard.parse(openSecrets(keyring, row));
   return { environment: row.environment, appKey, appSecret: new Secret(appSecret) };
-}
-
-/**
- * The account of a tokenization. Throws `credential_not_found`, also when its credential now holds
- * another account: the same reference there belongs to another payment.
- */
-export async function getAccountOf(
-  { db, keyring }: Pick<OperationDependencies, 'db' | 'keyring'>,
-  tokenization: TokenizationRow,
-): Promise<SigningAccount> {
-  const row = await findCredentialOf(db, tokenization);
-  if (row === undefined) {
-    throw new AppError(
-      'credential_not_found',
-      'The credential of the tokenization was removed, or now belongs to another account.',
-    );
-  }
-  return openAccount(keyring, row);
 }
 
 /**

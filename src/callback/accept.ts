@@ -4,7 +4,6 @@ import {
   hasRoomForUnreadable,
   makeRoomForUnreadable,
 } from '../db/callbacks.ts';
-import { findCredentialByAccount } from '../db/credentials.ts';
 import { insertOutboxJobs } from '../db/outbox.ts';
 import type { CallbackRow } from '../db/rows.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
@@ -144,8 +143,8 @@ async function assess(
     return { message: undefined, refusal, namedId: named?.id };
   }
   const { account, terminal } = read;
-  const credential = await findCredentialByAccount(dependencies.db, account, terminal);
-  const refusal = credential === undefined ? 'unknown_account' : undefined;
+  const stored = await dependencies.accounts.findByAccount(account, terminal);
+  const refusal = stored === undefined ? 'unknown_account' : undefined;
   return { message: read.message, refusal, namedId: undefined };
 }
 

@@ -1,7 +1,6 @@
 import { databaseNow } from '../db/connection/database.ts';
 import { isEvidenceOf } from '../db/audit.ts';
 import { findCallback, postponeCallback } from '../db/callbacks.ts';
-import { findCredentialByAccount } from '../db/credentials.ts';
 import type { CallbackRow, TokenizationRow } from '../db/rows.ts';
 import { findTokenization, findTokenizationByEvidence } from '../db/tokenizations.ts';
 import type { RejectionReason } from '../domain/callback.ts';
@@ -10,8 +9,10 @@ import { checkGrammar, isTokenMessage } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, readMessage } from '../gateway/callback-message.ts';
 import { applyEvidence, evidenceEvents, type Evidence } from '../tokenization/evidence/apply.ts';
 import { done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
-import { openAccount, type SigningAccount } from '../account/open-account.ts';
+import type { Age } from '../account/accounts.ts';
+import type { SigningAccount } from '../account/open-account.ts';
 import { judgeSignature, type SignatureJudgement } from './signature-policy.ts';
+import type { SignaturePolicy } from '../execution/dependencies.ts';
 import { isUnambiguous, mismatchOf } from '../tokenization/evidence/match-request.ts';
 import { openEnvelope, type StoredEnvelope } from './envelope.ts';
 import { queryAboutRepeatedArrival } from './query-about-repeated.ts';
@@ -109,7 +110,7 @@ async function judgeReadable(
 ): Promise<Outcome> {
   const { callback, message } = inbox;
   const policy = context.settings.signatures[callback.channel];
-  const signature = judgeSignature(message, account.secureCodes, policy);
+  const signature = await judgeWithCurrentCodes(message, account, context, policy);
   const isAddressProof = provesByAddress(callback, context);
   const detail = { ...signatureDetail(signature), ...(isAddressProof && { proof: 'address' }) };
   if (signature.rejection !== undefined && !isAddressProof) {
@@ -204,12 +205,25 @@ async function hasTokenizationChanged(
 
 async function findSigningAccount(
   message: CallbackMessage,
-  { db, keyring }: JudgingContext,
+  { accounts }: JudgingContext,
+  age: Age = 'kept',
 ): Promise<SigningAccount | undefined> {
   const { account, terminal } = message.fields;
   if (account === undefined || terminal === undefined) return undefined;
-  const row = await findCredentialByAccount(db, account, terminal);
-  return row === undefined ? undefined : openAccount(keyring, row);
+  return (await accounts.findByAccount(account, terminal, age))?.open();
+}
+
+/** Judges a signature, again with fresh codes where the kept ones don't prove it. */
+async function judgeWithCurrentCodes(
+  message: CallbackMessage,
+  kept: SigningAccount,
+  context: JudgingContext,
+  policy: SignaturePolicy,
+): Promise<SignatureJudgement> {
+  const signature = judgeSignature(message, kept.secureCodes, policy);
+  if (signature.isProven || policy.mode === 'off') return signature;
+  const fresh = await findSigningAccount(message, context, 'fresh');
+  return fresh === undefined ? signature : judgeSignature(message, fresh.secureCodes, policy);
 }
 
 /**

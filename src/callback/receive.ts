@@ -1,10 +1,8 @@
-import { findCredentialByAccount } from '../db/credentials.ts';
 import type { TokenizationRow } from '../db/rows.ts';
 import { findTokenizationByAddress, findTokenizationByEvidence } from '../db/tokenizations.ts';
 import { callbackAddressDigest } from '../security/callback-address.ts';
 import type { CallbackMessage } from '../gateway/callback-message.ts';
 import { acceptCallback, type InboundMessage } from './accept.ts';
-import { openAccount } from '../account/open-account.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
 import { judgeSignature } from './signature-policy.ts';
 
@@ -95,14 +93,18 @@ function customerReturnUrl(row: TokenizationRow): string | undefined {
 }
 
 async function hasBadSignature(
-  { db, keyring, settings }: OperationDependencies,
+  { accounts, settings }: OperationDependencies,
   { channel }: InboundMessage,
   message: CallbackMessage | undefined,
 ): Promise<boolean> {
   const { account, terminal } = message?.fields ?? {};
   if (message === undefined || account === undefined || terminal === undefined) return true;
-  const credential = await findCredentialByAccount(db, account, terminal);
-  if (credential === undefined) return true;
-  const { secureCodes } = openAccount(keyring, credential);
-  return judgeSignature(message, secureCodes, settings.signatures[channel]).rejection !== undefined;
+  for (const age of ['kept', 'fresh'] as const) {
+    const stored = await accounts.findByAccount(account, terminal, age);
+    if (stored === undefined) return true;
+    const { secureCodes } = stored.open();
+    const policy = settings.signatures[channel];
+    if (judgeSignature(message, secureCodes, policy).rejection === undefined) return false;
+  }
+  return true;
 }

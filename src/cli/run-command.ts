@@ -1,3 +1,4 @@
+import { createAccounts } from '../account/accounts.ts';
 import { loadConfig, type Config } from '../config/config.ts';
 import { openDatabase } from '../db/connection/database.ts';
 import { createTransitionDoor } from '../db/transition-door.ts';
@@ -77,7 +78,8 @@ export async function withOperations(use: UseOperations): Promise<void> {
   });
   try {
     const keyring = createKeyring(config.encryptionKeys);
-    await use({ db: database.db, door, keyring, settings: config.jobs }, config);
+    const accounts = createAccounts(database.db, keyring, 0);
+    await use({ db: database.db, door, keyring, accounts, settings: config.jobs }, config);
   } finally {
     await door.close();
     await database.close();

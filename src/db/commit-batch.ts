@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { AppError } from '../domain/errors.ts';
 import type { Db } from './connection/database.ts';
-import type { TransitionDoorOptions } from './transition-door.ts';
+import type { EntityType } from '../domain/transition.ts';
 import type { TransitionOutcome } from './transition-request.ts';
 import {
   commitTransitions,
@@ -16,10 +16,20 @@ export interface PendingChange {
   readonly reject: (error: unknown) => void;
 }
 
+/** Called after the commit of a batch. */
+export interface CommitObservers {
+  readonly onCommitted?: (entity: EntityType, event: string) => void;
+  readonly onBatch?: (size: number) => void;
+  /**
+   * Called after a commit that wrote outbox rows, so that the relay skips the wait for its poll.
+   */
+  readonly onJobsWritten?: () => void;
+}
+
 /** What the commit of a batch needs. */
 interface BatchContext {
   readonly db: Db;
-  readonly options: Pick<TransitionDoorOptions, 'onBatch' | 'onCommitted' | 'onJobsWritten'>;
+  readonly options: CommitObservers;
 }
 
 /**
@@ -55,7 +65,7 @@ export async function commitBatch(
 function resolveBatch(
   batch: readonly PendingChange[],
   applied: readonly WrittenRow[],
-  options: TransitionDoorOptions,
+  options: CommitObservers,
 ): void {
   const instants = new Map(applied.map((row) => [row.id, row.updated_at]));
   let areJobsWritten = false;

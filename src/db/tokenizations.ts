@@ -2,8 +2,10 @@ import type { Channel } from '../domain/callback.ts';
 import { sql } from 'kysely';
 import { AppError } from '../domain/errors.ts';
 import type { Db } from './connection/database.ts';
+import { entities } from './entities.ts';
 import { isNotBuried } from './dead-letters.ts';
 import type { TokenizationRow } from './rows.ts';
+import type { TransitionOutcome, TransitionRequest } from './transition-request.ts';
 
 /** The tokenization with this id. */
 export async function findTokenization(db: Db, id: string): Promise<TokenizationRow | undefined> {
@@ -143,4 +145,30 @@ export async function findStates(
   const { rows } = await sql<Pick<TokenizationRow, 'id' | 'state'>>`
     select id, state from tokenization where id = any(${[...ids]}::uuid[])`.execute(db);
   return new Map(rows.map(({ id, state }) => [id, state]));
+}
+
+/** The row that a creation wrote, without reading it again. */
+export function newRowOf(
+  { row: { id }, patch = {}, followedBy = [] }: TransitionRequest<'tokenization'>,
+  { version, state, at }: Extract<TransitionOutcome, { isApplied: true }>,
+): TokenizationRow {
+  const { columns, clockColumns, defaults } = entities.tokenization;
+  const absent = Object.fromEntries(columns.map((column) => [column, null]));
+  const written: Record<string, unknown> = { ...absent, ...defaults };
+  for (const values of [patch, ...followedBy.map((change) => change.patch ?? {})]) {
+    for (const [key, value] of Object.entries(values)) {
+      const clockColumn = clockColumns.find((column) => key === `${column}_in_ms`);
+      if (clockColumn === undefined) written[key] = value;
+      else written[clockColumn] = new Date(at.getTime() + Number(value));
+    }
+  }
+  // The statement writes the same columns from the same values.
+  return {
+    ...written,
+    id,
+    version,
+    state,
+    created_at: at,
+    updated_at: at,
+  } as unknown as TokenizationRow;
 }

@@ -1,7 +1,7 @@
 import { AppError } from '../domain/errors.ts';
 import type { EntityType } from '../domain/transition.ts';
 import type { Db } from './connection/database.ts';
-import { commitBatch, type PendingChange } from './commit-batch.ts';
+import { commitBatch, type CommitObservers, type PendingChange } from './commit-batch.ts';
 import {
   prepareTransition,
   type TransitionOutcome,
@@ -33,7 +33,7 @@ export interface ObservableDoor extends TransitionDoor {
 }
 
 /** Limits and observers of the transition door. */
-export interface TransitionDoorOptions {
+export interface TransitionDoorOptions extends CommitObservers {
   /** The most statements in flight, for each kind of change. */
   readonly statementsMax?: number;
   /** The most changes in one statement. */
@@ -42,12 +42,6 @@ export interface TransitionDoorOptions {
   readonly waitingMax?: number;
   /** Whether a change that has a webhook event also commits the delivery of that event. */
   readonly isAnnouncing?: boolean;
-  readonly onCommitted?: (entity: EntityType, event: string) => void;
-  readonly onBatch?: (size: number) => void;
-  /**
-   * Called after a commit that wrote outbox rows, so that the relay skips the wait for its poll.
-   */
-  readonly onJobsWritten?: () => void;
 }
 
 const statementsMaxDefault = 2;

@@ -1,3 +1,4 @@
+import { createAccounts } from '../account/accounts.ts';
 import { TokenClientError } from '../client/client-error.ts';
 import { createClientOn, type TokenClient } from '../client/token-client.ts';
 import { findLatestSealedSecrets } from '../db/credentials.ts';
@@ -41,7 +42,8 @@ export async function openDirectTokenClient(
       onConnectionError: onFault,
     });
     const door = createTransitionDoor(database.db);
-    const dependencies = { db: database.db, door, keyring, settings };
+    const accounts = createAccounts(database.db, keyring, accountsKeptMs);
+    const dependencies = { db: database.db, door, keyring, accounts, settings };
     await closeOnFault(database, async () => await assertSameKeys(dependencies));
     const listenUrl = rest.listenDatabaseUrl ?? databaseUrl;
     const transport = createDirectTransport({ dependencies, listenUrl, name, onFault });
@@ -58,6 +60,9 @@ export async function openDirectTokenClient(
     throw isPrivilegeMissing(error) ? privilegeError() : clientErrorOf(error);
   }
 }
+
+/** The longest time until a credential that another process rotated is used by this one. */
+const accountsKeptMs = 2_000;
 
 /**
  * Whether PostgreSQL refused a statement because the login lacks a privilege. The schema exists by

@@ -50,11 +50,14 @@ export interface RunningJob {
 /** A change that a job requests. The job's own audit fields are added to it. */
 export type JobTransition<Entity extends EntityType, Event extends AnyEvent> = Omit<
   TransitionRequest<Entity>,
-  'audit' | 'event'
+  'audit' | 'event' | 'followedBy'
 > & {
   readonly event: EntityEvents[Entity] & Event;
-  readonly audit?: Omit<Partial<AuditContext>, 'queue' | 'jobId' | 'attempt'>;
+  readonly audit?: PartialAudit;
 };
+
+/** What a job says about the cause of a change; the worker and the job itself are added. */
+export type PartialAudit = Omit<Partial<AuditContext>, 'queue' | 'jobId' | 'attempt'>;
 
 /** What a running job may use. */
 export interface JobContext<Emits extends AnyEvent> extends JobDependencies {
@@ -65,6 +68,8 @@ export interface JobContext<Emits extends AnyEvent> extends JobDependencies {
   readonly apply: <Entity extends EntityType>(
     change: JobTransition<Entity, Emits>,
   ) => Promise<TransitionOutcome>;
+  /** The whole audit context of a change, for operations that commit it themselves. */
+  readonly auditOf: (audit?: PartialAudit) => AuditContext;
   /** Replaces the payload on the queue, once its content is sealed in PostgreSQL. */
   readonly replacePayload: (payload: Readonly<Record<string, unknown>>) => Promise<void>;
 }

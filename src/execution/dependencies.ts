@@ -1,3 +1,4 @@
+import type { Accounts } from '../account/accounts.ts';
 import type { Config } from '../config/config.ts';
 import type { Db } from '../db/connection/database.ts';
 import type { TransitionDoor } from '../db/transition-door.ts';
@@ -33,6 +34,7 @@ export interface BackendDependencies {
   readonly db: Db;
   readonly door: TransitionDoor;
   readonly keyring: Keyring;
+  readonly accounts: Accounts;
   readonly settings: BackendSettings;
 }
 

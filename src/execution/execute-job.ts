@@ -1,13 +1,10 @@
 import { recordScanRun } from '../db/scan-runs.ts';
-import type { AuditContext } from '../domain/audit-entry.ts';
 import { isInputFault } from '../domain/errors.ts';
-import type { EntityType } from '../domain/transition.ts';
 import {
   type AnyEvent,
   type AnyJob,
   cancel,
   type JobContext,
-  type JobTransition,
   type Outcome,
   type RunningJob,
 } from './define-job.ts';
@@ -37,17 +34,24 @@ export async function executeJob(
     const { code, paths } = refusalOf(delivery.job.name, delivery.payload, parsed.error.issues);
     return cancel(code, paths);
   }
+  const { workerId } = dependencies;
+  const { queue, id: jobId, attempt } = delivery.job;
+  const auditOf: JobContext<AnyEvent>['auditOf'] = (audit) => ({
+    actor: { type: 'worker', id: workerId },
+    ...audit,
+    queue,
+    jobId,
+    attempt,
+  });
   const timeout = AbortSignal.timeout(definition.timeoutMs);
   const context: JobContext<AnyEvent> = {
     ...dependencies,
     job: delivery.job,
     signal: AbortSignal.any([timeout, delivery.signal]),
     replacePayload: delivery.replacePayload,
+    auditOf,
     apply: async (change) =>
-      await dependencies.door.apply({
-        ...change,
-        audit: auditOf(change, delivery.job, dependencies),
-      }),
+      await dependencies.door.apply({ ...change, audit: auditOf(change.audit) }),
   };
   try {
     const outcome = await definition.runParsed(parsed.data, context);
@@ -59,18 +63,4 @@ export async function executeJob(
     }
     throw error;
   }
-}
-
-function auditOf(
-  change: JobTransition<EntityType, AnyEvent>,
-  job: RunningJob,
-  { workerId }: JobDependencies,
-): AuditContext {
-  return {
-    actor: { type: 'worker', id: workerId },
-    ...change.audit,
-    queue: job.queue,
-    jobId: job.id,
-    attempt: job.attempt,
-  };
 }

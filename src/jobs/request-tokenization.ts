@@ -10,11 +10,15 @@ import type { TokenizationState } from '../domain/tokenization.ts';
 import { fieldsBeyondInferredLength } from '../domain/payload/inferred-lengths.ts';
 import { exponential } from '../domain/retry-policy.ts';
 import type { AcceptPaymentsAccount, CreateReply, QuickPayRequest } from '../gateway/client.ts';
-import { acceptTokenization } from '../tokenization/request/accept.ts';
+import {
+  acceptTokenization,
+  draftTokenization,
+  storeDraft,
+} from '../tokenization/request/accept.ts';
 import { activationPatch, reconcileAfterFailure, firstReconcileStep } from '../tokenization/row.ts';
 import { backendJobAudit } from '../execution/backend-audit.ts';
 import { defineJob, done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
-import { getAccountOf } from '../account/open-account.ts';
+import { getAccountOf } from '../account/accounts.ts';
 import { sealedPlace } from '../db/sealed-place.ts';
 
 /** The changes that the reply to a creation may lead to. */
@@ -56,98 +60,140 @@ export const requestTokenization = defineJob({
   timeoutMs: 18_000,
   emits: ['tokenization.requested', 'tokenization.submitting', ...replyEvents],
   async run(payload, context) {
-    const tokenization = await findOrAccept(payload, context);
-    if (tokenization === undefined) return done('tokenization_gone');
-    if (tokenization.state !== 'requested') return done('already_taken');
-
-    const account = await getAccountOf(context, tokenization);
-    const { signal } = context;
-    // Before the intent: a lease must not run while its owner waits for the rate limit.
-    const permit = await context.gateway.acquireCreatePermit(account, { signal });
-    if (permit.kind === 'retry_later') return snooze(permit.retryAfterMs, 'host_is_busy');
-    try {
-      return await submit(tokenization, account, context);
-    } finally {
-      permit.release();
+    if ('tokenizationId' in payload) {
+      return await submitAccepted(
+        await findTokenization(context.db, payload.tokenizationId),
+        context,
+      );
     }
+    return await acceptAndSubmit(payload, context);
   },
 });
 
-async function submit(
-  tokenization: TokenizationRow,
-  account: AcceptPaymentsAccount,
-  context: JobContext<ReplyEvent | 'tokenization.submitting'>,
-): Promise<Outcome> {
-  const attempt = tokenization.attempt + 1;
-  const { leaseMs } = context.settings;
-  const intent = await context.apply({
-    entity: 'tokenization',
-    row: tokenization,
-    event: 'tokenization.submitting',
-    patch: { attempt, lease_until_in_ms: leaseMs, reconcile_at_in_ms: leaseMs },
-    audit: { detail: { attempt } },
-  });
-  if (!intent.isApplied) return done('already_taken');
-
-  const request = openQuickPayRequest(tokenization, context);
-  const { signal } = context;
-  const reply = await context.gateway.createQuickPay(account, request, {
-    signal,
-    subject: tokenization.id,
-  });
-  const submitted = {
-    ...tokenization,
-    version: intent.version,
-    state: 'submitting' as const,
-    attempt,
-  };
-  return await recordReply(submitted, reply, context);
-}
-
-type RequestContext = JobContext<ReplyEvent>;
-
 /**
- * A payload with the request's content becomes a sealed row; then the row's id replaces it on the
- * queue.
+ * Accepts a request that a backend enqueued with its content, and sends it: one commit stores the
+ * sealed request and the intent. On the queue, the row's id replaces the content while the gateway
+ * answers.
  */
-async function findOrAccept(
-  payload: z.output<typeof tokenizationIdPayload> | z.output<typeof tokenizationRequestPayload>,
-  context: RequestContext,
-): Promise<TokenizationRow | undefined> {
-  if ('tokenizationId' in payload)
-    return await findTokenization(context.db, payload.tokenizationId);
+async function acceptAndSubmit(
+  payload: z.output<typeof tokenizationRequestPayload>,
+  context: SubmittingContext,
+): Promise<Outcome> {
+  const draft = await draftTokenization(context, payload);
+  const account = draft.stored.open();
+  const submitted = await withPermit(account, context, async () => {
+    const intent = intentOf({ attempt: 0 }, context);
+    const row = await storeDraft(context, draft, {
+      audit: backendJobAudit(context.job),
+      followedBy: [{ ...intent, audit: context.auditOf(intent.audit) }],
+    });
+    if (row === undefined) return undefined;
+    const sealed = context.replacePayload({ v: 1, tokenizationId: row.id });
+    // Awaited below, once the reply is committed.
+    sealed.catch(() => undefined);
+    const outcome = await send(row, account, draft.request, context);
+    await sealed;
+    return outcome;
+  });
+  if (submitted?.kind === 'done') return submitted;
+  // The reference is known, the credential changed, or the host takes no call now.
   const { tokenization } = await acceptTokenization(context, payload, {
     audit: backendJobAudit(context.job),
     isContinuedByCaller: true,
   });
   await context.replacePayload({ v: 1, tokenizationId: tokenization.id });
-  return tokenization;
+  return submitted ?? (await submitAccepted(tokenization, context));
 }
+
+/** Sends a request that is sealed already. */
+async function submitAccepted(
+  tokenization: TokenizationRow | undefined,
+  context: SubmittingContext,
+): Promise<Outcome> {
+  if (tokenization === undefined) return done('tokenization_gone');
+  if (tokenization.state !== 'requested') return done('already_taken');
+  const account = await getAccountOf(context, tokenization);
+  return await withPermit(account, context, async () => {
+    const change = intentOf(tokenization, context);
+    const intent = await context.apply({ entity: 'tokenization', row: tokenization, ...change });
+    if (!intent.isApplied) return done('already_taken');
+    const { version } = intent;
+    const { attempt } = change.patch;
+    const row = { ...tokenization, version, state: 'submitting', attempt } as const;
+    return await send(row, account, openQuickPayRequest(tokenization, context), context);
+  });
+}
+
+type SubmittingContext = JobContext<ReplyEvent | 'tokenization.submitting'>;
+
+/** Runs `submit` with a permit for one creation; snoozes while the host takes no call. */
+async function withPermit<Result>(
+  account: AcceptPaymentsAccount,
+  { gateway, signal }: SubmittingContext,
+  submit: () => Promise<Result>,
+): Promise<Result | Outcome> {
+  // Before the intent: a lease must not run while its owner waits for the rate limit.
+  const permit = await gateway.acquireCreatePermit(account, { signal });
+  if (permit.kind === 'retry_later') return snooze(permit.retryAfterMs, 'host_is_busy');
+  try {
+    return await submit();
+  } finally {
+    permit.release();
+  }
+}
+
+/** The change that is committed before a request is sent. */
+function intentOf(
+  tokenization: Pick<TokenizationRow, 'attempt'>,
+  { settings: { leaseMs } }: SubmittingContext,
+) {
+  const attempt = tokenization.attempt + 1;
+  return {
+    event: 'tokenization.submitting',
+    patch: { attempt, lease_until_in_ms: leaseMs, reconcile_at_in_ms: leaseMs },
+    audit: { detail: { attempt } },
+  } as const;
+}
+
+/** Sends a request and commits what its reply leads to. */
+async function send(
+  row: TokenizationRow,
+  account: AcceptPaymentsAccount,
+  request: QuickPayRequest,
+  context: SubmittingContext,
+): Promise<Outcome> {
+  const fields = fieldsBeyondInferredLength(request);
+  if (fields.length > 0) {
+    context.logger.warn(
+      { tokenizationId: row.id, fields },
+      'fields of a request are longer than the gateway probably takes; sent anyway',
+    );
+  }
+  const { signal } = context;
+  const call = { signal, subject: row.id };
+  const reply = await context.gateway.createQuickPay(account, request, call);
+  return await recordReply(row, reply, context);
+}
+
+type RequestContext = JobContext<ReplyEvent>;
 
 function openQuickPayRequest(
   tokenization: TokenizationRow,
-  { keyring, logger }: RequestContext,
+  { keyring }: RequestContext,
 ): QuickPayRequest {
   const sealed = keyring.open(
     sealedPlace('tokenization', 'request_sealed', tokenization.id),
     tokenization.request_sealed,
   );
-  // `acceptTokenization` sealed a request that it built from a parsed payload.
+  // `draftTokenization` sealed a request that it built from a parsed payload.
   const request = JSON.parse(sealed.reveal()) as QuickPayRequest;
-  const fields = fieldsBeyondInferredLength(request);
-  if (fields.length > 0) {
-    logger.warn(
-      { tokenizationId: tokenization.id, fields },
-      'fields of a request are longer than the gateway probably takes; sent all the same',
-    );
-  }
   return { ...request, merchant: { referenceId: tokenization.gateway_reference } };
 }
 
 /**
  * Commits what a reply leads to. A reply that arrives after its lease expired still counts, because
- * it is the gateway's own word, while its attempt is still the current one. A commit that the
- * database refuses is repeated: no other process knows the reply.
+ * it is the gateway's own word, while its attempt is still current. A commit that the
+ * database refuses is repeated: only this process knows the reply.
  */
 async function recordReply(
   row: TokenizationRow,
@@ -173,7 +219,7 @@ async function recordReply(
   return done(result);
 }
 
-/** The states in which the present attempt still waits for its reply. */
+/** The states in which the current attempt still waits for its reply. */
 function replyStatesOf(event: ReplyEvent): readonly TokenizationState[] {
   return event === 'tokenization.outcome_unknown'
     ? ['submitting']

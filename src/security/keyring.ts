@@ -103,7 +103,7 @@ export function createKeyring(keys: readonly EncryptionKey[]): Keyring {
   };
 }
 
-/** Key objects: from bytes, Node would make a new one for each use, which takes most of its time. */
+/** Key objects: from bytes, Node makes one for each use, which takes most of the time. */
 interface DerivedKey {
   readonly id: string;
   readonly sealKey: KeyObject;

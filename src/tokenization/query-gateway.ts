@@ -3,7 +3,7 @@ import type { QuickPayLookup, QuickPayRecord, QueryReply } from '../gateway/clie
 import { shapeOf } from '../domain/expiry-instant.ts';
 import { expiresAtOf, isSameQuickpayId } from './row.ts';
 import type { JobContext } from '../execution/define-job.ts';
-import { getAccountOf } from '../account/open-account.ts';
+import { getAccountOf } from '../account/accounts.ts';
 import { type Answer, saysOf, matchesLookup, selectRecord } from '../gateway/answer.ts';
 
 /**

@@ -15,6 +15,8 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   webhooks: ['domain', 'security'],
   db: ['domain', 'security', 'observability', 'migrations'],
   // What a job is.
+  // What a credential opens to.
+  account: ['domain', 'cache', 'security', 'gateway', 'db'],
   execution: [
     'domain',
     'security',
@@ -23,9 +25,9 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     'gateway',
     'webhooks',
     'db',
+    'type account',
   ],
   // The operations, one folder for each noun.
-  account: ['domain', 'security', 'gateway', 'db', 'execution'],
   delivery: ['domain', 'security', 'db', 'execution'],
   'dead-letter': ['domain', 'security', 'db', 'execution'],
   tokenization: ['domain', 'security', 'gateway', 'db', 'execution', 'account'],

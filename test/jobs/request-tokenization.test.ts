@@ -1,4 +1,9 @@
 import { describe, expect } from 'vitest';
+import { entities } from '../../src/db/entities.ts';
+import { createTransitionDoor } from '../../src/db/transition-door.ts';
+import { findTokenization } from '../../src/db/tokenizations.ts';
+import { draftTokenization, storeDraft } from '../../src/tokenization/request/accept.ts';
+import { requestPayload, testActor } from '../support/builders.ts';
 import { withClient } from '../../src/db/connection/database.ts';
 import { databaseUnavailable } from '../../src/db/connection/faults.ts';
 import { setAway } from '../support/services/database.ts';
@@ -13,6 +18,44 @@ describe('tokenization.request', () => {
       state: 'requested',
       version: 1,
     });
+  });
+
+  test('a request that its job brings along is stored and sent with two statements of the door', async ({
+    openJobHarness,
+    database,
+  }) => {
+    const batches: number[] = [];
+    const door = createTransitionDoor(database.db, { onBatch: (size) => batches.push(size) });
+    const harness = await openJobHarness();
+    const as = { ...harness.dependencies, door };
+    const content = requestPayload({ remark: 'sandbox:direct' });
+    expect(await harness.run('tokenization.request', content, as)).toBe('active');
+    expect(batches).toEqual([1, 1]);
+    const [row] = await database.db.selectFrom('tokenization').selectAll().execute();
+    expect(row).toMatchObject({ state: 'active', version: 3, attempt: 1 });
+    expect(await harness.events(row?.id ?? '')).toEqual([
+      'tokenization.requested',
+      'tokenization.submitting',
+      'tokenization.activated',
+    ]);
+    expect(await harness.run('tokenization.request', content, as)).toBe('already_taken');
+  });
+
+  test('a new row is known without reading it', async ({ openJobHarness }) => {
+    const { dependencies } = await openJobHarness();
+    const draft = await draftTokenization(dependencies, requestPayload());
+    const stored = await storeDraft(dependencies, draft, { audit: { actor: testActor } });
+    const read = await findTokenization(dependencies.db, draft.id);
+    // The statement reads the clock once for each column.
+    const reconcileMs = (read?.reconcile_at?.getTime() ?? 0) - (read?.created_at.getTime() ?? 0);
+    expect(Math.abs(reconcileMs - 5_000)).toBeLessThan(1_000);
+    const { reconcile_at: _, updated_at: __, created_at: ___, ...columns } = stored ?? {};
+    expect(read).toMatchObject(columns);
+    expect(Object.keys(columns)).toEqual(
+      expect.arrayContaining(
+        [...entities.tokenization.columns].filter((c) => c !== 'reconcile_at'),
+      ),
+    );
   });
 
   test('the intent is committed before the request is sent', async ({

@@ -1,6 +1,6 @@
 /**
  * The lengths that the gateway probably takes. The vendor publishes them only for fields of the
- * same meaning in another interface, so a longer value is sent all the same.
+ * same meaning in another interface, so a longer value is sent anyway.
  */
 const inferredLengths: Readonly<Record<string, number>> = {
   'order.methods': 50,

@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { findCredential } from '../../db/credentials.ts';
-import type { CredentialRow, TokenizationRow } from '../../db/rows.ts';
-import { findTokenizationByEvidence, findTokenizationByReference } from '../../db/tokenizations.ts';
+import type { Age, StoredAccount } from '../../account/accounts.ts';
+import type { TokenizationRow } from '../../db/rows.ts';
+import {
+  findTokenizationByEvidence,
+  findTokenizationByReference,
+  newRowOf,
+} from '../../db/tokenizations.ts';
+import type { TransitionRequest } from '../../db/transition-request.ts';
 import { isGivenReference } from '../../domain/given-reference.ts';
 import type { AuditContext } from '../../domain/audit-entry.ts';
 import type { Channel } from '../../domain/callback.ts';
@@ -35,6 +40,21 @@ export interface AcceptOptions {
 /** How long a new request waits for its job before the scan enqueues it again. */
 const jobGraceMs = 5_000;
 
+/** A request that was checked and sealed, and is not committed yet. */
+export interface TokenizationDraft {
+  readonly id: string;
+  readonly stored: StoredAccount;
+  /** The request body for the gateway. */
+  readonly request: QuickPayRequest;
+  readonly columns: Readonly<Record<string, unknown>>;
+  readonly key: {
+    readonly account: string;
+    readonly terminal: string;
+    readonly merchantReferenceId: string;
+  };
+  readonly fingerprint: string;
+}
+
 /**
  * Commits a request for a QuickPay ID, sealed, with its audit row and its job. A trigger enqueues
  * the messages that arrived before their request. A repeated request with the same reference and
@@ -49,66 +69,102 @@ export async function acceptTokenization(
   payload: TokenizationRequestPayload,
   options: AcceptOptions,
 ): Promise<AcceptedTokenization> {
-  return await retryOnStaleVersion(async () => await acceptOnce(dependencies, payload, options));
+  let age: Age = 'kept';
+  return await retryOnStaleVersion(async () => {
+    const draft = await draftTokenization(dependencies, payload, { id: options.id, age });
+    const jobs = options.isContinuedByCaller === true ? [] : [requestJob(draft.id, 1)];
+    const created = await storeDraft(dependencies, draft, { audit: options.audit, jobs });
+    if (created !== undefined) return { tokenization: created, isNew: true };
+    // The reference is known, or the credential was removed or got another account.
+    age = 'fresh';
+    const known = await findRepeated(dependencies, draft);
+    return known && { tokenization: known, isNew: false };
+  });
 }
 
-/** Undefined when the credential was removed, or got another account, after it was read. */
-async function acceptOnce(
+/**
+ * Checks and seals a request. Throws as `acceptTokenization` does, except for a reference that was
+ * used with other content.
+ */
+export async function draftTokenization(
   dependencies: BackendDependencies,
   payload: TokenizationRequestPayload,
-  options: AcceptOptions,
-): Promise<AcceptedTokenization | undefined> {
-  const { db, door, keyring, settings } = dependencies;
-  const credential = await getActiveCredential(dependencies, payload.credential ?? 'default');
+  {
+    id = randomUUID(),
+    age = 'kept',
+  }: { readonly id?: string | undefined; readonly age?: Age } = {},
+): Promise<TokenizationDraft> {
+  const { keyring, settings } = dependencies;
+  const stored = await getActiveAccount(dependencies, payload.credential ?? 'default', age);
+  const { id: credentialId, account, terminal } = stored.credential;
   const addresses = newAddresses(payload, settings);
   const request = quickPayRequestOf(payload, settings.callbackPublicUrl, addresses);
   assertReturnUrl(payload.returnUrl, settings.returnUrlHosts);
 
-  await assertNotGivenToLostRequest(dependencies, credential, payload.merchant.referenceId);
-  const id = options.id ?? randomUUID();
+  const merchantReferenceId = payload.merchant.referenceId;
+  const key = { account, terminal, merchantReferenceId };
+  await assertNotGivenToLostRequest(dependencies, key);
   const fingerprint = fingerprintOf(payload);
-  const outcome = await door.apply({
+  const columns = {
+    credential_id: credentialId,
+    account,
+    terminal,
+    merchant_reference_id: merchantReferenceId,
+    gateway_reference: merchantReferenceId,
+    customer_index: keyring.blindIndex('customer', payload.customer.id),
+    request_digest: keyring.blindIndex('request', fingerprint),
+    request_sealed: keyring.seal(
+      sealedPlace('tokenization', 'request_sealed', id),
+      JSON.stringify(request),
+    ),
+    currency: payload.order.currency,
+    amount: payload.order.amount,
+    methods: payload.order.methods,
+    return_url: payload.returnUrl ?? null,
+    redirect_address: digestOf(addresses.redirect),
+    notify_address: digestOf(addresses.notify),
+    reconcile_at_in_ms: jobGraceMs,
+  };
+  return { id, stored, request, columns, key, fingerprint };
+}
+
+/**
+ * Commits a draft, and with it the changes that follow. Undefined when its reference is known, or
+ * when the credential was removed, or got another account, after it was read.
+ */
+export async function storeDraft(
+  { door }: BackendDependencies,
+  { id, columns }: TokenizationDraft,
+  change: Pick<TransitionRequest<'tokenization'>, 'audit' | 'jobs' | 'followedBy'>,
+): Promise<TokenizationRow | undefined> {
+  const request = {
     entity: 'tokenization',
     row: { id, version: 0, state: null },
     event: 'tokenization.requested',
-    patch: {
-      credential_id: credential.id,
-      account: credential.account,
-      terminal: credential.terminal,
-      merchant_reference_id: payload.merchant.referenceId,
-      gateway_reference: payload.merchant.referenceId,
-      customer_index: keyring.blindIndex('customer', payload.customer.id),
-      request_digest: keyring.blindIndex('request', fingerprint),
-      request_sealed: keyring.seal(
-        sealedPlace('tokenization', 'request_sealed', id),
-        JSON.stringify(request),
-      ),
-      currency: payload.order.currency,
-      amount: payload.order.amount,
-      methods: payload.order.methods,
-      return_url: payload.returnUrl ?? null,
-      redirect_address: digestOf(addresses.redirect),
-      notify_address: digestOf(addresses.notify),
-      reconcile_at_in_ms: jobGraceMs,
-    },
-    audit: options.audit,
-    jobs: options.isContinuedByCaller === true ? [] : [requestJob(id, 1)],
-  });
+    patch: columns,
+    ...change,
+  } as const;
+  const outcome = await door.apply(request);
+  return outcome.isApplied ? newRowOf(request, outcome) : undefined;
+}
 
-  const tokenization = await findTokenizationByReference(db, {
-    account: credential.account,
-    terminal: credential.terminal,
-    merchantReferenceId: payload.merchant.referenceId,
-  });
-  if (tokenization === undefined) return undefined;
-  if (!keyring.matchesBlindIndex('request', fingerprint, tokenization.request_digest)) {
-    throw new AppError(
-      'reference_conflict',
-      'This merchant reference was already used for a request with other content.',
-      { paths: ['merchant.referenceId'] },
-    );
+/** The tokenization that an earlier request with the same reference and content made. */
+async function findRepeated(
+  { db, keyring }: BackendDependencies,
+  { key, fingerprint }: TokenizationDraft,
+): Promise<TokenizationRow | undefined> {
+  const known = await findTokenizationByReference(db, key);
+  if (
+    known === undefined ||
+    keyring.matchesBlindIndex('request', fingerprint, known.request_digest)
+  ) {
+    return known;
   }
-  return { tokenization, isNew: outcome.isApplied };
+  throw new AppError(
+    'reference_conflict',
+    'This merchant reference was already used for a request with other content.',
+    { paths: ['merchant.referenceId'] },
+  );
 }
 
 /**
@@ -117,20 +173,15 @@ async function acceptOnce(
  */
 async function assertNotGivenToLostRequest(
   { db }: BackendDependencies,
-  { account, terminal }: { readonly account: string; readonly terminal: string },
-  reference: string,
+  key: TokenizationDraft['key'],
 ): Promise<void> {
+  const reference = key.merchantReferenceId;
   if (!isGivenReference(reference)) return;
-  const other = await findTokenizationByEvidence(db, {
-    account,
-    terminal,
-    merchantReferenceId: reference,
-    orderReferenceId: undefined,
-  });
+  const other = await findTokenizationByEvidence(db, { ...key, orderReferenceId: undefined });
   if (other === undefined || other.merchant_reference_id === reference) return;
   throw new AppError(
     'reference_conflict',
-    'The worker made this merchant reference when it resubmitted another request; use another one.',
+    'The worker made this merchant reference when it resubmitted another request; use a different reference.',
     {
       paths: ['merchant.referenceId'],
     },
@@ -147,27 +198,32 @@ function fingerprintOf(payload: TokenizationRequestPayload): string {
   return JSON.stringify(content);
 }
 
-async function getActiveCredential(
-  { db }: BackendDependencies,
+type ActiveAccount = StoredAccount & {
+  readonly credential: { readonly account: string; readonly terminal: string };
+};
+
+async function getActiveAccount(
+  { accounts }: BackendDependencies,
   name: string,
-): Promise<CredentialRow & { account: string; terminal: string }> {
-  const row = await findCredential(db, name, 'accept_payments');
-  if (
-    row === undefined ||
-    row.state !== 'active' ||
-    row.account === null ||
-    row.terminal === null
-  ) {
-    throw new AppError(
-      'credential_not_found',
-      'No active Accept Payments credential has this name.',
-      { paths: ['credential'] },
-    );
-  }
-  return { ...row, account: row.account, terminal: row.terminal };
+  age: Age,
+): Promise<ActiveAccount> {
+  const kept = await accounts.findByName(name, age);
+  if (isActive(kept)) return kept;
+  const fresh = await accounts.findByName(name, 'fresh');
+  if (isActive(fresh)) return fresh;
+  throw new AppError(
+    'credential_not_found',
+    'No active Accept Payments credential has this name.',
+    { paths: ['credential'] },
+  );
 }
 
-/** The addresses of a request's own callback URLs; undefined where it uses another URL. */
+function isActive(stored: StoredAccount | undefined): stored is ActiveAccount {
+  const { state, account, terminal } = stored?.credential ?? {};
+  return state === 'active' && account !== null && terminal !== null;
+}
+
+/** The addresses of a request's per-request callback URLs; undefined where it uses another URL. */
 interface CallbackAddresses {
   readonly redirect: string | undefined;
   readonly notify: string | undefined;

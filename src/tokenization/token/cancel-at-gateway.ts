@@ -3,7 +3,7 @@ import { firstExpiryCheck } from '../../domain/expiry-watch.ts';
 import type { CancelReply } from '../../gateway/client.ts';
 import { queryToken } from '../query-gateway.ts';
 import { done, type JobContext, type Outcome } from '../../execution/define-job.ts';
-import { getAccountOf } from '../../account/open-account.ts';
+import { getAccountOf } from '../../account/accounts.ts';
 import type { Answer } from '../../gateway/answer.ts';
 import { openQuickpayId } from '../row.ts';
 

@@ -1,3 +1,4 @@
+import { createAccounts } from '../../../src/account/accounts.ts';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { loadConfig } from '../../../src/config/config.ts';
@@ -29,8 +30,10 @@ handlePoolErrors(pool, () => undefined);
 // Any number of renewals stand still with their permit.
 const oauthLimiter = createOauthLimiter(database.db, config, Infinity);
 const gateway = createGatewayClient({ ...config.gateway, oauthLimiter });
+const keyring = createKeyring(config.encryptionKeys);
 const common = {
-  keyring: createKeyring(config.encryptionKeys),
+  keyring,
+  accounts: createAccounts(database.db, keyring, 0),
   settings: config.jobs,
   webhooks: undefined,
   logger: createLogger({ level: 'silent' }),

@@ -1,3 +1,4 @@
+import { createAccounts } from '../../../src/account/accounts.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 import type { Db } from '../../../src/db/connection/database.ts';
 import type { TransitionDoor } from '../../../src/db/transition-door.ts';
@@ -97,9 +98,11 @@ export async function startTestApi(
     RETURN_URL_HOSTS: 'shop.example',
     ...env,
   });
+  const keyring = createKeyring(config.encryptionKeys);
   const operations: OperationDependencies = {
     ...place,
-    keyring: createKeyring(config.encryptionKeys),
+    keyring,
+    accounts: createAccounts(place.db, keyring, 0),
     settings: config.jobs,
   };
   await storeDefaultCredential(operations);

@@ -1,3 +1,4 @@
+import { createAccounts } from '../../../src/account/accounts.ts';
 import { randomBytes, randomInt } from 'node:crypto';
 import { sql } from 'kysely';
 import { loadConfig } from '../../../src/config/config.ts';
@@ -128,10 +129,12 @@ export async function openJobHarness(
   const plain = createGatewayClient(config.gateway);
   const gateway = options.wrapGateway?.(plain) ?? plain;
   let coalescedQueries = createCoalescedQueries();
+  const keyring = createKeyring(config.encryptionKeys);
   const dependencies: JobDependencies = {
     db,
     door,
-    keyring: createKeyring(config.encryptionKeys),
+    keyring,
+    accounts: createAccounts(db, keyring, 0),
     settings: {
       ...config.jobs,
       signatures: {

@@ -1,3 +1,4 @@
+import { createAccounts } from '../../../src/account/accounts.ts';
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { expect } from 'vitest';
@@ -104,10 +105,12 @@ export async function openTokenHarness(
   const impatientGateway = createGatewayClient({ ...limited, timeoutMs: 150 });
   const gateway = wrapGateway?.(plain) ?? plain;
   const logs: string[] = [];
+  const keyring = createKeyring(config.encryptionKeys);
   const dependencies: JobDependencies = {
     db,
     door,
-    keyring: createKeyring(config.encryptionKeys),
+    keyring,
+    accounts: createAccounts(db, keyring, 0),
     settings: config.jobs,
     gateway,
     webhooks: undefined,
@@ -165,7 +168,6 @@ export async function openTokenHarness(
     },
     async refreshToken(name) {
       const { id, refresh_token_sealed: sealed } = await row(name);
-      const { keyring } = dependencies;
       return keyring.open(tokenPlace('refresh_token_sealed', id), sealed ?? '').reveal();
     },
     isGood: async (accessToken) => await probe(sandbox, accessToken),

@@ -7,7 +7,7 @@ import { countAccessTokens } from './db/access-tokens.ts';
 import { findScanAges } from './db/scan-runs.ts';
 import { listenTo } from './db/connection/listen.ts';
 import { readOutboxBacklog } from './db/outbox.ts';
-import { countTokenizations } from './db/tokenizations.ts';
+import { countUnfinishedTokenizations } from './db/tokenizations.ts';
 import { createTransitionDoor, type ObservableDoor } from './db/transition-door.ts';
 import type { HealthCause, HealthReport } from './domain/health.ts';
 import { queueNames } from './domain/queue-names.ts';
@@ -300,7 +300,7 @@ async function listen(
   metrics.onScrape(async () => ({
     queueDepths: await readQueueDepths(backend),
     outboxBacklog: await readOutboxBacklog(database.db),
-    tokenizations: await countTokenizations(database.db),
+    tokenizations: await countUnfinishedTokenizations(database.db),
     accessTokens: await countAccessTokens(database.db),
     scanAgesMs: await findScanAges(database.db),
   }));

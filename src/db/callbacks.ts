@@ -1,5 +1,6 @@
 import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely';
 import type { Db } from './connection/database.ts';
+import { callbackStates } from '../domain/callback.ts';
 import { isNotBuried } from './dead-letters.ts';
 import type { CallbackRow } from './rows.ts';
 import type { Schema } from './schema.ts';
@@ -190,8 +191,15 @@ export async function listCallbacks(
   state: CallbackRow['state'] | undefined,
   rowsMax: number,
 ): Promise<readonly CallbackRow[]> {
-  const all = db.selectFrom('callback').selectAll().orderBy('received_at', 'desc').limit(rowsMax);
-  return await (state === undefined ? all : all.where('state', '=', state)).execute();
+  const states = state === undefined ? callbackStates : [state];
+  const { rows } = await sql<CallbackRow>`
+    select newest.* from unnest(${[...states]}::text[]) wanted (state)
+    cross join lateral (
+      select * from callback where callback.state = wanted.state
+      order by received_at desc limit ${rowsMax}
+    ) newest
+    order by received_at desc limit ${rowsMax}`.execute(db);
+  return rows;
 }
 
 /**

@@ -165,19 +165,24 @@ export async function listCredentials(db: Db): Promise<readonly ListedCredential
  * or the worker still queries the gateway.
  */
 export async function hasOpenOrActiveTokenizations(db: Db, credentialId: string): Promise<boolean> {
-  const row = await db
+  const ofCredential = db
     .selectFrom('tokenization')
     .select('id')
     .where('credential_id', '=', credentialId)
-    .where((eb) =>
-      eb.or([
-        eb('state', 'in', [...openTokenizationStates, 'disabling', 'active']),
-        eb.and([eb('state', 'in', ['failed', 'expired']), eb('reconcile_at', 'is not', null)]),
-      ]),
-    )
-    .limit(1)
-    .executeTakeFirst();
-  return row !== undefined;
+    .limit(1);
+  // One query each, since each has an index and the two together have none.
+  const usable = ofCredential.where('state', 'in', [
+    ...openTokenizationStates,
+    'disabling',
+    'active',
+  ]);
+  const reconcilable = ofCredential
+    .where('state', 'in', ['failed', 'expired'])
+    .where('reconcile_at', 'is not', null);
+  return (
+    (await usable.executeTakeFirst()) !== undefined ||
+    (await reconcilable.executeTakeFirst()) !== undefined
+  );
 }
 
 /**

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from './connection/database.ts';
+import { deliveryStates } from '../domain/delivery.ts';
 import { isNotBuried } from './dead-letters.ts';
 import type { DeliveryRow, WebhookEndpointRow } from './rows.ts';
 
@@ -64,8 +65,15 @@ export async function listDeliveries(
   state: DeliveryRow['state'] | undefined,
   rowsMax: number,
 ): Promise<readonly DeliveryRow[]> {
-  const all = db.selectFrom('delivery').selectAll().orderBy('created_at', 'desc').limit(rowsMax);
-  return await (state === undefined ? all : all.where('state', '=', state)).execute();
+  const states = state === undefined ? deliveryStates : [state];
+  const { rows } = await sql<DeliveryRow>`
+    select newest.* from unnest(${[...states]}::text[]) wanted (state)
+    cross join lateral (
+      select * from delivery where delivery.state = wanted.state
+      order by created_at desc limit ${rowsMax}
+    ) newest
+    order by created_at desc limit ${rowsMax}`.execute(db);
+  return rows;
 }
 
 /** The webhook endpoint with this id. */

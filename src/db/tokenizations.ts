@@ -1,6 +1,7 @@
 import type { Channel } from '../domain/callback.ts';
 import { sql } from 'kysely';
 import { AppError } from '../domain/errors.ts';
+import { openTokenizationStates } from '../domain/tokenization.ts';
 import type { Db } from './connection/database.ts';
 import { entities } from './entities.ts';
 import { isNotBuried } from './dead-letters.ts';
@@ -115,13 +116,16 @@ export async function findDueTokenizations(
     .execute();
 }
 
-/** The number of tokenizations in each state. */
-export async function countTokenizations(db: Db): Promise<Readonly<Record<string, number>>> {
-  const rows = await db
-    .selectFrom('tokenization')
-    .select(['state', sql<number>`count(*)::integer`.as('count')])
-    .groupBy('state')
-    .execute();
+/**
+ * The number of tokenizations in each state in which the worker is at work on them. Tokens and
+ * finished requests are not counted, because their number grows with the years.
+ */
+export async function countUnfinishedTokenizations(
+  db: Db,
+): Promise<Readonly<Record<string, number>>> {
+  const { rows } = await sql<{ state: string; count: number }>`
+    select state, count(*)::integer as count from tokenization
+    where state = any(${[...openTokenizationStates, 'disabling']}) group by state`.execute(db);
   return Object.fromEntries(rows.map(({ state, count }) => [state, count]));
 }
 

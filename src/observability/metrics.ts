@@ -78,7 +78,8 @@ export const metricTable = {
   token_worker_queue_jobs: 'Jobs in each queue, by state',
   token_worker_outbox_rows: 'Committed jobs that the relay has not yet put onto their queue',
   token_worker_outbox_oldest_seconds: 'How long the oldest job in the outbox has been due',
-  token_worker_tokenizations: 'Tokenizations, by state',
+  token_worker_tokenizations:
+    'Tokenizations that the worker is at work on, by state; those with a result are in token_worker_transitions_total',
   token_worker_access_tokens: 'Access tokens of active credentials, by state',
   token_worker_access_token_least_life_seconds:
     'Remaining life of the access token that expires first; 0 or less: an active credential has no valid one',

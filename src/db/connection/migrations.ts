@@ -29,6 +29,8 @@ import * as callbackAddress from '../../../migrations/0027_callback_address.ts';
 import * as payloadLengths from '../../../migrations/0028_payload_lengths.ts';
 import * as lostReplyCause from '../../../migrations/0029_lost_reply_cause.ts';
 import * as abandonedReferences from '../../../migrations/0030_abandoned_references.ts';
+import * as newestFirstByState from '../../../migrations/0031_newest_first_by_state.ts';
+import * as tokenizationsOfCredential from '../../../migrations/0032_tokenizations_of_credential.ts';
 
 /**
  * Every migration by name, in order. An explicit list works the same from sources and from the
@@ -65,4 +67,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0028_payload_lengths': payloadLengths,
   '0029_lost_reply_cause': lostReplyCause,
   '0030_abandoned_references': abandonedReferences,
+  '0031_newest_first_by_state': newestFirstByState,
+  '0032_tokenizations_of_credential': tokenizationsOfCredential,
 };

@@ -1,68 +1,14 @@
 import { sql } from 'kysely';
+import { type AuditBreak, checkAuditTrail } from './audit-check.ts';
 import type { Db } from './connection/database.ts';
-import { type EntityType, entityTypes } from '../domain/transition.ts';
+import type { EntityType } from '../domain/transition.ts';
 import type { AuditEventRow } from './rows.ts';
 
-/** A contradiction between an entity's row and its audit rows. */
-export interface AuditBreak {
-  readonly entity_type: string;
-  readonly entity_id: string;
-  readonly fault:
-    | 'version_differs'
-    | 'version_gap'
-    | 'from_differs'
-    | 'state_differs'
-    | 'entity_missing';
-}
-
-/**
- * Checks the audit trail of the whole database and returns every contradiction. An entity's version
- * equals its number of audit rows, their versions have no gap, each row starts in the state where
- * the row before ended, and the last row ends in the entity's state.
- *
- * Retention deletes callbacks that expired or that the public listener refused. Their audit rows
- * remain. The check compares these rows with each other, because the callback itself is gone.
- *
- * The check is one query and reads one snapshot. It sees a concurrent change completely or not at
- * all.
- */
+/** The contradictions of the audit trail, at most `rowsMax`. */
 export async function findAuditBreaks(db: Db, rowsMax = 100): Promise<readonly AuditBreak[]> {
-  const entityRows = entityTypes
-    .map(
-      (entity) =>
-        `select '${entity}' as entity_type, id as entity_id, version, state from ${entity}`,
-    )
-    .join(' union all ');
-  const { rows } = await sql<AuditBreak>`
-    with entity as (${sql.raw(entityRows)}),
-    link as (
-      select entity_type, entity_id, version, from_state, to_state,
-        row_number() over w as position, lag(to_state) over w as previous_state
-      from audit_event window w as (partition by entity_type, entity_id order by version, id)
-    ), chain as (
-      select entity_type, entity_id, count(*) as length,
-        bool_or(version <> position) as has_gap,
-        bool_or(from_state is distinct from previous_state) as has_jump,
-        (array_agg(to_state order by version desc, position desc))[1] as last_state
-      from link group by entity_type, entity_id
-    )
-    select coalesce(e.entity_type, c.entity_type) as entity_type,
-      coalesce(e.entity_id, c.entity_id) as entity_id,
-      case
-        when e.entity_id is null then 'entity_missing'
-        when c.entity_id is null or c.length <> e.version then 'version_differs'
-        when c.has_gap then 'version_gap'
-        when c.has_jump then 'from_differs'
-        else 'state_differs'
-      end as fault
-    from entity e full join chain c
-      on c.entity_type = e.entity_type and c.entity_id = e.entity_id
-    where (e.entity_id is null and not (c.entity_type = 'callback'
-        and (c.last_state = 'expired' or (c.last_state = 'rejected' and c.length = 1))))
-      or c.entity_id is null or c.length <> e.version
-      or c.has_gap or c.has_jump or (e.entity_id is not null and c.last_state is distinct from e.state)
-    limit ${rowsMax}`.execute(db);
-  return rows;
+  const breaks: AuditBreak[] = [];
+  await checkAuditTrail(db, { onBreak: (found) => breaks.push(found) });
+  return breaks.slice(0, rowsMax);
 }
 
 /** The number of audit rows. */

@@ -7,6 +7,7 @@ import {
   isEvidenceOf,
   listAuditPartitions,
 } from '../../src/db/audit.ts';
+import { type AuditBreak, checkAuditTrail } from '../../src/db/audit-check.ts';
 import { withClient } from '../../src/db/connection/database.ts';
 import { migrate } from '../../src/db/connection/migrate.ts';
 import { addCredential, addTokenization } from '../support/builders.ts';
@@ -121,6 +122,39 @@ describe('audit table', () => {
     expect(await findAuditBreaks(database.db)).toEqual([]);
     await sql.raw(statement).execute(database.db);
     expect(await findAuditBreaks(database.db)).toMatchObject([{ fault }]);
+  });
+
+  test('check goes through the trail in slices, and finds each break once, that of the first and of the last id too', async ({
+    database: { db },
+  }) => {
+    const ends = ['00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff'];
+    await sql`
+      insert into audit_event (entity_type, entity_id, version, event, to_state, actor_type, actor_id, detail)
+      select 'tokenization', id, 1, 'x', 'x', 'worker', 'x', '{}' from (
+        select unnest(${ends}::uuid[]) as id union all
+        select gen_random_uuid() from generate_series(1, 198)) of_none`.execute(db);
+    const breaks: AuditBreak[] = [];
+    const shares: number[] = [];
+    const rows = await checkAuditTrail(db, {
+      sliceRows: 10,
+      onBreak: (found) => breaks.push(found),
+      onProgress: (share) => shares.push(share),
+    });
+    expect(rows).toBe(200);
+    const ids = breaks.map(({ entity_id: id }) => id);
+    expect(ids).toHaveLength(200);
+    expect(new Set(ids).size).toBe(200);
+    expect(ids).toEqual(expect.arrayContaining(ends));
+    expect(shares).toEqual(Array.from({ length: 20 }, (_, n) => (n + 1) / 20));
+  });
+
+  test('check reports a row of a type that no entity has', async ({ database: { db } }) => {
+    await sql`
+      insert into audit_event (entity_type, entity_id, version, event, to_state, actor_type, actor_id, detail)
+      values ('unheard_of', gen_random_uuid(), 1, 'x', 'x', 'worker', 'x', '{}')`.execute(db);
+    expect(await findAuditBreaks(db)).toMatchObject([
+      { entity_type: 'unheard_of', fault: 'entity_missing' },
+    ]);
   });
 
   test('concurrent repeated migrations change nothing', async ({ databaseUrl }) => {

@@ -1,7 +1,10 @@
 import type { Command } from 'commander';
-import { countAuditEvents, findAuditBreaks } from '../../db/audit.ts';
+import { checkAuditTrail } from '../../db/audit-check.ts';
 import { exitCodes } from '../../domain/exit-codes.ts';
 import { runOnDatabase } from '../run-command.ts';
+
+/** Of more breaks than this, the command prints only how many there are. */
+const breaksShown = 100;
 
 /** `token-worker audit check`: proves that every change has its audit row; exit code 1 if not. */
 export function registerAudit(program: Command): void {
@@ -12,14 +15,21 @@ export function registerAudit(program: Command): void {
     .description('prove that versions, states and audit rows agree')
     .action(async () => {
       await runOnDatabase(async ({ db }) => {
-        const breaks = await findAuditBreaks(db);
-        for (const { entity_type, entity_id, fault } of breaks) {
-          console.error(`${entity_type} ${entity_id}: ${fault}`);
-        }
-        console.log(
-          JSON.stringify({ auditRows: await countAuditEvents(db), auditBreaks: breaks.length }),
-        );
-        if (breaks.length > 0) process.exitCode = exitCodes.fault;
+        let auditBreaks = 0;
+        let tenths = 0;
+        const auditRows = await checkAuditTrail(db, {
+          onBreak({ entity_type, entity_id, fault }) {
+            auditBreaks += 1;
+            if (auditBreaks <= breaksShown) console.error(`${entity_type} ${entity_id}: ${fault}`);
+          },
+          onProgress(share) {
+            if (share === 1 || share * 10 < tenths + 1) return;
+            tenths = Math.floor(share * 10);
+            console.error(`${tenths}0 % checked`);
+          },
+        });
+        console.log(JSON.stringify({ auditRows, auditBreaks }));
+        if (auditBreaks > 0) process.exitCode = exitCodes.fault;
       });
     });
 }

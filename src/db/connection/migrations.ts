@@ -31,6 +31,7 @@ import * as lostReplyCause from '../../../migrations/0029_lost_reply_cause.ts';
 import * as abandonedReferences from '../../../migrations/0030_abandoned_references.ts';
 import * as newestFirstByState from '../../../migrations/0031_newest_first_by_state.ts';
 import * as tokenizationsOfCredential from '../../../migrations/0032_tokenizations_of_credential.ts';
+import * as orphansByStatement from '../../../migrations/0033_orphans_by_statement.ts';
 
 /**
  * Every migration by name, in order. An explicit list works the same from sources and from the
@@ -69,4 +70,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0030_abandoned_references': abandonedReferences,
   '0031_newest_first_by_state': newestFirstByState,
   '0032_tokenizations_of_credential': tokenizationsOfCredential,
+  '0033_orphans_by_statement': orphansByStatement,
 };

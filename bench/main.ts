@@ -1,4 +1,5 @@
 import { accessTokens } from './scenarios/access-tokens.ts';
+import { e2e } from './scenarios/e2e.ts';
 import { enqueue } from './scenarios/enqueue.ts';
 import { evidence } from './scenarios/evidence.ts';
 import { transitions } from './scenarios/transitions.ts';
@@ -10,6 +11,7 @@ const scenarios: Readonly<
   transitions,
   evidence,
   enqueue,
+  e2e,
   'access-tokens': accessTokens,
 };
 

@@ -15,7 +15,8 @@ import {
 import { apiKeyDigest, generateApiKey } from '../../src/security/api-key.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { createTally, inTypeScript, keepReading, overHttp } from './token-readers.ts';
-import { startWorkerProcess, type WorkerProcess } from './worker-process.ts';
+import type { ChildProcess } from './child-process.ts';
+import { startWorkerProcess } from './worker-process.ts';
 import { openSubscribedReader } from '../../src/access-token/read/reader.ts';
 
 /** A period of one behaviour of the gateway. A virtual hour is one life of a token. */
@@ -101,10 +102,10 @@ export async function soakAccessTokens(options: SoakOptions): Promise<SoakReport
     roles: new Set(['http', 'relay']),
     logger: createLogger({ level: 'silent' }),
   });
-  const workers: WorkerProcess[] = [];
+  const workers: ChildProcess[] = [];
   try {
     await storeAll(app, apps);
-    const start = async (): Promise<WorkerProcess> =>
+    const start = async (): Promise<ChildProcess> =>
       await startWorkerProcess(env, ['worker', 'relay', 'scheduler']);
     workers.push(...(await Promise.all(Array.from({ length: options.workers }, start))));
     await untilAllHaveTokens(app, apps.length);
@@ -186,8 +187,8 @@ interface Scene {
   readonly app: App;
   readonly sandbox: Sandbox;
   readonly apiKey: string;
-  readonly workers: WorkerProcess[];
-  readonly start: () => Promise<WorkerProcess>;
+  readonly workers: ChildProcess[];
+  readonly start: () => Promise<ChildProcess>;
 }
 
 async function soak(options: SoakOptions, scene: Scene): Promise<SoakReport> {

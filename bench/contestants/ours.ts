@@ -1,0 +1,155 @@
+import type pg from 'pg';
+import { request } from 'undici';
+import { apiKeyDigest, generateApiKey } from '../../src/security/api-key.ts';
+import { generateEncryptionKey } from '../../src/security/keyring.ts';
+import type { BenchServices } from '../support/bench-services.ts';
+import { openBullmqJobs } from '../support/bullmq-jobs.ts';
+import type { ChildProcess } from '../support/child-process.ts';
+import type { Contestant, StoredRows } from '../support/contestant.ts';
+import { account, requestOf, secureCode, terminal } from '../support/tokenization-request.ts';
+import { startWorkerProcess } from '../support/worker-process.ts';
+
+/** How the product is run. */
+export interface OursOptions {
+  /** Undefined: the product's default. */
+  readonly concurrency?: number | undefined;
+  /** The number of worker processes; default 1. */
+  readonly processes?: number;
+}
+
+/** The product by each path, on the same worker processes. */
+export interface Ours {
+  readonly raw: Contestant;
+  readonly sql: Contestant;
+  readonly http: Contestant;
+}
+
+/**
+ * Starts the product as `npm start` does, without the scheduler: its later queries for the expiry
+ * of each token would fall into the rounds of others, which make no such queries.
+ */
+export async function startOurs(
+  services: BenchServices,
+  { concurrency, processes = 1 }: OursOptions = {},
+): Promise<Ours> {
+  const { redis, client } = services;
+  const key = `ours-${concurrency ?? 'default'}-${processes}`;
+  const redisPrefix = `${services.prefix}-${key}`;
+  const apiKey = generateApiKey().reveal();
+  const env = environment(services, { redisPrefix, apiKey, concurrency });
+  const workers: ChildProcess[] = [];
+  for (let n = 0; n < processes; n += 1) {
+    workers.push(await startWorkerProcess(env, ['http', 'worker', 'relay']));
+  }
+  const jobs = openBullmqJobs(redis.url, redisPrefix, 'tokenization.request');
+  let isClosed = false;
+  const shared = {
+    workers,
+    redisPrefix,
+    isQueueEmpty: async () => (await isOutboxEmpty(client)) && (await jobs.isEmpty()),
+    countRows: async (prefix: string) => await countRows(client, prefix),
+    async close() {
+      if (isClosed) return;
+      isClosed = true;
+      await Promise.all(workers.map(async (worker) => await worker.kill()));
+      await jobs.close();
+    },
+  };
+  const at = concurrency === undefined ? 'default concurrency' : `${concurrency} at once`;
+  return {
+    raw: { ...shared, name: `ours by raw BullMQ, ${at}`, enqueue: jobs.add },
+    sql: {
+      ...shared,
+      name: `ours by SQL, ${at}`,
+      enqueue: async (references) => await enqueueBySql(client, references),
+    },
+    http: {
+      ...shared,
+      name: `ours by HTTP, ${at}`,
+      isEnqueuedLive: true,
+      enqueue: async (references) => await enqueueByHttp(privateUrls(workers), apiKey, references),
+    },
+  };
+}
+
+function environment(
+  { databaseUrl, redis, gateway }: BenchServices,
+  { redisPrefix, apiKey, concurrency }: Record<'redisPrefix' | 'apiKey', string> & OursOptions,
+): Readonly<Record<string, string>> {
+  return {
+    DATABASE_URL: databaseUrl,
+    REDIS_URL: redis.url,
+    QUEUE_PREFIX: redisPrefix,
+    ENCRYPTION_KEYS: `k1:${generateEncryptionKey('k1').key.reveal()}`,
+    OCEANPAYMENT_CHECKOUT_URL: gateway.url,
+    OCEANPAYMENT_OPEN_API_URL: `${gateway.url}/open-api/v1`,
+    OCEANPAYMENT_ACCOUNT: account,
+    OCEANPAYMENT_TERMINAL: terminal,
+    OCEANPAYMENT_SECURE_CODE: secureCode,
+    API_KEYS: `bench:${apiKeyDigest(apiKey)}`,
+    API_REQUESTS_PER_MINUTE: '10000000',
+    CALLBACK_HOST: '127.0.0.1',
+    CALLBACK_PORT: '0',
+    CALLBACK_REQUESTS_PER_MINUTE: '10000000',
+    OPS_PORT: '0',
+    ...(concurrency === undefined ? {} : { CONCURRENCY_TOKENIZATION: String(concurrency) }),
+  };
+}
+
+function privateUrls(workers: readonly ChildProcess[]): readonly string[] {
+  return workers.map(({ upLine }) => (JSON.parse(upLine) as { private: string }).private);
+}
+
+async function isOutboxEmpty(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query('select from token_lifecycle.outbox limit 1');
+  return rows.length === 0;
+}
+
+async function countRows(client: pg.Client, prefix: string): Promise<StoredRows> {
+  const { rows } = await client.query<StoredRows>(
+    `select count(*) filter (where state = 'active')::integer as final,
+       (select count(*) from token_lifecycle.audit_event a
+        join token_lifecycle.tokenization t on t.id = a.entity_id
+        where a.entity_type = 'tokenization' and t.merchant_reference_id like $1 || '%')::integer as audit
+     from token_lifecycle.tokenization where merchant_reference_id like $1 || '%'`,
+    [prefix],
+  );
+  return rows[0] ?? { final: 0, audit: 0 };
+}
+
+const rowsPerStatement = 500;
+
+/** Several requests in one transaction, as an import would: the clock does not run meanwhile. */
+async function enqueueBySql(client: pg.Client, references: readonly string[]): Promise<void> {
+  for (let start = 0; start < references.length; start += rowsPerStatement) {
+    const payloads = references.slice(start, start + rowsPerStatement).map(requestOf);
+    await client.query(
+      `select token_lifecycle.enqueue('tokenization.request', payload)
+       from jsonb_array_elements($1::jsonb) payload`,
+      [JSON.stringify(payloads)],
+    );
+  }
+}
+
+const connections = 64;
+
+async function enqueueByHttp(
+  urls: readonly string[],
+  apiKey: string,
+  references: readonly string[],
+): Promise<void> {
+  const left = references.entries();
+  const send = async (): Promise<void> => {
+    for (const [index, reference] of left) {
+      const { v: _, ...body } = requestOf(reference);
+      const response = await request(`${urls[index % urls.length]}/v1/tokenizations`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+      const text = await response.body.text();
+      if (response.statusCode !== 202) throw new Error(`${response.statusCode} ${text}`);
+    }
+  };
+  await Promise.all(Array.from({ length: connections }, send));
+}

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { request } from 'undici';
+import { variables } from '../../src/config/variables.ts';
 import { apiKeyDigest, generateApiKey } from '../../src/security/api-key.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import type { BenchServices } from '../support/bench-services.ts';
@@ -9,10 +10,13 @@ import type { Contestant, StoredRows } from '../support/contestant.ts';
 import { account, requestOf, secureCode, terminal } from '../support/tokenization-request.ts';
 import { startWorkerProcess } from '../support/worker-process.ts';
 
+/** How many requests a worker process works on at once, unless it is told otherwise. */
+export const defaultConcurrency = variables.queue.concurrency.tokenization.form.parse(undefined);
+
 /** How the product is run. */
 export interface OursOptions {
-  /** Undefined: the product's default. */
-  readonly concurrency?: number | undefined;
+  /** Requests at once in a process. */
+  readonly concurrency: number;
   /** The number of worker processes; default 1. */
   readonly processes?: number;
 }
@@ -30,10 +34,10 @@ export interface Ours {
  */
 export async function startOurs(
   services: BenchServices,
-  { concurrency, processes = 1 }: OursOptions = {},
+  { concurrency, processes = 1 }: OursOptions,
 ): Promise<Ours> {
   const { redis, client } = services;
-  const key = `ours-${concurrency ?? 'default'}-${processes}`;
+  const key = `ours-${concurrency}-${processes}`;
   const redisPrefix = `${services.prefix}-${key}`;
   const apiKey = generateApiKey().reveal();
   const env = environment(services, { redisPrefix, apiKey, concurrency });
@@ -55,7 +59,7 @@ export async function startOurs(
       await jobs.close();
     },
   };
-  const at = concurrency === undefined ? 'default concurrency' : `${concurrency} at once`;
+  const at = `${concurrency} at once`;
   return {
     raw: { ...shared, name: `ours by raw BullMQ, ${at}`, enqueue: jobs.add },
     sql: {
@@ -92,7 +96,7 @@ function environment(
     CALLBACK_PORT: '0',
     CALLBACK_REQUESTS_PER_MINUTE: '10000000',
     OPS_PORT: '0',
-    ...(concurrency === undefined ? {} : { CONCURRENCY_TOKENIZATION: String(concurrency) }),
+    CONCURRENCY_TOKENIZATION: String(concurrency),
   };
 }
 

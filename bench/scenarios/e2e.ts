@@ -2,8 +2,10 @@ import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { startCeiling } from '../contestants/ceiling.ts';
+import { startGraphileWorker } from '../contestants/graphile-worker.ts';
 import { startHandWritten } from '../contestants/hand-written.ts';
-import { startOurs } from '../contestants/ours.ts';
+import { defaultConcurrency, startOurs } from '../contestants/ours.ts';
+import { startPgBoss } from '../contestants/pg-boss.ts';
 import { type BenchServices, startBenchServices } from '../support/bench-services.ts';
 import type { Contestant } from '../support/contestant.ts';
 import { medianRatio, printStandings, standingsOf } from '../support/race-report.ts';
@@ -25,7 +27,7 @@ export async function e2e(args: readonly string[]): Promise<Record<string, unkno
   const services = await startBenchServices(options.gatewayMs);
   const contestants: Contestant[] = [];
   try {
-    for (const start of startersOf(options)) contestants.push(...(await start(services)));
+    await startContestants(services, options, contestants);
     const result = await race(services, contestants, options);
     report(services, result, options);
     if (options.isCheck) checkRatio(result);
@@ -84,26 +86,30 @@ function parseOptions(args: readonly string[]): E2eOptions {
   };
 }
 
-/** A starter may start several contestants that share a worker. */
-type Starter = (services: BenchServices) => Promise<readonly Contestant[]>;
+/** The contestants that are not the product, by the word that `--only` takes. */
+const peers = {
+  ceiling: startCeiling,
+  hand: startHandWritten,
+  graphile: startGraphileWorker,
+  pgboss: startPgBoss,
+} as const;
 
-function startersOf({ concurrency, only }: E2eOptions): readonly Starter[] {
+async function startContestants(
+  services: BenchServices,
+  { concurrency, only }: E2eOptions,
+  started: Contestant[],
+): Promise<void> {
   const isWanted = (word: string): boolean => only.length === 0 || only.includes(word);
-  const starters: Starter[] = [];
-  if (isWanted('ceiling')) {
-    starters.push(async (services) => [await startCeiling(services, concurrency)]);
-  }
-  if (isWanted('hand')) {
-    starters.push(async (services) => [await startHandWritten(services, concurrency)]);
+  for (const [word, start] of Object.entries(peers)) {
+    if (isWanted(word)) started.push(await start(services, concurrency));
   }
   const paths = (['raw', 'sql', 'http'] as const).filter(isWanted);
-  if (paths.length > 0) {
-    starters.push(async (services) => {
-      const ours = await startOurs(services, { concurrency });
-      return paths.map((path) => ours[path]);
-    });
+  if (paths.length === 0) return;
+  // Equal to the peers', and as the product is delivered.
+  for (const atOnce of new Set([concurrency, defaultConcurrency])) {
+    const ours = await startOurs(services, { concurrency: atOnce });
+    started.push(...paths.map((path) => ours[path]));
   }
-  return starters;
 }
 
 function report(

@@ -24,8 +24,8 @@ const warmUpShare = 0.1;
 const warmUpJobsMin = 100;
 
 /**
- * Lets the contestants run one after the other, round by round. Whoever does not run is stopped, so
- * that its polls cost the others nothing. The first round is not counted.
+ * Lets the contestants run one after the other, round by round. A signal stops the workers of the
+ * others meanwhile, so that their polls cost nothing. The first round is not counted.
  */
 export async function race(
   services: BenchServices,

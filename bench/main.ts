@@ -2,6 +2,8 @@ import { accessTokens } from './scenarios/access-tokens.ts';
 import { e2e } from './scenarios/e2e.ts';
 import { enqueue } from './scenarios/enqueue.ts';
 import { evidence } from './scenarios/evidence.ts';
+import { latency } from './scenarios/latency.ts';
+import { scaling } from './scenarios/scaling.ts';
 import { transitions } from './scenarios/transitions.ts';
 
 /** Scenarios by name. Each prints a table and resolves to the JSON line that is printed last. */
@@ -12,6 +14,8 @@ const scenarios: Readonly<
   evidence,
   enqueue,
   e2e,
+  latency,
+  scaling,
   'access-tokens': accessTokens,
 };
 

@@ -1,8 +1,7 @@
-import type pg from 'pg';
+import pg from 'pg';
 import { request } from 'undici';
 import { variables } from '../../src/config/variables.ts';
 import { apiKeyDigest, generateApiKey } from '../../src/security/api-key.ts';
-import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import type { BenchServices } from '../support/bench-services.ts';
 import { openBullmqJobs } from '../support/bullmq-jobs.ts';
 import type { ChildProcess } from '../support/child-process.ts';
@@ -46,6 +45,7 @@ export async function startOurs(
     workers.push(await startWorkerProcess(env, ['http', 'worker', 'relay']));
   }
   const jobs = openBullmqJobs(redis.url, redisPrefix, 'tokenization.request');
+  const backend = new pg.Pool({ connectionString: services.databaseUrl, max: backendConnections });
   let isClosed = false;
   const shared = {
     workers,
@@ -57,15 +57,16 @@ export async function startOurs(
       isClosed = true;
       await Promise.all(workers.map(async (worker) => await worker.kill()));
       await jobs.close();
+      await backend.end();
     },
   };
-  const at = `${concurrency} at once`;
+  const at = `${concurrency} at once${processes === 1 ? '' : `, ${processes} processes`}`;
   return {
     raw: { ...shared, name: `ours by raw BullMQ, ${at}`, enqueue: jobs.add },
     sql: {
       ...shared,
       name: `ours by SQL, ${at}`,
-      enqueue: async (references) => await enqueueBySql(client, references),
+      enqueue: async (references) => await enqueueBySql(backend, references),
     },
     http: {
       ...shared,
@@ -77,14 +78,14 @@ export async function startOurs(
 }
 
 function environment(
-  { databaseUrl, redis, gateway }: BenchServices,
+  { databaseUrl, redis, gateway, encryptionKeys }: BenchServices,
   { redisPrefix, apiKey, concurrency }: Record<'redisPrefix' | 'apiKey', string> & OursOptions,
 ): Readonly<Record<string, string>> {
   return {
     DATABASE_URL: databaseUrl,
     REDIS_URL: redis.url,
     QUEUE_PREFIX: redisPrefix,
-    ENCRYPTION_KEYS: `k1:${generateEncryptionKey('k1').key.reveal()}`,
+    ENCRYPTION_KEYS: encryptionKeys,
     OCEANPAYMENT_CHECKOUT_URL: gateway.url,
     OCEANPAYMENT_OPEN_API_URL: `${gateway.url}/open-api/v1`,
     OCEANPAYMENT_ACCOUNT: account,
@@ -121,13 +122,15 @@ async function countRows(client: pg.Client, prefix: string): Promise<StoredRows>
   return rows[0] ?? { final: 0, audit: 0 };
 }
 
+/** Of the merchant backend that enqueues by SQL. */
+const backendConnections = 8;
 const rowsPerStatement = 500;
 
 /** Several requests in one transaction, as an import would: the clock does not run meanwhile. */
-async function enqueueBySql(client: pg.Client, references: readonly string[]): Promise<void> {
+async function enqueueBySql(backend: pg.Pool, references: readonly string[]): Promise<void> {
   for (let start = 0; start < references.length; start += rowsPerStatement) {
     const payloads = references.slice(start, start + rowsPerStatement).map(requestOf);
-    await client.query(
+    await backend.query(
       `select token_lifecycle.enqueue('tokenization.request', payload)
        from jsonb_array_elements($1::jsonb) payload`,
       [JSON.stringify(payloads)],

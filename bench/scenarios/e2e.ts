@@ -1,6 +1,5 @@
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
-import { z } from 'zod';
 import { startCeiling } from '../contestants/ceiling.ts';
 import { startGraphileWorker } from '../contestants/graphile-worker.ts';
 import { startHandWritten } from '../contestants/hand-written.ts';
@@ -8,6 +7,7 @@ import { defaultConcurrency, startOurs } from '../contestants/ours.ts';
 import { startPgBoss } from '../contestants/pg-boss.ts';
 import { type BenchServices, startBenchServices } from '../support/bench-services.ts';
 import type { Contestant } from '../support/contestant.ts';
+import { atLeastOne, delayRange } from '../support/race-options.ts';
 import { medianRatio, printStandings, standingsOf } from '../support/race-report.ts';
 import { race, type RaceResult } from '../support/race.ts';
 
@@ -53,15 +53,6 @@ interface E2eOptions {
   readonly only: readonly string[];
 }
 
-const atLeastOne = z.coerce.number().int().min(1);
-const range = z
-  .string()
-  .regex(/^\d+(?:\.\.\d+)?$/, { error: '--gateway-ms: give 100 or 50..200' })
-  .transform((text): readonly [number, number] => {
-    const [min = 0, max = min] = text.split('..').map(Number);
-    return [min, max];
-  });
-
 function parseOptions(args: readonly string[]): E2eOptions {
   const { values } = parseArgs({
     args: [...args],
@@ -80,7 +71,7 @@ function parseOptions(args: readonly string[]): E2eOptions {
     jobs: atLeastOne.parse(values.jobs ?? (isCheck ? '600' : '2000')),
     rounds: atLeastOne.parse(values.rounds ?? '3'),
     concurrency: atLeastOne.parse(values.concurrency),
-    ...(delay === undefined ? {} : { gatewayMs: range.parse(delay) }),
+    ...(delay === undefined ? {} : { gatewayMs: delayRange.parse(delay) }),
     isCheck,
     only: isCheck ? ['hand', 'raw'] : values.only.split(',').filter((word) => word !== ''),
   };

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { migrate } from '../../src/db/connection/migrate.ts';
+import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { benchDatabase } from './bench-database.ts';
 import { benchRedis, type BenchRedis } from './bench-redis.ts';
 import { type GatewayProcess, startGatewayProcess } from './gateway-process.ts';
@@ -19,6 +20,8 @@ export interface BenchServices {
   readonly settings: Readonly<Record<string, string>>;
   /** Begins the prefix of each contestant's keys in Redis. */
   readonly prefix: string;
+  /** `ENCRYPTION_KEYS` of every worker process of the product: they share the database. */
+  readonly encryptionKeys: string;
   readonly close: () => Promise<void>;
 }
 
@@ -42,6 +45,7 @@ export async function startBenchServices(
     gateway,
     readUsage: await openUsage(client, redis.client),
     settings,
+    encryptionKeys: `k1:${generateEncryptionKey('k1').key.reveal()}`,
     prefix: `bench-${randomBytes(4).toString('hex')}`,
     async close() {
       await gateway.close();

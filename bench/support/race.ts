@@ -33,26 +33,40 @@ export async function race(
   { jobs, rounds }: RaceOptions,
 ): Promise<RaceResult> {
   const result = new Map<string, Run[]>(contestants.map(({ name }) => [name, []]));
-  for (const contestant of contestants) pause(contestant);
-  const warmUpJobs = Math.max(warmUpJobsMin, Math.round(jobs * warmUpShare));
+  for (const contestant of contestants) await pause(services, contestant);
   for (let round = 0; round <= rounds; round += 1) {
-    for (const [index, contestant] of contestants.entries()) {
-      const prefix = `${services.prefix}-${index}-${round}`;
-      await runOnce(services, contestant, referencesOf(`${prefix}-w`, warmUpJobs));
-      const run = await runOnce(services, contestant, referencesOf(`${prefix}-m`, jobs));
+    for (const contestant of contestants) {
+      const run = await runRound(services, contestant, jobs);
       if (round > 0) result.get(contestant.name)?.push(run);
     }
   }
   return result;
 }
 
-interface References {
+/** A warm-up and one measured run. */
+export async function runRound(
+  services: BenchServices,
+  contestant: Contestant,
+  jobs: number,
+): Promise<Run> {
+  const warmUpJobs = Math.max(warmUpJobsMin, Math.round(jobs * warmUpShare));
+  await runOnce(services, contestant, newReferences(services, warmUpJobs));
+  return await runOnce(services, contestant, newReferences(services, jobs));
+}
+
+/** Merchant references of one run. */
+export interface References {
   readonly prefix: string;
   readonly all: readonly string[];
 }
 
-function referencesOf(prefix: string, count: number): References {
-  return { prefix, all: Array.from({ length: count }, (_, n) => `${prefix}-${n}`) };
+let runs = 0;
+
+/** References that no earlier run used. */
+export function newReferences({ prefix: shared }: BenchServices, count: number): References {
+  runs += 1;
+  const prefix = `${shared}-${runs}-`;
+  return { prefix, all: Array.from({ length: count }, (_, n) => `${prefix}${n}`) };
 }
 
 /** Runs all jobs to their final state and checks the rows that they left. */
@@ -73,7 +87,7 @@ async function runOnce(
   await untilDone(contestant, references.all.length, answered);
   const endedAtMs = now();
   const usage = usedBetween(before, await readUsage(pids));
-  pause(contestant);
+  await pause(services, contestant);
   const { calls, firstAtMs } = await gateway.report();
   const startedAtMs = isPolling ? firstAtMs : resumedAtMs;
   if (calls !== references.all.length) throw new Error(`${contestant.name}: ${calls} calls`);
@@ -85,11 +99,29 @@ async function runOnce(
   };
 }
 
-function pause({ workers }: Contestant): void {
-  for (const worker of workers) worker.pause();
+const pauseAttemptsMax = 200;
+
+/**
+ * Stops the workers between two statements: in a transaction, a stopped worker would keep its locks
+ * and its snapshot during the rounds of the others.
+ */
+export async function pause({ client }: BenchServices, { workers }: Contestant): Promise<void> {
+  for (let attempt = 0; attempt < pauseAttemptsMax; attempt += 1) {
+    for (const worker of workers) worker.pause();
+    await setTimeout(5);
+    const { rows } = await client.query(
+      `select from pg_stat_activity where datname = current_database() and state <> 'idle'
+       and backend_type = 'client backend' and pid <> pg_backend_pid() limit 1`,
+    );
+    if (rows.length === 0) return;
+    for (const worker of workers) worker.resume();
+    await setTimeout(5);
+  }
+  throw new Error('a worker never rests');
 }
 
-function now(): number {
+/** The time in milliseconds since the epoch, finer than the system clock gives it. */
+export function now(): number {
   return performance.timeOrigin + performance.now();
 }
 
@@ -98,7 +130,7 @@ const msPerJobMax = 50;
 const deadlineMinMs = 30_000;
 
 /** Waits for the last answer of the gateway, and then until the queue is empty. */
-async function untilDone(
+export async function untilDone(
   { name, isQueueEmpty }: Contestant,
   jobs: number,
   answered: Promise<unknown>,
@@ -116,12 +148,13 @@ async function untilDone(
   if (result === 'late') throw new Error(`${name}: not all of ${jobs} jobs ended`);
 }
 
-async function checkRows(
+/** Throws unless each reference has its final row and its audit rows. */
+export async function checkRows(
   { name, countRows }: Contestant,
   { prefix, all }: References,
 ): Promise<void> {
   if (countRows === undefined) return;
-  const { final, audit } = await countRows(`${prefix}-`);
+  const { final, audit } = await countRows(prefix);
   if (final === all.length && audit === all.length * auditRowsPerJob) return;
   throw new Error(`${name}: ${final} final and ${audit} audit rows of ${all.length} jobs`);
 }

@@ -1,4 +1,5 @@
 import { accessTokens } from './scenarios/access-tokens.ts';
+import { callbacks } from './scenarios/callbacks.ts';
 import { e2e } from './scenarios/e2e.ts';
 import { enqueue } from './scenarios/enqueue.ts';
 import { evidence } from './scenarios/evidence.ts';
@@ -14,6 +15,7 @@ const scenarios: Readonly<
   evidence,
   enqueue,
   e2e,
+  callbacks,
   latency,
   scaling,
   'access-tokens': accessTokens,

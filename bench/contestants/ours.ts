@@ -1,11 +1,11 @@
 import pg from 'pg';
-import { request } from 'undici';
 import { variables } from '../../src/config/variables.ts';
 import { apiKeyDigest, generateApiKey } from '../../src/security/api-key.ts';
 import type { BenchServices } from '../support/bench-services.ts';
 import { openBullmqJobs } from '../support/bullmq-jobs.ts';
 import type { ChildProcess } from '../support/child-process.ts';
 import type { Contestant, StoredRows } from '../support/contestant.ts';
+import { openHttpLoad, type PostRequest } from '../support/http-load.ts';
 import { account, requestOf, secureCode, terminal } from '../support/tokenization-request.ts';
 import { startWorkerProcess } from '../support/worker-process.ts';
 
@@ -39,13 +39,14 @@ export async function startOurs(
   const key = `ours-${concurrency}-${processes}`;
   const redisPrefix = `${services.prefix}-${key}`;
   const apiKey = generateApiKey().reveal();
-  const env = environment(services, { redisPrefix, apiKey, concurrency });
+  const env = oursEnvironment(services, { redisPrefix, apiKey, concurrency });
   const workers: ChildProcess[] = [];
   for (let n = 0; n < processes; n += 1) {
     workers.push(await startWorkerProcess(env, ['http', 'worker', 'relay']));
   }
   const jobs = openBullmqJobs(redis.url, redisPrefix, 'tokenization.request');
   const backend = new pg.Pool({ connectionString: services.databaseUrl, max: backendConnections });
+  const load = openHttpLoad(httpConnections);
   let isClosed = false;
   const shared = {
     workers,
@@ -58,6 +59,7 @@ export async function startOurs(
       await Promise.all(workers.map(async (worker) => await worker.kill()));
       await jobs.close();
       await backend.end();
+      await load.close();
     },
   };
   const at = `${concurrency} at once${processes === 1 ? '' : `, ${processes} processes`}`;
@@ -72,12 +74,15 @@ export async function startOurs(
       ...shared,
       name: `ours by HTTP, ${at}`,
       isEnqueuedLive: true,
-      enqueue: async (references) => await enqueueByHttp(privateUrls(workers), apiKey, references),
+      async enqueue(references) {
+        await load.postAll(apiRequests(workers, apiKey, references), 202);
+      },
     },
   };
 }
 
-function environment(
+/** The variables of a worker process; limits that protect a public listener are lifted. */
+export function oursEnvironment(
   { databaseUrl, redis, gateway, encryptionKeys }: BenchServices,
   { redisPrefix, apiKey, concurrency }: Record<'redisPrefix' | 'apiKey', string> & OursOptions,
 ): Readonly<Record<string, string>> {
@@ -95,14 +100,12 @@ function environment(
     API_REQUESTS_PER_MINUTE: '10000000',
     CALLBACK_HOST: '127.0.0.1',
     CALLBACK_PORT: '0',
+    CALLBACK_PUBLIC_URL: 'https://shop.example.com',
+    REDIRECT_HOST_ALLOW_LIST: '127.0.0.1',
     CALLBACK_REQUESTS_PER_MINUTE: '10000000',
     OPS_PORT: '0',
     CONCURRENCY_TOKENIZATION: String(concurrency),
   };
-}
-
-function privateUrls(workers: readonly ChildProcess[]): readonly string[] {
-  return workers.map(({ upLine }) => (JSON.parse(upLine) as { private: string }).private);
 }
 
 async function isOutboxEmpty(client: pg.Client): Promise<boolean> {
@@ -138,25 +141,21 @@ async function enqueueBySql(backend: pg.Pool, references: readonly string[]): Pr
   }
 }
 
-const connections = 64;
+/** Of the merchant backend that enqueues over HTTP. */
+const httpConnections = 64;
 
-async function enqueueByHttp(
-  urls: readonly string[],
+function apiRequests(
+  workers: readonly ChildProcess[],
   apiKey: string,
   references: readonly string[],
-): Promise<void> {
-  const left = references.entries();
-  const send = async (): Promise<void> => {
-    for (const [index, reference] of left) {
-      const { v: _, ...body } = requestOf(reference);
-      const response = await request(`${urls[index % urls.length]}/v1/tokenizations`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-      });
-      const text = await response.body.text();
-      if (response.statusCode !== 202) throw new Error(`${response.statusCode} ${text}`);
-    }
-  };
-  await Promise.all(Array.from({ length: connections }, send));
+): readonly PostRequest[] {
+  const urls = workers.map(({ upLine }) => (JSON.parse(upLine) as { private: string }).private);
+  return references.map((reference, index) => {
+    const { v: _, ...body } = requestOf(reference);
+    return {
+      url: `${urls[index % urls.length]}/v1/tokenizations`,
+      headers: { authorization: `Bearer ${apiKey}` },
+      body,
+    };
+  });
 }

@@ -24,7 +24,7 @@ const handWrittenShareMin = 0.3;
 export async function e2e(args: readonly string[]): Promise<Record<string, unknown>> {
   const options = parseOptions(args);
   const loadBefore = loadavg()[0];
-  const services = await startBenchServices(options.gatewayMs);
+  const services = await startBenchServices({ delayMs: options.gatewayMs });
   const contestants: Contestant[] = [];
   try {
     await startContestants(services, options, contestants);
@@ -68,7 +68,7 @@ function parseOptions(args: readonly string[]): E2eOptions {
   const isCheck = values.check;
   const delay = values['gateway-ms'];
   return {
-    jobs: atLeastOne.parse(values.jobs ?? (isCheck ? '600' : '2000')),
+    jobs: atLeastOne.parse(values.jobs ?? (isCheck ? '400' : '2000')),
     rounds: atLeastOne.parse(values.rounds ?? '3'),
     concurrency: atLeastOne.parse(values.concurrency),
     ...(delay === undefined ? {} : { gatewayMs: delayRange.parse(delay) }),

@@ -4,6 +4,7 @@ import { startHandWritten } from '../contestants/hand-written.ts';
 import { defaultConcurrency, startOurs } from '../contestants/ours.ts';
 import { type BenchServices, startBenchServices } from '../support/bench-services.ts';
 import type { Contestant } from '../support/contestant.ts';
+import { percentile } from '../support/numbers.ts';
 import { atLeastOne, delayRange } from '../support/race-options.ts';
 import { checkRows, newReferences, now, pause, runRound, untilDone } from '../support/race.ts';
 
@@ -23,7 +24,9 @@ export async function latency(args: readonly string[]): Promise<Record<string, u
   });
   const jobs = atLeastOne.parse(values.jobs);
   const concurrency = atLeastOne.parse(values.concurrency);
-  const services = await startBenchServices(delayRange.parse(values['gateway-ms']));
+  const services = await startBenchServices({
+    delayMs: delayRange.parse(values['gateway-ms']),
+  });
   const contestants: Contestant[] = [];
   try {
     contestants.push(await startHandWritten(services, concurrency));
@@ -65,16 +68,11 @@ async function measureWaits(
   await untilDone(contestant, jobs, answered);
   await pause(services, contestant);
   await checkRows(contestant, references);
-  const { calledAtMs } = await services.gateway.report();
-  const waits = calledAtMs
-    .map(([reference, atMs]) => atMs - (enqueuedAtMs.get(reference) ?? Number.NaN))
-    .toSorted((a, b) => a - b);
-  const at = (share: number): number =>
-    Number(
-      (waits[Math.min(Math.floor(waits.length * share), waits.length - 1)] ?? Number.NaN).toFixed(
-        1,
-      ),
-    );
+  const creations = await services.gateway.report();
+  const waits = creations.map(
+    ({ reference, calledAtMs }) => calledAtMs - (enqueuedAtMs.get(reference) ?? Number.NaN),
+  );
+  const at = (share: number): number => Number(percentile(waits, share).toFixed(1));
   return { 'jobs/s': Math.round(rate), p50: at(0.5), p99: at(0.99), longest: at(1) };
 }
 

@@ -19,7 +19,9 @@ export async function scaling(args: readonly string[]): Promise<Record<string, u
   });
   const options = { jobs: atLeastOne.parse(values.jobs), rounds: atLeastOne.parse(values.rounds) };
   const concurrency = atLeastOne.parse(values.concurrency);
-  const services = await startBenchServices(delayRange.parse(values['gateway-ms']));
+  const services = await startBenchServices({
+    delayMs: delayRange.parse(values['gateway-ms']),
+  });
   const contestants: Contestant[] = [];
   try {
     const one = await startOurs(services, { concurrency });

@@ -4,7 +4,11 @@ import { migrate } from '../../src/db/connection/migrate.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { benchDatabase } from './bench-database.ts';
 import { benchRedis, type BenchRedis } from './bench-redis.ts';
-import { type GatewayProcess, startGatewayProcess } from './gateway-process.ts';
+import {
+  type GatewayOptions,
+  type GatewayProcess,
+  startGatewayProcess,
+} from './gateway-process.ts';
 import { handWrittenTables } from './hand-written-work.ts';
 import { openUsage, type ReadUsage } from './usage.ts';
 
@@ -26,9 +30,7 @@ export interface BenchServices {
 }
 
 /** Starts them, with the tables of all contestants in one database. Throws if `fsync` is off. */
-export async function startBenchServices(
-  gatewayMs?: readonly [min: number, max: number],
-): Promise<BenchServices> {
+export async function startBenchServices(options: GatewayOptions): Promise<BenchServices> {
   const server = await benchDatabase();
   await migrate(server.url);
   const client = new pg.Client({ connectionString: server.url });
@@ -37,7 +39,7 @@ export async function startBenchServices(
   if (settings['fsync'] !== 'on') throw new Error('This server loses commits: switch fsync on.');
   await client.query(handWrittenTables);
   const redis = await benchRedis();
-  const gateway = await startGatewayProcess(gatewayMs);
+  const gateway = await startGatewayProcess(options);
   return {
     databaseUrl: server.url,
     client,

@@ -7,6 +7,11 @@ export interface CreatedToken {
   readonly orderReferenceId: string;
 }
 
+const callbackUrls = {
+  redirectUrl: 'https://shop.example.com/callbacks/redirect',
+  notifyUrl: 'https://shop.example.com/callbacks/notify',
+};
+
 const timeoutMs = 10_000;
 
 /** Creates the call that a team would write: JSON, a deadline, a check of the code. */
@@ -16,12 +21,12 @@ export function createGatewayCall(
 ): (content: BenchRequest) => Promise<CreatedToken> {
   const dispatcher = new Agent({ connections, headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
   return async (job) => {
-    const { v: _, ...content } = job;
+    const { v: _, order, ...rest } = job;
     const response = await request(`${gatewayUrl}/pg/quickPay/create`, {
       method: 'POST',
       dispatcher,
       headers: { 'content-type': 'application/json', account, terminal, secureCode },
-      body: JSON.stringify(content),
+      body: JSON.stringify({ ...rest, order: { ...order, ...callbackUrls } }),
       signal: AbortSignal.timeout(timeoutMs),
     });
     const { code, data } = (await response.body.json()) as {

@@ -11,14 +11,24 @@ export type GatewayMessage =
   | { readonly kind: 'up'; readonly port: number }
   | { readonly kind: 'ready' }
   | { readonly kind: 'answered' }
-  | ({ readonly kind: 'report' } & GatewayCalls);
+  | { readonly kind: 'report'; readonly creations: readonly Creation[] };
 
-/** The creations since the last `expect`. Times are milliseconds since the epoch. */
-export interface GatewayCalls {
-  readonly calls: number;
-  readonly firstAtMs: number;
-  /** The arrival of each creation by reference. */
-  readonly calledAtMs: readonly (readonly [reference: string, atMs: number])[];
+/** One creation that the gateway was asked for. */
+export interface Creation {
+  readonly reference: string;
+  readonly orderReferenceId: string;
+  readonly quickpayId: string;
+  readonly notifyUrl: string;
+  /** When the call arrived, in milliseconds since the epoch. */
+  readonly calledAtMs: number;
+}
+
+/** How the gateway behaves. */
+export interface GatewayOptions {
+  /** The bounds of its random answer time; default 0. */
+  readonly delayMs?: readonly [min: number, max: number] | undefined;
+  /** Whether a creation is answered with a token, the default, or with a page for the customer. */
+  readonly answers?: 'token' | 'page';
 }
 
 /** A gateway in a process of its own. */
@@ -27,17 +37,16 @@ export interface GatewayProcess {
   readonly pid: number;
   /** Counts from zero. The result resolves when this many creations have been answered. */
   readonly expect: (calls: number) => Promise<{ readonly answered: Promise<unknown> }>;
-  readonly report: () => Promise<GatewayCalls>;
+  /** The creations since `expect`, in the order of their arrival. */
+  readonly report: () => Promise<readonly Creation[]>;
   readonly close: () => Promise<void>;
 }
 
 const file = new URL('../processes/gateway.ts', import.meta.url);
 
-/** Starts a gateway that answers directly, or after a random time between two bounds. */
-export async function startGatewayProcess(
-  delayMs: readonly [min: number, max: number] = [0, 0],
-): Promise<GatewayProcess> {
-  const child = fork(file, delayMs.map(String));
+/** Starts a gateway, which answers at once unless the options say otherwise. */
+export async function startGatewayProcess(options: GatewayOptions): Promise<GatewayProcess> {
+  const child = fork(file, [JSON.stringify(options)]);
   const exited = once(child, 'exit');
   const waiting = new Map<GatewayMessage['kind'], (message: GatewayMessage) => void>();
   const untilTold = async <Kind extends GatewayMessage['kind']>(kind: Kind) =>
@@ -60,7 +69,7 @@ export async function startGatewayProcess(
     async report() {
       const report = untilTold('report');
       order({ kind: 'report' });
-      return await report;
+      return (await report).creations;
     },
     async close() {
       child.kill();

@@ -46,7 +46,25 @@ export const handWrittenTables = `
     actor text not null,
     detail jsonb not null
   );
-  create index on hand_written.audit_event (tokenization_id, version)`;
+  create index on hand_written.audit_event (tokenization_id, version);
+  create table hand_written.callback (
+    id uuid primary key,
+    digest text not null unique,
+    account text not null,
+    terminal text not null,
+    merchant_reference_id text not null,
+    order_reference_id text not null,
+    body text not null,
+    state text not null,
+    version integer not null,
+    received_at timestamptz not null
+  );
+  create index on hand_written.callback (order_reference_id);
+  create table hand_written.outbox (
+    id bigint generated always as identity primary key,
+    queue text not null,
+    payload jsonb not null
+  )`;
 
 /** The pool of the hand-written workers: as large as the product's, and node-postgres's default. */
 const poolSizeMax = 10;

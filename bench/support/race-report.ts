@@ -1,3 +1,4 @@
+import { median, round } from './numbers.ts';
 import type { RaceResult, Run } from './race.ts';
 
 /** One contestant's numbers: medians over the rounds, per job. */
@@ -69,15 +70,4 @@ export function printStandings(
     },
   ]);
   console.table(Object.fromEntries(rows));
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  const [low = Number.NaN, high = low] = [sorted[Math.floor(middle)], sorted[Math.ceil(middle)]];
-  return (low + high) / 2;
-}
-
-function round(value: number): number {
-  return Number(value.toFixed(3));
 }

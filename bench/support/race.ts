@@ -88,9 +88,13 @@ async function runOnce(
   const endedAtMs = now();
   const usage = usedBetween(before, await readUsage(pids));
   await pause(services, contestant);
-  const { calls, firstAtMs } = await gateway.report();
-  const startedAtMs = isPolling ? firstAtMs : resumedAtMs;
-  if (calls !== references.all.length) throw new Error(`${contestant.name}: ${calls} calls`);
+  const creations = await gateway.report();
+  const startedAtMs = isPolling ? (creations[0]?.calledAtMs ?? resumedAtMs) : resumedAtMs;
+  if (creations.length !== references.all.length) {
+    throw new Error(
+      `${contestant.name}: ${creations.length} calls of ${references.all.length} jobs`,
+    );
+  }
   await checkRows(contestant, references);
   return {
     jobsPerSecond: (references.all.length / (endedAtMs - startedAtMs)) * 1_000,
@@ -105,7 +109,10 @@ const pauseAttemptsMax = 200;
  * Stops the workers between two statements: in a transaction, a stopped worker would keep its locks
  * and its snapshot during the rounds of the others.
  */
-export async function pause({ client }: BenchServices, { workers }: Contestant): Promise<void> {
+export async function pause(
+  { client }: BenchServices,
+  { workers }: Pick<Contestant, 'workers'>,
+): Promise<void> {
   for (let attempt = 0; attempt < pauseAttemptsMax; attempt += 1) {
     for (const worker of workers) worker.pause();
     await setTimeout(5);

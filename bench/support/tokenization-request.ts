@@ -7,13 +7,7 @@ export type BenchRequest = ReturnType<typeof requestOf>;
 export function requestOf(referenceId: string) {
   return {
     v: 1,
-    order: {
-      currency: 'EUR',
-      amount: '9.90',
-      methods: 'Klarna',
-      redirectUrl: 'https://shop.example.com/callbacks/redirect',
-      notifyUrl: 'https://shop.example.com/callbacks/notify',
-    },
+    order: { currency: 'EUR', amount: '9.90', methods: 'Klarna' },
     merchant: { referenceId },
     billing: { firstname: 'Ada', lastname: 'Lovelace', email: 'ada@example.com', country: 'DE' },
     customer: { id: 'bench' },

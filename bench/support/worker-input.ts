@@ -21,8 +21,8 @@ export function readWorkerInput(): WorkerInput {
 }
 
 /** Tells the parent process that jobs are taken from now on. */
-export function sayUp(): void {
-  console.log(upText);
+export function sayUp(fields: object = {}): void {
+  console.log(JSON.stringify({ msg: upText, ...fields }));
 }
 
 /** The queue of the contestants' jobs. */

@@ -104,7 +104,7 @@ export async function startOurReceiver(services: BenchServices): Promise<OurRece
     enqueue: jobs.add,
     requestsOf: (creations) =>
       creations.map((creation) => ({
-        // Each request has a URL of its own, on this listener instead of the public host.
+        // The path of the per-request URL, on this listener instead of the public host.
         url: `${url}${new URL(creation.notifyUrl).pathname}`,
         body: pushOf(creation),
       })),

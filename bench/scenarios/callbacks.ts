@@ -18,7 +18,7 @@ import { type Usage, usedBetween } from '../support/usage.ts';
 /**
  * Measures how many pushes a second are acknowledged, beside a hand-written receiver, and how many
  * the product judges. Before each round the product requests a token for each push, so that a push
- * is about a customer who is waited for, and comes to the own URL of its request. First one process
+ * is about a waiting customer, and comes to its per-request URL. First one process
  * acknowledges all pushes; then another one judges them and confirms each token with a query.
  */
 export async function callbacks(args: readonly string[]): Promise<Record<string, unknown>> {
@@ -96,7 +96,7 @@ async function requestTokens(
   return { prefix, creations: await services.gateway.report() };
 }
 
-/** Seldom, since each look counts rows. */
+/** Long, since each poll counts rows. */
 const pollMs = 50;
 
 async function acknowledge(

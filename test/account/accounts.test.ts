@@ -28,7 +28,9 @@ describe('accounts kept by a process', () => {
     expect(await accounts.findByAccount(keys.account, keys.terminal)).toBe(fresh);
   });
 
-  test('with no time to keep them, each read queries the database', async ({ openTokenHarness }) => {
+  test('with no time to keep them, each read queries the database', async ({
+    openTokenHarness,
+  }) => {
     const { dependencies } = await openTokenHarness();
     await addCredential(dependencies, till, 'sandbox', { ...keys, secureCode: 'a' }, testActor);
     const accounts = createAccounts(dependencies.db, dependencies.keyring, 0);

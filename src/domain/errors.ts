@@ -8,6 +8,7 @@ export const errorCodes = [
   'payload_invalid',
   'payload_version_unsupported',
   'job_unknown',
+  'job_stalled',
   'reference_conflict',
   'tokenization_not_found',
   'callback_not_found',

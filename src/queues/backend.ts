@@ -163,10 +163,15 @@ async function openPostgresBackend(
   };
 }
 
+/** How long finished jobs stay on their queue, in seconds, and how many. */
+export const finishedJobs = {
+  removeOnComplete: { age: 3_600, count: 1_000 },
+  removeOnFail: { age: 7 * 86_400, count: 5_000 },
+} as const;
+
 const queueOptions: Omit<QueueOptions, 'connection'> = {
   defaultJobOptions: {
-    removeOnComplete: { age: 3_600, count: 1_000 },
-    removeOnFail: { age: 7 * 86_400, count: 5_000 },
+    ...finishedJobs,
     stackTraceLimit: 0,
     keepLogs: 0,
   },

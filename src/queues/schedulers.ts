@@ -57,11 +57,7 @@ async function upsertAll(
   for (const { job, everyMs } of repeating) {
     await backend
       .queue(job.queue)
-      .upsertJobScheduler(
-        job.name,
-        { every: everyMs },
-        { name: job.name, data: { v: 1 }, opts: { removeOnComplete: 10, removeOnFail: 100 } },
-      );
+      .upsertJobScheduler(job.name, { every: everyMs }, { name: job.name, data: { v: 1 } });
   }
 }
 
@@ -94,8 +90,9 @@ async function reviveLate(options: SchedulersOptions, watchedSinceMs: number): P
   for (const { job } of late) {
     // The fixed id prevents a second copy while no worker takes the first.
     const jobId = `late-${job.name.replaceAll('.', '-')}`;
-    await options.backend
-      .queue(job.queue)
-      .add(job.name, { v: 1 }, { jobId, removeOnComplete: true, removeOnFail: true });
+    const queue = options.backend.queue(job.queue);
+    // A finished copy of an earlier time would keep this one from being added.
+    await queue.remove(jobId);
+    await queue.add(job.name, { v: 1 }, { jobId });
   }
 }

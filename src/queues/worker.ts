@@ -10,7 +10,7 @@ import { executeJob } from '../execution/execute-job.ts';
 import type { JobDependencies } from '../execution/dependencies.ts';
 import { findJob } from '../jobs/registry.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import type { AnyWorker, QueueBackend } from './backend.ts';
+import { type AnyWorker, finishedJobs, type QueueBackend } from './backend.ts';
 
 /** What the workers of a process share. */
 export interface WorkerOptions {
@@ -29,8 +29,20 @@ export interface RunningWorker {
   readonly close: (abortAfterMs: number) => Promise<void>;
 }
 
-/** The same in every worker of a queue: the largest stalled interval of all its workers applies. */
-const locks = { lockDuration: 20_000, stalledInterval: 5_000, maxStalledCount: 3 } as const;
+/**
+ * The same in every worker of a queue: the largest stalled interval of all its workers applies. A
+ * job may start any number of times, since it may have to wait for the end of a long outage. BullMQ
+ * would end one that stalls too often without a dead letter, so `execute` ends it.
+ */
+const locks = {
+  lockDuration: 20_000,
+  stalledInterval: 5_000,
+  maxStalledCount: 1_000_000,
+  maxStartedAttempts: 0,
+} as const;
+
+/** A job whose worker died this often while it ran may itself be the cause. */
+const stalledMax = 3;
 
 /** How long a job waits while PostgreSQL or the queue is unavailable; it loses no attempt. */
 const outageDelayMs = 2_000;
@@ -64,7 +76,6 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
       ...locks,
       concurrency,
       runRetryDelay: outageDelayMs,
-      maxStartedAttempts: 10_000,
       settings: { backoffStrategy: (attemptsMade, _, __, job) => delayOf(attemptsMade, job) },
     },
   );
@@ -145,6 +156,7 @@ async function execute(run: Run): Promise<Ending> {
   if (definition === undefined || definition.queue !== running.queue) {
     return { kind: 'dead', code: 'job_unknown', paths: ['name'] };
   }
+  if (job.stalledCounter > stalledMax) return { kind: 'dead', code: 'job_stalled', paths: [] };
   const replacePayload = async (payload: object): Promise<void> => await job.updateData(payload);
   const delivery = { job: running, payload: job.data, signal, replacePayload };
   try {
@@ -205,11 +217,12 @@ async function buryDead(run: Run, ending: Ending): Promise<Ending> {
   }
 }
 
+/** Whatever options the producer of a job chose, the worker decides what becomes of it. */
 async function scheduleNext({ job }: Run, ending: Ending): Promise<void> {
+  Object.assign(job.opts, finishedJobs);
   if (ending.kind === 'snoozed') {
     await job.moveToDelayed(Date.now() + ending.delayMs, job.token);
   } else if (ending.kind === 'retried') {
-    // The job's definition sets attempts and back-off, whatever options its producer chose.
     job.opts.attempts = ending.attemptsMax;
     job.opts.backoff = { type: 'definition' };
   }

@@ -13,7 +13,7 @@ import { conformingField, semanticKey } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, readMessage } from '../gateway/callback-message.ts';
 import type { BackendDependencies } from '../execution/dependencies.ts';
 import { judgeJob } from '../domain/outbox-job.ts';
-import { networkOfSender } from '../security/addresses.ts';
+import { networkOfSender } from '../security/source-network.ts';
 import { envelopeColumns } from './envelope.ts';
 import { findTokenizationsNamedIn } from './named-tokenizations.ts';
 import { repeatedArrivalJob } from './repeated-arrival.ts';

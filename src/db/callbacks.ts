@@ -53,8 +53,7 @@ export async function hasRoomForUnreadable(db: Db, tokenizationId: string): Prom
  * displaces its own messages and not one of the gateway. Their audit rows stay.
  */
 export async function makeRoomForUnreadable(db: Db): Promise<void> {
-  // Rows that a concurrent call deletes are skipped, so that no call waits for another.
-  await sql`
+  const { rows: excess } = await sql<{ id: string }>`
     with stored as (
       select id, source_index, received_at from callback
       where reason = 'unreadable' and body_bytes > 256 and tokenization_id is null
@@ -66,15 +65,17 @@ export async function makeRoomForUnreadable(db: Db): Promise<void> {
     ),
     ranked as (
       select id, row_number() over (order by of_sender desc, received_at) as rank from counted
-    ),
-    removed as materialized (
-      select id from callback
-      where id = any (array(
-        select id from ranked where rank <= (select count(*) from stored) - ${unreadableOthersMax - 1}
-      ))
+    )
+    select id from ranked
+    where rank <= (select count(*) from stored) - ${unreadableOthersMax - 1}`.execute(db);
+  if (excess.length === 0) return;
+  // Rows that a concurrent call deletes are skipped, so that no call waits for another.
+  await sql`
+    with removed as materialized (
+      select id from callback where id = any (${excess.map(({ id }) => id)}::uuid[])
       for update skip locked
     )
-    delete from callback where id in (select id from removed)`.execute(db);
+    delete from callback where id = any (array(select id from removed))`.execute(db);
 }
 
 /** A callback that is due to be judged. */

@@ -69,12 +69,3 @@ export function isInRanges(address: string, ranges: readonly AddressRange[]): bo
 
 /** The leading bits of an IPv6 address that one sender shares: a subscriber gets a whole /64. */
 export const ipv6SenderBits = 64;
-
-/** The network that counts as one sender; a text that is no IPv6 address stays as it is. */
-export function networkOfSender(address: string): string {
-  if (isIP(address) !== 6) return address;
-  const parsed = ipaddr.process(address);
-  if (!(parsed instanceof ipaddr.IPv6)) return parsed.toString();
-  const network = parsed.parts.map((part, at) => (at < ipv6SenderBits / 16 ? part : 0));
-  return new ipaddr.IPv6(network).toString();
-}

@@ -3,7 +3,6 @@ import {
   bareAddress,
   isInRanges,
   isPublicAddress,
-  networkOfSender,
   parseAddressRange,
 } from '../../src/security/addresses.ts';
 
@@ -91,19 +90,5 @@ describe('address range', () => {
     '10.0.0.0/8 ',
   ])('%j is refused', (text) => {
     expect(parseAddressRange(text)).toBeUndefined();
-  });
-});
-
-describe('one sender', () => {
-  test.each([
-    ['203.0.113.7', '203.0.113.7'],
-    ['::ffff:203.0.113.7', '203.0.113.7'],
-    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::'],
-    ['2001:DB8:1:2::9', '2001:db8:1:2::'],
-    ['fe80::1%eth0', 'fe80::'],
-    ['', ''],
-    ['unknown', 'unknown'],
-  ])('%j counts as %j', (address, network) => {
-    expect(networkOfSender(address)).toBe(network);
   });
 });

@@ -32,6 +32,7 @@ import * as abandonedReferences from '../../../migrations/0030_abandoned_referen
 import * as newestFirstByState from '../../../migrations/0031_newest_first_by_state.ts';
 import * as tokenizationsOfCredential from '../../../migrations/0032_tokenizations_of_credential.ts';
 import * as orphansByStatement from '../../../migrations/0033_orphans_by_statement.ts';
+import * as unreadableOfNoTokenization from '../../../migrations/0034_unreadable_of_no_tokenization.ts';
 
 /**
  * Every migration by name, in order. An explicit list works the same from sources and from the
@@ -71,4 +72,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0031_newest_first_by_state': newestFirstByState,
   '0032_tokenizations_of_credential': tokenizationsOfCredential,
   '0033_orphans_by_statement': orphansByStatement,
+  '0034_unreadable_of_no_tokenization': unreadableOfNoTokenization,
 };

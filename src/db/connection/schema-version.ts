@@ -2,4 +2,4 @@
  * The latest migration of this release. It stands apart from the migrations, because the direct
  * client compares it and brings none of them along; a test compares the two.
  */
-export const schemaVersion = '0033_orphans_by_statement';
+export const schemaVersion = '0034_unreadable_of_no_tokenization';

@@ -98,7 +98,8 @@ function watchDatabase(pool: pg.Pool, begin: Begin, end: End): Db {
 
 /** The event of a transition, or `read <table>` for a query. */
 function labelOf(text: string, parameters: readonly unknown[]): string {
-  const event = /"event":"([a-z_.]+)"/.exec(String(parameters[0]))?.[1];
+  // A transition's audit rows are its second parameter.
+  const event = /"event":"([a-z_.]+)"/.exec(String(parameters[1]))?.[1];
   if (event !== undefined) return event;
   return `read ${/from "?([a-z_]+)/.exec(text)?.[1] ?? 'nothing'}`;
 }

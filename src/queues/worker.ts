@@ -217,7 +217,7 @@ async function buryDead(run: Run, ending: Ending): Promise<Ending> {
   }
 }
 
-/** Whatever options the producer of a job chose, the worker decides what becomes of it. */
+/** The worker decides how a job goes on and how long it stays, whatever its producer chose. */
 async function scheduleNext({ job }: Run, ending: Ending): Promise<void> {
   Object.assign(job.opts, finishedJobs);
   if (ending.kind === 'snoozed') {

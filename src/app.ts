@@ -15,7 +15,7 @@ import type { Role } from './domain/roles.ts';
 import { createGatewayClient } from './gateway/client.ts';
 import { createPrivateServer } from './http/private-server.ts';
 import { createPublicServer } from './http/public-server.ts';
-import { createAccounts } from './account/accounts.ts';
+import { accountsKeptMs, createAccounts } from './account/accounts.ts';
 import { checkDefaultAccount } from './account/check-account.ts';
 import type { JobDependencies, OperationDependencies } from './execution/dependencies.ts';
 import { createCoalescedQueries } from './gateway/coalesced-queries.ts';
@@ -78,9 +78,6 @@ export async function startApp(given: AppOptions): Promise<App> {
     throw error;
   }
 }
-
-/** The longest time until a credential that another process rotated is used by this one. */
-const accountsKeptMs = 2_000;
 
 async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
   const { config, databaseUrl, roles, logger } = options;

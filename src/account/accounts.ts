@@ -13,25 +13,28 @@ export interface StoredAccount {
   readonly open: () => SigningAccount;
 }
 
+/** Whether a credential allows what its reader is about to do. */
+export type Suffices = (stored: StoredAccount) => boolean;
+
 /**
- * The Accept Payments credentials of a process, opened. A value may be as old as the process keeps
- * it, so a caller that would refuse something because of it looks it up `fresh` first.
+ * The Accept Payments credentials of a process, opened. A kept credential may be outdated, so one
+ * that does not suffice is read again before the reader refuses anything because of it.
  */
 export interface Accounts {
   /** The credential of this name, even a removed one. */
-  readonly findByName: (name: string, age?: Age) => Promise<StoredAccount | undefined>;
+  readonly findByName: (name: string, suffices?: Suffices) => Promise<StoredAccount | undefined>;
   /** The credential with this id, even a removed one. */
-  readonly findById: (credentialId: string, age?: Age) => Promise<StoredAccount | undefined>;
+  readonly findById: (id: string, suffices?: Suffices) => Promise<StoredAccount | undefined>;
   /** The active credential of an account and terminal. */
   readonly findByAccount: (
     account: string,
     terminal: string,
-    age?: Age,
+    suffices?: Suffices,
   ) => Promise<StoredAccount | undefined>;
 }
 
-/** Whether a look-up may return what this process keeps. */
-export type Age = 'fresh' | 'kept';
+/** How long a worker or a direct client keeps a credential. */
+export const accountsKeptMs = 2_000;
 
 /**
  * Creates the look-up. It keeps an opened credential for `keepMs` milliseconds, after half of which
@@ -40,59 +43,66 @@ export type Age = 'fresh' | 'kept';
  */
 export function createAccounts(db: Db, keyring: Keyring, keepMs: number): Accounts {
   const cache = createCache<StoredAccount | undefined>();
-  const get = async (
+  const find = async (
     key: string,
-    age: Age,
-    find: () => Promise<CredentialRow | undefined>,
+    suffices: Suffices,
+    query: () => Promise<CredentialRow | undefined>,
   ): Promise<StoredAccount | undefined> => {
     const load = async (): Promise<Loaded<StoredAccount | undefined>> => {
-      const credential = await find();
+      const credential = await query();
       if (credential === undefined) return notStored(undefined);
       let account: SigningAccount | undefined;
       const value = { credential, open: () => (account ??= openAccount(keyring, credential)) };
       if (keepMs === 0) return notStored(value);
-      return {
-        value,
-        refreshAfterMs: keepMs / 2,
-        maxStaleMs: keepMs,
-        maxStaleOnErrorMs: keepMs,
-      };
+      return { value, refreshAfterMs: keepMs / 2, maxStaleMs: keepMs, maxStaleOnErrorMs: keepMs };
     };
-    return (await cache.get(key, load, { mustLoad: age === 'fresh' })).value;
+    const { value, source } = await cache.get(key, load);
+    if (source !== 'cache' || value === undefined || suffices(value)) return value;
+    return (await cache.get(key, load, { mustLoad: true })).value;
   };
   return {
-    findByName: async (name, age = 'kept') =>
-      await get(`name ${name}`, age, async () => await findCredential(db, name, 'accept_payments')),
-    findById: async (id, age = 'kept') =>
-      await get(`id ${id}`, age, async () => await findCredentialById(db, id)),
-    findByAccount: async (account, terminal, age = 'kept') =>
-      await get(
+    findByName: async (name, suffices = any) =>
+      await find(
+        `name ${name}`,
+        suffices,
+        async () => await findCredential(db, name, 'accept_payments'),
+      ),
+    findById: async (id, suffices = any) =>
+      await find(`id ${id}`, suffices, async () => await findCredentialById(db, id)),
+    findByAccount: async (account, terminal, suffices = any) =>
+      await find(
         JSON.stringify([account, terminal]),
-        age,
+        suffices,
         async () => await findCredentialByAccount(db, account, terminal),
       ),
   };
 }
 
+const any: Suffices = () => true;
+
+type OfTokenization = Pick<TokenizationRow, 'credential_id' | 'account' | 'terminal'>;
+
 /**
- * The account of a tokenization. Throws `credential_not_found`, also when its credential now holds
- * another account: the same reference there belongs to another payment.
+ * The credential of a tokenization, even a removed one. Undefined when it now holds another account
+ * or terminal: the same reference there belongs to another payment.
  */
-export async function getAccountOf(
+export async function findAccountOf(
   { accounts }: { readonly accounts: Accounts },
-  tokenization: Pick<TokenizationRow, 'credential_id' | 'account' | 'terminal'>,
+  { credential_id: id, account, terminal }: OfTokenization,
+): Promise<StoredAccount | undefined> {
+  const isHolder: Suffices = ({ credential }) =>
+    credential.account === account && credential.terminal === terminal;
+  const stored = await accounts.findById(id, isHolder);
+  return stored !== undefined && isHolder(stored) ? stored : undefined;
+}
+
+/** The opened account of a tokenization. Throws `credential_not_found` where there is none. */
+export async function getAccountOf(
+  dependencies: { readonly accounts: Accounts },
+  tokenization: OfTokenization,
 ): Promise<SigningAccount> {
-  for (const age of ['kept', 'fresh'] as const) {
-    const stored = await accounts.findById(tokenization.credential_id, age);
-    const { account, terminal } = stored?.credential ?? {};
-    if (
-      stored !== undefined &&
-      account === tokenization.account &&
-      terminal === tokenization.terminal
-    ) {
-      return stored.open();
-    }
-  }
+  const stored = await findAccountOf(dependencies, tokenization);
+  if (stored !== undefined) return stored.open();
   throw new AppError(
     'credential_not_found',
     'The credential of the tokenization was removed, or now belongs to another account.',

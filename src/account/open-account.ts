@@ -1,7 +1,5 @@
 import { z } from 'zod';
-import { findCredentialById } from '../db/credentials.ts';
-import type { Db } from '../db/connection/database.ts';
-import type { CredentialRow, TokenizationRow } from '../db/rows.ts';
+import type { CredentialRow } from '../db/rows.ts';
 import { credentialContent } from '../domain/credential.ts';
 import type { AcceptPaymentsAccount, OpcardApp } from '../gateway/client.ts';
 import type { Keyring, SealedPlace } from '../security/keyring.ts';
@@ -38,18 +36,6 @@ export function openAccount(keyring: Keyring, row: CredentialRow): SigningAccoun
 export function openOpcard(keyring: Keyring, row: CredentialRow): OpcardApp {
   const { appKey, appSecret } = credentialContent.opcard.parse(openSecrets(keyring, row));
   return { environment: row.environment, appKey, appSecret: new Secret(appSecret) };
-}
-
-/**
- * The credential of a tokenization, even a removed one. Undefined when it now holds another account
- * or terminal.
- */
-export async function findCredentialOf(
-  db: Db,
-  { credential_id: id, account, terminal }: TokenizationRow,
-): Promise<CredentialRow | undefined> {
-  const row = await findCredentialById(db, id);
-  return row?.account === account && row.terminal === terminal ? row : undefined;
 }
 
 /** The place that the sealed secrets of a credential are bound to. */

@@ -9,10 +9,8 @@ import { checkGrammar, isTokenMessage } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, readMessage } from '../gateway/callback-message.ts';
 import { applyEvidence, evidenceEvents, type Evidence } from '../tokenization/evidence/apply.ts';
 import { done, type JobContext, type Outcome, snooze } from '../execution/define-job.ts';
-import type { Age } from '../account/accounts.ts';
 import type { SigningAccount } from '../account/open-account.ts';
 import { judgeSignature, type SignatureJudgement } from './signature-policy.ts';
-import type { SignaturePolicy } from '../execution/dependencies.ts';
 import { isUnambiguous, mismatchOf } from '../tokenization/evidence/match-request.ts';
 import { openEnvelope, type StoredEnvelope } from './envelope.ts';
 import { queryAboutRepeatedArrival } from './query-about-repeated.ts';
@@ -80,7 +78,7 @@ export async function judgeCallback(callbackId: string, context: JudgingContext)
     const reason = isStatusOnly ? 'unknown_status' : 'grammar';
     return await rejectMessage(inbox, { reason, detail: { paths } }, context);
   }
-  const account = await findSigningAccount(message, context);
+  const account = await findSigningAccount(inbox, context);
   if (account === undefined) {
     return await rejectMessage(inbox, { reason: 'unknown_account' }, context);
   }
@@ -110,7 +108,7 @@ async function judgeReadable(
 ): Promise<Outcome> {
   const { callback, message } = inbox;
   const policy = context.settings.signatures[callback.channel];
-  const signature = await judgeWithCurrentCodes(message, account, context, policy);
+  const signature = judgeSignature(message, account.secureCodes, policy);
   const isAddressProof = provesByAddress(callback, context);
   const detail = { ...signatureDetail(signature), ...(isAddressProof && { proof: 'address' }) };
   if (signature.rejection !== undefined && !isAddressProof) {
@@ -203,27 +201,21 @@ async function hasTokenizationChanged(
   return await isEvidenceOf(db, callback.id, id);
 }
 
+/** The account of a message, read again where the codes that the process keeps prove nothing. */
 async function findSigningAccount(
-  message: CallbackMessage,
-  { accounts }: JudgingContext,
-  age: Age = 'kept',
+  { callback, message }: InboxMessage,
+  { accounts, settings }: JudgingContext,
 ): Promise<SigningAccount | undefined> {
   const { account, terminal } = message.fields;
   if (account === undefined || terminal === undefined) return undefined;
-  return (await accounts.findByAccount(account, terminal, age))?.open();
-}
-
-/** Judges a signature, again with fresh codes where the kept ones don't prove it. */
-async function judgeWithCurrentCodes(
-  message: CallbackMessage,
-  kept: SigningAccount,
-  context: JudgingContext,
-  policy: SignaturePolicy,
-): Promise<SignatureJudgement> {
-  const signature = judgeSignature(message, kept.secureCodes, policy);
-  if (signature.isProven || policy.mode === 'off') return signature;
-  const fresh = await findSigningAccount(message, context, 'fresh');
-  return fresh === undefined ? signature : judgeSignature(message, fresh.secureCodes, policy);
+  const policy = settings.signatures[callback.channel];
+  const stored = await accounts.findByAccount(
+    account,
+    terminal,
+    ({ open }) =>
+      policy.mode === 'off' || judgeSignature(message, open().secureCodes, policy).isProven,
+  );
+  return stored?.open();
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Suffices } from '../account/accounts.ts';
 import type { TokenizationRow } from '../db/rows.ts';
 import { findTokenizationByAddress, findTokenizationByEvidence } from '../db/tokenizations.ts';
 import { callbackAddressDigest } from '../security/callback-address.ts';
@@ -99,12 +100,9 @@ async function hasBadSignature(
 ): Promise<boolean> {
   const { account, terminal } = message?.fields ?? {};
   if (message === undefined || account === undefined || terminal === undefined) return true;
-  for (const age of ['kept', 'fresh'] as const) {
-    const stored = await accounts.findByAccount(account, terminal, age);
-    if (stored === undefined) return true;
-    const { secureCodes } = stored.open();
-    const policy = settings.signatures[channel];
-    if (judgeSignature(message, secureCodes, policy).rejection === undefined) return false;
-  }
-  return true;
+  const isRight: Suffices = (stored) =>
+    judgeSignature(message, stored.open().secureCodes, settings.signatures[channel]).rejection ===
+    undefined;
+  const stored = await accounts.findByAccount(account, terminal, isRight);
+  return stored === undefined || !isRight(stored);
 }

@@ -1,4 +1,5 @@
 import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely';
+import { newestByState } from './newest-by-state.ts';
 import type { Db } from './connection/database.ts';
 import { callbackStates } from '../domain/callback.ts';
 import { isNotBuried } from './dead-letters.ts';
@@ -193,14 +194,8 @@ export async function listCallbacks(
   rowsMax: number,
 ): Promise<readonly CallbackRow[]> {
   const states = state === undefined ? callbackStates : [state];
-  const { rows } = await sql<CallbackRow>`
-    select newest.* from unnest(${[...states]}::text[]) wanted (state)
-    cross join lateral (
-      select * from callback where callback.state = wanted.state
-      order by received_at desc limit ${rowsMax}
-    ) newest
-    order by received_at desc limit ${rowsMax}`.execute(db);
-  return rows;
+  const query = newestByState<CallbackRow>('callback', 'received_at', states, rowsMax);
+  return (await query.execute(db)).rows;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { newestByState } from './newest-by-state.ts';
 import type { Db } from './connection/database.ts';
 import { deliveryStates } from '../domain/delivery.ts';
 import { isNotBuried } from './dead-letters.ts';
@@ -66,14 +67,8 @@ export async function listDeliveries(
   rowsMax: number,
 ): Promise<readonly DeliveryRow[]> {
   const states = state === undefined ? deliveryStates : [state];
-  const { rows } = await sql<DeliveryRow>`
-    select newest.* from unnest(${[...states]}::text[]) wanted (state)
-    cross join lateral (
-      select * from delivery where delivery.state = wanted.state
-      order by created_at desc limit ${rowsMax}
-    ) newest
-    order by created_at desc limit ${rowsMax}`.execute(db);
-  return rows;
+  const query = newestByState<DeliveryRow>('delivery', 'created_at', states, rowsMax);
+  return (await query.execute(db)).rows;
 }
 
 /** The webhook endpoint with this id. */

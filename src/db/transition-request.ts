@@ -76,9 +76,9 @@ export function prepareTransition(
   const auditRows: Readonly<Record<string, unknown>>[] = [];
   const deliveries: Readonly<Record<string, unknown>>[] = [];
   const jobs: OutboxJob[] = [];
+  const changes = [request, ...followedBy];
   let { version, state } = row;
-  let patch: Readonly<Record<string, unknown>> = {};
-  for (const change of [request, ...followedBy]) {
+  for (const change of changes) {
     const to = stateAfter(entity, state, change.event);
     version += 1;
     const audit = auditColumns(change.audit);
@@ -92,7 +92,6 @@ export function prepareTransition(
       ...audit,
     });
     state = to;
-    patch = mergePatches(patch, checkedPatch(entity, change.patch));
     jobs.push(...(change.jobs ?? []));
     if (isAnnouncing && entity === 'tokenization' && isAnnounced(change.event)) {
       const delivery = newDelivery(change.event, version, to, audit);
@@ -108,10 +107,10 @@ export function prepareTransition(
     from: row.state,
     to: state ?? '',
     version,
-    patch,
+    patch: changes.map(({ patch }) => checkedPatch(entity, patch)).reduce(mergePatches),
     auditRows,
     deliveries,
-    events: [request, ...followedBy].map(({ event }) => event),
+    events: changes.map(({ event }) => event),
     jobs: jobs.map((job) => ({
       queue: job.queue,
       job_name: job.name,

@@ -1,4 +1,4 @@
-import { createAccounts } from '../account/accounts.ts';
+import { accountsKeptMs, createAccounts } from '../account/accounts.ts';
 import { TokenClientError } from '../client/client-error.ts';
 import { createClientOn, type TokenClient } from '../client/token-client.ts';
 import { findLatestSealedSecrets } from '../db/credentials.ts';
@@ -60,9 +60,6 @@ export async function openDirectTokenClient(
     throw isPrivilegeMissing(error) ? privilegeError() : clientErrorOf(error);
   }
 }
-
-/** The longest time until a credential that another process rotated is used by this one. */
-const accountsKeptMs = 2_000;
 
 /**
  * Whether PostgreSQL refused a statement because the login lacks a privilege. The schema exists by

@@ -192,8 +192,8 @@ function openQuickPayRequest(
 
 /**
  * Commits what a reply leads to. A reply that arrives after its lease expired still counts, because
- * it is the gateway's own word, while its attempt is still current. A commit that the
- * database refuses is repeated: only this process knows the reply.
+ * it is the gateway's own word, while its attempt is still current. A commit that the database
+ * refuses is repeated: only this process knows the reply.
  */
 async function recordReply(
   row: TokenizationRow,

@@ -68,8 +68,8 @@ const unclearForMs = 600_000;
 
 /**
  * Records an answer from which the worker can't tell whether a customer has its page, or whether
- * the request may be sent again. If no answer is clear within ten
- * minutes, the worker informs the merchant.
+ * the request may be sent again. If no answer is clear within ten minutes, the worker informs the
+ * merchant.
  */
 async function recordUnclearAnswer(
   row: TokenizationRow,

@@ -3,7 +3,7 @@ import type { AuditContext } from '../../domain/audit-entry.ts';
 import { AppError } from '../../domain/errors.ts';
 import { nextState } from '../../domain/transition.ts';
 import { tokenizationTransitions } from '../../domain/tokenization.ts';
-import { findCredentialOf } from '../../account/open-account.ts';
+import { findAccountOf } from '../../account/accounts.ts';
 import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
 import { confirmJob } from '../../domain/outbox-job.ts';
@@ -16,17 +16,18 @@ import { firstReconcileStep } from '../row.ts';
  * ended, and when its credential now belongs to another account.
  */
 export async function requestConfirmation(
-  { db, door, settings }: BackendDependencies,
+  dependencies: BackendDependencies,
   tokenizationId: string,
   audit: AuditContext,
 ): Promise<void> {
+  const { db, door, settings } = dependencies;
   await retryOnStaleVersion(async () => {
     const row = await getTokenization(db, tokenizationId);
     const event = 'reconcile.requested';
     if (nextState(tokenizationTransitions, row.state, event) === undefined) {
       throw new AppError('state_forbids', `There is nothing to confirm in state ${row.state}.`);
     }
-    if ((await findCredentialOf(db, row)) === undefined) {
+    if ((await findAccountOf(dependencies, row)) === undefined) {
       throw new AppError(
         'state_forbids',
         'Cannot confirm: the credential of this tokenization now belongs to another account.',

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Age, StoredAccount } from '../../account/accounts.ts';
+import type { StoredAccount, Suffices } from '../../account/accounts.ts';
 import type { TokenizationRow } from '../../db/rows.ts';
 import {
   findTokenizationByEvidence,
@@ -69,14 +69,14 @@ export async function acceptTokenization(
   payload: TokenizationRequestPayload,
   options: AcceptOptions,
 ): Promise<AcceptedTokenization> {
-  let age: Age = 'kept';
+  let suffices: Suffices = isActive;
   return await retryOnStaleVersion(async () => {
-    const draft = await draftTokenization(dependencies, payload, { id: options.id, age });
+    const draft = await draftTokenization(dependencies, payload, { id: options.id, suffices });
     const jobs = options.isContinuedByCaller === true ? [] : [requestJob(draft.id, 1)];
     const created = await storeDraft(dependencies, draft, { audit: options.audit, jobs });
     if (created !== undefined) return { tokenization: created, isNew: true };
     // The reference is known, or the credential was removed or got another account.
-    age = 'fresh';
+    suffices = () => false;
     const known = await findRepeated(dependencies, draft);
     return known && { tokenization: known, isNew: false };
   });
@@ -91,11 +91,11 @@ export async function draftTokenization(
   payload: TokenizationRequestPayload,
   {
     id = randomUUID(),
-    age = 'kept',
-  }: { readonly id?: string | undefined; readonly age?: Age } = {},
+    suffices = isActive,
+  }: { readonly id?: string | undefined; readonly suffices?: Suffices } = {},
 ): Promise<TokenizationDraft> {
   const { keyring, settings } = dependencies;
-  const stored = await getActiveAccount(dependencies, payload.credential ?? 'default', age);
+  const stored = await getActiveAccount(dependencies, payload.credential ?? 'default', suffices);
   const { id: credentialId, account, terminal } = stored.credential;
   const addresses = newAddresses(payload, settings);
   const request = quickPayRequestOf(payload, settings.callbackPublicUrl, addresses);
@@ -205,12 +205,10 @@ type ActiveAccount = StoredAccount & {
 async function getActiveAccount(
   { accounts }: BackendDependencies,
   name: string,
-  age: Age,
+  suffices: Suffices,
 ): Promise<ActiveAccount> {
-  const kept = await accounts.findByName(name, age);
-  if (isActive(kept)) return kept;
-  const fresh = await accounts.findByName(name, 'fresh');
-  if (isActive(fresh)) return fresh;
+  const stored = await accounts.findByName(name, suffices);
+  if (stored !== undefined && isActive(stored)) return stored;
   throw new AppError(
     'credential_not_found',
     'No active Accept Payments credential has this name.',
@@ -218,8 +216,8 @@ async function getActiveAccount(
   );
 }
 
-function isActive(stored: StoredAccount | undefined): stored is ActiveAccount {
-  const { state, account, terminal } = stored?.credential ?? {};
+function isActive(stored: StoredAccount): stored is ActiveAccount {
+  const { state, account, terminal } = stored.credential;
   return state === 'active' && account !== null && terminal !== null;
 }
 

@@ -50,7 +50,7 @@ export const gatewayVariables = {
   notFoundCodes: variable(
     'GATEWAY_NOT_FOUND_CODES',
     list.default([]),
-    'codes by which a query reports no result; by default, every code but success',
+    'codes by which a query reports no result, beside a success with an empty `data`. After any other code the worker queries again, and does not send the request again',
   ),
   statusMap: variable(
     'GATEWAY_STATUS_MAP',

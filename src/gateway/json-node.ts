@@ -55,6 +55,18 @@ export function textAt(node: JsonNode, ...paths: readonly string[]): string | un
   return undefined;
 }
 
+/** Whether a value has one of the documented forms of an empty result. */
+export function isEmptyValue(value: unknown): boolean {
+  if (value === undefined || value === null || value === '') return true;
+  if (Array.isArray(value)) return value.length === 0;
+  return isNode(value) && Object.keys(value).length === 0;
+}
+
+/** Whether a value is a number, or a text that is not an object or a list encoded once more. */
+export function isPlainText(value: unknown): boolean {
+  return isLosslessNumber(value) || (typeof value === 'string' && unwrap(value) === value);
+}
+
 /**
  * The object, or the objects of an array, at a path. An empty list for the documented forms of an
  * empty result: absent, `null`, `""`, `[]` and `{}`. Undefined for anything else, which the worker
@@ -62,9 +74,9 @@ export function textAt(node: JsonNode, ...paths: readonly string[]): string | un
  */
 export function nodesAt(node: JsonNode, path: string): readonly JsonNode[] | undefined {
   const value = valueAt(node, path);
-  if (value === undefined || value === null || value === '') return [];
-  if (isNode(value)) return Object.keys(value).length === 0 ? [] : [value];
+  if (isEmptyValue(value)) return [];
+  if (isNode(value)) return [value];
   if (!Array.isArray(value)) return undefined;
-  const nodes = value.filter(isNode).filter((entry) => Object.keys(entry).length > 0);
+  const nodes = value.filter(isNode).filter((entry) => !isEmptyValue(entry));
   return nodes.length === value.length ? nodes : undefined;
 }

@@ -1,15 +1,17 @@
 import { Secret } from '../security/secret.ts';
-import { readEnvelope } from './envelope.ts';
-import { type JsonNode, nodesAt, textAt } from './json-node.ts';
+import { type Envelope, readEnvelope } from './envelope.ts';
+import { isEmptyValue, isPlainText, type JsonNode, nodesAt, textAt } from './json-node.ts';
 import { readQuickPay } from './quickpay-record.ts';
 import type { QueryReply, QuickPayRecord } from './replies.ts';
 import type { ReplyRules } from './reply-rules.ts';
 import type { RawReply } from './transport.ts';
 
 /**
- * Classifies the reply to a query. The vendor does not document "not found", so an empty `data` and
- * any code without success count as none. Data that the worker cannot read is unknown: none can
- * lead to a second creation. A record of another account is ignored.
+ * Classifies the reply to a query. None can lead to a second creation, so it needs evidence: a
+ * delivered success whose envelope holds nothing, or a code that the operator configured. The
+ * vendor documents no "not found", and every error has an empty `data`, so any other code is
+ * unknown. So is what the worker cannot read, wherever in the reply it stands. A record of another
+ * account is ignored.
  */
 export function classifyQuery(
   reply: RawReply,
@@ -21,34 +23,43 @@ export function classifyQuery(
   const { code, root } = envelope;
   // Without a code it is unclear whether the gateway understood the query.
   if (code === undefined) return { kind: 'unknown', cause: 'body_unreadable' };
-  if (rules.retryableCodes.includes(code)) return { kind: 'unknown', cause: 'retryable_code' };
+  if (rules.retryableCodes.includes(code)) {
+    return { kind: 'unknown', cause: 'retryable_code', gatewayCode: code };
+  }
+  const unclear = { kind: 'unknown', cause: 'code_unclear', gatewayCode: code } as const;
   const nodes = nodesAt(root, 'data');
-  const isEmpty = nodes?.length === 0;
   if (!rules.successCodes.includes(code)) {
-    return noneOrUnknown({ code, status: envelope.status, isEmpty }, rules);
+    return isNotFound(envelope, code, rules) ? { kind: 'none', gatewayCode: code } : unclear;
   }
   if (nodes === undefined) return { kind: 'unknown', cause: 'body_unreadable' };
-  if (isEmpty) return { kind: 'none', gatewayCode: code };
+  if (nodes.length === 0) {
+    if (!isEmptyEnvelope(root)) return { kind: 'unknown', cause: 'body_unreadable' };
+    return envelope.status < 300 ? { kind: 'none', gatewayCode: code } : unclear;
+  }
   const ours = nodes.filter((node) => belongsTo(node, account));
   if (ours.length === 0) return { kind: 'unknown', cause: 'reference_mismatch' };
   return { kind: 'found', records: ours.map((node) => readRecord(node, rules)) };
 }
 
-/**
- * Codes of the form API for a wrong or blocked account or terminal. They say nothing of a token.
- */
-const configurationCode = /^200(?:0[1-9]|1[0-6])$/;
+/** Whether a code is configured to mean none, and no HTTP status or record contradicts it. */
+function isNotFound({ root, status }: Envelope, code: string, rules: ReplyRules): boolean {
+  const isRejected = status === 401 || status === 403;
+  const hasRecord = nodesAt(root, 'data')?.some(
+    (node) => readQuickPay(node, '', rules).rawStatus !== 'absent',
+  );
+  return rules.notFoundCodes.includes(code) && !isRejected && hasRecord !== true;
+}
 
-/** A rejected query must not count as none, because none can lead to a second creation. */
-function noneOrUnknown(
-  { code, status, isEmpty }: { code: string; status: number; isEmpty: boolean },
-  { notFoundCodes }: ReplyRules,
-): QueryReply {
-  const isRejected = status === 401 || status === 403 || configurationCode.test(code);
-  const isNone = notFoundCodes.length === 0 ? isEmpty : notFoundCodes.includes(code);
-  return isNone && !isRejected
-    ? { kind: 'none', gatewayCode: code }
-    : { kind: 'unknown', cause: 'code_unclear' };
+/**
+ * Whether a reply without `data` holds nothing else: a record could stand under another name. Only
+ * the documented fields may have a value, and the message only a text or a number.
+ */
+function isEmptyEnvelope(root: JsonNode): boolean {
+  return Object.entries(root).every(([name, value]) => {
+    if (name === 'code' || name === 'data') return true;
+    if (name === 'msg' || name === 'message') return isEmptyValue(value) || isPlainText(value);
+    return isEmptyValue(value);
+  });
 }
 
 function belongsTo(

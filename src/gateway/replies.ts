@@ -25,6 +25,12 @@ export interface UnknownReply {
   readonly cause: UnknownCause;
 }
 
+/** The outcome of a query is unknown. */
+export interface UnknownQueryReply extends UnknownReply {
+  /** The gateway's code, where it answered with one that decides nothing. */
+  readonly gatewayCode?: string | undefined;
+}
+
 /** The outcome of a creation is unknown. */
 export interface UnknownCreateReply extends UnknownReply {
   /** The host of a page that no customer may be sent to, where its URL has one. */
@@ -79,7 +85,7 @@ export interface QuickPayRecord {
 export type QueryReply =
   | { readonly kind: 'found'; readonly records: readonly QuickPayRecord[] }
   | { readonly kind: 'none'; readonly gatewayCode: string }
-  | UnknownReply;
+  | UnknownQueryReply;
 
 /** The reply to a cancellation. `done` means accepted; only a query tells the token's status. */
 export type CancelReply =

@@ -6,7 +6,7 @@ export interface ReplyRulesInput {
   readonly successCodes?: readonly string[];
   /** Codes that leave the outcome of a call unknown. */
   readonly retryableCodes?: readonly string[];
-  /** Codes by which a query reports no result. If empty, every code without success does. */
+  /** Codes by which a query reports no result, beside a success without `data`. */
   readonly notFoundCodes?: readonly string[];
   /** Codes of the OAuth calls that mean success. */
   readonly oauthSuccessCodes?: readonly string[];

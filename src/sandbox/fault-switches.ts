@@ -62,6 +62,9 @@ export const faultSwitchesSchema = z.strictObject({
   pendingVisible: z
     .boolean()
     .describe('queries show an undecided creation as -1; false: not found'),
+  notFoundAnswer: z
+    .enum(['empty', 'code'])
+    .describe('answer to a query about nothing: a success with empty data, or the code 40004'),
   customerQuery: z
     .enum(['latest', 'array'])
     .describe('answer to a query by customer: the latest token, or an array of all'),
@@ -75,8 +78,10 @@ export const faultSwitchesSchema = z.strictObject({
     .strictObject({ '1': statusWord, '0': statusWord, '-1': statusWord })
     .describe('the words for usable, failed and pending, in answers, redirects and pushes'),
   replyEnvelope: z
-    .enum(['plain', 'bom', 'utf-16', 'gzip', 'data-as-text', 'unreadable-data'])
-    .describe('how the answers of the JSON API are encoded; the last hides `data` in a text'),
+    .enum(['plain', 'bom', 'utf-16', 'gzip', 'data-as-text', 'data-elsewhere', 'unreadable-data'])
+    .describe(
+      'encoding of the answers of the JSON API; the last two hide `data`, under another name or in a text',
+    ),
 
   refreshRotates: z
     .boolean()
@@ -127,6 +132,7 @@ export const faultDefaults: FaultSwitches = {
   autoDecisionMs: 25,
   queryVisibilityDelayMs: 0,
   pendingVisible: true,
+  notFoundAnswer: 'empty',
   customerQuery: 'latest',
   createIdempotency: 'same-result',
   // Oceanpayment's sample answers a cancel with 1; we read it as "accepted", not as "active".

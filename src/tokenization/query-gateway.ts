@@ -91,7 +91,10 @@ function answerOf(
   reply: QueryReply,
   context: JobContext<never>,
 ): Answer {
-  if (reply.kind === 'unknown') return { says: 'unknown', isOtherToken: false, word: reply.cause };
+  if (reply.kind === 'unknown') {
+    const { cause: word, gatewayCode } = reply;
+    return { says: 'unknown', isOtherToken: false, word, gatewayCode };
+  }
   const record = reply.kind === 'found' ? selectRecord(lookup, reply.records) : undefined;
   if (reply.kind === 'none') {
     return { says: 'none', isOtherToken: false, word: 'none', gatewayCode: reply.gatewayCode };

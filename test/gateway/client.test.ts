@@ -237,7 +237,11 @@ describe('query', () => {
       { code: '000', data: [record(), record({ quickpay: { status: '-1' } })] },
       { kind: 'found', records: [{ status: 'active' }, { status: 'pending' }] },
     ],
-    ['another code', { code: '40004', data: {} }, { kind: 'none', gatewayCode: '40004' }],
+    [
+      'another code',
+      { code: '40004', data: {} },
+      { kind: 'unknown', cause: 'code_unclear', gatewayCode: '40004' },
+    ],
     ['empty data', { code: '000', data: [] }, { kind: 'none', gatewayCode: '000' }],
     [
       'another account',
@@ -250,16 +254,23 @@ describe('query', () => {
   });
 
   test.each([
-    ['403', answering({ code: '40004' }, 403)],
-    ['code 20013, a wrong sign value', answering({ code: '20013' })],
-    ['code 20004, a wrong terminal', answering({ code: '20004' })],
+    ['HTTP 404 and its code', { code: 404 }, 404],
+    ['HTTP 400 and code 429', { code: '429', data: {} }, 400],
+    ['code 500', { code: '500', data: {} }, 200],
+    ['code 999', { code: '999', data: null }, 200],
+    ['code 80031, a timeout', { code: '80031', data: {} }, 200],
+    ['code 20100, an address that may not call', { code: '20100' }, 200],
+    ['code 20013, a wrong sign value', { code: '20013' }, 200],
+    ['HTTP 403 and a code', { code: '40004' }, 403],
+    ['HTTP 404 and a success', { code: '000', data: {} }, 404],
   ])(
-    'rejected with %s is unknown, not none, which could cause a second creation',
-    async (_, answer) => {
-      const client = await clientOf(answer);
+    'answered with %s is unknown, not none, which could cause a second creation',
+    async (_, body, status) => {
+      const client = await clientOf(answering(body, status));
       expect(await client.queryQuickPay(account, lookup)).toEqual({
         kind: 'unknown',
         cause: 'code_unclear',
+        gatewayCode: String(body.code),
       });
     },
   );

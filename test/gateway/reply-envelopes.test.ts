@@ -89,7 +89,11 @@ describe('the data of an answer to a query', () => {
     'in the empty form %j means none',
     async (data) => {
       expect(await ask({ code: '000', data })).toEqual({ kind: 'none', gatewayCode: '000' });
-      expect(await ask({ code: '40004', data })).toEqual({ kind: 'none', gatewayCode: '40004' });
+      expect(await ask({ code: '40004', data })).toEqual({
+        kind: 'unknown',
+        cause: 'code_unclear',
+        gatewayCode: '40004',
+      });
     },
   );
 
@@ -103,15 +107,53 @@ describe('the data of an answer to a query', () => {
       expect(await ask({ code: '40004', data })).toEqual({
         kind: 'unknown',
         cause: 'code_unclear',
+        gatewayCode: '40004',
       });
     },
   );
 
-  test('does not matter under a code that is configured to mean none', async () => {
-    const answer = answering({ code: '40004', data: 'no such record' });
+  test.each<object>([
+    { quickpay: record.quickpay },
+    { quickPay: { id: '1', status: 1 } },
+    { quickpay_id: '1', quickpay_status: '1' },
+    { Data: record },
+    { DATA: JSON.stringify(record), data: null },
+    { result: [record], data: [] },
+    { records: 'as text', data: '' },
+    { total: 1, data: {} },
+    { found: true },
+    { found: false },
+    { rows: [null] },
+    { ' data': { deep: { deeper: record } } },
+    { message: record },
+    { msg: [record] },
+    { message: JSON.stringify(record) },
+    { message: 'SUCCESS', msg: JSON.stringify([record]) },
+  ])('that is empty beside %j is unknown, so that no request is sent twice', async (beside) => {
+    expect(await ask({ code: '000', ...beside })).toEqual({
+      kind: 'unknown',
+      cause: 'body_unreadable',
+    });
+  });
+
+  test.each([{ msg: 'SUCCESS' }, { message: 0 }, { message: null }, { Data: {}, result: [] }])(
+    'that is empty beside %j, which holds nothing, means none',
+    async (beside) => {
+      expect(await ask({ code: '000', ...beside })).toEqual({ kind: 'none', gatewayCode: '000' });
+    },
+  );
+
+  test.each<[string, object, number, 'none' | 'unknown']>([
+    ['no data', {}, 200, 'none'],
+    ['a text', { data: 'no such record' }, 404, 'none'],
+    ['an echo of the reference', { data: { merchant: { referenceId: 'tok-1' } } }, 200, 'none'],
+    ['a record', { data: record }, 200, 'unknown'],
+    ['a refusal of the account', {}, 401, 'unknown'],
+  ])('under a code that is configured to mean none, with %s', async (_, body, status, kind) => {
+    const answer = answering({ code: '40004', ...body }, status);
     const { client } = await startGatewayClient(answer, { notFoundCodes: ['40004'] });
-    expect(await client.queryQuickPay(account, lookup)).toEqual({
-      kind: 'none',
+    expect(await client.queryQuickPay(account, lookup)).toMatchObject({
+      kind,
       gatewayCode: '40004',
     });
   });

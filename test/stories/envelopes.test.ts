@@ -86,16 +86,19 @@ describe('the encodings of the gateway', () => {
       shape: '9999-99-99',
     });
     const created = sandbox.state().calls.create;
-    sandbox.setFaults({ replyEnvelope: 'unreadable-data' });
-    await shop.accept({ referenceId: 'lost', remark: 'sandbox:redirect+lost-reply' });
-    await eventually('it was queried', async () => {
-      const row = await shop.find('lost');
-      return row !== undefined && row.reconcile_step >= 4;
-    });
-    expect(sandbox.state().calls.create - created).toBe(1);
-    expect(await shop.until('lost', 'submit_unknown')).toMatchObject({
-      attempt: 1,
-      lost_answer: 'unreadable',
-    });
+    for (const replyEnvelope of ['unreadable-data', 'data-elsewhere'] as const) {
+      sandbox.setFaults({ replyEnvelope });
+      const referenceId = `lost-${replyEnvelope}`;
+      await shop.accept({ referenceId, remark: 'sandbox:redirect+lost-reply' });
+      await eventually('it was queried', async () => {
+        const row = await shop.find(referenceId);
+        return row !== undefined && row.reconcile_step >= 4;
+      });
+      expect(await shop.until(referenceId, 'submit_unknown')).toMatchObject({
+        attempt: 1,
+        lost_answer: 'unreadable',
+      });
+    }
+    expect(sandbox.state().calls.create - created).toBe(2);
   });
 });

@@ -227,6 +227,7 @@ const worlds: readonly (readonly [string, Faults, Record<string, string>, Answer
     'otherwise',
     {
       successCode: '0000',
+      notFoundAnswer: 'code',
       statusWords: { '1': 'USABLE', '0': 'BROKEN', '-1': 'OPEN' },
       requiredNodes: ['device', 'customer_info'],
       acknowledgement: 'SUCCESS',
@@ -288,9 +289,9 @@ const worlds: readonly (readonly [string, Faults, Record<string, string>, Answer
     { unknownReference: 'lost_request', unsignedPush: 403, refreshToken: 'replaced' },
   ],
   [
-    'with lost requests under the same reference',
-    { createIdempotency: 'second-token' },
-    { RESUBMIT_POLICY: 'same-reference' },
+    'with lost requests under the same reference, and a code for not found',
+    { createIdempotency: 'second-token', notFoundAnswer: 'code' },
+    { RESUBMIT_POLICY: 'same-reference', GATEWAY_NOT_FOUND_CODES: '40004' },
     { unknownReference: 'sent again under it' },
   ],
 ];

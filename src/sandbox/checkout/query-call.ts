@@ -5,8 +5,8 @@ import { type QuickpayStatus, queryAnswer, tokenNode } from './answers.ts';
 import { findQueryKey } from './request.ts';
 
 /**
- * `POST /pg/quickPay/query` of an authenticated account. The answer is `40004` for an unknown
- * creation and for one that is not visible yet.
+ * `POST /pg/quickPay/query` of an authenticated account. A creation that is not visible yet is
+ * answered like an unknown one.
  */
 export function queryQuickpay(
   context: SandboxContext,
@@ -20,7 +20,9 @@ export function queryQuickpay(
     .filter((creation) => isVisible(context, creation))
     .filter((creation) => key.by !== 'quickpay' || visibleStatus(context, creation) !== '-1');
   const latest = visible.at(-1);
-  if (latest === undefined) return refusal('not-found');
+  if (latest === undefined) {
+    return context.faults.notFoundAnswer === 'code' ? refusal('not-found') : queryAnswer({});
+  }
   const node = (creation: Creation): object =>
     tokenNode(creation, visibleStatus(context, creation), context.faults);
   return key.by === 'customer' && context.faults.customerQuery === 'array'

@@ -20,6 +20,8 @@ export function sendInEnvelope(
       return sendJson(reply.header('content-encoding', 'gzip'), gzipSync(json));
     case 'data-as-text':
       return reply.send(withData(answer, JSON.stringify));
+    case 'data-elsewhere':
+      return reply.send(withDataElsewhere(answer));
     case 'unreadable-data':
       return reply.send(withData(answer, () => 'see the attachment'));
   }
@@ -31,4 +33,8 @@ function sendJson(reply: FastifyReply, bytes: Buffer): FastifyReply {
 
 function withData(answer: object, encode: (data: unknown) => string): object {
   return 'data' in answer ? { ...answer, data: encode(answer.data) } : answer;
+}
+
+function withDataElsewhere({ data, ...others }: { readonly data?: unknown }): object {
+  return { ...others, result: data };
 }

@@ -49,7 +49,7 @@ describe('create', () => {
       message: 'REFUSED',
       data: {},
     });
-    expect((await client.queryReference('ref-1')).code).toBe('40004');
+    expect((await client.queryReference('ref-1')).data).toEqual({});
   });
 
   it.each([
@@ -158,15 +158,15 @@ describe('query', () => {
     await client.create('ref-1');
     expect((await client.queryReference('ref-1')).data.quickpay).toStrictEqual({ status: '-1' });
     sandbox.setFaults({ pendingVisible: false });
-    expect((await client.queryReference('ref-1')).code).toBe('40004');
+    expect((await client.queryReference('ref-1')).data).toEqual({});
   });
 
   it('does not find a creation within queryVisibilityDelayMs', async () => {
     await client.create('ref-1', { remark: 'sandbox:direct' });
     sandbox.setFaults({ queryVisibilityDelayMs: 60_000 });
-    expect((await client.queryReference('ref-1')).code).toBe('40004');
+    expect((await client.queryReference('ref-1')).data).toEqual({});
     sandbox.setFaults({ queryVisibilityDelayMs: 0 });
-    expect((await client.queryReference('ref-1')).code).toBe('000');
+    expect((await client.queryReference('ref-1')).data.quickpay.status).toBe('1');
   });
 
   it('by customer answers the latest token, or all under customerQuery array', async () => {
@@ -178,12 +178,21 @@ describe('query', () => {
     expect((await client.query(body)).data).toHaveLength(2);
   });
 
-  it('answers 40004 for an unknown reference and PARAM_ERROR without a key', async () => {
+  it('answers an unknown reference with empty data, or 40004 by notFoundAnswer', async () => {
+    expect(await client.queryReference('ref-x')).toStrictEqual({
+      code: '000',
+      message: 'SUCCESS',
+      data: {},
+    });
+    sandbox.setFaults({ notFoundAnswer: 'code' });
     expect(await client.queryReference('ref-x')).toStrictEqual({
       code: '40004',
       message: 'NOT_FOUND',
       data: {},
     });
+  });
+
+  it('answers PARAM_ERROR without a key', async () => {
     expect((await client.query({})).message).toBe('PARAM_ERROR');
   });
 });

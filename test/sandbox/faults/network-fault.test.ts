@@ -16,7 +16,7 @@ function sendCreate(referenceId: string, init: RequestInit = {}): Promise<Respon
 
 async function hasTakenEffect(referenceId: string): Promise<boolean> {
   sandbox.setFaults({ faultEndpoints: [] });
-  return (await client.queryReference(referenceId)).code === '000';
+  return (await client.queryReference(referenceId)).data.quickpay !== undefined;
 }
 
 describe('a server error', () => {
@@ -79,8 +79,8 @@ describe('latency', () => {
     sandbox.setFaults({ latencyMs: 400, faultEndpoints: ['create'] });
     const signal = AbortSignal.timeout(50);
     await expect(sendCreate('ref-1', { signal })).rejects.toMatchObject({ name: 'TimeoutError' });
-    expect((await client.queryReference('ref-1')).code).toBe('40004');
-    await expect.poll(async () => (await client.queryReference('ref-1')).code).toBe('000');
+    expect((await client.queryReference('ref-1')).data).toEqual({});
+    await expect.poll(async () => (await client.queryReference('ref-1')).data).not.toEqual({});
   });
 });
 

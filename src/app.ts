@@ -25,6 +25,7 @@ import { registerWebhookEndpoint, webhookEndpointId } from './delivery/endpoint.
 import { createHealthCheck } from './health/check-health.ts';
 import { watchHealth } from './health/watch-health.ts';
 import { type CallWatch, createCallWatch } from './observability/call-watch.ts';
+import { createGatewayWatch, type GatewayWatch } from './observability/gateway-watch.ts';
 import { createFaultLog } from './observability/fault-log.ts';
 import { storeEnvironmentCredentials } from './credential/environment.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
@@ -156,7 +157,7 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
 /** What the process observes about itself. */
 interface Watched {
   readonly checkHealth: () => Promise<HealthReport>;
-  readonly gatewayCalls: CallWatch;
+  readonly gatewayCalls: GatewayWatch;
   readonly webhookCalls: CallWatch;
 }
 
@@ -168,8 +169,8 @@ function watchProcess(
 ): Watched {
   const { database, door, backend, metrics } = parts;
   const log = createFaultLog(logger);
-  const onFailedInARow = metrics.setFailedInARow;
-  const gatewayCalls = createCallWatch('gateway', log, { onFailedInARow });
+  const { setFailedInARow: onFailedInARow, setRefusedInARow: onRefusedInARow } = metrics;
+  const gatewayCalls = createGatewayWatch(log, { onFailedInARow, onRefusedInARow });
   const webhookCalls = createCallWatch('webhook', log, { onFailedInARow });
   const checkHealth = createHealthCheck({
     db: database.db,
@@ -208,9 +209,7 @@ function startWorkers(
     { ...config.gateway, ...createCallLimiters(config, operations.db) },
     (call) => {
       metrics.observeGatewayCall(call);
-      if (call.cause === 'aborted') return;
-      const { operation: target, host, subject, cause: failure } = call;
-      watched.gatewayCalls.observe({ target, host, subject, failure });
+      watched.gatewayCalls.observe(call);
     },
   );
   shutdown.own('gateway client', gateway);

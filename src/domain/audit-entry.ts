@@ -27,6 +27,7 @@ const auditDetailKeys = [
   'query',
   'rawStatus',
   'reconcileStep',
+  'refusalScope',
   'replayOf',
   'responseStatus',
   'redirectHost',

@@ -31,6 +31,8 @@ export const healthReasons = [
   'late',
   // Every call fails.
   'failing',
+  // The gateway answers every call with a refusal.
+  'refusing',
   // The webhook address was disabled.
   'disabled',
 ] as const;

@@ -1,3 +1,4 @@
+import type { Refusal, RefusalScope } from '../domain/refusals.ts';
 import type { HostLimiter } from './host-limiter.ts';
 import type { RawReply, Transport } from './transport.ts';
 import { untilPermitted } from './until-permitted.ts';
@@ -17,6 +18,10 @@ export type ObserveCall = (call: {
   readonly outcome: string;
   /** The reason code of an unknown outcome. */
   readonly cause: string | undefined;
+  /** The gateway's code, if it answered with one that is no success. */
+  readonly gatewayCode: string | undefined;
+  /** A refusal by the JSON API. Those of OAuth calls have states and alarms of their own. */
+  readonly refusal: Refusal | undefined;
   readonly durationMs: number;
 }) => void;
 
@@ -32,9 +37,17 @@ export interface GatewayCall<Reply> {
   readonly classify: (reply: RawReply) => Reply;
 }
 
+/** What each reply may hold for those who observe calls. */
+interface ObservableReply {
+  readonly kind: string;
+  readonly cause?: string;
+  readonly gatewayCode?: string | undefined;
+  readonly scope?: RefusalScope;
+}
+
 /** Creates the function that makes calls and reports each of them. */
 export function createCall(transport: Transport, observe: ObserveCall) {
-  return async function call<Reply extends { readonly kind: string; readonly cause?: string }>({
+  return async function call<Reply extends ObservableReply>({
     operation,
     url,
     path,
@@ -52,10 +65,16 @@ export function createCall(transport: Transport, observe: ObserveCall) {
       subject: options?.subject,
       outcome: reply.kind,
       cause: reply.cause,
+      gatewayCode: reply.gatewayCode,
+      refusal: refusalOf(reply),
       durationMs: performance.now() - startedAt,
     });
     return reply;
   };
+}
+
+function refusalOf({ gatewayCode: code, scope }: ObservableReply): Refusal | undefined {
+  return code === undefined || scope === undefined ? undefined : { code, scope };
 }
 
 /**
@@ -67,7 +86,7 @@ export function createLimitedCall(
   limiter: HostLimiter,
   timeoutMs: number,
 ) {
-  return async function limited<Reply extends { readonly kind: string }>(
+  return async function limited<Reply extends ObservableReply>(
     host: string,
     gatewayCall: GatewayCall<Reply>,
   ): Promise<Reply> {

@@ -32,7 +32,9 @@ export function classifyCreate(
       : { kind: 'unknown', cause: 'redirect_host', refusedHost: hostOf(url) };
   }
   const { id, status, rawStatus } = readQuickPay(root, 'data', rules);
-  if (status === 'failed') return { kind: 'refused', gatewayCode: `status_${rawStatus}` };
+  if (status === 'failed') {
+    return { kind: 'refused', gatewayCode: `status_${rawStatus}`, scope: 'customer' };
+  }
   if (id === undefined) return { kind: 'unknown', cause: 'body_unreadable' };
   return { kind: 'done', quickpayId: new Secret(id), status, rawStatus, orderReferenceId };
 }

@@ -1,6 +1,7 @@
 import { isNode, type JsonNode, readJson, textAt } from './json-node.ts';
 import type { RawReply } from './transport.ts';
-import type { RefusedReply, UnknownReply } from './replies.ts';
+import { refusalScopeOf } from './refusal-scope.ts';
+import type { RefusedByJsonApi, UnknownReply } from './replies.ts';
 import type { ReplyRules } from './reply-rules.ts';
 
 /** A parsed reply: its business code and its whole content. */
@@ -35,13 +36,15 @@ export function readEnvelope(reply: RawReply): Envelope | UnknownReply {
 export function readSuccess(
   reply: RawReply,
   rules: ReplyRules,
-): { readonly kind: 'success'; readonly root: JsonNode } | UnknownReply | RefusedReply {
+): { readonly kind: 'success'; readonly root: JsonNode } | UnknownReply | RefusedByJsonApi {
   const envelope = readEnvelope(reply);
   if (envelope.kind !== 'envelope') return envelope;
-  const { code, root } = envelope;
+  const { code, root, status } = envelope;
   if (code === undefined) return { kind: 'unknown', cause: 'body_unreadable' };
   if (rules.retryableCodes.includes(code)) return { kind: 'unknown', cause: 'retryable_code' };
-  if (!rules.successCodes.includes(code)) return { kind: 'refused', gatewayCode: code };
+  if (!rules.successCodes.includes(code)) {
+    return { kind: 'refused', gatewayCode: code, scope: refusalScopeOf(code, status) };
+  }
   return { kind: 'success', root };
 }
 

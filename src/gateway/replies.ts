@@ -1,3 +1,4 @@
+import type { RefusalScope } from '../domain/refusals.ts';
 import type { StatusMeaning } from '../domain/status-words.ts';
 import type { Secret } from '../security/secret.ts';
 
@@ -44,6 +45,11 @@ export interface RefusedReply {
   readonly gatewayCode: string;
 }
 
+/** The JSON API refused the call. */
+export interface RefusedByJsonApi extends RefusedReply {
+  readonly scope: RefusalScope;
+}
+
 /** The reply to a creation: a URL to send the customer to, or the result at once. */
 export type CreateReply =
   | {
@@ -58,7 +64,7 @@ export type CreateReply =
       readonly rawStatus: string;
       readonly orderReferenceId: string | undefined;
     }
-  | RefusedReply
+  | RefusedByJsonApi
   | UnknownCreateReply;
 
 /** The key of a query. */
@@ -90,11 +96,11 @@ export type QueryReply =
 /** The reply to a cancellation. `done` means accepted; only a query tells the token's status. */
 export type CancelReply =
   | { readonly kind: 'done'; readonly rawStatus: string }
-  | RefusedReply
+  | RefusedByJsonApi
   | UnknownReply;
 
 /** The reply to a check of an account. */
-export type CheckReply = { readonly kind: 'done' } | RefusedReply | UnknownReply;
+export type CheckReply = { readonly kind: 'done' } | RefusedByJsonApi | UnknownReply;
 
 /** The reply to an OAuth call. */
 export type AccessTokenReply =

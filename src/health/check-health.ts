@@ -14,6 +14,7 @@ import {
 import { queueNames } from '../domain/queue-names.ts';
 import type { RepeatingJob } from '../jobs/registry.ts';
 import type { CallWatch } from '../observability/call-watch.ts';
+import type { GatewayWatch } from '../observability/gateway-watch.ts';
 import type { QueueBackend } from '../queues/backend.ts';
 import { findLateScans } from '../queues/late-scans.ts';
 import { reasonOfWriteFault } from './write-fault.ts';
@@ -24,7 +25,7 @@ export interface HealthOptions {
   readonly backend: QueueBackend;
   readonly door: Pick<ObservableDoor, 'stuckForMs'>;
   readonly repeating: readonly RepeatingJob[];
-  readonly gatewayCalls: Pick<CallWatch, 'failing'>;
+  readonly gatewayCalls: Pick<GatewayWatch, 'failing' | 'refusing'>;
   readonly webhookCalls: Pick<CallWatch, 'failing'>;
   /** The id of the merchant's webhook address; undefined where none is configured. */
   readonly webhookEndpointId: string | undefined;
@@ -66,7 +67,7 @@ export function createHealthCheck(options: HealthOptions): () => Promise<HealthR
     const findings = [
       ...(await Promise.all([askDatabase(), askQueues()])).flat(),
       checkDoor(options, limits.doorStuckMs),
-      checkGateway(options),
+      ...checkGateway(options),
     ].toSorted((a, b) => healthChecks.indexOf(a.check) - healthChecks.indexOf(b.check));
     return summarizeHealth(
       findings.map(({ check }) => check),
@@ -172,7 +173,13 @@ function checkDoor({ door }: HealthOptions, doorStuckMs: number): Finding {
   return { check: 'transition_door', fault: isStuck ? { reason: 'exhausted' } : undefined };
 }
 
-function checkGateway({ gatewayCalls }: HealthOptions): Finding {
-  const names = gatewayCalls.failing();
-  return { check: 'gateway', fault: names.length > 0 ? { reason: 'failing', names } : undefined };
+function checkGateway({ gatewayCalls }: HealthOptions): readonly Finding[] {
+  const found = [
+    ['failing', gatewayCalls.failing()],
+    ['refusing', gatewayCalls.refusing()],
+  ] as const;
+  return found.map(([reason, names]) => ({
+    check: 'gateway',
+    fault: names.length > 0 ? { reason, names } : undefined,
+  }));
 }

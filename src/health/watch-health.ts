@@ -35,8 +35,8 @@ export function watchHealth(
     const { status, causes } = await check();
     const found = new Map(causes.map((cause) => [`${cause.check} ${cause.reason}`, cause]));
     for (const [key, { check: name, reason, names, error }] of found) {
-      // The watch of calls logs its own line about each operation.
-      if (reason === 'failing') continue;
+      // The watches of calls log a line about each operation.
+      if (reason === 'failing' || reason === 'refusing') continue;
       log.fault({
         cause: key,
         level: 'error',

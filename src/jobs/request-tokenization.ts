@@ -253,7 +253,12 @@ function replyChange(row: TokenizationRow, reply: CreateReply, context: RequestC
         result: 'failed',
         event: 'tokenization.failed',
         patch: { lease_until: null, ...reconcileAfterFailure(row, settings) },
-        audit: { channel: 'create_reply', reason: 'refused', gatewayCode: reply.gatewayCode },
+        audit: {
+          channel: 'create_reply',
+          reason: 'refused',
+          gatewayCode: reply.gatewayCode,
+          detail: { refusalScope: reply.scope },
+        },
       } as const;
     case 'unknown':
       return outcomeUnknownChange(reply, context);

@@ -9,6 +9,8 @@ export interface WatchedCall {
   readonly subject: string | undefined;
   /** The reason code of a failure; undefined: the call succeeded. */
   readonly failure: string | undefined;
+  /** The gateway's code of a failure, where its answer has one. */
+  readonly gatewayCode?: string | undefined;
 }
 
 /** Watches for calls that all fail. */
@@ -81,7 +83,7 @@ export function createCallWatch(
 
   return {
     observe(call) {
-      const { target, host, subject, failure: reason } = call;
+      const { target, host, subject, failure: reason, gatewayCode } = call;
       if (reason === undefined) {
         const before = failed.get(target);
         if (before === undefined) return;
@@ -92,7 +94,7 @@ export function createCallWatch(
       }
       const calls = countFailure(call);
       const { count, subjects } = calls;
-      const fields = { target, host, reason, failedInARow: count };
+      const fields = { target, host, reason, gatewayCode, failedInARow: count };
       const cause = causeOf(target, calls);
       if (calls.isFailing) {
         log.fault({ cause, level: 'error', fields, message: all });

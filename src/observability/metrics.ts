@@ -57,6 +57,8 @@ export interface Metrics {
   readonly countUnrecordedReads: (unrecorded: readonly { readonly reads: number }[]) => void;
   /** Sets how many calls of a target failed in a row. */
   readonly setFailedInARow: (target: string, failures: number) => void;
+  /** Sets how many calls of a target the gateway refused in a row. */
+  readonly setRefusedInARow: (target: string, refusals: number) => void;
   /** Registers the health check that each scrape makes. */
   readonly onHealthScrape: (check: () => Promise<HealthReport>) => void;
   /**
@@ -89,6 +91,8 @@ export const metricTable = {
   token_worker_scan_age_seconds: 'How long ago each repeating job ran, by job',
   token_worker_calls_failed_in_a_row:
     'Calls that failed in a row, by target: an operation of the gateway, or delivery of events; 0: the last one succeeded',
+  token_worker_calls_refused_in_a_row:
+    'Calls that the gateway refused in a row, by target: an operation of its JSON API; 0: it accepted the last one, or refused only one customer',
   token_worker_health_cause: `1 while a health check fails, by check and reason: ${healthReasons.join(', ')}`,
   token_worker_scrape_errors_total: 'Scrapes that could not read the queues or the database',
 } as const;
@@ -136,14 +140,11 @@ export function createMetrics(): Metrics {
     labelNames: ['outcome'],
   });
   const unrecordedReads = new Counter(common('token_worker_access_token_unrecorded_reads_total'));
-  const failedInARow = new Gauge({
-    ...common('token_worker_calls_failed_in_a_row'),
-    labelNames: ['target'],
-  });
-  const healthCauses = new Gauge({
-    ...common('token_worker_health_cause'),
-    labelNames: ['check', 'reason'],
-  });
+  const gauge = (name: keyof typeof metricTable, labelNames: readonly string[]) =>
+    new Gauge({ ...common(name), labelNames });
+  const failedInARow = gauge('token_worker_calls_failed_in_a_row', ['target']);
+  const refusedInARow = gauge('token_worker_calls_refused_in_a_row', ['target']);
+  const healthCauses = gauge('token_worker_health_cause', ['check', 'reason']);
   const healthChecks: (() => Promise<HealthReport>)[] = [];
   const scrape = createScrape(common);
 
@@ -161,6 +162,7 @@ export function createMetrics(): Metrics {
     countUnrecordedReads: (unrecorded) =>
       unrecordedReads.inc(unrecorded.reduce((sum, one) => sum + one.reads, 0)),
     setFailedInARow: (target, failures) => failedInARow.set({ target }, failures),
+    setRefusedInARow: (target, refusals) => refusedInARow.set({ target }, refusals),
     onHealthScrape: (check) => healthChecks.push(check),
     onScrape: scrape.register,
     async render() {

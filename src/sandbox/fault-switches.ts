@@ -71,6 +71,10 @@ export const faultSwitchesSchema = z.strictObject({
   createIdempotency: z
     .enum(['same-result', 'duplicate-error', 'second-token'])
     .describe('answer to a second create with the same merchant reference'),
+  refuseCode: z
+    .string()
+    .nullable()
+    .describe('refuse every create with this code, without effect; null: none'),
   cancelStatus: z.enum(['0', '1']).describe('status in the answer to cancel'),
   queryStatusAfterCancel: z.enum(['0', '1']).describe('status in queries after a cancel'),
   expiryTime: z.string().describe('expiryTime of every token, by default a date without a zone'),
@@ -135,6 +139,7 @@ export const faultDefaults: FaultSwitches = {
   notFoundAnswer: 'empty',
   customerQuery: 'latest',
   createIdempotency: 'same-result',
+  refuseCode: null,
   // Oceanpayment's sample answers a cancel with 1; we read it as "accepted", not as "active".
   cancelStatus: '1',
   queryStatusAfterCancel: '0',

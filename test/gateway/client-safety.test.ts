@@ -83,7 +83,7 @@ describe('4xx reply', () => {
     const { client } = await startGatewayClient(
       answering({ code: 40_000, message: 'PARAM_ERROR' }, 400),
     );
-    const refused = { kind: 'refused', gatewayCode: '40000' };
+    const refused = { kind: 'refused', gatewayCode: '40000', scope: 'unclear' };
     expect(await client.createQuickPay(account, request)).toEqual(refused);
     expect(await client.cancelQuickPay(account, new Secret(quickpayId))).toEqual(refused);
   });

@@ -179,6 +179,7 @@ describe('creation reply', () => {
       expect(await client.createQuickPay(account, request)).toEqual({
         kind: 'refused',
         gatewayCode: '40000',
+        scope: 'unclear',
       });
     },
   );
@@ -188,6 +189,7 @@ describe('creation reply', () => {
     expect(await failed.createQuickPay(account, request)).toEqual({
       kind: 'refused',
       gatewayCode: 'status_0',
+      scope: 'customer',
     });
     const odd = await clientOf(
       answering(created({ quickPay: { id: quickpayId, status: 'PAID' } })),

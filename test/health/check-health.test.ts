@@ -39,7 +39,7 @@ async function start({ databaseUrl, redisUrl }: Place, options: Partial<HealthOp
     backend,
     door,
     repeating: [],
-    gatewayCalls: { failing: () => [] },
+    gatewayCalls: { failing: () => [], refusing: () => [] },
     webhookCalls: { failing: () => [] },
     webhookEndpointId: undefined,
     ...options,
@@ -245,21 +245,29 @@ describe('the health of a process', () => {
     databaseUrl,
   }) => {
     const url = 'https://shop.example/events';
-    const failing = { gateway: ['create'] as string[] };
+    const failing = { gateway: ['create'] as string[], refusing: ['cancel'] as string[] };
     const { check, db, door } = await start(
       { databaseUrl },
       {
         webhookEndpointId: webhookEndpointId(url),
-        gatewayCalls: { failing: () => failing.gateway },
+        gatewayCalls: { failing: () => failing.gateway, refusing: () => failing.refusing },
         limits: { webhookFailingMs: 0 },
       },
     );
     await registerWebhookEndpoint({ db, door }, url);
     expect(await check()).toMatchObject({
       status: 'degraded',
-      causes: [{ check: 'gateway', reason: 'failing', names: ['create'] }],
+      causes: [
+        { check: 'gateway', reason: 'failing', names: ['create'] },
+        { check: 'gateway', reason: 'refusing', names: ['cancel'] },
+      ],
     });
     failing.gateway = [];
+    expect(await check()).toMatchObject({
+      checks: { gateway: false },
+      causes: [{ check: 'gateway', reason: 'refusing', names: ['cancel'] }],
+    });
+    failing.refusing = [];
     const set = db.updateTable('webhook_endpoint');
     await set.set({ failing_since: new Date(0) }).execute();
     expect((await check()).causes).toMatchObject([{ check: 'webhook', reason: 'failing' }]);

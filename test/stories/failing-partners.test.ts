@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { describe, expect } from 'vitest';
+import { describe, expect, vi } from 'vitest';
+import { checkCreations } from '../../src/cli/doctor/check-creations.ts';
+import type { Db } from '../../src/db/connection/database.ts';
+import { findRefusedCreations } from '../../src/tokenization/read/refused-creations.ts';
 import { eventually } from '../support/eventually.ts';
 import { openShop } from '../support/harness/shop.ts';
 import { test } from '../support/harness/worker-test.ts';
@@ -14,6 +17,18 @@ function linesOf({ logs }: TestWorker, message: string): Record<string, unknown>
 
 async function getPrivate({ app }: TestWorker, path: string): Promise<string> {
   return await (await fetch(`${app.urls?.private}${path}`)).text();
+}
+
+/** What `doctor` prints about the creations. */
+async function doctorOn(db: Db): Promise<readonly unknown[]> {
+  const print = vi.spyOn(console, 'log').mockImplementation(() => undefined);
+  try {
+    await checkCreations(db);
+    return print.mock.calls.flat();
+  } finally {
+    print.mockRestore();
+    process.exitCode = undefined;
+  }
 }
 
 describe('a partner that fails every call', () => {
@@ -57,6 +72,59 @@ describe('a partner that fails every call', () => {
     );
     expect(linesOf(worker, 'every call to the gateway fails')).toHaveLength(2);
     expect(JSON.parse(await getPrivate(worker, '/health/ready')).status).toBe('ok');
+  });
+
+  test('a gateway that refuses every creation: a log line, gauges, and a degraded readiness', async ({
+    startWorker,
+  }) => {
+    const worker = await startWorker();
+    worker.sandbox.setFaults({ refuseCode: '20013' });
+    const { host } = new URL(worker.sandbox.url);
+    const shop = openShop(worker);
+    for (let count = 0; count < 3; count += 1) await shop.accept({ remark: 'sandbox:direct' });
+    const message = 'the gateway refuses every call';
+    const [line] = await eventually('the refusals are logged', () => {
+      const lines = linesOf(worker, message);
+      return lines.length > 0 && lines;
+    });
+    expect(line).toMatchObject({
+      level: 50,
+      target: 'create',
+      host,
+      gatewayCode: '20013',
+      scope: 'account',
+      refusedInARow: 3,
+      remedy: expect.stringContaining('secure code'),
+    });
+    expect(JSON.parse(await getPrivate(worker, '/health/ready'))).toMatchObject({
+      status: 'degraded',
+      checks: { gateway: false },
+      causes: [{ check: 'gateway', reason: 'refusing', names: ['create'] }],
+    });
+    const metrics = await getPrivate(worker, '/metrics');
+    expect(metrics).toContain('token_worker_calls_refused_in_a_row{target="create"} 3');
+    expect(metrics).toContain('token_worker_health_cause{check="gateway",reason="refusing"} 1');
+    const { db } = worker.app.operations;
+    await eventually('the refusals are committed', async () => {
+      const refused = await findRefusedCreations(db);
+      return refused?.count === 3 && refused;
+    });
+    expect(await doctorOn(db)).toEqual([
+      expect.stringMatching(/^!! {2}the gateway refused the last 3 creations \(code 20013\): /),
+    ]);
+    worker.sandbox.setFaults({ refuseCode: null });
+    await shop.accept({ remark: 'sandbox:direct' });
+    await eventually(
+      'the end is logged',
+      () => linesOf(worker, 'the gateway no longer refuses every call').length === 1,
+    );
+    expect(linesOf(worker, message)).toHaveLength(1);
+    expect(JSON.parse(await getPrivate(worker, '/health/ready')).status).toBe('ok');
+    await eventually(
+      'the creation is committed',
+      async () => (await findRefusedCreations(db)) === undefined,
+    );
+    expect(await doctorOn(db)).toEqual(['ok  the gateway does not refuse every creation']);
   });
 
   test('a webhook: a log line at once, a gauge, a degraded readiness, and a line at the end', async ({

@@ -4,6 +4,7 @@ import { configWarnings } from '../../config/warnings.ts';
 import { countWaitingWork } from '../../db/waiting-work.ts';
 import { type Db, openDatabase } from '../../db/connection/database.ts';
 import { outageSurvivedMs } from '../../domain/access-token-times.ts';
+import { checkCreations } from '../doctor/check-creations.ts';
 import { checkCredentials } from '../doctor/check-credentials.ts';
 import { checkPostgres } from '../doctor/check-postgres.ts';
 import { checkStores } from '../doctor/check-stores.ts';
@@ -27,6 +28,7 @@ export function registerDoctor(program: Command): void {
           await checkPostgres(config, database, url);
           await checkStores(config, database, url);
           await checkCredentials(config, database);
+          await checkCreations(database.db);
           sayOutage(config);
           await checkWebhook(config, database.db);
           await noteWaitingWork(database.db);

@@ -30,7 +30,7 @@ export async function checkStores(config: Config, database: Database, url: strin
       backend,
       door: { stuckForMs: () => 0 },
       repeating: repeatingJobs(config.jobs.scanIntervalMs),
-      gatewayCalls: { failing: () => [] },
+      gatewayCalls: { failing: () => [], refusing: () => [] },
       webhookCalls: { failing: () => [] },
       webhookEndpointId: undefined,
       // A scan is late however long this command has run.

@@ -23,6 +23,8 @@ export function createQuickpay(
   account: AccountTerminal,
   rawBody: unknown,
 ): object {
+  const { refuseCode } = context.faults;
+  if (refuseCode !== null) return { ...refusal('refused'), code: refuseCode };
   const parsed = createBodySchema.safeParse(rawBody);
   if (!parsed.success || !hasNodes(rawBody, context.faults.requiredNodes)) return refusal('param');
   const body = parsed.data;

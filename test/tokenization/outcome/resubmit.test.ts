@@ -253,7 +253,7 @@ describe('a resubmitted request', () => {
           creates += 1;
           return creates === 1
             ? await gateway.createQuickPay(...call)
-            : { kind: 'refused', gatewayCode: '80051' };
+            : { kind: 'refused', gatewayCode: '80051', scope: 'customer' };
         },
       }),
     });

@@ -16,7 +16,8 @@ describe('cancelling a token at the gateway', () => {
     const harness = await openJobHarness({
       wrapGateway: (gateway) => ({
         ...gateway,
-        cancelQuickPay: async () => await Promise.resolve({ kind: 'refused', gatewayCode: 'BUSY' }),
+        cancelQuickPay: async () =>
+          await Promise.resolve({ kind: 'refused', gatewayCode: 'BUSY', scope: 'unclear' }),
         queryQuickPay: async () => await Promise.resolve({ kind: 'none', gatewayCode: 'BUSY' }),
       }),
     });
@@ -31,7 +32,8 @@ describe('cancelling a token at the gateway', () => {
     const { open, run, row } = await openJobHarness({
       wrapGateway: (gateway) => ({
         ...gateway,
-        cancelQuickPay: async () => await Promise.resolve({ kind: 'refused', gatewayCode: '0500' }),
+        cancelQuickPay: async () =>
+          await Promise.resolve({ kind: 'refused', gatewayCode: '0500', scope: 'unclear' }),
       }),
     });
     const { id } = await open('sandbox:direct');

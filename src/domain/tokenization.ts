@@ -30,13 +30,19 @@ export const tokenizationTransitions = [
     from: ['submitting', 'submit_unknown'],
     to: 'awaiting_customer',
   },
+  // A proven push came before the reply; the customer still needs the page.
+  { event: 'tokenization.redirect_issued', from: ['confirming'], to: 'same' },
   { event: 'tokenization.outcome_unknown', from: ['submitting'], to: 'submit_unknown' },
+  // The reply came after its lease had expired, and the worker refused it.
+  { event: 'tokenization.outcome_unknown', from: ['submit_unknown'], to: 'same' },
   // The reply names neither a page for the customer nor a result: the gateway is still at work.
   {
     event: 'tokenization.pending',
     from: ['submitting', 'submit_unknown'],
     to: 'confirming',
   },
+  // A proven push came before that reply.
+  { event: 'tokenization.pending', from: ['confirming'], to: 'same' },
   // The gateway has the request, but the URL of its page was in the lost reply, and the request
   // must not be sent again. From confirming: a signed message came first, and queries deny it.
   {

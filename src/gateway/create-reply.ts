@@ -1,6 +1,6 @@
 import { isHostAllowed } from '../domain/host-allow-list.ts';
 import { Secret } from '../security/secret.ts';
-import { readSuccess } from './envelope.ts';
+import { parseNode, readSuccess } from './envelope.ts';
 import { type JsonNode, textAt } from './json-node.ts';
 import { readQuickPay } from './quickpay-record.ts';
 import type { CreateReply } from './replies.ts';
@@ -13,13 +13,19 @@ export interface CreateSubject {
   readonly reference: string;
 }
 
-/** Classifies the reply to a creation. */
+/**
+ * Classifies the reply to a creation. A refusal has no `data`: with a page or a token in it, the
+ * code is unclear, and the gateway may have created what it names.
+ */
 export function classifyCreate(
   reply: RawReply,
   subject: CreateSubject,
   rules: ReplyRules,
 ): CreateReply {
   const read = readSuccess(reply, rules);
+  if (read.kind === 'refused' && hasResult(reply, rules)) {
+    return { kind: 'unknown', cause: 'code_unclear', gatewayCode: read.gatewayCode };
+  }
   if (read.kind !== 'success') return read;
   const { root } = read;
   if (!isAbout(root, subject)) return { kind: 'unknown', cause: 'reference_mismatch' };
@@ -37,6 +43,13 @@ export function classifyCreate(
   }
   if (id === undefined) return { kind: 'unknown', cause: 'body_unreadable' };
   return { kind: 'done', quickpayId: new Secret(id), status, rawStatus, orderReferenceId };
+}
+
+function hasResult(reply: RawReply, rules: ReplyRules): boolean {
+  const root = reply.kind === 'reply' ? parseNode(reply.body) : undefined;
+  if (root === undefined) return false;
+  const { id, status } = readQuickPay(root, 'data', rules);
+  return textAt(root, 'data.url') !== undefined || (id !== undefined && status !== 'failed');
 }
 
 function isAbout(root: JsonNode, { account, reference }: CreateSubject): boolean {

@@ -26,14 +26,14 @@ export interface UnknownReply {
   readonly cause: UnknownCause;
 }
 
-/** The outcome of a query is unknown. */
-export interface UnknownQueryReply extends UnknownReply {
+/** The outcome is unknown, although the gateway may have answered with a code. */
+export interface UnclearReply extends UnknownReply {
   /** The gateway's code, where it answered with one that decides nothing. */
   readonly gatewayCode?: string | undefined;
 }
 
 /** The outcome of a creation is unknown. */
-export interface UnknownCreateReply extends UnknownReply {
+export interface UnknownCreateReply extends UnclearReply {
   /** The host of a page that no customer may be sent to, where its URL has one. */
   readonly refusedHost?: string | undefined;
 }
@@ -91,7 +91,7 @@ export interface QuickPayRecord {
 export type QueryReply =
   | { readonly kind: 'found'; readonly records: readonly QuickPayRecord[] }
   | { readonly kind: 'none'; readonly gatewayCode: string }
-  | UnknownQueryReply;
+  | UnclearReply;
 
 /** The reply to a cancellation. `done` means accepted; only a query tells the token's status. */
 export type CancelReply =

@@ -3,6 +3,7 @@ import { type CallbackEnvelope, callbackBytesMax } from './callback-message.ts';
 import { decompress } from './decompress.ts';
 
 const wordsMax = 200;
+/** Nearly every message has shorter words that name nothing, such as codes and currencies. */
 const lengthMin = 4;
 const lengthMax = 64;
 

@@ -184,6 +184,18 @@ describe('creation reply', () => {
     },
   );
 
+  test.each([
+    ['a page', { url: 'https://checkout.oceanpayment.com/page' }, 'unknown'],
+    ['a token', { quickPay: { id: quickpayId, status: 1 } }, 'unknown'],
+    ['a token of another status', { quickpay: { id: quickpayId, status: '-1' } }, 'unknown'],
+    ['a failed token', { quickPay: { id: quickpayId, status: 0 } }, 'refused'],
+    ['an echo of the request', { merchant: { referenceId: 'tok-1' } }, 'refused'],
+  ])('with an error code and %s is: %s %s', async (_, data, kind) => {
+    const client = await clientOf(answering({ code: '200', data }));
+    const reply = await client.createQuickPay(account, request);
+    expect(reply).toMatchObject({ kind, gatewayCode: '200' });
+  });
+
   test('with status 0 is a refusal, and with an unknown status undecided', async () => {
     const failed = await clientOf(answering(created({ quickPay: { id: quickpayId, status: 0 } })));
     expect(await failed.createQuickPay(account, request)).toEqual({

@@ -32,6 +32,7 @@ const refusedReplyCauses: ReadonlySet<UnknownReply['cause']> = new Set([
   'reference_mismatch',
   'body_unreadable',
   'body_too_large',
+  'code_unclear',
 ]);
 
 /** A change of a tokenization, and the job's result. */
@@ -220,7 +221,10 @@ function immediateResultChange(
   }
 }
 
-function outcomeUnknownChange({ cause }: UnknownReply, { settings }: ReplyContext): ReplyChange {
+function outcomeUnknownChange(
+  { cause, gatewayCode }: UnknownReply,
+  { settings }: ReplyContext,
+): ReplyChange {
   return {
     result: 'submit_unknown',
     event: 'tokenization.outcome_unknown',
@@ -229,18 +233,18 @@ function outcomeUnknownChange({ cause }: UnknownReply, { settings }: ReplyContex
       lost_reply_cause: refusedReplyCauses.has(cause) ? cause : null,
       ...firstReconcileStep(settings),
     },
-    audit: { channel: 'create_reply', reason: 'outcome_unknown', detail: { cause } },
+    audit: { channel: 'create_reply', reason: 'outcome_unknown', gatewayCode, detail: { cause } },
   };
 }
 
 function logRefusedReply(
   { id: tokenizationId }: TokenizationRow,
-  { cause, refusedHost }: UnknownReply,
+  { cause, refusedHost, gatewayCode }: UnknownReply,
   { logger }: ReplyContext,
 ): void {
   if (!refusedReplyCauses.has(cause)) return;
   logger.error(
-    { tokenizationId, cause, refusedHost },
+    { tokenizationId, cause, refusedHost, gatewayCode },
     'the worker refused the reply to a creation, and does not send the request again',
   );
 }

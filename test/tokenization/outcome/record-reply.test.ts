@@ -91,7 +91,13 @@ const pushSuccess = async (harness: JobHarness, id: string): Promise<void> => {
 };
 
 describe('a reply that comes after its lease has expired', () => {
-  test.for(['redirect_host', 'reference_mismatch', 'body_unreadable', 'body_too_large'] as const)(
+  test.for([
+    'redirect_host',
+    'reference_mismatch',
+    'body_unreadable',
+    'body_too_large',
+    'code_unclear',
+  ] as const)(
     'and that the worker refused is not answered by another creation: %s',
     async (cause, { openJobHarness }) => {
       const { harness, id, send, queryLater } = await sendLate(openJobHarness, {

@@ -1,5 +1,6 @@
 import ky, { HTTPError, type Options, TimeoutError } from 'ky';
 import { z } from 'zod';
+import { isBaseUrl } from '../domain/base-url.ts';
 import type { AnswerCheck } from './answer-checks.ts';
 import { TokenClientError } from './client-error.ts';
 import { parseOptions } from './input.ts';
@@ -60,10 +61,11 @@ const waitedCode = 'access_token_unavailable';
 const optionsSchema = z.object({
   url: z.coerce
     .string()
-    .pipe(z.url({ protocol: /^https?$/ }))
-    .transform((text) => new URL('v1/', text.replace(/\/*$/, '/')))
-    // fetch refuses a URL with a login, and its error quotes the password.
-    .refine(({ username, password }) => username === '' && password === ''),
+    .pipe(z.url({ protocol: /^https?$/, abort: true }))
+    // A query or fragment would swallow the path that is appended. fetch refuses a URL with a
+    // login, and its error quotes the password.
+    .refine(isBaseUrl, { abort: true })
+    .transform((text) => new URL('v1/', text.replace(/\/*$/, '/'))),
   // fetch refuses other characters in a header, and its error quotes the key.
   apiKey: z
     .string()

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { isBaseUrl } from '../domain/base-url.ts';
+import { isCallbackBase } from '../domain/callback-url.ts';
 import type { StatusMap } from '../domain/status-words.ts';
 import { apiScopes, isApiScope } from '../domain/api-key.ts';
 import { parseAddressRange } from '../security/addresses.ts';
@@ -56,17 +58,33 @@ export const timeZone = text.refine(
   { error: 'give an IANA time zone such as Asia/Shanghai' },
 );
 
+/** The rule of a URL to which the worker appends a path. */
+const plainBase = {
+  error: 'leave out query, fragment, user and password: the worker appends a path to this URL',
+  abort: true,
+};
+
 /** Plain HTTP would carry the secure code in the clear, so only a local sandbox may use it. */
-export const gatewayUrl = text.refine(
-  (url) => {
-    if (!URL.canParse(url)) return false;
-    const { protocol, hostname } = new URL(url);
-    const isLocal = ['localhost', '127.0.0.1', '[::1]', 'sandbox'].includes(hostname);
-    return protocol === 'https:' || (protocol === 'http:' && isLocal);
-  },
-  { error: 'give an https URL (http only for localhost and a host named sandbox)' },
-);
+export const gatewayUrl = text
+  .refine(
+    (url) => {
+      if (!URL.canParse(url)) return false;
+      const { protocol, hostname } = new URL(url);
+      const isLocal = ['localhost', '127.0.0.1', '[::1]', 'sandbox'].includes(hostname);
+      return protocol === 'https:' || (protocol === 'http:' && isLocal);
+    },
+    { error: 'give an https URL (http only for localhost and a host named sandbox)', abort: true },
+  )
+  .refine(isBaseUrl, plainBase);
 export const webUrl = z.url({ protocol: /^https?$/, error: 'give an http or https URL' });
+/** The serialized form: the URL as typed may hold line breaks, or a host in another script. */
+export const callbackBase = webUrl
+  .refine((url) => !URL.canParse(url) || isBaseUrl(url), plainBase)
+  .refine((url) => !URL.canParse(url) || isCallbackBase(url), {
+    error: 'leave out /callbacks/notify or /callbacks/redirect: the worker appends the route',
+    abort: true,
+  })
+  .transform((url) => new URL(url).href);
 /** A proxy without a scheme speaks plain HTTP, as for curl. */
 export const proxyUrl = text
   .transform((value) => (/^[a-z][a-z\d+.-]*:\/\//i.test(value) ? value : `http://${value}`))

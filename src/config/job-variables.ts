@@ -1,4 +1,5 @@
 import {
+  callbackBase,
   callbackFormats,
   durationMs,
   fraction,
@@ -7,7 +8,6 @@ import {
   oneOf,
   scheduleMs,
   timeZone,
-  webUrl,
   wholeNumber,
 } from './forms.ts';
 import { variable } from './variable.ts';
@@ -84,8 +84,8 @@ export const jobVariables = {
   ),
   callbackPublicUrl: variable(
     'CALLBACK_PUBLIC_URL',
-    webUrl.optional(),
-    'base of the callback routes as the gateway and browsers see it',
+    callbackBase.optional(),
+    'base of the callback routes as the gateway and browsers see it; a path is allowed, and a proxy may keep or strip it',
   ),
   orphanMaxAgeMs: variable(
     'CALLBACK_ORPHAN_MAX_AGE_MS',

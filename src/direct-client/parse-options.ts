@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseOptions as checkOptions } from '../client/input.ts';
 import { apiKeyName } from '../domain/api-key.ts';
+import { isCallbackBase } from '../domain/callback-url.ts';
 import type { BackendSettings } from '../execution/dependencies.ts';
 import { encryptionKeyEntries } from '../security/encryption-keys.ts';
 import type { DirectClientOptions } from './direct-client-options.ts';
@@ -27,7 +28,11 @@ const optionsSchema = z.strictObject({
     )
     .pipe(encryptionKeyEntries),
   name: apiKeyName,
-  callbackPublicUrl: z.url({ protocol: /^https?$/ }).optional(),
+  callbackPublicUrl: z
+    .url({ protocol: /^https?$/, abort: true })
+    .refine(isCallbackBase)
+    .transform((url) => new URL(url).href)
+    .optional(),
   callbackAddresses: z.enum(['per-request', 'shared']).default('per-request'),
   returnUrlHosts: z.array(z.string()).default([]),
   accessTokenTtlMs: z.int().min(1_000).default(settingsDefault.accessTokenTtlMs),

@@ -1,7 +1,7 @@
 import type { FastifyServerOptions } from 'fastify';
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { callbackTargetOf } from './callback-url.ts';
+import { callbackTargetOf } from '../domain/callback-url.ts';
 import { neutralPage } from './neutral-page.ts';
 
 type ClientErrorHandler = NonNullable<FastifyServerOptions['clientErrorHandler']>;

@@ -14,7 +14,7 @@ import {
   isInRanges,
 } from '../security/addresses.ts';
 import { envelopeOf, type ReceivedEnvelope } from './callback-envelope.ts';
-import { routedUrl } from './callback-url.ts';
+import { routedUrl } from '../domain/callback-url.ts';
 import { listenOn } from './listen.ts';
 import { answerMalformedRequest } from './malformed-request.ts';
 import { neutralPage } from './neutral-page.ts';

@@ -110,6 +110,17 @@ describe('call that is not idempotent', () => {
   });
 });
 
+test.for([
+  'http://worker?a=1',
+  'http://worker/base/?',
+  'http://worker/#top',
+  'http://user:pass@worker',
+])('a worker URL to which no path can be appended is refused: %s', (url) => {
+  expect(() => openConnection({ url, apiKey: 'k' })).toThrow(
+    expect.objectContaining({ code: 'config_invalid', paths: ['url'] }),
+  );
+});
+
 test('a redirect is not followed, not even to the same host', async () => {
   const elsewhere = await startFaultyServer([]);
   for (const location of ['/elsewhere', elsewhere.url]) {

@@ -48,6 +48,47 @@ describe('faults of the configuration', () => {
   });
 
   test.each([
+    'https://shop.example?shop=1',
+    'https://shop.example/?',
+    'https://shop.example/#top',
+    'https://user:pass@shop.example',
+    'https://user@shop.example/tokens',
+  ])('of a URL to which paths are appended are reported: %s', (url) => {
+    const urls = {
+      OCEANPAYMENT_CHECKOUT_URL: url,
+      OCEANPAYMENT_OPEN_API_URL: url,
+      CALLBACK_PUBLIC_URL: url,
+    };
+    expect(faultsOf({ ...complete, ...urls })).toEqual(
+      Object.keys(urls).map(
+        (name) =>
+          `${name}: leave out query, fragment, user and password: the worker appends a path to this URL`,
+      ),
+    );
+  });
+
+  test.each([
+    'https://shop.example/callbacks/notify',
+    'https://shop.example/callbacks/redirect/',
+    'https://shop.example/tokens//Callbacks//Notify/Az09_-Az09_-Az09_-Az09',
+    'https://shop.example/%63allbacks/notify',
+  ])('of a pasted callback route are reported: %s', (url) => {
+    expect(faultsOf({ ...complete, CALLBACK_PUBLIC_URL: url })).toEqual([
+      'CALLBACK_PUBLIC_URL: leave out /callbacks/notify or /callbacks/redirect: the worker appends the route',
+    ]);
+  });
+
+  test.each([
+    ['https://shop.example/tokens/', 'https://shop.example/tokens/'],
+    ['https://shop.example/callbacks', 'https://shop.example/callbacks'],
+    ['https://callbacks/notify', 'https://callbacks/notify'],
+    ['HTTPS://b\u00FCcher.example/to\nkens', 'https://xn--bcher-kva.example/tokens'],
+  ])('are none in the base %j, which is used in its serialized form', (url, used) => {
+    const config = loadConfig({ ...complete, CALLBACK_PUBLIC_URL: url });
+    expect(config.jobs.callbackPublicUrl).toBe(used);
+  });
+
+  test.each([
     ['1', 'give word=meaning'],
     ['1=usable', 'give word=meaning'],
     ['=active', 'give word=meaning'],

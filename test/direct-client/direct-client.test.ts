@@ -38,6 +38,17 @@ describe('direct client', () => {
     expect(JSON.stringify([fault.message, fault.stack])).not.toContain('CANARY');
   });
 
+  test('refuses a callbackPublicUrl to which no callback route can be appended', async () => {
+    for (const base of ['https://pay.example/?shop=1', 'https://pay.example/callbacks/notify']) {
+      const options = { databaseUrl: 'postgres://db', encryptionKeys: 'k1:', name: 'app' };
+      const fault = await faultOf(openDirectTokenClient({ ...options, callbackPublicUrl: base }));
+      expect(fault).toMatchObject({
+        code: 'config_invalid',
+        paths: ['encryptionKeys', 'callbackPublicUrl'],
+      });
+    }
+  });
+
   test('refuses to open with other encryption keys than the worker has', async ({ storedUrl }) => {
     const others = [
       ['k1', 'seal_broken'],

@@ -10,7 +10,9 @@ import { withClient } from '../../src/db/connection/database.ts';
 import { openShop, type Shop } from '../support/harness/shop.ts';
 import type { TestWorker } from '../support/harness/worker.ts';
 import { type StartWorker, test } from '../support/harness/worker-test.ts';
+import { startPathProxy } from '../support/services/path-proxy.ts';
 import { freePort } from '../support/services/services.ts';
+import { exchangeRaw } from '../http/exchange-raw.ts';
 
 const returnUrl = 'https://shop.example/back';
 const remark = 'sandbox:redirect+dropped';
@@ -207,6 +209,37 @@ describe('per-request callback URLs', () => {
     const rows = await db.selectFrom('tokenization').select('state').execute();
     expect(rows).toEqual([{ state: 'awaiting_customer' }]);
   });
+
+  test.for([
+    { what: 'keeps', base: '/tokens', strip: '' },
+    { what: 'strips', base: '/tokens', strip: '/tokens' },
+    { what: 'keeps', base: '/callbacks/', strip: '' },
+    { what: 'strips', base: '/callbacks/', strip: '/callbacks' },
+  ])(
+    'reach the worker behind a proxy that $what the base path $base',
+    async ({ base, strip }, { startWorker }) => {
+      const port = await freePort();
+      const proxy = await startPathProxy(port, strip);
+      const url = `${proxy.url}${base}`;
+      const { open, shop } = await start(startWorker, {
+        CALLBACK_PORT: String(port),
+        CALLBACK_PUBLIC_URL: url,
+      });
+      const { row, redirectUrl, notifyUrl } = await open('behind');
+      const routes = `${url.replace(/\/$/, '')}/callbacks`;
+      expect([redirectUrl, notifyUrl]).toEqual([
+        expect.stringMatching(`^${routes}/redirect/[\\w-]{22}$`),
+        expect.stringMatching(`^${routes}/notify/[\\w-]{22}$`),
+      ]);
+      expect(await (await post(notifyUrl, 'x=1', form)).text()).toBe('receive-ok');
+      const { pathname } = new URL(redirectUrl);
+      const malformed = `GET ${pathname}?a=b c HTTP/1.1\r\nHost: a\r\n\r\n`;
+      expect(await exchangeRaw(url, malformed)).toContain(`location: ${returnUrl}`);
+      const answer = await shop.followRedirect(await shop.decide(row, 'approve'));
+      expect(answer.headers.get('location')).toContain(returnUrl);
+      await shop.until('behind', 'active');
+    },
+  );
 
   test('are not made with CALLBACK_ADDRESSES=shared', async ({ startWorker }) => {
     const { open, shop, callbacks } = await start(startWorker, { CALLBACK_ADDRESSES: 'shared' });

@@ -1,4 +1,5 @@
-import type { Channel } from '../domain/callback.ts';
+import { isBaseUrl } from './base-url.ts';
+import type { Channel } from './callback.ts';
 
 /** What the path of a callback URL names. */
 interface CallbackTarget {
@@ -8,11 +9,12 @@ interface CallbackTarget {
 }
 
 const callbackPath =
-  /^(?:https?:\/\/[^/]*)?\/+callbacks\/+(notify|redirect)(?![\w-])\/*([\w-]{22})?/i;
+  /^(?:https?:\/\/[^/]*)?.*?\/callbacks\/+(notify|redirect)(?![\w-])\/*([\w-]{22})?/i;
 
 /**
- * What a callback URL names; undefined for any other URL. Only the beginning of the path counts,
- * in any case: gateways, proxies and browsers append to a URL, and encode what needs no encoding.
+ * What a callback URL names; undefined for any other URL. The first callback route in the path
+ * counts, in any case. A proxy may keep the path of `CALLBACK_PUBLIC_URL` in front of it. Gateways,
+ * proxies and browsers append to a URL, and encode what needs no encoding.
  */
 export function callbackTargetOf(url: string): CallbackTarget | undefined {
   const [path = ''] = url.split('?', 1);
@@ -31,4 +33,12 @@ export function routedUrl(url: string): string {
   const border = url.indexOf('?');
   const address = target.address === undefined ? '' : `/${target.address}`;
   return `/callbacks/${target.channel}${address}${border === -1 ? '' : url.slice(border)}`;
+}
+
+/**
+ * Whether callback URLs can be built from a base: a route is appended to it, so it must not hold a
+ * callback route itself.
+ */
+export function isCallbackBase(text: string): boolean {
+  return isBaseUrl(text) && callbackTargetOf(new URL(text).pathname) === undefined;
 }

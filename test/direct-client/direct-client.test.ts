@@ -39,9 +39,14 @@ describe('direct client', () => {
   });
 
   test('refuses a callbackPublicUrl to which no callback route can be appended', async () => {
-    for (const base of ['https://pay.example/?shop=1', 'https://pay.example/callbacks/notify']) {
+    for (const unusable of [
+      'https://pay.example/?shop=1',
+      'https://pay.example/callbacks/notify',
+    ]) {
       const options = { databaseUrl: 'postgres://db', encryptionKeys: 'k1:', name: 'app' };
-      const fault = await faultOf(openDirectTokenClient({ ...options, callbackPublicUrl: base }));
+      const fault = await faultOf(
+        openDirectTokenClient({ ...options, callbackPublicUrl: unusable }),
+      );
       expect(fault).toMatchObject({
         code: 'config_invalid',
         paths: ['encryptionKeys', 'callbackPublicUrl'],

@@ -9,7 +9,7 @@ import type { CallbackRow } from '../db/rows.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import type { Channel, RejectionReason } from '../domain/callback.ts';
 import { AppError } from '../domain/errors.ts';
-import { conformingField, semanticKey } from '../gateway/callback-grammar.ts';
+import { semanticKey } from '../gateway/callback-grammar.ts';
 import { type CallbackMessage, readMessage } from '../gateway/callback-message.ts';
 import type { BackendDependencies } from '../execution/dependencies.ts';
 import { judgeJob } from '../domain/outbox-job.ts';
@@ -174,8 +174,8 @@ function newCallbackColumns(
     channel: inbound.channel,
     semantic_key: message === undefined ? digest : semanticKey(inbound.channel, message),
     message_digest: digest,
-    account: conformingField(fields, 'account') ?? null,
-    terminal: conformingField(fields, 'terminal') ?? null,
+    account: fields?.account ?? null,
+    terminal: fields?.terminal ?? null,
     merchant_reference_id: storableReference(fields?.merchantReferenceId),
     order_reference_id: storableReference(fields?.orderReferenceId),
     tokenization_id: namedId ?? null,

@@ -1,7 +1,6 @@
 import { findCallback } from '../db/callbacks.ts';
 import type { AuditContext } from '../domain/audit-entry.ts';
 import { AppError } from '../domain/errors.ts';
-import { conformingField } from '../gateway/callback-grammar.ts';
 import { readMessage } from '../gateway/callback-message.ts';
 import { storableReference, verdictTimeoutMs } from './accept.ts';
 import type { OperationDependencies } from '../execution/dependencies.ts';
@@ -47,8 +46,8 @@ export async function replayCallback(
     event: 'callback.replayed',
     patch: {
       reason: null,
-      account: conformingField(fields, 'account') ?? null,
-      terminal: conformingField(fields, 'terminal') ?? null,
+      account: read.account,
+      terminal: read.terminal,
       merchant_reference_id: storableReference(fields.merchantReferenceId),
       order_reference_id: storableReference(fields.orderReferenceId),
       due_at_in_ms: verdictTimeoutMs,

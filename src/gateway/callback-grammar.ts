@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Channel } from '../domain/callback.ts';
 import { type StatusMap, statusMeaningOf } from '../domain/status-words.ts';
+import { accountGrammar } from './account-grammar.ts';
 import type { CallbackFields, CallbackMessage } from './callback-message.ts';
 
 /** A field that breaks the grammar. It never holds the field's value. */
@@ -19,8 +20,7 @@ type TextField = Exclude<keyof CallbackFields, 'quickpayId'>;
  */
 const grammar: Readonly<Partial<Record<TextField, RegExp>>> = {
   code: /^[A-Za-z0-9_]{1,16}$/,
-  account: /^\d{6}$/,
-  terminal: /^\d{8,12}$/,
+  ...accountGrammar,
   orderReferenceId: /^\d{10,32}$/,
   merchantReferenceId: /^[\x21-\x7e]{1,50}$/,
   currency: /^[A-Z]{3}$/,
@@ -59,15 +59,6 @@ export function checkGrammar(
     faults.push({ field: 'quickpayId', reason: 'malformed' });
   }
   return faults;
-}
-
-/** A field's value if it conforms to the grammar. Any other value may be personal data. */
-export function conformingField(
-  fields: CallbackFields | undefined,
-  name: 'account' | 'terminal',
-): string | undefined {
-  const value = fields?.[name];
-  return value !== undefined && grammar[name]?.test(value) === true ? value : undefined;
 }
 
 /** Fields of pushes about payments and orders, of which older ones have no `notice_type`. */

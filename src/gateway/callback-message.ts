@@ -1,4 +1,5 @@
 import { Secret } from '../security/secret.ts';
+import { accountGrammar } from './account-grammar.ts';
 import { charsetOf, decodeText } from './decode-text.ts';
 import { decompress } from './decompress.ts';
 import { parseForm } from './parse-form.ts';
@@ -12,7 +13,10 @@ export interface CallbackMessage {
   readonly format: 'xml' | 'json' | 'form' | 'multipart';
   /** Every field as received, by the redirect's flat name. Signatures are computed over these. */
   readonly raw: Readonly<Record<string, string>>;
-  /** The fields that the worker acts on. Empty text and the literal text `null` count as absent. */
+  /**
+   * The fields that the worker acts on, without white space around them. Empty text and the literal
+   * text `null` count as absent.
+   */
   readonly fields: CallbackFields;
 }
 
@@ -80,7 +84,10 @@ export function parseCallback(
   return messageOf(inBody.format, { ...inQuery, ...inBody.raw });
 }
 
-/** A message that names an account and a terminal; any other can't be read. */
+/**
+ * A message that names an account and a terminal; any other can't be read. A value that cannot be
+ * an account says nothing about whose message it is, so it does not count as another account.
+ */
 export type ReadMessage =
   | {
       readonly ok: true;
@@ -95,9 +102,12 @@ export function readMessage(envelope: CallbackEnvelope, rules?: MessageRules): R
   const parsed = parseCallback(envelope, rules);
   if (!parsed.ok) return parsed;
   const { account, terminal } = parsed.message.fields;
-  return account === undefined || terminal === undefined
-    ? { ok: false, reason: 'no_account' }
-    : { ...parsed, account, terminal };
+  const isNamed =
+    account !== undefined &&
+    terminal !== undefined &&
+    accountGrammar.account.test(account) &&
+    accountGrammar.terminal.test(terminal);
+  return isNamed ? { ...parsed, account, terminal } : { ok: false, reason: 'no_account' };
 }
 
 type ParsedBody =
@@ -179,7 +189,7 @@ function formatOf(contentType: string | undefined, text: string): 'xml' | 'json'
 
 function fieldsOf(raw: Readonly<Record<string, string>>): CallbackFields {
   const read = (name: string): string | undefined => {
-    const value = Object.hasOwn(raw, name) ? raw[name] : undefined;
+    const value = Object.hasOwn(raw, name) ? raw[name]?.trim() : undefined;
     return value === undefined || value === '' || value === 'null' ? undefined : value;
   };
   const quickpayId = read('quickpay_id');

@@ -1,4 +1,4 @@
-import { parseMultipart } from '@remix-run/multipart-parser';
+import { type MultipartPart, parseMultipart } from '@remix-run/multipart-parser';
 import { charsetOf, decodeFirstFitting } from './decode-text.ts';
 import { fieldsByName, type ParsedFields } from './parsed-fields.ts';
 
@@ -10,7 +10,7 @@ export function isMultipart(contentType: string | undefined, bytes: Buffer): boo
 }
 
 /**
- * Parses `multipart/form-data`. A part may declare its own charset. Some scripts end lines with a
+ * Parses `multipart/form-data`. A part may declare its own charset and be in base64. Some scripts end lines with a
  * bare line feed.
  */
 export function parseMultipartForm(
@@ -31,7 +31,7 @@ export function parseMultipartForm(
     for (const part of parseMultipart(body, { boundary, maxParts: fieldsMax })) {
       if (part.name === undefined) continue;
       const charsets = [charsetOf(part.headers['content-type']), charsetOf(contentType)];
-      found.push([part.name, decodeFirstFitting(part.bytes, charsets)]);
+      found.push([part.name, decodeFirstFitting(decodedBytes(part), charsets)]);
     }
   } catch {
     return { ok: false, reason: 'multipart_invalid' };
@@ -39,6 +39,14 @@ export function parseMultipartForm(
   return found.length === 0
     ? { ok: false, reason: 'not_an_object' }
     : { ok: true, raw: fieldsByName(found, duplicates) };
+}
+
+/** The bytes of a part. Libraries that write multipart as for mail encode them in base64. */
+function decodedBytes({ headers, bytes }: MultipartPart): Uint8Array {
+  const encoding = headers['content-transfer-encoding']?.trim().toLowerCase();
+  return encoding === 'base64'
+    ? Buffer.from(Buffer.from(bytes).toString('latin1'), 'base64')
+    : bytes;
 }
 
 /** The declared boundary, or the one in the body if a proxy lost or changed the declaration. */

@@ -46,6 +46,15 @@ async function ageMessage(db: Db, id: string, ageMs: number): Promise<void> {
 const wrapped = (...names: readonly string[]): Buffer =>
   Buffer.concat([Buffer.from([0x05, 0xff, 0x00, 0x9c]), Buffer.from(`[[${names.join('|')}]]`)]);
 
+/** The readable fields of a message about a tokenization. */
+const namesOf = (row: TokenizationRow) => ({
+  account: row.account,
+  terminal: row.terminal,
+  merchant_reference_id: row.merchant_reference_id,
+  order_reference_id: row.order_reference_id ?? '',
+  quickpay_status: '1',
+});
+
 describe('a message that the worker cannot read', () => {
   test.for<[string, (row: TokenizationRow) => string | Buffer]>([
     [
@@ -60,6 +69,20 @@ describe('a message that the worker cannot read', () => {
     [
       'fields of other names',
       (row) => JSON.stringify({ ref: row.merchant_reference_id, term: row.terminal, ok: true }),
+    ],
+    ['fields beside a blank account', (row) => JSON.stringify({ ...namesOf(row), account: ' ' })],
+    [
+      'fields beside a broken terminal',
+      (row) => JSON.stringify({ ...namesOf(row), terminal: `${row.terminal}\u200b` }),
+    ],
+    [
+      'fields beside an account in another encoding, after 300 other characters',
+      (row) =>
+        new URLSearchParams({
+          order_remark: 'x'.repeat(300),
+          ...namesOf(row),
+          account: Buffer.from(row.account).toString('base64'),
+        }).toString(),
     ],
     [
       'a list of messages',

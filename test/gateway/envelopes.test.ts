@@ -1,6 +1,10 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { type CallbackEnvelope, parseCallback } from '../../src/gateway/callback-message.ts';
+import {
+  type CallbackEnvelope,
+  parseCallback,
+  readMessage,
+} from '../../src/gateway/callback-message.ts';
 import { checkGrammar } from '../../src/gateway/callback-grammar.ts';
 import { usualStatusMap } from '../../src/domain/status-words.ts';
 import { cpuMsOf } from '../support/cpu-time.ts';
@@ -24,6 +28,38 @@ describe('the envelope of a message', () => {
     expect(parsed.message.raw).toMatchObject(sentFields);
     expect(checkGrammar(parsed.message, usualStatusMap)).toEqual([]);
   });
+
+  test.each([' ', '\n', '\t\r\n  ', '\u00a0'])(
+    'values padded with %j are acted on without it, and signed with it',
+    (padding) => {
+      const padded = Object.fromEntries(
+        Object.entries(sentFields).map(([name, value]) => [name, `${padding}${value}${padding}`]),
+      );
+      for (const body of [JSON.stringify(padded), new URLSearchParams(padded).toString()]) {
+        const read = readMessage({ body });
+        if (!read.ok) throw new Error(read.reason);
+        expect(read).toMatchObject({ account: '995149', terminal: '99514901' });
+        expect(checkGrammar(read.message, usualStatusMap)).toEqual([]);
+        expect(read.message.raw).toEqual(padded);
+      }
+    },
+  );
+
+  test.each(['', ' ', '99514', '9951490', '995 149', '\u200b995149', 'OTk1MTQ5', 'null'])(
+    'the account %j, which is none, makes a message unreadable',
+    (account) => {
+      const terminal = '99514901';
+      for (const fields of [
+        { account, terminal },
+        { account: '995149', terminal: account },
+      ]) {
+        expect(readMessage({ body: JSON.stringify(fields) })).toEqual({
+          ok: false,
+          reason: 'no_account',
+        });
+      }
+    },
+  );
 
   test('a field of the body wins over one of the query string', () => {
     const raw = rawOf({ body: 'account=1&terminal=2', query: 'account=9&quickpay_status=1' });

@@ -31,7 +31,11 @@ function xml(fields: SentFields, prolog: string): string {
   return `${prolog}<response>${elements.join('')}</response>`;
 }
 
-function multipart(fields: SentFields, partType: string, lineEnd = '\r\n'): string {
+function multipart(
+  fields: Readonly<Record<string, string>>,
+  partType: string,
+  lineEnd = '\r\n',
+): string {
   const parts = Object.entries(fields).map(([name, value]) =>
     [`--b1`, `Content-Disposition: form-data; name="${name}"${partType}`, '', value, ''].join(
       lineEnd,
@@ -188,6 +192,23 @@ export const envelopes: readonly (readonly [string, (fields: SentFields) => Call
         multipart(
           fields,
           '\r\nContent-Type: text/plain; charset=ISO-8859-1\r\nContent-Transfer-Encoding: 8bit',
+        ),
+      ),
+    }),
+  ],
+  [
+    'multipart whose parts are in base64, as MIME libraries of mail send it',
+    (fields) => ({
+      contentType: 'multipart/form-data; boundary=b1',
+      body: Buffer.from(
+        multipart(
+          Object.fromEntries(
+            Object.entries(fields).map(([name, value]) => [
+              name,
+              Buffer.from(value).toString('base64'),
+            ]),
+          ),
+          '\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: Base64',
         ),
       ),
     }),

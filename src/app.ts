@@ -20,7 +20,7 @@ import { checkDefaultAccount } from './account/check-account.ts';
 import type { JobDependencies, OperationDependencies } from './execution/dependencies.ts';
 import { createCoalescedQueries } from './gateway/coalesced-queries.ts';
 import { repeatingJobs } from './jobs/registry.ts';
-import { findReturnUrl, receiveCallback } from './callback/receive.ts';
+import { receiveCallback, receiveUnstorable } from './callback/receive.ts';
 import { registerWebhookEndpoint, webhookEndpointId } from './delivery/endpoint.ts';
 import { createHealthCheck } from './health/check-health.ts';
 import { watchHealth } from './health/watch-health.ts';
@@ -315,7 +315,7 @@ async function listen(
   const publicServer = createPublicServer(config.publicHttp, {
     receiveCallback: async (inbound) =>
       await receiveCallback(operations, inbound, config.publicHttp.onBadNotifySignature),
-    findReturnUrl: async (address) => await findReturnUrl(operations, address),
+    receiveUnstorable: async (target) => await receiveUnstorable(operations, target),
     countCallback: metrics.countCallback,
     logger,
   });

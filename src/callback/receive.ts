@@ -1,5 +1,6 @@
 import type { Suffices } from '../account/accounts.ts';
 import type { TokenizationRow } from '../db/rows.ts';
+import type { Channel } from '../domain/callback.ts';
 import { findTokenizationByAddress, findTokenizationByEvidence } from '../db/tokenizations.ts';
 import { callbackAddressDigest } from '../security/callback-address.ts';
 import type { CallbackMessage } from '../gateway/callback-message.ts';
@@ -15,6 +16,14 @@ export interface ReceivedCallback {
   readonly verdict: 'kept' | 'bad_signature';
   /** Where the browser goes next, for a redirect with a known reference. */
   readonly returnUrl: string | undefined;
+}
+
+/** What became known by a message that could not be stored. */
+export interface UnstorableCallback {
+  /** Where the browser goes next, for a redirect. */
+  readonly returnUrl: string | undefined;
+  /** Why the worker will not query the gateway because of it. */
+  readonly fault?: unknown;
 }
 
 /**
@@ -54,15 +63,30 @@ export async function receiveCallback(
 }
 
 /**
- * Where the browser goes next from a per-request redirect URL, for a redirect whose message is not
- * stored. The query schedule finds its outcome.
+ * Stores an empty message in place of one that came to a per-request URL and can't be stored, such
+ * as one that is too large. The worker then queries the gateway, and a customer still gets back to
+ * the shop. All such messages to one URL share a row. Undefined for an unknown address.
  */
-export async function findReturnUrl(
-  { db }: Pick<OperationDependencies, 'db'>,
-  address: string,
-): Promise<string | undefined> {
-  const row = await findTokenizationByAddress(db, 'redirect', callbackAddressDigest(address));
-  return row && customerReturnUrl(row);
+export async function receiveUnstorable(
+  dependencies: OperationDependencies,
+  { channel, address }: { readonly channel: Channel; readonly address: string },
+): Promise<UnstorableCallback | undefined> {
+  const digest = callbackAddressDigest(address);
+  const row = await findTokenizationByAddress(dependencies.db, channel, digest);
+  if (row === undefined) return undefined;
+  const returnUrl = channel === 'redirect' ? customerReturnUrl(row) : undefined;
+  try {
+    await acceptCallback(dependencies, {
+      channel,
+      contentType: undefined,
+      body: new Uint8Array(),
+      sourceIp: undefined,
+      addressedTo: row.id,
+    });
+    return { returnUrl };
+  } catch (fault) {
+    return { returnUrl, fault };
+  }
 }
 
 /**

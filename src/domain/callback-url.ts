@@ -2,7 +2,7 @@ import { isBaseUrl } from './base-url.ts';
 import type { Channel } from './callback.ts';
 
 /** What the path of a callback URL names. */
-interface CallbackTarget {
+export interface CallbackTarget {
   readonly channel: Channel;
   /** The address in a per-request URL. */
   readonly address: string | undefined;

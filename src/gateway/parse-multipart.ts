@@ -10,8 +10,8 @@ export function isMultipart(contentType: string | undefined, bytes: Buffer): boo
 }
 
 /**
- * Parses `multipart/form-data`. A part may declare its own charset and be in base64. Some scripts end lines with a
- * bare line feed.
+ * Parses `multipart/form-data`. A part may declare its own charset and be in base64. Some scripts
+ * end lines with a bare line feed.
  */
 export function parseMultipartForm(
   bytes: Buffer,

@@ -1,8 +1,9 @@
 import type { FastifyServerOptions } from 'fastify';
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { callbackTargetOf } from '../domain/callback-url.ts';
+import { callbackTargetOf, type CallbackTarget } from '../domain/callback-url.ts';
 import { neutralPage } from './neutral-page.ts';
+import type { FindRequestHead } from './request-heads.ts';
 
 type ClientErrorHandler = NonNullable<FastifyServerOptions['clientErrorHandler']>;
 
@@ -12,17 +13,19 @@ const statusOfCode: Readonly<Record<string, number>> = {
 };
 
 /**
- * Answers a request that Node.js can't parse, such as one with a space in its URL. It may be a
- * customer's redirect, so the worker redirects it to the return URL of the request whose address is
- * in its first line. Without one it answers with the neutral page.
+ * Answers a request that Node.js can't parse, such as one with a space in its URL or with too many
+ * headers. It may be a message to the callback URL in its first line: `receive` has the gateway
+ * queried about it and finds the way back of its customer. Without one, the answer is the neutral
+ * page.
  */
 export function answerMalformedRequest(
-  findLocation: (address: string) => Promise<string | undefined>,
+  findHead: FindRequestHead,
+  receive: (target: CallbackTarget | undefined) => Promise<string | undefined>,
   headers: Readonly<Record<string, string>>,
 ): ClientErrorHandler {
   return (error, socket) => {
     if (error.code === 'ECONNRESET' || socket.destroyed) return;
-    const location = locate(redirectAddressIn(error), findLocation);
+    const location = receive(targetIn(findHead(socket) ?? ''));
     void sendAnswer(socket, location, { pageStatus: statusOfCode[error.code] ?? 400, headers });
   };
 }
@@ -42,17 +45,6 @@ async function sendAnswer(
   if (socket.writable) socket.end(answer, () => socket.destroy());
 }
 
-async function locate(
-  address: string | undefined,
-  findLocation: (address: string) => Promise<string | undefined>,
-): Promise<string | undefined> {
-  try {
-    return address === undefined ? undefined : await findLocation(address);
-  } catch {
-    return undefined;
-  }
-}
-
 function answerOf(location: string | undefined, { pageStatus, headers }: AnswerParts): string {
   const status = location === undefined ? pageStatus : 303;
   const body = location === undefined ? neutralPage : '';
@@ -66,9 +58,6 @@ function answerOf(location: string | undefined, { pageStatus, headers }: AnswerP
   return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join('')}\r\n${body}`;
 }
 
-function redirectAddressIn(error: object): string | undefined {
-  const packet = 'rawPacket' in error && Buffer.isBuffer(error.rawPacket) ? error.rawPacket : '';
-  const start = packet.toString('latin1').slice(0, 1_000);
-  const target = callbackTargetOf(/^(?:GET|POST) (\S+)/.exec(start)?.[1] ?? '');
-  return target?.channel === 'redirect' ? target.address : undefined;
+function targetIn(head: string): CallbackTarget | undefined {
+  return callbackTargetOf(/^\s*(?:GET|POST|PUT) (\S+)/.exec(head)?.[1] ?? '');
 }

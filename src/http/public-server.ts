@@ -1,12 +1,13 @@
 import rateLimit from '@fastify/rate-limit';
 import {
   fastify,
+  type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
   type onRequestAsyncHookHandler,
 } from 'fastify';
+import { callbackTargetOf, routedUrl } from '../domain/callback-url.ts';
 import type { Channel } from '../domain/callback.ts';
-import type { Logger } from '../observability/logger.ts';
 import {
   type AddressRange,
   bareAddress,
@@ -14,10 +15,15 @@ import {
   isInRanges,
 } from '../security/addresses.ts';
 import { envelopeOf, type ReceivedEnvelope } from './callback-envelope.ts';
-import { routedUrl } from '../domain/callback-url.ts';
 import { listenOn } from './listen.ts';
 import { answerMalformedRequest } from './malformed-request.ts';
 import { neutralPage } from './neutral-page.ts';
+import { keepRequestHeads } from './request-heads.ts';
+import {
+  createReceiveUnstorable,
+  type ReceiveUnstorable,
+  type UnstorablePorts,
+} from './unstorable-messages.ts';
 
 /** A message of the gateway as received over HTTP. */
 export interface ReceivedCallback extends ReceivedEnvelope {
@@ -28,16 +34,13 @@ export interface ReceivedCallback extends ReceivedEnvelope {
 }
 
 /** The dependencies of the public listener. */
-export interface PublicPorts {
+export interface PublicPorts extends UnstorablePorts {
   /** Stores the message. Resolves after the commit and throws if there was none. */
   readonly receiveCallback: (received: ReceivedCallback) => Promise<{
     readonly verdict: 'kept' | 'bad_signature';
     readonly returnUrl: string | undefined;
   }>;
-  /** The return URL of the request whose per-request redirect URL has this address. */
-  readonly findReturnUrl: (address: string) => Promise<string | undefined>;
   readonly countCallback: (channel: Channel, result: string) => void;
-  readonly logger: Logger;
 }
 
 /** A configured listener, which listens only after `listen`. */
@@ -52,6 +55,8 @@ const headerBytesMax = 64 * 1_024;
 const retryAfterSeconds = '5';
 const idleSweepMs = 50;
 const rawBytes = 'application/octet-stream';
+/** The gateway does not document its method; without a body, the query string is the message. */
+const messageMethods = ['GET', 'POST', 'PUT'] as const;
 
 const answerHeaders = {
   'cache-control': 'no-store',
@@ -78,6 +83,7 @@ export function createPublicServer(
   },
   ports: PublicPorts,
 ): HttpServer {
+  const receiveUnstorable = createReceiveUnstorable(ports);
   const server = fastify({
     bodyLimit: bodyBytesMax,
     // Only the nearest proxy is trusted: the client can forge the entries further left in
@@ -89,7 +95,8 @@ export function createPublicServer(
     rewriteUrl: ({ url = '/' }) => routedUrl(url),
     http: { maxHeaderSize: headerBytesMax },
     clientErrorHandler: answerMalformedRequest(
-      async (address) => findLocation(await ports.findReturnUrl(address)),
+      (socket) => findRequestHead(socket),
+      async (target) => findLocation(await receiveUnstorable(target)),
       answerHeaders,
     ),
     frameworkErrors: (_error, _request, reply) => {
@@ -100,6 +107,7 @@ export function createPublicServer(
     keepAliveTimeout: 10_000,
     forceCloseConnections: 'idle',
   });
+  const findRequestHead = keepRequestHeads(server.server);
   if (options.trustProxy) server.addHook('onRequest', async ({ raw }) => stripForwardedPorts(raw));
   void server.register(rateLimit, {
     max: options.requestsPerMinuteMax,
@@ -118,16 +126,18 @@ export function createPublicServer(
       done(null, body);
     });
     for (const address of ['', '/:address']) {
-      scope.post(
-        `/callbacks/notify${address}`,
-        { onRequest: refuseOtherSources(options.notifySources, ports) },
-        async (request, reply) =>
-          await answerNotify(request, reply, ports, options.acknowledgement),
-      );
       scope.route({
-        method: ['GET', 'POST'],
+        method: [...messageMethods],
+        url: `/callbacks/notify${address}`,
+        onRequest: refuseOtherSources(options.notifySources, ports),
+        handler: async (request, reply) =>
+          await answerNotify(request, reply, ports, options.acknowledgement),
+      });
+      scope.route({
+        method: [...messageMethods],
         url: `/callbacks/redirect${address}`,
-        handler: async (request, reply) => await answerRedirect(request, reply, ports),
+        handler: async (request, reply) =>
+          await answerRedirect(request, reply, ports, receiveUnstorable),
       });
     }
   });
@@ -136,20 +146,23 @@ export function createPublicServer(
   });
   server.setNotFoundHandler(async (_request, reply) => await sendText(reply, 404, 'not found'));
   server.setErrorHandler(
-    async (error, request, reply) => await answerError(error, request, reply, ports),
+    async (error, request, reply) =>
+      await answerError(error, request, reply, ports, receiveUnstorable),
   );
   return {
     listen: async () => await listenOn(server, { ...options, portVariable: 'CALLBACK_PORT' }),
-    close: async () => {
-      // Without the sweep, close waits for the keep-alive of connections that become idle later.
-      const sweep = setInterval(() => server.server.closeIdleConnections(), idleSweepMs);
-      try {
-        await server.close();
-      } finally {
-        clearInterval(sweep);
-      }
-    },
+    close: async () => await closeListener(server),
   };
+}
+
+/** Closes a listener. Without the sweep, this waits for connections that become idle later. */
+async function closeListener(server: FastifyInstance): Promise<void> {
+  const sweep = setInterval(() => server.server.closeIdleConnections(), idleSweepMs);
+  try {
+    await server.close();
+  } finally {
+    clearInterval(sweep);
+  }
 }
 
 /**
@@ -183,13 +196,16 @@ async function answerError(
   request: FastifyRequest,
   reply: FastifyReply,
   ports: PublicPorts,
+  receiveUnstorable: ReceiveUnstorable,
 ): Promise<FastifyReply> {
   const status = statusOf(error);
   if (status >= 500) ports.logger.error({ error }, 'callback request failed');
-  // A customer must not be stranded.
-  if (request.routeOptions.url?.startsWith('/callbacks/redirect') === true) {
-    ports.countCallback('redirect', 'not_kept');
-    return await sendHomeUnstored(reply, addressOf(request), status, ports);
+  const channel = callbackTargetOf(request.routeOptions.url ?? '')?.channel;
+  if (channel !== undefined) {
+    ports.countCallback(channel, 'not_kept');
+    const returnUrl = await receiveUnstorable({ channel, address: addressOf(request) });
+    // A customer must not be stranded.
+    if (channel === 'redirect') return await sendHome(reply, returnUrl, status);
   }
   return await sendText(reply, status, status === 413 ? 'too large' : 'refused');
 }
@@ -217,29 +233,14 @@ async function answerRedirect(
   request: FastifyRequest,
   reply: FastifyReply,
   ports: PublicPorts,
+  receiveUnstorable: ReceiveUnstorable,
 ): Promise<FastifyReply> {
   const received = receivedCallback('redirect', request);
   const stored = await storeCallback(received, ports);
   if (stored === undefined) {
-    return await sendHomeUnstored(reply, received.address, 503, ports);
+    return await sendHome(reply, await receiveUnstorable(received), 503);
   }
   return await sendHome(reply, stored.returnUrl, 200);
-}
-
-/** Sends the customer back to the shop from a redirect whose message is not stored. */
-async function sendHomeUnstored(
-  reply: FastifyReply,
-  address: string | undefined,
-  pageStatus: number,
-  { findReturnUrl, logger }: PublicPorts,
-): Promise<FastifyReply> {
-  try {
-    const returnUrl = address === undefined ? undefined : await findReturnUrl(address);
-    return await sendHome(reply, returnUrl, pageStatus);
-  } catch (error) {
-    logger.error({ error }, 'the return URL of a redirect was not found');
-    return await sendPage(reply, pageStatus);
-  }
 }
 
 /** The way back to the shop, or else the neutral page with `pageStatus`. */

@@ -190,8 +190,8 @@ describe('browser redirect', () => {
 describe('public listener', () => {
   test.each([
     ['GET', '/'],
-    ['GET', '/callbacks/notify'],
-    ['PUT', '/callbacks/notify'],
+    ['HEAD', '/callbacks/notify?code=000'],
+    ['PATCH', '/callbacks/notify'],
     ['DELETE', '/callbacks/redirect'],
     ['OPTIONS', '/callbacks/redirect'],
     ['HEAD', '/callbacks/redirect?code=000'],
@@ -205,6 +205,18 @@ describe('public listener', () => {
     const answer = await fetch(`${url}${path}`, { method });
     expect(answer.status).toBe(404);
     expect(received).toHaveLength(0);
+  });
+
+  test.each([
+    ['GET', '/callbacks/notify', '?code=000', null],
+    ['GET', `/callbacks/notify/${'A'.repeat(22)}`, '?code=000', null],
+    ['PUT', `/callbacks/notify/${'A'.repeat(22)}`, '', 'code=000'],
+    ['PUT', '/callbacks/redirect', '?code=000', null],
+  ])('takes a message by %s %s', async (method, path, query, body) => {
+    const { url, received } = await start();
+    const answer = await fetch(`${url}${path}${query}`, { method, body });
+    expect(answer.status).toBe(200);
+    expect(received.map(({ body: bytes }) => bytes.toString())).toEqual(['code=000']);
   });
 
   test('answers a malformed request with a 4xx and continues to work', async () => {
@@ -299,7 +311,7 @@ describe('public listener', () => {
     const port = Number(new URL(url).port);
     const ports: PublicPorts = {
       receiveCallback: async () => ({ verdict: 'kept', returnUrl: undefined }),
-      findReturnUrl: async () => undefined,
+      receiveUnstorable: async () => undefined,
       countCallback: () => undefined,
       logger: { debug() {}, info() {}, warn() {}, error() {}, fatal() {} },
     };

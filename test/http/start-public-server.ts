@@ -34,7 +34,7 @@ interface Started {
 export async function start(
   answer: PublicPorts['receiveCallback'] = async () => ({ verdict: 'kept', returnUrl: undefined }),
   options: Partial<Parameters<typeof createPublicServer>[0]> = {},
-  findReturnUrl: PublicPorts['findReturnUrl'] = async () => undefined,
+  receiveUnstorable: PublicPorts['receiveUnstorable'] = async () => undefined,
 ): Promise<Started> {
   const received: ReceivedCallback[] = [];
   const counted: string[] = [];
@@ -48,7 +48,7 @@ export async function start(
         received.push(message);
         return await answer(message);
       },
-      findReturnUrl,
+      receiveUnstorable,
       countCallback: (channel, result) => counted.push(`${channel} ${result}`),
       logger,
     },

@@ -135,6 +135,42 @@ describe('per-request callback URLs', () => {
     expect(await findAuditBreaks(worker.app.operations.db)).toEqual([]);
   });
 
+  test.for(['redirect', 'notify'] as const)(
+    'make the worker query about a message by %s that no listener can store',
+    async (channel, { startWorker }) => {
+      const { worker, shop, open } = await start(startWorker);
+      const { row, redirectUrl, notifyUrl } = await open('unread');
+      await shop.decide(row, 'approve');
+      const url = channel === 'redirect' ? redirectUrl : notifyUrl;
+      const { pathname } = new URL(url);
+      const answers = [
+        await exchangeRaw(url, `GET ${pathname}?a=${'x'.repeat(300_000)} HTTP/1.1\r\n\r\n`),
+        await exchangeRaw(url, `GET ${pathname}?a=b c HTTP/1.1\r\n\r\n`),
+      ];
+      await shop.until('unread', 'active');
+      for (const answer of answers) {
+        expect(answer.includes(`location: ${returnUrl}`)).toBe(channel === 'redirect');
+      }
+      const { db } = worker.app.operations;
+      const stored = await db.selectFrom('callback').select(['reason', 'body_bytes']).execute();
+      expect(stored).toEqual([{ reason: 'unreadable', body_bytes: 0 }]);
+      const queries = worker.sandbox.state().calls.query;
+      await post(url, 'x'.repeat(70_000), form);
+      expect(worker.sandbox.state().calls.query).toBe(queries);
+    },
+  );
+
+  test('make the worker query about a push by GET with its fields in the query string', async ({
+    startWorker,
+  }) => {
+    const { shop, open } = await start(startWorker);
+    const { row, notifyUrl } = await open('by-get');
+    await shop.decide(row, 'approve');
+    const answer = await fetch(`${notifyUrl}?merchant_reference_id=by-get&quickpay_status=1`);
+    expect(await answer.text()).toBe('receive-ok');
+    await shop.until('by-get', 'active');
+  });
+
   test('lead the customer to the return URL although the message could not be stored', async ({
     startWorker,
     databaseUrl,

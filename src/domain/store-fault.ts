@@ -5,6 +5,12 @@
 const redisCauses =
   /\b(READONLY|UNBLOCKED|OOM|LOADING|MASTERDOWN|CLUSTERDOWN|MOVED|CROSSSLOT|TRYAGAIN|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|NOPROTO|DENIED)\b/;
 
+/**
+ * Redis refuses a command inside a script under the code ERR, in the words of versions 6, 7.0 and
+ * 7.2.
+ */
+const scriptRefusal = /^(?:\w+ )?(?:The user executing the script can't |ACL failure in script\b)/;
+
 /** The causes of codes of Node.js and OpenSSL that do not name their cause themselves. */
 const tlsCauses: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: 'self-signed certificate',
@@ -75,6 +81,7 @@ function causeOfCode(error: Error): string | undefined {
 }
 
 function causeOfMessage(message: string): string | undefined {
+  if (scriptRefusal.test(message)) return 'NOPERM';
   return (
     redisCauses.exec(message)?.[1] ??
     // An error of all Sentinels quotes the last one.

@@ -14,6 +14,7 @@ import { writeProbe } from '../db/connection/write-probe.ts';
 import { AppError } from '../domain/errors.ts';
 import { type QueueName, queueNames } from '../domain/queue-names.ts';
 import { connectRedis } from './redis.ts';
+import { probeQueue } from './redis-probe.ts';
 import { redisFault } from './redis-fault.ts';
 import type { RedisPlace } from './redis-place.ts';
 
@@ -79,7 +80,7 @@ async function openRedisBackend(
       // A key of each queue, since on a cluster the queues are on several nodes.
       await Promise.all(
         queueNames.map(
-          async (name) => await producer.set(`${prefixOf(name)}:${name}:probe`, '', 'PX', 1),
+          async (name) => await probeQueue(producer, `${prefixOf(name)}:${name}:probe`),
         ),
       );
     } catch (cause) {

@@ -33,6 +33,20 @@ test('a fault of a store is logged once per interval, message and cause, with it
   ]);
 });
 
+test.each([
+  "ERR The user executing the script can't run this command or subcommand script: 5eb3, on @user_script:1.",
+  "ERR The user executing the script can't access at least one of the keys mentioned in the command arguments script: 2803, on @user_script:1.",
+  "ERR ACL failure in script: User worker has no permissions to run the 'hset' command script: 5eb3, on @user_script:1.",
+  "NOPERM User worker has no permissions to run the 'eval' command",
+  '-NOPERM this user has no permissions to access one of the keys used as arguments',
+])('a right that a user of Redis lacks is NOPERM: %s', (message) => {
+  const { lines, logger } = openLog(60_000);
+  for (let count = 0; count < 3; count += 1) {
+    logger.error({ error: new Error(message) }, 'a queue connection failed');
+  }
+  expect(lines).toMatchObject([{ level: 50, storeFault: 'NOPERM' }]);
+});
+
 test('the next line after the interval says how many were left out', () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   onTestFinished(() => void vi.useRealTimers());

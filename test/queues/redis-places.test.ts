@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished } from 'vitest';
 import { openQueueBackend, type QueueBackend } from '../../src/queues/backend.ts';
+import { storeFaultCause } from '../../src/domain/store-fault.ts';
 import type { RedisPlace } from '../../src/queues/redis-place.ts';
 import { findTokenization } from '../../src/db/tokenizations.ts';
 import { eventually } from '../support/eventually.ts';
@@ -145,6 +146,38 @@ describe('a Redis that refuses the worker is reported with its error code', () =
     expect(await faultOf(urlOf(':wrong@'))).toContain('(WRONGPASS)');
     expect(await faultOf(urlOf('reader:pw@'))).toContain('(NOPERM)');
     expect(await faultOf(urlOf(':hunter2@'))).toBe('none');
+  });
+
+  test.for([
+    ['one command of its scripts', '~*', '&*', '+@all', '-zremrangebyrank'],
+    ['scripts', '~*', '&*', '+@all', '-@scripting'],
+    ['the wait for jobs', '~*', '&*', '+@all', '-bzpopmin'],
+    ['the keys of one queue', '~p:tokenization:*', '+@all'],
+  ])('NOPERM of a user without %s, at start', async ([, ...rules]) => {
+    const { admin, port } = await startRedisServer();
+    await admin.call('acl', 'setuser', 'worker', 'on', '>pw', ...rules);
+    const place = { urls: [`redis://worker:pw@127.0.0.1:${port}`] };
+    expect(await faultOf(place)).toMatch(/does not permit its user what BullMQ does: .*\(NOPERM\)/);
+    await admin.call('acl', 'setuser', 'worker', '~*', '&*', '+@all');
+    expect(await faultOf(place)).toBe('none');
+  });
+
+  test('NOPERM inside a script, of a user whose rights were withdrawn', async () => {
+    const { admin, port } = await startRedisServer();
+    await admin.call('acl', 'setuser', 'worker', 'on', '>pw', '~*', '&*', '+@all');
+    const backend = await open({ urls: [`redis://worker:pw@127.0.0.1:${port}`] });
+    for (const rules of [['-hmset'], ['+hmset', '-xadd'], ['+xadd', 'resetkeys', '~p:notify:*']]) {
+      await admin.call('acl', 'setuser', 'worker', ...rules);
+      const fault: unknown = await backend
+        .queue('tokenization')
+        .add('job', {})
+        .then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+      expect(storeFaultCause(fault), rules.join(' ')).toBe('NOPERM');
+      await expect(backend.proveWrite()).rejects.toThrow('(NOPERM)');
+    }
   });
 
   test('READONLY of a replica, LOADING of one that starts, OOM of a full one', async () => {

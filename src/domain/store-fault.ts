@@ -11,6 +11,9 @@ const redisCauses =
  */
 const scriptRefusal = /^(?:\w+ )?(?:The user executing the script can't |ACL failure in script\b)/;
 
+/** PgBouncer's refusal for want of a client slot, under the code of a protocol violation. */
+const poolerFull = /^no more connections allowed\b/;
+
 /** The causes of codes of Node.js and OpenSSL that do not name their cause themselves. */
 const tlsCauses: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: 'self-signed certificate',
@@ -69,6 +72,7 @@ const clientMessages: readonly (readonly [RegExp, string])[] = [
  */
 export function storeFaultCause(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
+  if (poolerFull.test(error.message)) return 'pooler full';
   return causeOfCode(error) ?? causeOfMessage(error.message) ?? innerCauseOf(error);
 }
 

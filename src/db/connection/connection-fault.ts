@@ -10,6 +10,8 @@ const sentences: Readonly<Record<string, (place: string) => string>> = {
     `PostgreSQL on ${place} refused the user or password in DATABASE_URL, or its pg_hba.conf has no line for this user, database, address and encryption (28000).`,
   '53300': (place) =>
     `PostgreSQL on ${place} has too many connections (53300): raise its max_connections, lower DATABASE_POOL_SIZE, or put a pooler in front.`,
+  'pooler full': (place) =>
+    `The pooler on ${place} takes no more connections (08P01): raise its max_client_conn (or its limit for one user or database), or lower DATABASE_POOL_SIZE.`,
   '57P03': (place) => `PostgreSQL on ${place} is starting up or shutting down (57P03): try again.`,
   '25006': (place) =>
     `PostgreSQL on ${place} takes no writes (25006): it is a standby, or default_transaction_read_only is on.`,

@@ -188,3 +188,18 @@ describe('without a direct URL', () => {
     expect((await open(through)).isRestricted).toBe(true);
   });
 });
+
+test('a PgBouncer without a free client slot is named with the settings to change', async ({
+  databaseUrl,
+}) => {
+  const through = await startPgBouncer(databaseUrl, 'transaction', ['max_client_conn = 1']);
+  const holder = new pg.Client(through);
+  await holder.connect();
+  onTestFinished(async () => await holder.end());
+  await expect(open(through)).rejects.toMatchObject({
+    code: 'database_unavailable',
+    message: expect.stringMatching(
+      /takes no more connections \(08P01\): raise its max_client_conn/,
+    ),
+  });
+});

@@ -27,7 +27,11 @@ export async function hasPgBouncer(): Promise<boolean> {
  * Starts PgBouncer in front of the server at `url` until the test ends, and returns the URL through
  * it. All settings but sizes are its defaults; each transaction gets another server connection.
  */
-export async function startPgBouncer(url: string, mode: PoolMode): Promise<string> {
+export async function startPgBouncer(
+  url: string,
+  mode: PoolMode,
+  settings: readonly string[] = [],
+): Promise<string> {
   const target = new URL(url);
   const port = await freePort();
   const directory = await mkdtemp(join(tmpdir(), 'token-lifecycle-pgbouncer-'));
@@ -48,6 +52,7 @@ export async function startPgBouncer(url: string, mode: PoolMode): Promise<strin
       `pool_mode = ${mode}`,
       `default_pool_size = ${mode === 'session' ? 40 : 4}`,
       'server_round_robin = 1',
+      ...settings,
     ].join('\n'),
   );
   const identity = userInfo().uid === 0 ? { uid: plainUserId, gid: plainUserId } : {};

@@ -24,6 +24,13 @@ const commands: Readonly<Record<string, () => Promise<Register>>> = {
   'api-keys': async () => (await import('./commands/api-keys.ts')).registerApiKeys,
 };
 
+// The reader of the output may end first, as `head` does; the command still does its work.
+for (const output of [process.stdout, process.stderr]) {
+  output.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 const program = new Command('token-worker')
   .description('Runs the life of Oceanpayment tokens: QuickPay IDs and OPCard access tokens.')
   .showHelpAfterError();

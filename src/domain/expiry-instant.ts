@@ -2,7 +2,8 @@ import { Temporal } from 'temporal-polyfill';
 
 const dateShape = /^(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})/;
 const timeShape = /^[T ]?(\d{2}):?(\d{2})(?::?(\d{2})(?:[.,]\d{1,9})?)?/i;
-const offsetShape = /^ ?(?:Z|UTC|([+-])(\d{2}):?(\d{2}))$/i;
+/** PostgreSQL and others leave out minutes that are zero. */
+const offsetShape = /^ ?(?:Z|UTC|([+-])(\d{2})(?::?(\d{2}))?)$/i;
 const minuteMs = 60_000;
 
 /**
@@ -20,8 +21,8 @@ export function expiryInstant(text: string, timeZone: string): Date | undefined 
   const midnight = midnightUtc(Number(year), Number(month), Number(day));
   const rest = text.trim().slice(whole.length);
   if (midnight === undefined || rest === '') return instantOf(midnight, timeZone);
-  const time = timeShape.exec(rest);
-  if (time === null) return undefined;
+  // A date may have an offset and no time.
+  const time = timeShape.exec(rest) ?? ['', '0', '0', '0'];
   const [hour, minute, second] = time.slice(1).map((part) => Number(part ?? 0));
   const isTime = inRange(hour, 24) && inRange(minute, 59) && inRange(second, 60);
   if (!isTime) return undefined;
@@ -30,7 +31,9 @@ export function expiryInstant(text: string, timeZone: string): Date | undefined 
   if (zone === '') return instantOf(local, timeZone);
   const offset = offsetShape.exec(zone);
   if (offset === null) return undefined;
-  const minutes = Number(offset[2] ?? 0) * 60 + Number(offset[3] ?? 0);
+  const [offsetHours, offsetMinutes] = offset.slice(2).map((part) => Number(part ?? 0));
+  if (!inRange(offsetHours, 14) || !inRange(offsetMinutes, 59)) return undefined;
+  const minutes = offsetHours * 60 + offsetMinutes;
   return new Date(local - (offset[1] === '-' ? -minutes : minutes) * minuteMs);
 }
 

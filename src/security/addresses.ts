@@ -37,12 +37,22 @@ export function isPublicAddress(address: string): boolean {
  * what follows it.
  */
 const addressWithPort =
-  /^"?(?:\[([^\]]+)\](?::\d{1,5})?|((?:::ffff:)?\d{1,3}(?:\.\d{1,3}){3}):\d{1,5})"?$/i;
+  /^(?:\[([^\]]+)\](?::\d{1,5})?|((?:::ffff:)?\d{1,3}(?:\.\d{1,3}){3}):\d{1,5})$/i;
+
+/**
+ * An IPv6 address and a port without brackets. Where the text is also an address as a whole, as
+ * `2001:db8::1:443` is, it counts as that address.
+ */
+const ipv6WithPort = /^([\da-f:.]{2,45}):\d{1,5}$/i;
 
 /** The address alone, without the brackets, quotes and port that some proxies add to it. */
 export function bareAddress(text: string): string {
-  const match = addressWithPort.exec(text.trim());
-  return match?.[1] ?? match?.[2] ?? text.trim();
+  const trimmed = text.trim().replace(/^"([^"]*)"$/, '$1');
+  const match = addressWithPort.exec(trimmed);
+  const bare = match?.[1] ?? match?.[2] ?? trimmed;
+  if (isIP(bare) !== 0) return bare;
+  const unbracketed = ipv6WithPort.exec(bare)?.[1];
+  return unbracketed !== undefined && isIP(unbracketed) === 6 ? unbracketed : bare;
 }
 
 /** Parses `192.0.2.7`, `192.0.2.0/24`, `2001:db8::7` or `2001:db8::/32`; else undefined. */

@@ -72,6 +72,13 @@ describe('bad input is answered with one sentence, an exit code, and no stack tr
     expect(ended.output).not.toMatch(/\n\s+at |hunter2/);
   });
 
+  test('output whose reader has ended, as behind `head`', async ({ databaseUrl }) => {
+    const env = { DATABASE_URL: databaseUrl, ENCRYPTION_KEYS: key };
+    const script = '{ "$@"; echo "code $?" >&2; } | :';
+    const { output } = await runCli(['doctor'], env, '', script);
+    expect(output).toMatch(/^code [01]\n$/);
+  });
+
   test('a database without the schema, a missing database', async ({ databaseUrl }) => {
     const url = new URL(inject('adminUrl'));
     const env = { ENCRYPTION_KEYS: key };

@@ -158,7 +158,10 @@ async function makeRoomFor(
   // Only the gateway knows the URL for pushes of a request.
   const isProven = channel === 'notify' && addressedTo !== undefined;
   if (isProven && settings.notifyAddressProves === true) return true;
-  if (namedId !== undefined) return await hasRoomForUnreadable(db, namedId);
+  if (namedId !== undefined) {
+    const isAddressed = addressedTo !== undefined;
+    return await hasRoomForUnreadable(db, { tokenizationId: namedId, channel, isAddressed });
+  }
   await makeRoomForUnreadable(db);
   return true;
 }

@@ -1,7 +1,7 @@
 import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely';
 import { newestByState } from './newest-by-state.ts';
 import type { Db } from './connection/database.ts';
-import { callbackStates } from '../domain/callback.ts';
+import { callbackStates, type Channel } from '../domain/callback.ts';
 import { isNotBuried } from './dead-letters.ts';
 import type { CallbackRow } from './rows.ts';
 import type { Schema } from './schema.ts';
@@ -30,22 +30,40 @@ export async function countCallbackAgain(
     .executeTakeFirst();
 }
 
-/** The most unreadable messages that are stored in full: about one tokenization, and about none. */
-const unreadablePerTokenizationMax = 20;
+/**
+ * The most unreadable messages that are stored in full: about one tokenization by one route, and
+ * about none.
+ */
+const unreadablePerRouteMax = 20;
 const unreadableOthersMax = 1_000;
 
 /** How many messages beyond `unreadableOthersMax` one call of `makeRoomForUnreadable` removes. */
 const removedAtOnceMax = 100;
 
-/** Whether one more unreadable message about this tokenization may be stored in full. */
-export async function hasRoomForUnreadable(db: Db, tokenizationId: string): Promise<boolean> {
+/** A tokenization, and how messages about it arrive. */
+export interface CallbackRoute {
+  readonly tokenizationId: string;
+  readonly channel: Channel;
+  /** Whether they come to a per-request URL. */
+  readonly isAddressed: boolean;
+}
+
+/**
+ * Whether one more unreadable message about this tokenization may be stored in full. Each route has
+ * a share, so that a customer who reloads a page takes no room from the gateway's pushes.
+ */
+export async function hasRoomForUnreadable(
+  db: Db,
+  { tokenizationId, channel, isAddressed }: CallbackRoute,
+): Promise<boolean> {
   const { rows } = await sql<{ count: number }>`
     select count(*)::integer as count from (
       select from callback
       where reason = 'unreadable' and body_bytes > 256 and tokenization_id = ${tokenizationId}
-      limit ${unreadablePerTokenizationMax}
+        and channel = ${channel} and is_addressed = ${isAddressed}
+      limit ${unreadablePerRouteMax}
     ) kept`.execute(db);
-  return (rows[0]?.count ?? 0) < unreadablePerTokenizationMax;
+  return (rows[0]?.count ?? 0) < unreadablePerRouteMax;
 }
 
 /**

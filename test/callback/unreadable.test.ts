@@ -19,7 +19,7 @@ async function push(
   { dependencies }: JobHarness,
   body: string | Buffer,
   envelope: Omit<CallbackEnvelope, 'body'> &
-    Pick<InboundMessage, 'addressedTo'> & { readonly sourceIp?: string } = {},
+    Partial<Pick<InboundMessage, 'addressedTo' | 'channel'>> & { readonly sourceIp?: string } = {},
 ) {
   const { id } = await acceptCallback(dependencies, {
     channel: 'notify',
@@ -150,6 +150,15 @@ describe('a message that the worker cannot read', () => {
     const rows = await db.selectFrom('callback').selectAll().execute();
     const whole = rows.filter((row) => openEnvelope(harness.dependencies.keyring, row).isWhole);
     expect([rows.length, whole.length]).toEqual([25, 20]);
+    const tokenization = await db.selectFrom('tokenization').select('id').executeTakeFirst();
+    // Each route has a share, so redirects and pushes displace no message of the other.
+    for (const route of [
+      { channel: 'redirect' },
+      { channel: 'redirect', addressedTo: tokenization?.id },
+    ] as const) {
+      const other = await push(harness, wrapped('-'.repeat(300), reference ?? ''), route);
+      expect(openEnvelope(harness.dependencies.keyring, other).isWhole).toBe(true);
+    }
     // An excerpt has lost the name; the row has kept it.
     const excerpt = rows.find((row) => !whole.includes(row));
     await ageMessage(db, excerpt?.id ?? '', 3_600_000);

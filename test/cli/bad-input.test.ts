@@ -3,16 +3,25 @@ import { describe, expect, inject } from 'vitest';
 import { sandboxDefaults, startSandbox } from '../../src/sandbox/sandbox.ts';
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { test } from '../support/harness/fixtures.ts';
-import { runCli } from '../support/harness/run-cli.ts';
+import { type CommandResult, runCli, spawnCli } from '../support/harness/run-cli.ts';
 
 const key = `k1:${generateEncryptionKey('k1').key.reveal()}`;
 
 describe('bad input is answered with one sentence, an exit code, and no stack trace', () => {
   const unreachable = 'postgres://worker:hunter2@127.0.0.1:1/tokens';
 
-  test.for<readonly [string, readonly string[], Record<string, string>, number, string]>([
+  type Case = readonly [string, readonly string[], Record<string, string>, number, string];
+
+  function expectSentence(ended: CommandResult, [, , , code, sentence]: Case): void {
+    expect(ended.output).toContain(sentence);
+    expect(ended.code).toBe(code);
+    expect(ended.output).not.toMatch(/\n\s+at |hunter2/);
+  }
+
+  // Processes of their own: a case of each command that no other test starts, and a full start.
+  test.for<Case>([
     ...(['callbacks replay', 'deliveries replay', 'dead-letters redrive'] as const).map(
-      (command): [string, readonly string[], Record<string, string>, number, string] => [
+      (command): Case => [
         `a malformed id, for ${command}`,
         [...command.split(' '), 'x'],
         { ENCRYPTION_KEYS: key, DATABASE_URL: unreachable },
@@ -20,6 +29,19 @@ describe('bad input is answered with one sentence, an exit code, and no stack tr
         'Give an id as the lists print it',
       ],
     ),
+    [
+      'an unreachable database',
+      ['start'],
+      { ENCRYPTION_KEYS: key, DATABASE_URL: unreachable },
+      1,
+      'PostgreSQL does not answer on 127.0.0.1:1',
+    ],
+  ])('%s: %j', async (row) => {
+    const [, args, env] = row;
+    expectSentence(await spawnCli(args, env), row);
+  });
+
+  test.for<Case>([
     [
       'a webhook without a secret, over plain http',
       ['start'],
@@ -37,24 +59,10 @@ describe('bad input is answered with one sentence, an exit code, and no stack tr
     ],
     [
       'an unreachable database',
-      ['start'],
-      { ENCRYPTION_KEYS: key, DATABASE_URL: unreachable },
-      1,
-      'PostgreSQL does not answer on 127.0.0.1:1',
-    ],
-    [
-      'an unreachable database',
       ['migrate'],
       { DATABASE_URL: unreachable },
       1,
       'PostgreSQL does not answer on 127.0.0.1:1',
-    ],
-    [
-      'no database in production',
-      ['start'],
-      { ENCRYPTION_KEYS: key, NODE_ENV: 'production' },
-      2,
-      'DATABASE_URL: set it',
     ],
     [
       'an unknown role',
@@ -63,13 +71,18 @@ describe('bad input is answered with one sentence, an exit code, and no stack tr
       2,
       '--roles: name any of',
     ],
+    [
+      'no database in production',
+      ['start'],
+      { ENCRYPTION_KEYS: key, NODE_ENV: 'production' },
+      2,
+      'DATABASE_URL: set it',
+    ],
     ['a wrong number', ['demo', '--tokens', 'many'], {}, 2, '--tokens: a whole number'],
     ['a wrong switch', ['sandbox', '--fault', 'nonsense=1'], {}, 2, '--fault: correct'],
-  ])('%s: %j', async ([, args, env, code, sentence]) => {
-    const ended = await runCli(args, env);
-    expect(ended.output).toContain(sentence);
-    expect(ended.code).toBe(code);
-    expect(ended.output).not.toMatch(/\n\s+at |hunter2/);
+  ])('%s: %j', async (row) => {
+    const [, args, env] = row;
+    expectSentence(await runCli(args, env), row);
   });
 
   test('output whose reader has ended, as behind `head`', async ({ databaseUrl }) => {
@@ -82,12 +95,12 @@ describe('bad input is answered with one sentence, an exit code, and no stack tr
   test('a database without the schema, a missing database', async ({ databaseUrl }) => {
     const url = new URL(inject('adminUrl'));
     const env = { ENCRYPTION_KEYS: key };
-    const bare = await runCli(['start'], { ...env, DATABASE_URL: url.href });
+    const bare = await spawnCli(['start'], { ...env, DATABASE_URL: url.href });
     expect(bare).toEqual({ code: 1, output: expect.stringContaining('token-worker migrate') });
     url.pathname = '/no_such_database';
-    const missing = await runCli(['start'], { ...env, DATABASE_URL: url.href });
+    const missing = await spawnCli(['start'], { ...env, DATABASE_URL: url.href });
     expect(missing).toEqual({ code: 1, output: expect.stringContaining('does not exist') });
-    const redis = await runCli(['start'], {
+    const redis = await spawnCli(['start'], {
       ...env,
       DATABASE_URL: databaseUrl,
       REDIS_URL: 'redis://127.0.0.1:1',
@@ -103,7 +116,7 @@ describe('bad input is answered with one sentence, an exit code, and no stack tr
     await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
     const address = blocker.address();
     const port = typeof address === 'object' && address !== null ? String(address.port) : '';
-    const ended = await runCli(['start'], {
+    const ended = await spawnCli(['start'], {
       ENCRYPTION_KEYS: key,
       DATABASE_URL: databaseUrl,
       CALLBACK_HOST: '127.0.0.1',
@@ -162,7 +175,8 @@ describe('bad input is answered with one sentence, an exit code, and no stack tr
       billing: { firstname: 'A', lastname: 'B', email: 'a@example.com', country: 'DE' },
       customer: { id: 'c' },
     };
-    const unknown = await enqueue(JSON.stringify(complete));
+    const input = JSON.stringify(complete);
+    const unknown = await spawnCli(['enqueue', 'tokenization.request'], env, input);
     expect(unknown).toEqual({
       code: 1,
       output: 'No active Accept Payments credential has this name. (credential)\n',

@@ -5,7 +5,7 @@ import { storeEnvironmentCredentials } from '../../src/credential/environment.ts
 import { createKeyring, generateEncryptionKey } from '../../src/security/keyring.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { test as base } from '../support/harness/fixtures.ts';
-import { runCli } from '../support/harness/run-cli.ts';
+import { runCli, spawnCli } from '../support/harness/run-cli.ts';
 import { secretsOf } from '../support/secrets-of.ts';
 
 const encryptionKey = generateEncryptionKey('k1');
@@ -25,7 +25,7 @@ const test = base.extend('cli', async ({ databaseUrl, database: { db } }) => {
     );
   /** Runs a command with this input, then prints the input that the command has not read. */
   const rest = async (line: string, input: string) =>
-    await runCli(['credentials', ...line.split(' ')], env, input, '"$@" && cat');
+    await spawnCli(['credentials', ...line.split(' ')], env, input, '"$@" && cat');
   const secrets = async () =>
     (await secretsOf({ db, keyring: createKeyring([encryptionKey]) }, till)).secrets;
   return await Promise.resolve({ credentials, rest, secrets });

@@ -5,7 +5,7 @@ import { storeEnvironmentCredentials } from '../../src/credential/environment.ts
 import { generateEncryptionKey } from '../../src/security/keyring.ts';
 import { Secret } from '../../src/security/secret.ts';
 import { testActor, tokenizationColumns } from '../support/builders.ts';
-import { runCli } from '../support/harness/run-cli.ts';
+import { runCli, spawnCli } from '../support/harness/run-cli.ts';
 import { appSecret, test, type TokenHarness } from '../support/harness/token-harness.ts';
 
 const doctor = async ({ env }: TokenHarness, changes: Readonly<Record<string, string>> = {}) =>
@@ -18,7 +18,7 @@ const complaints = (output: string): readonly string[] =>
 describe('doctor', () => {
   test('reports how long an outage the access tokens survive', async ({ openTokenHarness }) => {
     const harness = await openTokenHarness();
-    const good = await doctor(harness);
+    const good = await spawnCli(['doctor'], harness.env);
     expect(good).toMatchObject({ code: 0, output: expect.stringContaining(' of 9.5 minutes,') });
     expect(good.output).toContain('ok  no OPCard application is configured');
     const late = await doctor(harness, { ACCESS_TOKEN_DUE_FRACTION: '0.95' });
@@ -145,7 +145,7 @@ describe('doctor', () => {
       expect.stringMatching(/^!! {2}a start would be refused: .* need its current account: store/),
       '!!  a start would be refused: The credential "cards" already holds this application.',
     ]);
-    const started = await runCli(['start'], {
+    const started = await spawnCli(['start'], {
       ...harness.env,
       ...changes,
       CALLBACK_PORT: '0',

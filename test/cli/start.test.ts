@@ -8,7 +8,7 @@ import { callerOf, makeKey } from '../support/harness/api.ts';
 import { requestPayload } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/harness/fixtures.ts';
-import { runCli } from '../support/harness/run-cli.ts';
+import { spawnCli } from '../support/harness/run-cli.ts';
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
@@ -75,7 +75,7 @@ test('a start whose database connections are cut ends with one sentence and exit
     await client.query(
       `select pg_advisory_lock(hashtextextended('token-lifecycle schedulers', 0))`,
     );
-    const started = runCli(['start'], {
+    const started = spawnCli(['start'], {
       DATABASE_URL: databaseUrl,
       ENCRYPTION_KEYS: `k1:${generateEncryptionKey('k1').key.reveal()}`,
       CALLBACK_PORT: '0',

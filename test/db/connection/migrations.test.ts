@@ -10,7 +10,7 @@ import { schemaVersion } from '../../../src/db/connection/schema-version.ts';
 import { migrations } from '../../../src/db/connection/migrations.ts';
 import { onServer, urlOf } from '../../support/services/database.ts';
 import { test as base } from '../../support/harness/fixtures.ts';
-import { runCli } from '../../support/harness/run-cli.ts';
+import { runCli, spawnCli } from '../../support/harness/run-cli.ts';
 
 const test = base.extend('bareUrl', async ({}, { onCleanup }) => {
   const adminUrl = inject('adminUrl');
@@ -211,7 +211,7 @@ describe('a migration that fails shows its reason to the operator', () => {
           secret text not null default 'hunter2' constraint nothing_fits check (secret is null))`,
       );
     });
-    const ended = await runCli(['migrate'], { DATABASE_URL: bareUrl });
+    const ended = await spawnCli(['migrate'], { DATABASE_URL: bareUrl });
     expect(ended).toEqual({
       code: 1,
       output:

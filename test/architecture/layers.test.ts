@@ -179,11 +179,11 @@ async function effectsOf(urls: readonly string[]): Promise<string> {
     console.log('kept alive by', ...process.getActiveResourcesInfo());
     process.exit();
   }, 500).unref();`;
-  const run = promisify(execFile)(
-    process.execPath,
-    ['--input-type=module', '--eval', [...imports, alarm].join('\n')],
-    { timeout: 60_000 },
-  );
+  const run = promisify(execFile)(process.execPath, [
+    '--input-type=module',
+    '--eval',
+    [...imports, alarm].join('\n'),
+  ]);
   try {
     const { stdout, stderr } = await run;
     return stdout + stderr;

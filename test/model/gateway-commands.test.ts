@@ -162,4 +162,4 @@ test('random messages, decisions and queries end in the state that the gateway k
   } finally {
     await harness.close();
   }
-}, 60_000);
+});

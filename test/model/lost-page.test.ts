@@ -138,4 +138,4 @@ test('a tokenization that is confirmed without a page: the merchant was told, or
   } finally {
     await harness.close();
   }
-}, 60_000);
+});

@@ -51,7 +51,7 @@ beforeAll(async () => {
   const flags = ['--offline', '--no-audit', '--no-fund', '--ignore-scripts', '--silent'];
   await run(consumer, 'npm', 'install', ...flags, ...tarballs);
   installed = join(consumer, 'node_modules/token-lifecycle-client');
-}, 120_000);
+});
 
 afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
@@ -183,44 +183,40 @@ describe('examples', () => {
     expect(read.filter(isOfPeer)).toEqual([]);
   });
 
-  test(
-    'run against a worker and print what they promise',
-    { timeout: 120_000 },
-    async ({ skip }) => {
-      const env = {
-        TOKEN_WORKER_URL: worker.app.urls?.private,
-        TOKEN_WORKER_KEY: shop.key,
-        DATABASE_URL: database.url,
-        ENCRYPTION_KEYS: worker.encryptionKeys,
-        CALLBACK_PUBLIC_URL: callbackPublicUrl,
-        REDIS_URL: redis?.url,
-        QUEUE_PREFIX: worker.prefix,
-      };
-      const outputOf = async (name: string): Promise<string> => {
-        const output = await promisify(execFile)(process.execPath, [`${name}.ts`], {
-          cwd: backend,
-          env,
-        });
-        expect(output.stderr).toBe('');
-        return output.stdout;
-      };
-      const requests = ['request-over-http', 'request-on-postgres', 'enqueue-in-transaction'];
-      const customer = new RegExp(`^send the customer to ${worker.sandbox.checkoutUrl}`);
-      for (const output of await Promise.all(requests.map(outputOf))) {
-        expect(output).toMatch(customer);
-      }
-      // follow-up needs the tokenization of request-over-http.
-      expect(await outputOf('follow-up')).toMatch(
-        /^now awaiting_customer\nseen before false\naccess token \d+ true\n$/,
-      );
-      await eventually(
-        'three webhooks are received',
-        () => received.match(/^tokenization\.redirect_issued \S+$/gm)?.length === 3,
-      );
-      if (redis === undefined) return skip('there is no Redis for the example on BullMQ');
-      expect(await outputOf('add-to-queue')).toBe('renewal asked for\n');
-    },
-  );
+  test('run against a worker and print what they promise', async ({ skip }) => {
+    const env = {
+      TOKEN_WORKER_URL: worker.app.urls?.private,
+      TOKEN_WORKER_KEY: shop.key,
+      DATABASE_URL: database.url,
+      ENCRYPTION_KEYS: worker.encryptionKeys,
+      CALLBACK_PUBLIC_URL: callbackPublicUrl,
+      REDIS_URL: redis?.url,
+      QUEUE_PREFIX: worker.prefix,
+    };
+    const outputOf = async (name: string): Promise<string> => {
+      const output = await promisify(execFile)(process.execPath, [`${name}.ts`], {
+        cwd: backend,
+        env,
+      });
+      expect(output.stderr).toBe('');
+      return output.stdout;
+    };
+    const requests = ['request-over-http', 'request-on-postgres', 'enqueue-in-transaction'];
+    const customer = new RegExp(`^send the customer to ${worker.sandbox.checkoutUrl}`);
+    for (const output of await Promise.all(requests.map(outputOf))) {
+      expect(output).toMatch(customer);
+    }
+    // follow-up needs the tokenization of request-over-http.
+    expect(await outputOf('follow-up')).toMatch(
+      /^now awaiting_customer\nseen before false\naccess token \d+ true\n$/,
+    );
+    await eventually(
+      'three webhooks are received',
+      () => received.match(/^tokenization\.redirect_issued \S+$/gm)?.length === 3,
+    );
+    if (redis === undefined) return skip('there is no Redis for the example on BullMQ');
+    expect(await outputOf('add-to-queue')).toBe('renewal asked for\n');
+  });
 
   test('are copied into docs/client.md unchanged', async () => {
     const text = await readFile(join(root, 'docs/client.md'), 'utf8');

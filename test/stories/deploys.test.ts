@@ -17,7 +17,7 @@ const latencyMs = 400;
 
 test(
   'three rolling restarts and an outage of the database leave no customer without a page',
-  { timeout: 60_000 + requests * 300 },
+  { timeout: 120_000 + requests * 300 },
   async ({ startWorker, database, door, databaseUrl }) => {
     const worker = await startWorker({
       // Queues on PostgreSQL would wait for the locks of their jobs after the outage.
@@ -48,7 +48,7 @@ test(
           .execute();
         return rows.every(({ redirect_url: url }) => url !== null) ? rows : undefined;
       },
-      requests * 200 + 30_000,
+      requests * 200 + 60_000,
     );
     expect(waiting).toHaveLength(requests);
     expect(new Set(waiting.map(({ state }) => state))).toEqual(new Set(['awaiting_customer']));
@@ -85,7 +85,7 @@ async function untilCreations(worker: TestWorker, count: number): Promise<void> 
   await eventually(
     `the gateway has ${count} creations`,
     () => worker.sandbox.state().creations.length >= count,
-    requests * 200 + 30_000,
+    requests * 200 + 60_000,
   );
 }
 

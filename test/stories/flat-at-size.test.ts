@@ -88,7 +88,7 @@ test('no statement of a worker, its API or its commands reads more rows because 
 
   expect(plans.length).toBeGreaterThan(500);
   expect([...new Set(plans.flatMap(faultsOf))]).toEqual([]);
-}, 120_000);
+});
 
 /** The steps that read too much, each with the beginning of its statement. */
 function faultsOf({ statement, reads }: RecordedPlan): readonly string[] {

@@ -1,4 +1,6 @@
 const everyMs = 25;
+/** Only a hung test waits this long: it is no assertion on time, and a loaded machine is slow. */
+const patienceMs = 60_000;
 
 /**
  * Polls `look` until it returns a value other than undefined and false, and returns that value.
@@ -7,7 +9,7 @@ const everyMs = 25;
 export async function eventually<Value>(
   label: string,
   look: () => Promise<Value | undefined | false> | Value | undefined | false,
-  timeoutMs = 15_000,
+  timeoutMs = patienceMs,
 ): Promise<Value> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

@@ -65,7 +65,6 @@ describe.each(backends)('with queues on %s', (backend) => {
       await eventually(
         'the existing tokens are renewed',
         async () => (await countHolders(worker, existing, 2)) === existing.length,
-        30_000,
       );
       // Two intervals of jobs are before them, and one interval until the next scan.
       expect((await countHolders(worker, added, 1)) - before).toBeLessThan(100);

@@ -32,7 +32,7 @@ export async function spawnCli(
     const child = execFile(
       '/bin/sh',
       ['-c', script, 'sh', process.execPath, main, ...args],
-      { env: { ...env }, timeout: 25_000 },
+      { env: { ...env }, timeout: 60_000 },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
         resolve({ code, output: stdout + stderr });

@@ -7,7 +7,6 @@ import { eventually } from '../eventually.ts';
 import { programEnv } from '../services/programs.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const upWithinMs = 20_000;
 
 /** A long-lived npm script, and where it prints the URL of its listener once it is up. */
 export interface NpmScript {
@@ -47,6 +46,6 @@ export async function runNpmScript(script: NpmScript, databaseUrl: string) {
     stream.on('data', (chunk: Buffer) => (text += chunk.toString()));
   }
   const ended = once(npm, 'close');
-  const url = await eventually('it is up', () => script.url.exec(text)?.[1], upWithinMs);
+  const url = await eventually('it is up', () => script.url.exec(text)?.[1]);
   return { pid, url, output: () => text, ended };
 }

@@ -12,7 +12,7 @@ export const shop = { type: 'backend', id: 'shop' } as const;
 export async function withReader(
   harness: TokenHarness,
   databaseUrl: string,
-  waitMsMax = 5_000,
+  now = () => performance.now(),
 ): Promise<{ reader: AccessTokenReader; outcomes: string[]; faults: unknown[] }> {
   await harness.add('cards', 'app-1');
   await harness.renew('cards');
@@ -21,7 +21,7 @@ export async function withReader(
   const reader = openSubscribedReader({
     ...harness.dependencies,
     listenUrl: databaseUrl,
-    waitMsMax,
+    now,
     onRead: (outcome) => outcomes.push(outcome),
     onFault: (fault) => faults.push(fault),
   });

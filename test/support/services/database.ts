@@ -9,7 +9,7 @@ export interface TestDatabase {
   readonly drop: () => Promise<void>;
 }
 
-const attemptsMax = 20;
+const attemptsMax = 300;
 const retryAfterMs = 100;
 
 /** Emptied databases for reuse, since cloning one takes ten times as long as emptying one. */

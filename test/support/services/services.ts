@@ -173,7 +173,7 @@ export async function spawnRedis(
     await ended;
     await rm(directory, { recursive: true, force: true });
   };
-  for (let attempt = 0; attempt < 100; attempt += 1) {
+  for (let attempt = 0; attempt < 1_000; attempt += 1) {
     if (server.pid === undefined || server.exitCode !== null) break;
     if (await isListening({ host: '127.0.0.1', port })) {
       return { url: `redis://127.0.0.1:${port}`, origin: `${binary} on the path`, close };

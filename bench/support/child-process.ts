@@ -20,6 +20,8 @@ export interface ChildProcess {
 /** What every worker prints when it takes jobs. */
 export const upText = 'the worker is up';
 
+const { PATH, NODE_COMPILE_CACHE } = process.env;
+
 const linesMax = 100;
 
 /** Runs a source file with Node until it prints that it is up. Throws its output if it exits. */
@@ -29,7 +31,7 @@ export async function startChildProcess(
   env: Readonly<Record<string, string>>,
 ): Promise<ChildProcess> {
   const child = spawn(process.execPath, [file.pathname, ...args], {
-    env: { PATH: process.env['PATH'], ...env },
+    env: { PATH, NODE_COMPILE_CACHE, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');

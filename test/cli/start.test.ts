@@ -9,6 +9,7 @@ import { requestPayload } from '../support/builders.ts';
 import { eventually } from '../support/eventually.ts';
 import { test } from '../support/harness/fixtures.ts';
 import { spawnCli } from '../support/harness/run-cli.ts';
+import { nodeEnv } from '../support/services/programs.ts';
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
@@ -19,6 +20,7 @@ test.for(['SIGTERM', 'SIGINT'] as const)(
     const shop = makeKey('shop');
     const worker = spawn(process.execPath, [main, 'start'], {
       env: {
+        ...nodeEnv,
         DATABASE_URL: databaseUrl,
         ENCRYPTION_KEYS: `k1:${key}`,
         CALLBACK_HOST: '127.0.0.1',

@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { nodeEnv } from '../services/programs.ts';
 
 /** What happens to the gateway, or beside the path, while a renewal runs. */
 export interface RenewalOrder {
@@ -40,7 +41,7 @@ export async function startKillableRenewals(
 ): Promise<KillableRenewals> {
   const child = fork(new URL('killable-renewal-process.ts', import.meta.url), [], {
     execArgv: [],
-    env: { PATH: process.env['PATH'], ...env },
+    env: { ...nodeEnv, ...env },
   });
   const exited = once(child, 'exit');
   await once(child, 'message');

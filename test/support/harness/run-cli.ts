@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { format } from 'node:util';
 import { vi } from 'vitest';
 import { createProgram } from '../../../src/cli/program.ts';
+import { nodeEnv } from '../services/programs.ts';
 
 const main = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 
@@ -32,7 +33,7 @@ export async function spawnCli(
     const child = execFile(
       '/bin/sh',
       ['-c', script, 'sh', process.execPath, main, ...args],
-      { env: { ...env }, timeout: 60_000 },
+      { env: { ...nodeEnv, ...env }, timeout: 60_000 },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
         resolve({ code, output: stdout + stderr });

@@ -1,10 +1,13 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
-const { PATH = '', HOME = '', CI } = process.env;
+const { PATH = '', HOME = '', NODE_COMPILE_CACHE = '', CI } = process.env;
 
-/** The environment of programs that a test starts: only the variables needed to find them. */
-export const programEnv: Readonly<Record<'PATH' | 'HOME', string>> = { PATH, HOME };
+/** For every Node that a test starts. Node takes an empty value as none. */
+export const nodeEnv = { NODE_COMPILE_CACHE } as const;
+
+/** The environment of programs that a test starts: the variables needed to find them. */
+export const programEnv = { PATH, HOME, ...nodeEnv } as const;
 
 /** Whether a missing program fails the run, as in CI. */
 export const areProgramsRequired = CI === 'true';

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import type { FaultSwitches } from '../../../src/sandbox/sandbox.ts';
+import { isFullMatrix } from '../../support/faults/protocol-matrix.ts';
 import { test, type TokenHarness } from '../../support/harness/token-harness.ts';
 
 type Switches = Partial<FaultSwitches>;
@@ -36,23 +37,32 @@ interface Combination {
   readonly runsOut: boolean;
 }
 
-const combinations: readonly Combination[] = product(unknowns)
-  .map((switches): Switches => Object.assign({}, ...switches))
-  .flatMap((unknown) =>
-    Object.keys(refreshFaults).flatMap((refresh) =>
-      // While refreshes are answered no create is sent, so its fault makes no difference.
-      (refresh === 'answered' ? ['answered'] : Object.keys(createFaults)).flatMap((create) =>
-        [false, true].map((runsOut): Combination => ({ unknown, refresh, create, runsOut })),
-      ),
+/**
+ * Each combination of rules meets each pair of faults. In the short matrix the parity of the rules
+ * decides whether the token expires, so any three rules meet each pair of faults in both ways.
+ */
+const combinations: readonly Combination[] = product(unknowns).flatMap((switches, index) => {
+  const unknown: Switches = Object.assign({}, ...switches);
+  const expirations = isFullMatrix ? [false, true] : [parityOf(index) === 1];
+  return Object.keys(refreshFaults).flatMap((refresh) =>
+    // While refreshes are answered no create is sent, so its fault makes no difference.
+    (refresh === 'answered' ? ['answered'] : Object.keys(createFaults)).flatMap((create) =>
+      expirations.map((runsOut): Combination => ({
+        unknown,
+        refresh,
+        create,
+        runsOut,
+      })),
     ),
   );
+});
 
 const concurrency = 12;
 
 test('in every combination of unknown protocol rules and faults, a valid token is kept, and replaced as soon as the gateway issues a new one', async ({
   openTokenHarness,
 }) => {
-  expect(combinations.length).toBe(16 * (1 + 5 * 4) * 2);
+  expect(combinations.length).toBe(16 * (1 + 5 * 4) * (isFullMatrix ? 2 : 1));
   const queue = [...combinations.entries()].values();
   await Promise.all(
     Array.from({ length: concurrency }, async () => {
@@ -128,6 +138,11 @@ function faultsOf(refresh: string, create: string): Switches {
   const both = [refreshFaults[refresh] ?? {}, createFaults[create] ?? {}];
   const faultEndpoints = both.flatMap((fault) => fault.faultEndpoints ?? []);
   return { ...both[0], ...both[1], faultEndpoints };
+}
+
+/** 1 if an odd number of bits of `index` is set; one bit stands for each axis of a product. */
+function parityOf(index: number): number {
+  return index === 0 ? 0 : (index & 1) ^ parityOf(index >> 1);
 }
 
 function product(axes: readonly (readonly Switches[])[]): readonly (readonly Switches[])[] {

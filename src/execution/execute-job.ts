@@ -1,4 +1,5 @@
 import { recordScanRun } from '../db/scan-runs.ts';
+import { startDeadline } from '../deadline.ts';
 import { isInputFault } from '../domain/errors.ts';
 import {
   type AnyEvent,
@@ -43,11 +44,11 @@ export async function executeJob(
     jobId,
     attempt,
   });
-  const timeout = AbortSignal.timeout(definition.timeoutMs);
+  const deadline = startDeadline(definition.timeoutMs, delivery.signal);
   const context: JobContext<AnyEvent> = {
     ...dependencies,
     job: delivery.job,
-    signal: AbortSignal.any([timeout, delivery.signal]),
+    signal: deadline.signal,
     replacePayload: delivery.replacePayload,
     auditOf,
     apply: async (change) =>
@@ -62,5 +63,7 @@ export async function executeJob(
       return cancel(error.code, error.paths);
     }
     throw error;
+  } finally {
+    deadline.clear();
   }
 }

@@ -1,4 +1,5 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
+import { type Deadline, startDeadline } from '../deadline.ts';
 import { charsetOf, decodeText } from './decode-text.ts';
 import { decompress } from './decompress.ts';
 import type { UnknownCause } from './replies.ts';
@@ -31,7 +32,6 @@ export interface TransportOptions {
 }
 
 const bodyBytesMax = 256 * 1_024;
-const connectionsMax = 64;
 
 /**
  * Creates a transport with one deadline for the whole call. It follows no redirect, because the
@@ -43,21 +43,23 @@ export function createTransport(options: TransportOptions): Transport {
   const dispatcher = createDispatcher(options);
   return {
     async post(url, headers, body, signal) {
-      const timeout = AbortSignal.timeout(timeoutMs);
+      const deadline = startDeadline(timeoutMs, signal);
       try {
         const response = await request(url, {
           method: 'POST',
           dispatcher,
           headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
           body: JSON.stringify(body),
-          signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
+          signal: deadline.signal,
         });
         const bytes = await readBody(response.body);
         const text = bytes && decodeReply(bytes, response.headers);
         if (text === undefined) return { kind: 'unknown', cause: 'body_too_large' };
         return { kind: 'reply', status: response.statusCode, body: text };
       } catch (error) {
-        return { kind: 'unknown', cause: causeOf(error, timeout, signal) };
+        return { kind: 'unknown', cause: causeOf(error, deadline, signal) };
+      } finally {
+        deadline.clear();
       }
     },
     close: async () => {
@@ -67,8 +69,8 @@ export function createTransport(options: TransportOptions): Transport {
 }
 
 function createDispatcher({ timeoutMs, proxy }: TransportOptions): Dispatcher {
+  // No limit of connections: the concurrency of the queues bounds the calls in flight.
   const settings = {
-    connections: connectionsMax,
     pipelining: 1,
     connect: { timeout: timeoutMs },
     headersTimeout: timeoutMs,
@@ -121,10 +123,10 @@ async function readBody(
 
 function causeOf(
   error: unknown,
-  timeout: AbortSignal,
+  deadline: Deadline,
   signal: AbortSignal | undefined,
 ): UnknownCause {
-  if (timeout.aborted) return 'timeout';
+  if (deadline.isOver()) return 'timeout';
   if (signal?.aborted === true) return 'aborted';
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const isTimeout =

@@ -47,17 +47,18 @@ const stalledMax = 3;
 /** How long a job waits while PostgreSQL or the queue is unavailable; it loses no attempt. */
 const outageDelayMs = 2_000;
 
+const neverAborted = new AbortController().signal;
+
 /** How long a worker takes no job after an error of its queue. */
 const pauseMs = 1_000;
 
 /** Starts to take jobs of one queue. */
 export function startWorker(name: QueueName, options: WorkerOptions): RunningWorker {
   const { backend, dependencies, concurrency } = options;
-  const stopping = new AbortController();
   const worker: AnyWorker = backend.createWorker(
     name,
-    async (job, _token, lockSignal) => {
-      const signals = lockSignal === undefined ? [] : [lockSignal];
+    // BullMQ makes a signal for every job of a processor with three parameters.
+    async (job, _token, signal) => {
       return await runDelivery({
         definition: findJob(job.name),
         job,
@@ -68,7 +69,7 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
           attempt: job.attemptsMade + 1,
         },
         startedAt: performance.now(),
-        signal: AbortSignal.any([stopping.signal, ...signals]),
+        signal: signal ?? neverAborted,
         options,
       });
     },
@@ -91,7 +92,7 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
   return {
     async close(abortAfterMs) {
       rest.end();
-      const timer = setTimeout(() => stopping.abort(), abortAfterMs);
+      const timer = setTimeout(() => worker.cancelAllJobs('stopping'), abortAfterMs);
       try {
         await worker.close();
       } finally {

@@ -7,6 +7,7 @@ import {
   SamplingBreaker,
 } from 'cockatiel';
 import { request } from 'undici';
+import { type Deadline, startDeadline } from '../deadline.ts';
 import type { Secret } from '../security/secret.ts';
 import { createSafeDispatcher } from './safe-dispatcher.ts';
 import { webhookHeaders } from './signature.ts';
@@ -93,7 +94,7 @@ export function createWebhookSender(
   const breaker = createBreaker(options.breaker ?? breakerDefault);
 
   async function attempt({ id, body, signal }: WebhookMessage): Promise<WebhookResult> {
-    const timeout = AbortSignal.timeout(timeoutMs);
+    const deadline = startDeadline(timeoutMs, signal);
     const timestampSeconds = Math.floor(Date.now() / 1_000);
     try {
       const response = await request(url, {
@@ -105,7 +106,7 @@ export function createWebhookSender(
           ...webhookHeaders({ id, timestampSeconds, body }, secrets),
         },
         body,
-        signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
+        signal: deadline.signal,
       });
       // Only the status matters. Reading a little of the body lets the connection be reused.
       await response.body.dump({ limit: responseBytesMax });
@@ -114,7 +115,9 @@ export function createWebhookSender(
       const retryAfterMs = retryAfterOf(response.headers['retry-after']);
       return { kind: 'rejected', status, retryAfterMs };
     } catch (error) {
-      return { kind: 'unreachable', cause: causeOf(error, timeout) };
+      return { kind: 'unreachable', cause: causeOf(error, deadline) };
+    } finally {
+      deadline.clear();
     }
   }
 
@@ -134,13 +137,19 @@ export function createWebhookSender(
       }
     },
     async probe() {
-      const timeout = AbortSignal.timeout(timeoutMs);
+      const deadline = startDeadline(timeoutMs);
       try {
-        const response = await request(url, { method: 'HEAD', dispatcher, signal: timeout });
+        const response = await request(url, {
+          method: 'HEAD',
+          dispatcher,
+          signal: deadline.signal,
+        });
         await response.body.dump({ limit: responseBytesMax });
         return 'answers';
       } catch (error) {
-        return causeOf(error, timeout);
+        return causeOf(error, deadline);
+      } finally {
+        deadline.clear();
       }
     },
     close: async () => await dispatcher.destroy(),
@@ -181,8 +190,8 @@ function retryAfterOf(header: string | string[] | undefined): number | undefined
   return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now());
 }
 
-function causeOf(error: unknown, timeout: AbortSignal): UnreachableCause {
-  if (timeout.aborted) return 'timeout';
+function causeOf(error: unknown, deadline: Deadline): UnreachableCause {
+  if (deadline.isOver()) return 'timeout';
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'ADDRESS_FORBIDDEN') return 'address_forbidden';
   return typeof code === 'string' && /^UND_ERR_\w+_TIMEOUT$/.test(code) ? 'timeout' : 'connection';

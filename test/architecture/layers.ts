@@ -6,19 +6,21 @@
 export const mayImport: Readonly<Record<string, readonly string[]>> = {
   migrations: [],
   domain: [],
+  'deadline.ts': [],
   // The one cache; it imports nothing, since the client is made of it too.
   cache: [],
   security: ['domain'],
   observability: ['domain'],
   config: ['domain', 'security'],
-  gateway: ['domain', 'cache', 'security', 'observability'],
-  webhooks: ['domain', 'security'],
+  gateway: ['domain', 'deadline.ts', 'cache', 'security', 'observability'],
+  webhooks: ['domain', 'deadline.ts', 'security'],
   db: ['domain', 'security', 'observability', 'migrations'],
   // What a job is.
   // What a credential opens to.
   account: ['domain', 'cache', 'security', 'gateway', 'db'],
   execution: [
     'domain',
+    'deadline.ts',
     'security',
     'type config',
     'type observability',

@@ -17,16 +17,22 @@ const inferredLengths: Readonly<Record<string, number>> = {
   'billing.zip': 50,
 };
 
+const limits = Object.entries(inferredLengths).map(([path, lengthMax]) => {
+  const [node = '', field = ''] = path.split('.');
+  return { path, node, field, lengthMax };
+});
+
 /** The paths of the fields that are longer than the gateway probably takes, without values. */
 export function fieldsBeyondInferredLength(request: object): readonly string[] {
-  return Object.entries(inferredLengths).flatMap(([path, lengthMax]) => {
-    const value = textAt(request, path.split('.'));
-    return value !== undefined && value.length > lengthMax ? [path] : [];
-  });
+  return limits
+    .filter(({ node, field, lengthMax }) => {
+      const value = propertyOf(propertyOf(request, node), field);
+      return typeof value === 'string' && value.length > lengthMax;
+    })
+    .map(({ path }) => path);
 }
 
-function textAt(value: unknown, [key, ...rest]: readonly string[]): string | undefined {
-  if (key === undefined) return typeof value === 'string' ? value : undefined;
+function propertyOf(value: unknown, key: string): unknown {
   if (typeof value !== 'object' || value === null) return undefined;
-  return textAt(new Map(Object.entries(value)).get(key), rest);
+  return (value as Readonly<Record<string, unknown>>)[key];
 }

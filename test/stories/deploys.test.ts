@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { accountsKeptMs, createAccounts } from '../../src/account/accounts.ts';
 import type { App } from '../../src/app.ts';
 import { findAuditBreaks } from '../../src/db/audit.ts';
 import { isDatabaseOutage } from '../../src/db/connection/faults.ts';
@@ -29,13 +30,17 @@ test(
       },
       sandbox: { faults: { latencyMs, faultEndpoints: ['create'] } },
     });
-    const backend = { ...worker.app.operations, db: database.db, door };
-    const feeding = feed(backend, worker);
+    const { operations } = worker.app;
+    // Nothing of the first process, which stops long before the backend does.
+    const accounts = createAccounts(database.db, operations.keyring, accountsKeptMs);
+    const backend = { ...operations, db: database.db, door, accounts };
+    const toSend = { max: requests - 2 * inFlight };
+    const feeding = feed(backend, worker, toSend);
     let current = worker.app;
     for (let restart = 1; restart <= restarts; restart += 1) {
       await untilCreations(worker, Math.floor((requests * restart) / (restarts + 1)));
       current = await replace(worker, current);
-      if (restart === 2) await interruptDatabase(worker, databaseUrl);
+      if (restart === 2) await interruptDatabase(worker, databaseUrl, toSend);
     }
     await feeding;
 
@@ -62,10 +67,20 @@ test(
 /** Requests that wait for the gateway at any time. */
 const inFlight = 16;
 
+/** How many requests the backend may send. The last ones are kept for the outage. */
+interface ToSend {
+  max: number;
+}
+
 /** A backend that keeps requests in flight, and waits while the database is unavailable. */
-async function feed(backend: App['operations'], worker: TestWorker): Promise<void> {
+async function feed(backend: App['operations'], worker: TestWorker, toSend: ToSend): Promise<void> {
   for (let index = 0; index < requests; index += 1) {
     await untilCreations(worker, index - inFlight);
+    await eventually(
+      'the backend may send more',
+      () => index < toSend.max,
+      requests * 200 + 30_000,
+    );
     const payload = requestPayload({ referenceId: `deploy-${index}`, remark: redirectWithoutPush });
     await eventually('the request is accepted', async () => {
       try {
@@ -97,9 +112,14 @@ async function replace(worker: TestWorker, current: App): Promise<App> {
 }
 
 /** The database is unavailable while the gateway answers the creations in flight. */
-async function interruptDatabase({ sandbox }: TestWorker, databaseUrl: string): Promise<void> {
+async function interruptDatabase(
+  { sandbox }: TestWorker,
+  databaseUrl: string,
+  toSend: ToSend,
+): Promise<void> {
   sandbox.setFaults({ latencyMs: 5 * latencyMs });
   const before = sandbox.state().calls.create;
+  toSend.max = requests;
   await eventually('a long creation is on its way', () => sandbox.state().calls.create > before);
   await setAway(databaseUrl, true);
   await eventually('every creation on its way is answered', () => {

@@ -34,6 +34,7 @@ import { quietStoreFaults } from './observability/quiet-store-faults.ts';
 import { createCallLimiters } from './call-limiters.ts';
 import { openQueueBackend, type QueueBackend } from './queues/backend.ts';
 import { restoreJobs } from './queues/producer.ts';
+import { createHandOver } from './queues/hand-over.ts';
 import { readQueueDepths } from './queues/queue-depth.ts';
 import { type Relay, startRelay } from './queues/relay.ts';
 import { startSchedulers } from './queues/schedulers.ts';
@@ -93,11 +94,27 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
     onConnectionError: (error) => logger.warn({ error }, 'a database connection was lost'),
   });
   shutdown.own('database', database);
+  const backend = await openQueueBackend(
+    config.queue.backend === 'redis'
+      ? { kind: 'redis', ...config.queue.redis, prefix: config.queue.prefix }
+      : { kind: 'postgres', databaseUrl: listenUrl },
+    (error) => logger.warn({ error }, 'a queue connection failed'),
+  );
+  shutdown.own('queues', backend);
+  const nudgeRelay = (): void => relay.current?.nudge();
+  const handOver = createHandOver({
+    backend,
+    db: database.db,
+    logger,
+    onJobsWritten: nudgeRelay,
+  });
+  shutdown.own('hand-over of jobs', handOver);
   const door = createTransitionDoor(database.db, {
+    handOver,
     isAnnouncing: config.webhook !== undefined,
     onCommitted: metrics.countTransition,
     onBatch: metrics.observeBatch,
-    onJobsWritten: () => relay.current?.nudge(),
+    onJobsWritten: nudgeRelay,
   });
   shutdown.own('transition door', door);
   const keyring = createKeyring(config.encryptionKeys);
@@ -111,13 +128,6 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
   if (config.webhook !== undefined) await registerWebhookEndpoint(operations, config.webhook.url);
   await storeEnvironmentCredentials(operations, config.credentials, config.gateway.environment);
 
-  const backend = await openQueueBackend(
-    config.queue.backend === 'redis'
-      ? { kind: 'redis', ...config.queue.redis, prefix: config.queue.prefix }
-      : { kind: 'postgres', databaseUrl: listenUrl },
-    (error) => logger.warn({ error }, 'a queue connection failed'),
-  );
-  shutdown.own('queues', backend);
   const watched = watchProcess(options, { database, door, backend, metrics }, shutdown);
   if (roles.has('relay')) {
     relay.current = startRelay({ operations, backend, workerId, logger });
@@ -143,7 +153,6 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
     const schedulers = await startSchedulers({ backend, db: database.db, repeating, logger });
     shutdown.own('schedulers', schedulers);
   }
-  const nudgeRelay = (): void => relay.current?.nudge();
   const urls = roles.has('http')
     ? await listen(
         options,

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { AppError } from '../domain/errors.ts';
 import type { Db } from './connection/database.ts';
+import type { OutboxJob } from '../domain/outbox-job.ts';
 import type { EntityType } from '../domain/transition.ts';
 import type { TransitionOutcome } from './transition-request.ts';
 import {
@@ -16,8 +17,18 @@ export interface PendingChange {
   readonly reject: (error: unknown) => void;
 }
 
+/** Takes jobs straight to their queues, without the outbox. */
+export interface JobHandOver {
+  /** Whether it takes this job. Asked before the commit. */
+  readonly takes: (job: OutboxJob) => boolean;
+  /** Called after the commit of the changes that the jobs belong to. */
+  readonly take: (jobs: readonly OutboxJob[]) => void;
+}
+
 /** Called after the commit of a batch. */
 export interface CommitObservers {
+  /** Default: all jobs go into the outbox. */
+  readonly handOver?: JobHandOver;
   readonly onCommitted?: (entity: EntityType, event: string) => void;
   readonly onBatch?: (size: number) => void;
   /**
@@ -68,6 +79,7 @@ function resolveBatch(
   options: CommitObservers,
 ): void {
   const instants = new Map(applied.map((row) => [row.id, row.updated_at]));
+  const handedOver: OutboxJob[] = [];
   let areJobsWritten = false;
   for (const { prepared, resolve } of batch) {
     const { entity, id, version, to: state } = prepared;
@@ -77,9 +89,11 @@ function resolveBatch(
       continue;
     }
     areJobsWritten ||= prepared.jobs.length > 0;
+    handedOver.push(...prepared.handedOver);
     for (const event of prepared.events) options.onCommitted?.(entity, event);
     resolve({ isApplied: true, version, state, at });
   }
+  if (handedOver.length > 0) options.handOver?.take(handedOver);
   if (areJobsWritten) options.onJobsWritten?.();
 }
 

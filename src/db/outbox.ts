@@ -117,11 +117,12 @@ export async function insertOutboxJobs(db: Db, jobs: readonly OutboxJob[]): Prom
   await db
     .insertInto('outbox')
     .values(
-      jobs.map(({ queue, name, jobId, payload }) => ({
+      jobs.map(({ queue, name, jobId, payload, delayMs = 0 }) => ({
         queue,
         job_name: name,
         job_id: jobId,
         payload: JSON.stringify(payload),
+        not_before: sql<Date>`clock_timestamp() + ${delayMs} * interval '1 millisecond'`,
       })),
     )
     .execute();

@@ -1,4 +1,5 @@
 import { AppError } from '../domain/errors.ts';
+import type { OutboxJob } from '../domain/outbox-job.ts';
 import type { EntityType } from '../domain/transition.ts';
 import type { Db } from './connection/database.ts';
 import { commitBatch, type CommitObservers, type PendingChange } from './commit-batch.ts';
@@ -71,6 +72,10 @@ export function createTransitionDoor(db: Db, options: TransitionDoorOptions = {}
   const statementsMax = options.statementsMax ?? statementsMaxDefault;
   const batchMax = options.batchMax ?? batchMaxDefault;
   const waitingMax = options.waitingMax ?? waitingMaxDefault;
+  const prepareOptions = {
+    isAnnouncing: options.isAnnouncing ?? false,
+    isHandedOver: (job: OutboxJob) => options.handOver?.takes(job) ?? false,
+  };
   const lanes = new Map<string, Lane>();
   /** The entities with a change that waits or is in flight, each with its later changes. */
   const laterChanges = new Map<string, PendingChange[]>();
@@ -133,7 +138,7 @@ export function createTransitionDoor(db: Db, options: TransitionDoorOptions = {}
 
   return {
     async apply(request) {
-      const prepared = prepareTransition(request, options.isAnnouncing ?? false);
+      const prepared = prepareTransition(request, prepareOptions);
       return await new Promise<TransitionOutcome>((resolve, reject) => {
         enqueue({ prepared, resolve, reject });
       });

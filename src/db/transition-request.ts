@@ -64,13 +64,18 @@ export type TransitionOutcome =
     }
   | { readonly isApplied: false };
 
-/**
- * Checks a request against the transition table and the columns of its entity. With
- * `isAnnouncing`, a change that has a webhook event also gets the delivery of that event.
- */
+/** What decides about the rows that a change writes besides its own. */
+export interface PrepareOptions {
+  /** Whether a change that has a webhook event also gets the delivery of that event. */
+  readonly isAnnouncing: boolean;
+  /** Whether a job goes to its queue without an outbox row. */
+  readonly isHandedOver: (job: OutboxJob) => boolean;
+}
+
+/** Checks a request against the transition table and the columns of its entity. */
 export function prepareTransition(
   request: TransitionRequest,
-  isAnnouncing: boolean,
+  { isAnnouncing, isHandedOver }: PrepareOptions,
 ): PreparedTransition {
   const { entity, row, followedBy = [] } = request;
   const auditRows: Readonly<Record<string, unknown>>[] = [];
@@ -100,6 +105,8 @@ export function prepareTransition(
       jobs.push(deliveryJob(delivery.row.id, 1));
     }
   }
+  const handedOver = jobs.filter(isHandedOver);
+  const outboxJobs = jobs.filter((job) => !handedOver.includes(job));
   return {
     entity,
     id: row.id,
@@ -111,14 +118,13 @@ export function prepareTransition(
     auditRows,
     deliveries,
     events: changes.map(({ event }) => event),
-    jobs: jobs.map((job) => ({
-      queue: job.queue,
-      job_name: job.name,
-      job_id: job.jobId,
-      payload: job.payload,
-      delay_ms: job.delayMs ?? 0,
-    })),
+    jobs: outboxJobs.map(outboxColumns),
+    handedOver,
   };
+}
+
+function outboxColumns({ queue, name, jobId, payload, delayMs = 0 }: OutboxJob) {
+  return { queue, job_name: name, job_id: jobId, payload, delay_ms: delayMs };
 }
 
 function stateAfter(entity: EntityType, state: string | null, event: string): string {

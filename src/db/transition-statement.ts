@@ -1,4 +1,5 @@
 import { CompiledQuery } from 'kysely';
+import type { OutboxJob } from '../domain/outbox-job.ts';
 import type { EntityType } from '../domain/transition.ts';
 import type { Db } from './connection/database.ts';
 import { prepared } from './connection/prepared-statements.ts';
@@ -28,6 +29,8 @@ export interface PreparedTransition {
   readonly deliveries: readonly Columns[];
   /** Outbox rows; `delay_ms` is the time from now until the relay may move the job. */
   readonly jobs: readonly Columns[];
+  /** Jobs that go to their queues after the commit, without an outbox row. */
+  readonly handedOver: readonly OutboxJob[];
 }
 
 /** A row that changed, and the instant of its change on the database's clock. */

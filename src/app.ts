@@ -5,7 +5,6 @@ import { type Database, openDatabase } from './db/connection/database.ts';
 import { ensureAuditPartitions } from './db/audit.ts';
 import { countAccessTokens } from './db/access-tokens.ts';
 import { findScanAges } from './db/scan-runs.ts';
-import { listenTo } from './db/connection/listen.ts';
 import { readOutboxBacklog } from './db/outbox.ts';
 import { countUnfinishedTokenizations } from './db/tokenizations.ts';
 import { createTransitionDoor, type ObservableDoor } from './db/transition-door.ts';
@@ -36,7 +35,8 @@ import { openQueueBackend, type QueueBackend } from './queues/backend.ts';
 import { restoreJobs } from './queues/producer.ts';
 import { createHandOver } from './queues/hand-over.ts';
 import { readQueueDepths } from './queues/queue-depth.ts';
-import { type Relay, startRelay } from './queues/relay.ts';
+import { startListeningRelay } from './queues/listening-relay.ts';
+import type { Relay } from './queues/relay.ts';
 import { startSchedulers } from './queues/schedulers.ts';
 import { startWorker } from './queues/worker.ts';
 import { createWebhookSender } from './webhooks/sender.ts';
@@ -130,21 +130,8 @@ async function build(options: AppOptions, shutdown: Shutdown): Promise<App> {
 
   const watched = watchProcess(options, { database, door, backend, metrics }, shutdown);
   if (roles.has('relay')) {
-    relay.current = startRelay({ operations, backend, workerId, logger });
+    relay.current = startListeningRelay({ operations, backend, workerId, logger, listenUrl });
     shutdown.own('relay', relay.current);
-    const { nudge } = relay.current;
-    const listener = listenTo({
-      url: listenUrl,
-      channel: 'token_lifecycle_enqueue',
-      onNotification: nudge,
-      onLive: nudge,
-      onFault: (error) =>
-        logger.warn(
-          { error },
-          'LISTEN connection lost; until it is back, the relay finds enqueued jobs by polling',
-        ),
-    });
-    shutdown.own('enqueue listener', listener);
   }
   if (roles.has('worker'))
     startWorkers(options, { backend, operations, metrics, workerId, watched }, shutdown);

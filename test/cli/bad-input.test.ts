@@ -88,7 +88,7 @@ describe('bad input is answered with one sentence, an exit code, and no stack tr
   test('output whose reader has ended, as behind `head`', async ({ databaseUrl }) => {
     const env = { DATABASE_URL: databaseUrl, ENCRYPTION_KEYS: key };
     const script = '{ "$@"; echo "code $?" >&2; } | :';
-    const { output } = await runCli(['doctor'], env, '', script);
+    const { output } = await spawnCli(['doctor'], env, '', script);
     expect(output).toMatch(/^code [01]\n$/);
   });
 

@@ -193,8 +193,14 @@ test('a PgBouncer without a free client slot is named with the settings to chang
   databaseUrl,
 }) => {
   const through = await startPgBouncer(databaseUrl, 'transaction', ['max_client_conn = 1']);
-  const holder = new pg.Client(through);
-  await holder.connect();
+  // The probe of the start may still hold the only slot.
+  const holder = await eventually('the slot is taken', async () => {
+    const client = new pg.Client(through);
+    return await client.connect().then(
+      () => client,
+      () => undefined,
+    );
+  });
   onTestFinished(async () => await holder.end());
   await expect(open(through)).rejects.toMatchObject({
     code: 'database_unavailable',

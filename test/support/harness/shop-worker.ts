@@ -3,7 +3,7 @@ import { findAuditBreaks } from '../../../src/db/audit.ts';
 import { createTestDatabase } from '../services/database.ts';
 import { makeKey } from './api.ts';
 import { openShop, type Shop } from './shop.ts';
-import { startTestWorker, type TestWorker } from './worker.ts';
+import { anyBackend, startTestWorker, type TestWorker } from './worker.ts';
 
 /** A worker with its HTTP API, and a shop that uses it. */
 export interface ShopWorker {
@@ -16,13 +16,13 @@ export interface ShopWorker {
   readonly close: () => Promise<void>;
 }
 
-/** Starts a worker with queues on PostgreSQL for all tests of a file, with one API key. */
+/** Starts a worker for all tests of a file, with one API key. */
 export async function startShopWorker(keyName: string): Promise<ShopWorker> {
   const database = await createTestDatabase();
   const { key, entry } = makeKey(keyName);
   const worker = await startTestWorker({
     databaseUrl: database.url,
-    backend: 'postgres',
+    backend: anyBackend(),
     env: { API_KEYS: entry },
   });
   if (worker === undefined) throw new Error('the worker did not start');

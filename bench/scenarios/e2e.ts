@@ -59,7 +59,7 @@ function parseOptions(args: readonly string[]): E2eOptions {
     options: {
       jobs: { type: 'string' },
       rounds: { type: 'string' },
-      concurrency: { type: 'string', default: '32' },
+      concurrency: { type: 'string', default: String(defaultConcurrency) },
       'gateway-ms': { type: 'string' },
       check: { type: 'boolean', default: false },
       only: { type: 'string', default: '' },

@@ -23,6 +23,8 @@ export function startDeadline(timeoutMs: number, signal?: AbortSignal): Deadline
     signal?.removeEventListener('abort', abort);
     controller.abort(new DOMException('The deadline is over.', 'TimeoutError'));
   }, timeoutMs);
+  // The work keeps the process alive, not its deadline.
+  timer.unref();
   if (signal?.aborted === true) abort();
   else signal?.addEventListener('abort', abort, { once: true });
   return {

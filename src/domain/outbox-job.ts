@@ -1,7 +1,7 @@
 import { jobId } from './ids.ts';
 import type { Channel } from './callback.ts';
 
-/** A job that a change writes into the outbox, in the same transaction. */
+/** A job of a change. It reaches its queue after the commit, by hand-over or by the outbox. */
 export interface OutboxJob {
   readonly queue: string;
   readonly name: string;
@@ -9,6 +9,11 @@ export interface OutboxJob {
   /** Ids only, because PostgreSQL and Redis hold it in the clear. */
   readonly payload: Readonly<Record<string, unknown>>;
   readonly delayMs?: number;
+  /**
+   * Whether the scan of due work enqueues the job again if it is lost, because its row says when it
+   * is due.
+   */
+  readonly isFoundByScan?: true;
 }
 
 /** The job that sends a webhook event; `version` is the delivery's. */
@@ -18,6 +23,7 @@ export function deliveryJob(deliveryId: string, version: number): OutboxJob {
     name: 'delivery.send',
     jobId: jobId('deliver', deliveryId, version),
     payload: { v: 1, deliveryId },
+    isFoundByScan: true,
   };
 }
 
@@ -30,14 +36,19 @@ export function judgeJob(channel: Channel, callbackId: string, version: number):
         name: 'notify.handle',
         jobId: jobId('notify', callbackId, version),
         payload,
+        isFoundByScan: true,
       }
     : {
         queue: 'callback-verification',
         name: 'callback.verify',
         jobId: jobId('callback', callbackId, version),
         payload,
+        isFoundByScan: true,
       };
 }
+
+/** How long a request waits for its job before the scan enqueues it again, in milliseconds. */
+export const requestGraceMs = 5_000;
 
 /** The job that asks the gateway for a QuickPay ID; `version` is the tokenization's. */
 export function requestJob(tokenizationId: string, version: number): OutboxJob {
@@ -46,6 +57,7 @@ export function requestJob(tokenizationId: string, version: number): OutboxJob {
     name: 'tokenization.request',
     jobId: jobId('request', tokenizationId, version),
     payload: { v: 1, tokenizationId },
+    isFoundByScan: true,
   };
 }
 
@@ -75,6 +87,7 @@ export function confirmJob(tokenizationId: string, version: number): OutboxJob {
     name: 'tokenization.confirm',
     jobId: jobId('confirm', tokenizationId, version),
     payload: { v: 1, tokenizationId },
+    isFoundByScan: true,
   };
 }
 
@@ -85,5 +98,6 @@ export function disableJob(tokenizationId: string, version: number): OutboxJob {
     name: 'token.disable',
     jobId: jobId('disable', tokenizationId, version),
     payload: { v: 1, tokenizationId },
+    isFoundByScan: true,
   };
 }

@@ -31,7 +31,8 @@ const batchMax = 1_000;
  * the queue, the scan enqueues the job again once the row is due, within seconds. While the queue
  * is unavailable, the jobs go into the outbox.
  *
- * The scan of due work does not know the jobs of access tokens, which stay in the outbox.
+ * Jobs that no scan would find keep their outbox row: those of access tokens, and redriven dead
+ * letters, whose payload may hold content. So do postponed jobs.
  */
 export function createHandOver(options: HandOverOptions): ClosableHandOver {
   const { backend, db, logger, onJobsWritten } = options;
@@ -42,14 +43,19 @@ export function createHandOver(options: HandOverOptions): ClosableHandOver {
     while (waiting.length > 0) {
       const jobs = waiting.slice(0, batchMax);
       waiting = waiting.slice(batchMax);
-      try {
-        await addJobs(backend, jobs);
-      } catch (error) {
-        logger.warn({ error, jobs: jobs.length }, 'jobs wait in the outbox for their queue');
-        await writeOutbox(jobs);
-      }
+      const queues = Map.groupBy(jobs, ({ queue }) => queue);
+      await Promise.all([...queues.values()].map(addOrStore));
     }
     sending = undefined;
+  }
+
+  async function addOrStore(jobs: readonly OutboxJob[]): Promise<void> {
+    try {
+      await addJobs(backend, jobs);
+    } catch (error) {
+      logger.warn({ error, jobs: jobs.length }, 'jobs wait in the outbox for their queue');
+      await writeOutbox(jobs);
+    }
   }
 
   async function writeOutbox(jobs: readonly OutboxJob[]): Promise<void> {
@@ -65,7 +71,8 @@ export function createHandOver(options: HandOverOptions): ClosableHandOver {
   }
 
   return {
-    takes: ({ queue }) => queue !== 'access-token' && waiting.length < waitingMax,
+    takes: ({ isFoundByScan = false, delayMs = 0 }) =>
+      isFoundByScan && delayMs === 0 && waiting.length < waitingMax,
     take(jobs) {
       waiting.push(...jobs);
       sending ??= sendAll();

@@ -24,8 +24,7 @@ export function startListeningRelay({
   return {
     nudge: relay.nudge,
     async close() {
-      await listener.close();
-      await relay.close();
+      await Promise.all([listener.close(), relay.close()]);
     },
   };
 }

@@ -55,6 +55,7 @@ const pauseMs = 1_000;
 /** Starts to take jobs of one queue. */
 export function startWorker(name: QueueName, options: WorkerOptions): RunningWorker {
   const { backend, dependencies, concurrency } = options;
+  let isAborting = false;
   const worker: AnyWorker = backend.createWorker(
     name,
     // BullMQ makes a signal for every job of a processor with three parameters.
@@ -69,7 +70,7 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
           attempt: job.attemptsMade + 1,
         },
         startedAt: performance.now(),
-        signal: signal ?? neverAborted,
+        signal: isAborting ? AbortSignal.abort('stopping') : (signal ?? neverAborted),
         options,
       });
     },
@@ -92,7 +93,10 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
   return {
     async close(abortAfterMs) {
       rest.end();
-      const timer = setTimeout(() => worker.cancelAllJobs('stopping'), abortAfterMs);
+      const timer = setTimeout(() => {
+        isAborting = true;
+        worker.cancelAllJobs('stopping');
+      }, abortAfterMs);
       try {
         await worker.close();
       } finally {

@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
 import { expect, onTestFinished } from 'vitest';
+import { buryJob } from '../../src/dead-letter/bury.ts';
+import { redriveJob } from '../../src/dead-letter/redrive.ts';
 import { acceptCallback } from '../../src/callback/accept.ts';
 import { readOutboxBacklog } from '../../src/db/outbox.ts';
 import { createTransitionDoor, type ObservableDoor } from '../../src/db/transition-door.ts';
@@ -85,7 +87,27 @@ test('a job that no scan of due work could find again keeps its outbox row', asy
 }) => {
   const { handOver } = handOverTo(await openQueues(databaseUrl), database);
   expect(handOver.takes(refreshJob(uuid, 1, 'default'))).toBe(false);
+  expect(handOver.takes({ ...deliveryJob(uuid, 1), delayMs: 1 })).toBe(false);
   expect(handOver.takes(requestJob(uuid, 1))).toBe(true);
+});
+
+test('a redriven dead letter, whose payload may hold content, goes through the outbox', async ({
+  database,
+  databaseUrl,
+  openJobHarness,
+}) => {
+  const { dependencies } = await openJobHarness();
+  const { handOver, door } = handOverTo(await openQueues(databaseUrl), database);
+  const job = { queue: 'tokenization', name: 'tokenization.request', id: 'content', attempt: 1 };
+  const letter = await buryJob(
+    dependencies,
+    job,
+    { canary: true },
+    { code: 'internal', paths: [] },
+  );
+  await redriveJob({ ...dependencies, door }, letter, audit);
+  await handOver.close();
+  expect((await readOutboxBacklog(database.db)).rows).toBe(1);
 });
 
 test('the scan enqueues every kind of job that is lost between the commit and its queue', async ({

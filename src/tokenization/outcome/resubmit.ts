@@ -1,7 +1,7 @@
 import type { TokenizationRow } from '../../db/rows.ts';
 import type { AuditDetail } from '../../domain/audit-entry.ts';
 import { givenReference } from '../../domain/given-reference.ts';
-import { requestJob } from '../../domain/outbox-job.ts';
+import { requestGraceMs, requestJob } from '../../domain/outbox-job.ts';
 import { committed, done, type JobContext, type Outcome } from '../../execution/define-job.ts';
 import type { Answer } from '../../gateway/answer.ts';
 import { firstReconcileStep } from '../row.ts';
@@ -79,7 +79,7 @@ async function resubmit(
   answer: LostAnswer,
   context: ResubmitContext,
 ): Promise<Outcome> {
-  const { resubmitPolicy, leaseMs } = context.settings;
+  const { resubmitPolicy } = context.settings;
   const isRenamed = resubmitPolicy === 'new-reference' || answer.says === 'pending';
   await context.apply({
     entity: 'tokenization',
@@ -97,7 +97,7 @@ async function resubmit(
       // The cause belonged to the previous attempt.
       lost_reply_cause: null,
       reconcile_step: 0,
-      reconcile_at_in_ms: leaseMs,
+      reconcile_at_in_ms: requestGraceMs,
     },
     audit: {
       ...auditOf(answer, { resubmitPolicy }),

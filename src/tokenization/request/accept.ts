@@ -20,7 +20,7 @@ import { isHostAllowed } from '../../domain/host-allow-list.ts';
 import type { QuickPayRequest } from '../../gateway/client.ts';
 import { retryOnStaleVersion } from '../../db/retry-stale.ts';
 import type { BackendDependencies } from '../../execution/dependencies.ts';
-import { requestJob } from '../../domain/outbox-job.ts';
+import { requestGraceMs, requestJob } from '../../domain/outbox-job.ts';
 import { sealedPlace } from '../../db/sealed-place.ts';
 
 /** The tokenization of a request, and whether this request created it. */
@@ -36,9 +36,6 @@ export interface AcceptOptions {
   /** Whether the caller sends the request itself, so that no job is needed. */
   readonly isContinuedByCaller?: boolean;
 }
-
-/** How long a new request waits for its job before the scan enqueues it again. */
-const jobGraceMs = 5_000;
 
 /** A request that was checked and sealed, and is not committed yet. */
 export interface TokenizationDraft {
@@ -123,7 +120,7 @@ export async function draftTokenization(
     return_url: payload.returnUrl ?? null,
     redirect_address: digestOf(addresses.redirect),
     notify_address: digestOf(addresses.notify),
-    reconcile_at_in_ms: jobGraceMs,
+    reconcile_at_in_ms: requestGraceMs,
   };
   return { id, stored, request, columns, key, fingerprint };
 }

@@ -73,11 +73,11 @@ test('while a queue is unavailable, its jobs wait in the outbox, the postponed o
   const rows = await database.db
     .selectFrom('outbox')
     .select(['job_id', sql<boolean>`not_before > now() + interval '50 minutes'`.as('isPostponed')])
-    .orderBy('id')
+    .orderBy('job_id')
     .execute();
   expect(rows).toEqual([
-    { job_id: jobId('request', uuid, 1), isPostponed: false },
     { job_id: jobId('deliver', uuid, 1), isPostponed: true },
+    { job_id: jobId('request', uuid, 1), isPostponed: false },
   ]);
 });
 

@@ -128,7 +128,7 @@ const insertJobs = `
   where owner_id in (select id from written)`;
 
 /**
- * Within the first ten seconds the scan leaves a delivery to the job that the same commit wrote.
+ * Within the first ten seconds the scan leaves a delivery to the job of its commit.
  */
 function insertDeliveries(parameter: number): string {
   return `

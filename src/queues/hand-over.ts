@@ -36,14 +36,12 @@ const batchMax = 1_000;
  */
 export function createHandOver(options: HandOverOptions): ClosableHandOver {
   const { backend, db, logger, onJobsWritten } = options;
-  let waiting: OutboxJob[] = [];
+  const waiting: OutboxJob[] = [];
   let sending: Promise<void> | undefined;
 
   async function sendAll(): Promise<void> {
     while (waiting.length > 0) {
-      const jobs = waiting.slice(0, batchMax);
-      waiting = waiting.slice(batchMax);
-      const queues = Map.groupBy(jobs, ({ queue }) => queue);
+      const queues = Map.groupBy(waiting.splice(0, batchMax), ({ queue }) => queue);
       await Promise.all([...queues.values()].map(addOrStore));
     }
     sending = undefined;

@@ -58,7 +58,7 @@ export function startWorker(name: QueueName, options: WorkerOptions): RunningWor
   let isAborting = false;
   const worker: AnyWorker = backend.createWorker(
     name,
-    // BullMQ makes a signal for every job of a processor with three parameters.
+    // BullMQ passes a signal only to a processor that has three parameters.
     async (job, _token, signal) => {
       return await runDelivery({
         definition: findJob(job.name),

@@ -46,27 +46,29 @@ interface ReplyChange {
 /**
  * Commits what a reply leads to. A reply that arrives after its lease expired still counts, because
  * it is the gateway's own word, while its attempt is still current. A commit that the database
- * refuses is repeated: only this process knows the reply.
+ * refuses is repeated: only this process knows the reply. `row` is the row as the intent left it.
  */
 export async function recordReply(
   row: TokenizationRow,
   reply: CreateReply,
   context: ReplyContext,
 ): Promise<Outcome> {
-  const { result } = replyChange(row, reply, context);
+  const first = replyChange(row, reply, context);
   if (reply.kind === 'unknown') logRefusedReply(row, reply, context);
   await retryCommit(async () => {
-    for (let current: TokenizationRow | undefined = row; current?.attempt === row.attempt;) {
-      const change = changeInState(current, reply, context);
-      if (change === undefined) return;
+    let current = row;
+    for (let change: ReplyChange | undefined = first; change !== undefined;) {
       const { event, patch, audit } = change;
       const request = { entity: 'tokenization', row: current, event, patch, audit } as const;
       const { isApplied } = await context.apply(request);
       if (isApplied) return;
-      current = await findTokenization(context.db, row.id);
+      const present = await findTokenization(context.db, row.id);
+      if (present?.attempt !== row.attempt) return;
+      current = present;
+      change = changeInState(current, reply, context);
     }
   }, context.settings.leaseMs);
-  return done(result);
+  return done(first.result);
 }
 
 /**

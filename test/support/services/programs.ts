@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 
 const { PATH = '', HOME = '', NODE_COMPILE_CACHE = '', CI } = process.env;
 
-/** For every Node that a test starts. Node takes an empty value as none. */
+/** The variables of each Node.js process that a test starts. Node.js ignores an empty value. */
 export const nodeEnv = { NODE_COMPILE_CACHE } as const;
 
 /** The environment of programs that a test starts: the variables needed to find them. */

@@ -60,7 +60,7 @@ const loginStates = /^(?:28|3D000$)/;
 const clientMessages: readonly (readonly [RegExp, string])[] = [
   [/^(?:Connection is closed|Stream isn't writeable|Cluster isn't ready)/, 'disconnected'],
   [/^(?:Connection terminated|Client has encountered a connection error)/, 'disconnected'],
-  [/timeout exceeded when trying to connect|^Socket timeout\b/, 'ETIMEDOUT'],
+  [/timeout exceeded when trying to connect/, 'ETIMEDOUT'],
   [/No such master with that name/, 'unknown primary'],
   [/^Unknown RESP type/, 'not the Redis protocol'],
   [/does not support SSL connections/, 'no TLS on this port'],

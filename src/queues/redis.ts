@@ -19,8 +19,6 @@ export interface RedisConnections {
 }
 
 const connectTimeoutMs = 5_000;
-/** How long a server may leave a command without an answer. */
-const silentMs = 10_000;
 
 /**
  * Connects to Redis, to a cluster of which one address is enough, or to the primary that Sentinels
@@ -94,7 +92,6 @@ async function checkClusterNodes(cluster: Cluster, place: RedisPlace): Promise<v
 type ConnectionOptions = Pick<
   RedisOptions,
   | 'enableOfflineQueue'
-  | 'socketTimeout'
   | 'enableReadyCheck'
   | 'lazyConnect'
   | 'maxRetriesPerRequest'
@@ -113,8 +110,6 @@ function optionsOf(role: 'producer' | 'worker'): ConnectionOptions {
   return {
     enableOfflineQueue: role === 'worker',
     maxRetriesPerRequest: role === 'worker' ? null : 1,
-    // A worker's connection may wait for its next job.
-    ...(role === 'producer' && { socketTimeout: silentMs }),
     reconnectOnError: ({ message }) => demotions.test(message),
   };
 }

@@ -95,16 +95,16 @@ async function relayRound(
   const { operations, workerId } = options;
   const accepted = await settleAll(rows.map(async (row) => await acceptRow(options, row)));
   const sendable = accepted.filter((one) => one.kind === 'sendable');
-  const unsent = await sendJobs(options, sendable);
-  const unsentIds = new Set(unsent.map(({ row }) => row.id));
-  // The content of rows that stay is sealed elsewhere already.
+  // Content leaves the outbox before the queue is asked: an unavailable queue must not keep it
+  // here.
   await stripOutbox(
     operations.db,
     workerId,
     sendable
-      .filter(({ row, isSealed }) => isSealed && unsentIds.has(row.id))
+      .filter(({ isSealed }) => isSealed)
       .map(({ row, job }) => ({ id: row.id, jobId: job.jobId, payload: job.payload })),
   );
+  const unsent = await sendJobs(options, sendable);
   const failed = [...accepted.filter((one) => one.kind === 'failed'), ...unsent];
   const failedIds = new Set(failed.map(({ row }) => row.id));
   const relayed = rows.filter(({ id }) => !failedIds.has(id)).map(({ id }) => id);
